@@ -1,0 +1,145 @@
+"""Open connections: they write requests, stamp reads, and hand both to the exchange at hand."""
+
+import asyncio
+import socket
+from typing import Protocol, cast
+
+from lmx_loadgen.clock import now_ns
+from lmx_loadgen.wire.exchange import Exchange
+from lmx_loadgen.wire.stamps import StampedSocket, StampSource
+from lmx_loadgen.wire.trace import Trace
+
+
+class Link(Protocol):
+    """An open connection: writes a request, and feeds whatever comes to `exchange`."""
+
+    exchange: Exchange | None
+    closed: bool
+
+    def write(self, data: bytes, trace: Trace) -> None:
+        """Stamp `trace.send_ns` and write."""
+
+    def close(self) -> None:
+        """Close at once; the exchange in flight is told nothing."""
+
+
+class ProtocolLink(asyncio.Protocol):
+    """A connection through an asyncio transport (TLS needs one): reads are stamped in `data_received`."""
+
+    def __init__(self) -> None:
+        self.exchange: Exchange | None = None
+        self.closed = False
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+
+    def data_received(self, data: bytes) -> None:
+        at_ns = now_ns()
+        if self.exchange is not None:
+            self.exchange.feed(data, at_ns)
+        else:
+            self.close()  # nothing was asked: what comes unasked would be taken for the next answer
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        if self.exchange is not None:
+            self.exchange.feed_eof(exc)
+
+    def write(self, data: bytes, trace: Trace) -> None:
+        assert self._transport is not None
+        trace.send_ns = now_ns()
+        self._transport.write(data)
+
+    def close(self) -> None:
+        self.closed = True
+        self.exchange = None
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class SocketLink:
+    """A plain TCP connection read straight off its socket, so that the kernel's receive stamp can be had."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, source: StampSource) -> None:
+        self.exchange: Exchange | None = None
+        self.closed = False
+        self._loop = loop
+        self._sock = sock
+        self._reader = StampedSocket(sock, source)
+        self._unsent = memoryview(b"")
+        loop.add_reader(sock.fileno(), self._readable)
+
+    def _readable(self) -> None:
+        try:
+            data, at_ns = self._reader.read()
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lost(error)
+            return
+        if not data:
+            self._lost(None)
+        elif self.exchange is not None:
+            self.exchange.feed(data, at_ns)
+        else:
+            self.close()
+
+    def _lost(self, error: OSError | None) -> None:
+        exchange = self.exchange
+        self.close()
+        if exchange is not None:
+            exchange.feed_eof(error)
+
+    def write(self, data: bytes, trace: Trace) -> None:
+        trace.send_ns = now_ns()
+        try:
+            sent = self._sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._lost(error)
+            return
+        if sent < len(data):
+            self._unsent = memoryview(data)[sent:]
+            self._loop.add_writer(self._sock.fileno(), self._writable)
+
+    def _writable(self) -> None:
+        try:
+            sent = self._sock.send(self._unsent)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lost(error)
+            return
+        self._unsent = self._unsent[sent:]
+        if not self._unsent:
+            self._loop.remove_writer(self._sock.fileno())
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.exchange = None
+            self._loop.remove_reader(self._sock.fileno())
+            self._loop.remove_writer(self._sock.fileno())
+            self._sock.close()
+
+
+async def connected_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
+    """The first address of `host` that takes a connection. Raises the last one's OSError."""
+    last: OSError = OSError(f"no address for {host}")
+    for family, kind, proto, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, proto)
+        sock.setblocking(False)
+        try:
+            await loop.sock_connect(sock, address)
+        except OSError as error:
+            sock.close()
+            last = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+    raise last

@@ -1,0 +1,80 @@
+"""When did bytes arrive? The kernel's word where it gives one, else the moment Python reads them.
+
+Linux stamps TCP segments as they come in (`SO_TIMESTAMPNS`) and hands the stamp over with `recvmsg`: then
+the arrival time does not depend on when Python got round to reading. The stamp is on the wall clock; it is
+carried to the monotonic clock by its age at the time of reading. macOS has no such stamp for TCP.
+"""
+
+import enum
+import socket
+import struct
+import sys
+import time
+
+from lmx_loadgen.clock import NS, now_ns
+
+_SO_TIMESTAMPNS = getattr(socket, "SO_TIMESTAMPNS", 35)
+_TIMESPEC = struct.Struct("@qq")
+_READ_SIZE = 256 * 1024
+_MAX_AGE_NS = 10 * NS
+
+_buffer = bytearray(_READ_SIZE)  # one for the process: a read is copied out before the next one begins
+_view = memoryview(_buffer)
+
+
+class StampSource(enum.StrEnum):
+    """Where arrival times come from: `kernel` (Linux, plain TCP), `loop` (when the event loop reads the
+    socket), or `protocol` (`asyncio.Protocol.data_received`; what TLS connections always use)."""
+
+    KERNEL = "kernel"
+    LOOP = "loop"
+    PROTOCOL = "protocol"
+
+
+def kernel_stamps_available(platform: str = sys.platform) -> bool:
+    """Whether this machine's kernel stamps TCP data: Linux, when a socket accepts the option."""
+    if platform != "linux":
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        except OSError:
+            return False
+    return True
+
+
+def carried_over(stamp_ns: int, wall_ns: int, mono_ns: int) -> int | None:
+    """A wall-clock stamp on the monotonic clock, given both clocks at one later moment.
+
+    None when the stamp is not from the last ten seconds: the wall clock was stepped, and the stamp says nothing.
+    """
+    age = wall_ns - stamp_ns
+    return mono_ns - age if 0 <= age <= _MAX_AGE_NS else None
+
+
+class StampedSocket:
+    """Reads of one non-blocking TCP socket, each with its arrival time."""
+
+    def __init__(self, sock: socket.socket, source: StampSource) -> None:
+        self._sock = sock
+        self._kernel = source is StampSource.KERNEL
+        if self._kernel:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+
+    def read(self) -> tuple[bytes, int]:
+        """What is there, and when it came (ns, monotonic). Empty at end of file; raises OSError as `recv` does.
+
+        Where one read takes in several segments, the time is the last one's.
+        """
+        if not self._kernel:
+            size = self._sock.recv_into(_buffer)
+            return bytes(_view[:size]), now_ns()
+        size, ancillary, _, _ = self._sock.recvmsg_into([_buffer], 64)
+        mono = now_ns()
+        wall = time.time_ns()
+        at_ns: int | None = None
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) >= _TIMESPEC.size:
+                seconds, nanos = _TIMESPEC.unpack_from(data)
+                at_ns = carried_over(seconds * NS + nanos, wall, mono)
+        return bytes(_view[:size]), mono if at_ns is None else at_ns

@@ -1,0 +1,365 @@
+"""The transport over real sockets: what it writes down, and what it calls each way an answer can end."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+import trustme
+
+from lmx_loadgen.clock import now_ns
+from lmx_loadgen.load.client import build, perform
+from lmx_loadgen.wire.stamps import StampSource, carried_over, kernel_stamps_available
+from lmx_loadgen.wire.trace import Limits, Trace
+from lmx_loadgen.wire.transport import StampedTransport
+from tests.wire.scripted import CLOSE, HANG, HEAD, RESET, Script, chunked, delta, serving
+
+SOURCES = [StampSource.LOOP, StampSource.PROTOCOL]
+if kernel_stamps_available():
+    SOURCES.append(StampSource.KERNEL)
+
+QUICK = Limits(connect=5, first_token=5, gap=5, request=5)
+
+
+@pytest.fixture(params=SOURCES, ids=str)
+def stamps(request: pytest.FixtureRequest) -> StampSource:
+    return request.param
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def on_loop(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]:
+    """Runs a coroutine on each of the two event loops."""
+    if request.param == "uvloop":
+        uvloop = pytest.importorskip("uvloop")
+        return lambda work: asyncio.Runner(loop_factory=uvloop.new_event_loop).run(work)
+    return asyncio.run
+
+
+async def ask(transport: StampedTransport, url: str, body: bytes = b"{}", limits: Limits = QUICK) -> Trace:
+    return await perform(transport, build(url, [("Host", "x")], body, limits))
+
+
+async def one(script: Script, stamps: StampSource, limits: Limits = QUICK) -> Trace:
+    async with serving(script) as server:
+        transport = StampedTransport(stamps=stamps)
+        trace = await ask(transport, server.url, limits=limits)
+        await transport.aclose()
+        return trace
+
+
+def test_arrivals_are_reads_with_body_bytes_in_order(stamps, on_loop):
+    async def work():
+        gate = asyncio.Event()
+        script = [HEAD, chunked(delta("a"), end=False), gate, chunked(delta("b"))]
+        async with serving(script) as server:
+            transport = StampedTransport(stamps=stamps)
+            request = build(server.url, [], b"{}", QUICK)
+            task = asyncio.create_task(perform(transport, request))
+            trace = request.extensions["trace"]
+            while not trace.body and not task.done():
+                await asyncio.sleep(0)
+            between = now_ns()
+            gate.set()
+            await task
+            await transport.aclose()
+        assert trace.failure is None
+        assert bytes(trace.body) == delta("a") + delta("b")
+        assert list(trace.arrival_bytes) == [len(delta("a")), len(delta("b"))]
+        first, second = trace.arrival_ns
+        assert trace.send_ns < trace.headers_ns <= first <= between <= second <= trace.end_ns
+        assert trace.first_text_ns == first
+
+    on_loop(work())
+
+
+def test_a_role_event_or_a_ping_is_not_the_first_text(stamps, on_loop):
+    async def work():
+        role = b'data: {"choices":[{"delta":{"role":"assistant","content":"","tool_calls":null}}]}\n\n'
+        gate = asyncio.Event()
+        script = [HEAD, chunked(b": ping\n\n", role, end=False), gate, chunked(delta("x"))]
+        async with serving(script) as server:
+            request = build(server.url, [], b"{}", QUICK)
+            transport = StampedTransport(stamps=stamps)
+            task = asyncio.create_task(perform(transport, request))
+            trace = request.extensions["trace"]
+            while not trace.body and not task.done():
+                await asyncio.sleep(0)
+            assert trace.first_text_ns is None
+            gate.set()
+            await task
+            assert trace.first_text_ns == trace.arrival_ns[-1]
+            await transport.aclose()
+
+    on_loop(work())
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "ending"),
+    [
+        (HEAD, chunked(delta("a")), []),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(delta("a")), delta("a"), []),
+        (b"HTTP/1.0 200 OK\r\n\r\n", delta("a"), [CLOSE]),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", delta("a"), [CLOSE]),
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + HEAD,
+            chunked(delta("a")),
+            [],
+        ),
+    ],
+    ids=["chunked", "content-length", "http-1.0", "close-delimited", "informational-first"],
+)
+def test_every_framing_gives_the_same_body(head, body, ending, stamps, on_loop):
+    async def work():
+        trace = await one([head, body, *ending], stamps)
+        assert trace.failure is None
+        assert bytes(trace.body) == delta("a")
+        assert trace.status == 200
+
+    on_loop(work())
+
+
+def test_one_byte_at_a_time(stamps, on_loop):
+    async def work():
+        whole = HEAD + chunked(delta("a"), delta("b"))
+        trace = await one([bytes([byte]) for byte in whole], stamps)
+        assert trace.failure is None
+        assert bytes(trace.body) == delta("a") + delta("b")
+        assert sum(trace.arrival_bytes) == len(trace.body)
+
+    on_loop(work())
+
+
+def test_one_connection_serves_many_requests(stamps, on_loop):
+    async def work():
+        async with serving([HEAD, chunked(delta("a"))]) as server:
+            transport = StampedTransport(stamps=stamps)
+            traces = [await ask(transport, server.url) for _ in range(3)]
+            await transport.aclose()
+        assert server.connections == 1
+        assert [trace.connect_start_ns is None for trace in traces] == [False, True, True]
+        assert traces[0].connect_end_ns <= traces[0].send_ns
+
+    on_loop(work())
+
+
+def test_an_idle_connection_closed_by_the_server_is_opened_again(stamps, on_loop):
+    async def work():
+        async with serving([HEAD, chunked(delta("a")), CLOSE], [HEAD, chunked(delta("b"))]) as server:
+            transport = StampedTransport(stamps=stamps)
+            first = await ask(transport, server.url)
+            second = await ask(transport, server.url)
+            await transport.aclose()
+        assert first.failure is None
+        assert second.failure is None
+        assert bytes(second.body) == delta("b")
+        assert second.connect_start_ns is not None
+        assert len(server.requests) == 2
+
+    on_loop(work())
+
+
+def test_a_goodbye_that_crosses_the_request_is_not_a_failed_request(stamps, on_loop):
+    """The server hangs up on a kept connection just when the next request is written, without reading it."""
+
+    async def work():
+        async with serving([HEAD, chunked(delta("a"))], [CLOSE], [HEAD, chunked(delta("b"))]) as server:
+            transport = StampedTransport(stamps=stamps)
+            await ask(transport, server.url)
+            second = await ask(transport, server.url)
+            await transport.aclose()
+        assert second.failure is None
+        assert second.reconnected
+        assert second.connect_end_ns <= second.send_ns
+        assert bytes(second.body) == delta("b")
+
+    on_loop(work())
+
+
+def test_a_server_that_always_hangs_up_is_a_failure_not_a_loop(stamps, on_loop):
+    async def work():
+        async with serving([CLOSE]) as server:
+            transport = StampedTransport(stamps=stamps)
+            trace = await ask(transport, server.url)
+        assert trace.failure[0] == "reset"
+        assert len(server.requests) == 1
+
+    on_loop(work())
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome", "words"),
+    [
+        ([CLOSE], "reset", "without answering"),
+        ([HEAD, chunked(delta("a"), end=False), CLOSE], "truncated", "ended before"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nxx", CLOSE], "truncated", "ended before"),
+        ([HEAD, chunked(delta("a"), end=False), RESET], "reset", "lost"),
+        ([b"SSH-2.0-OpenSSH_9.9\r\n"], "protocol_error", "not HTTP"),
+        ([HEAD, b"zz\r\n"], "protocol_error", "not HTTP"),
+        (
+            [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"],
+            "protocol_error",
+            "switched",
+        ),
+        ([b"HTTP/1.1 200 OK\r\n" + b"x-a: b\r\n" * 40_000], "protocol_error", "headers over"),
+    ],
+    ids=[
+        "no-answer",
+        "cut-chunked",
+        "cut-length",
+        "reset",
+        "not-http",
+        "bad-chunk",
+        "upgrade",
+        "endless-headers",
+    ],
+)
+def test_each_way_to_fail_has_its_outcome(script, outcome, words, stamps, on_loop):
+    async def work():
+        trace = await one(script, stamps)
+        assert trace.failure is not None
+        assert trace.failure[0] == outcome
+        assert words in trace.failure[1]
+        assert trace.end_ns is not None
+
+    on_loop(work())
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "outcome"),
+    [
+        ([HANG], Limits(5, 0.05, 3600, 3600), "first_token_timeout"),
+        ([HEAD, chunked(b": ping\n\n", end=False), HANG], Limits(5, 0.05, 3600, 3600), "first_token_timeout"),
+        ([HEAD, chunked(delta("a"), end=False), HANG], Limits(5, 3600, 0.05, 3600), "gap_timeout"),
+        ([HEAD, chunked(delta("a"), end=False), HANG], Limits(5, 3600, 3600, 0.05), "request_timeout"),
+    ],
+    ids=["silence", "only-pings", "gap", "whole"],
+)
+def test_each_wait_is_bounded_and_the_connection_closed(script, limits, outcome, stamps, on_loop):
+    async def work():
+        async with serving(script) as server:
+            transport = StampedTransport(stamps=stamps)
+            async with asyncio.timeout(30):
+                trace = await ask(transport, server.url, limits=limits)
+                assert trace.failure[0] == outcome
+                await server.closed_by_client.wait()
+
+    on_loop(work())
+
+
+def test_cancelling_closes_the_connection_and_says_so(stamps, on_loop):
+    async def work():
+        async with serving([HEAD, chunked(delta("a"), end=False), HANG]) as server:
+            transport = StampedTransport(stamps=stamps)
+            request = build(server.url, [], b"{}", QUICK)
+            task = asyncio.create_task(perform(transport, request))
+            while not request.extensions["trace"].body and not task.done():
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert request.extensions["trace"].failure[0] == "cancelled"
+            async with asyncio.timeout(5):
+                await server.closed_by_client.wait()
+
+    on_loop(work())
+
+
+def test_nothing_on_the_port_is_a_connect_error(stamps, on_loop, unused_port):
+    async def work():
+        trace = await ask(StampedTransport(stamps=stamps), f"http://127.0.0.1:{unused_port}/v1/x")
+        assert trace.failure[0] == "connect_error"
+        assert trace.send_ns is None
+
+    on_loop(work())
+
+
+def test_ipv6(stamps, on_loop):
+    async def work():
+        try:
+            async with serving([HEAD, chunked(delta("a"))], host="::1") as server:
+                trace = await ask(StampedTransport(stamps=stamps), server.url)
+        except OSError:
+            pytest.skip("no IPv6 on this machine")
+        assert trace.failure is None
+
+    on_loop(work())
+
+
+def test_tls_with_one_shared_context(on_loop):
+    async def work():
+        ca = trustme.CA()
+        server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ca.issue_cert("localhost").configure_cert(server_context)
+        client_context = ssl.create_default_context()
+        ca.configure_trust(client_context)
+        async with serving([HEAD, chunked(delta("a"))], tls=server_context) as server:
+            url = f"https://localhost:{server.port}/v1/chat/completions"
+            trusted = await ask(StampedTransport(ssl_context=client_context), url)
+            untrusted = await ask(StampedTransport(), url)
+        assert trusted.failure is None
+        assert bytes(trusted.body) == delta("a")
+        assert untrusted.failure[0] == "connect_error"
+        assert "certificate" in untrusted.failure[1].lower()
+
+    on_loop(work())
+
+
+def test_a_large_request_arrives_whole(stamps, on_loop):
+    async def work():
+        body = b"x" * 3_000_000
+        async with serving([HEAD, chunked(delta("a"))]) as server:
+            trace = await ask(StampedTransport(stamps=stamps), server.url, body)
+            assert trace.failure is None
+            assert server.requests[0].endswith(body)
+
+    on_loop(work())
+
+
+def test_the_httpx_client_can_use_it_too(stamps, on_loop):
+    async def work():
+        async with serving([HEAD, chunked(delta("a"), delta("b"))]) as server:
+            async with httpx.AsyncClient(transport=StampedTransport(stamps=stamps)) as client:
+                response = await client.post(server.url, json={})
+                assert response.content == delta("a") + delta("b")
+            with pytest.raises(httpx.ConnectError):
+                async with httpx.AsyncClient(transport=StampedTransport(stamps=stamps)) as client:
+                    await client.post("http://127.0.0.1:1/", json={})
+
+    on_loop(work())
+
+
+class TestKernelStamps:
+    def test_age_carries_a_stamp_to_the_monotonic_clock(self):
+        assert carried_over(stamp_ns=1_000, wall_ns=1_400, mono_ns=50_000) == 49_600
+
+    @pytest.mark.parametrize("stamp_ns", [2_000, 1_400 - 11_000_000_000])
+    def test_a_stepped_wall_clock_is_not_believed(self, stamp_ns):
+        assert carried_over(stamp_ns=stamp_ns, wall_ns=1_400, mono_ns=50_000) is None
+
+    def test_macos_has_none(self):
+        assert not kernel_stamps_available("darwin")
+
+    @pytest.mark.skipif(not kernel_stamps_available(), reason="the kernel gives no stamps here")
+    def test_a_late_read_does_not_move_the_arrival(self):
+        """While Python is busy elsewhere the bytes come in; the stamp says when they came, not when they were read."""
+
+        async def work():
+            gate = asyncio.Event()
+            async with serving([HEAD, chunked(delta("a"), end=False), gate, chunked(delta("b"))]) as server:
+                transport = StampedTransport(stamps=StampSource.KERNEL)
+                request = build(server.url, [], b"{}", QUICK)
+                trace = request.extensions["trace"]
+                task = asyncio.create_task(perform(transport, request))
+                while not trace.body and not task.done():
+                    await asyncio.sleep(0)
+                gate.set()
+                await asyncio.sleep(0)  # the server writes …
+                written = now_ns()
+                while now_ns() < written + 50_000_000:  # … and the loop is held up before it can read
+                    pass
+                await task
+                assert trace.arrival_ns[-1] < written + 25_000_000
+                await transport.aclose()
+
+        asyncio.run(work())

@@ -6,10 +6,7 @@ import re
 import httptools
 
 from lmx_loadgen.clock import NS, now_ns
-from lmx_loadgen.wire.trace import Limits, Trace, one_line
-
-MAX_BODY = 64 * 1024 * 1024
-MAX_HEAD = 256 * 1024
+from lmx_loadgen.wire.trace import MAX_BODY, MAX_HEAD, Limits, Trace, one_line
 
 # Any of the fields that carry text, followed by a string that is not empty. It only tells the watchdog and the
 # live display that the answer has begun; the measured first token is found afterwards, from decoded events.

@@ -4,6 +4,9 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
+MAX_BODY = 64 * 1024 * 1024
+MAX_HEAD = 256 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -1,0 +1,288 @@
+"""The command line: flags in, exit codes out, no logic. Heavy rooms are imported by the command that needs them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmx_loadgen import __version__
+from lmx_loadgen.errors import LoadgenError, NothingMeasured
+
+_SIM_DIALECTS = ["openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm"]
+
+
+class _Failure(click.ClickException):
+    """A LoadgenError on its way out: one sentence on stderr, and its own exit code."""
+
+    def __init__(self, error: LoadgenError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        return self.error.exit_code
+
+
+class _Commands(click.Group):
+    """Turns the package's errors into click's, so that no traceback reaches a user."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LoadgenError as error:
+            raise _Failure(error) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="lmx-loadgen")
+def main() -> None:
+    """Measure how fast a local LLM server is for someone talking to it.
+
+    \b
+    lmx-loadgen run --target lmx        measure a server (without --target: the built-in simulator)
+    lmx-loadgen plot                    draw every stored run as one page
+    """
+
+
+def _concurrency(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
+    if value is None:
+        return None
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of whole numbers; write it like 1,4,8", ctx, param) from None
+
+
+def _run_options(command: Any) -> Any:
+    """The flags of `run`, in the order the help shows them."""
+    options = [
+        click.option(
+            "--target",
+            "-t",
+            "targets",
+            multiple=True,
+            metavar="NAME[=URL]",
+            help="Server to measure: lmx, ollama, lmstudio, llamacpp, mlx-lm, vllm, openai=URL or sim. Repeatable. "
+            "[default: sim]",
+        ),
+        click.option(
+            "--model",
+            "-m",
+            "models",
+            multiple=True,
+            metavar="[TARGET=]ID",
+            help="Model to ask for. [default: the server's only loaded chat model]",
+        ),
+        click.option(
+            "--profile",
+            "-p",
+            default="quick",
+            show_default=True,
+            metavar="NAME|FILE",
+            help="Load profile; flags win over it.",
+        ),
+        click.option(
+            "--concurrency",
+            "-c",
+            callback=_concurrency,
+            metavar="1,4,8",
+            help="Requests in flight, one level each.",
+        ),
+        click.option("--requests", "-n", type=int, help="Measured requests per level."),
+        click.option(
+            "--duration",
+            "-d",
+            metavar="30s",
+            help="Send for this long per level (30s, 2m); the rest is awaited.",
+        ),
+        click.option("--warmup", type=int, help="Warm-up requests per slot, never measured."),
+        click.option(
+            "--stagger",
+            metavar="auto|SECONDS",
+            help="Spread of the slots' first requests (auto: one response).",
+        ),
+        click.option("--max-tokens", type=int, help="Longest answer asked for."),
+        click.option("--temperature", type=float),
+        click.option("--seed", type=int, help="Seed of the prompt order, and of sampling where honoured."),
+        click.option("--prompt", help="Use this one prompt."),
+        click.option(
+            "--prompts",
+            "prompts_file",
+            metavar="FILE",
+            help="Prompts: text (one a line) or JSONL with `messages` or `prompt`.",
+        ),
+        click.option(
+            "--cache",
+            type=click.Choice(["unique", "repeat"]),
+            help="unique: no prefix cache can answer; repeat: the same prompts again and again.",
+        ),
+        click.option("--endpoint", type=click.Choice(["chat", "completions"]), help="Which API to stream from."),
+        click.option("--connect-timeout", metavar="10s"),
+        click.option(
+            "--first-token-timeout",
+            metavar="5m",
+            help="Longest wait for the first token, queue and prefill included.",
+        ),
+        click.option("--gap-timeout", metavar="60s", help="Longest silence inside an answer."),
+        click.option("--request-timeout", metavar="10m", help="Longest whole request."),
+        click.option("--slo-ttft", metavar="1s", help="Goodput counts requests with a TTFT within this."),
+        click.option("--slo-tpot", metavar="50ms", help="… a time per output token within this."),
+        click.option("--slo-e2e", metavar="20s", help="… and an end-to-end time within this."),
+        click.option("--tokenizer", metavar="FILE", help="tokenizer.json to count tokens with (extra: tokenizer)."),
+        click.option("--insecure", is_flag=True, help="Do not check the server's TLS certificate."),
+        click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
+        click.option(
+            "--out",
+            "out",
+            type=click.Path(path_type=Path),
+            default=Path("reports"),
+            show_default=True,
+            help="Where runs are stored.",
+        ),
+        click.option("--loop", type=click.Choice(["uvloop", "asyncio"]), help="Event loop. [default: uvloop]"),
+        click.option(
+            "--stamps",
+            type=click.Choice(["kernel", "loop"]),
+            help="Who says when bytes came. [default: kernel where it can]",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON and nothing else."),
+        click.option("--quiet", "-q", is_flag=True, help="Print only errors."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+# flag → key of the profile it overrides
+_PROFILE_KEYS = {
+    "concurrency": "load.concurrency",
+    "requests": "load.requests",
+    "duration": "load.duration",
+    "warmup": "load.warmup",
+    "stagger": "load.stagger",
+    "max_tokens": "request.max_tokens",
+    "temperature": "request.temperature",
+    "seed": "request.seed",
+    "prompt": "prompts.text",
+    "prompts_file": "prompts.file",
+    "cache": "prompts.cache",
+    "endpoint": "endpoint",
+    "connect_timeout": "timeouts.connect",
+    "first_token_timeout": "timeouts.first_token",
+    "gap_timeout": "timeouts.gap",
+    "request_timeout": "timeouts.request",
+    "slo_ttft": "slo.ttft",
+    "slo_tpot": "slo.tpot",
+    "slo_e2e": "slo.e2e",
+    "tokenizer": "tokenizer",
+}
+
+
+@main.command()
+@_run_options
+def run(**flags: Any) -> None:
+    """Measure one or more servers and store what was seen.
+
+    Exit codes: 0 measured; 2 a wrong flag; 3 a wrong profile; 5 results cannot be stored; 10 nothing answers;
+    11 another server answers; 12 key refused; 13 model not loaded; 14 several models; 20 every request failed;
+    130 Ctrl-C (what was measured is stored).
+    """
+    from rich.console import Console
+
+    from lmx_loadgen import session
+    from lmx_loadgen.report.progress import ProgressView
+    from lmx_loadgen.report.terminal import print_summary, summary_json
+
+    overrides = {key: flags[flag] for flag, key in _PROFILE_KEYS.items() if flags[flag] is not None}
+    options = session.Options(
+        profile=flags["profile"],
+        overrides=overrides,
+        flags={key: "--" + flag.removesuffix("_file").replace("_", "-") for flag, key in _PROFILE_KEYS.items()},
+        targets=flags["targets"],
+        models=flags["models"],
+        out=flags["out"],
+        loop=flags["loop"],
+        stamps=flags["stamps"],
+        insecure=flags["insecure"],
+        ca_file=flags["ca_file"],
+    )
+    silent = flags["as_json"] or flags["quiet"]
+    with ProgressView(Console(stderr=True), quiet=silent) as view:
+        outcome = session.run(options, view)
+    result = outcome.result.as_dict()
+    if flags["as_json"]:
+        click.echo(json.dumps({**summary_json(result), "folder": str(outcome.folder)}, indent=1))
+    elif not flags["quiet"]:
+        print_summary(result, Console())
+        click.echo(f"stored in {outcome.folder}")
+    if outcome.exit_code == NothingMeasured.exit_code:
+        click.echo(f"Error: every request failed; what the server said is in {outcome.folder}", err=True)
+    sys.exit(outcome.exit_code)
+
+
+@main.command()
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--results-dir",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Draw every run stored here, when no RUN is named.",
+)
+@click.option("--output", type=click.Path(path_type=Path), help="The page. [default: report.html in --results-dir]")
+@click.option("--open/--no-open", "open_it", default=True, help="Open the page in the browser.")
+def plot(runs: tuple[Path, ...], results_dir: Path, output: Path | None, open_it: bool) -> None:
+    """Draw stored runs as one HTML page that needs no network.
+
+    RUN is a run's folder. Exit codes: 0 drawn; 4 no run, or one that cannot be read; 5 the page cannot be written.
+    """
+    from lmx_loadgen.report.load import views
+    from lmx_loadgen.report.page import write_page
+
+    page = output or results_dir / "report.html"
+    write_page(page, views(runs, results_dir, lambda words: click.echo(f"skipped: {words}", err=True)))
+    click.echo(str(page))
+    if open_it:
+        click.launch(page.resolve().as_uri())
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8089, show_default=True, help="0 takes a free one.")
+@click.option("--dialect", type=click.Choice(_SIM_DIALECTS), default="openai", show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting, like ttft_ms=200.")
+@click.option("--log", type=click.Path(dir_okay=False), help="Where the true times go (JSONL).")
+def sim(port: int, dialect: str, settings: tuple[str, ...], log: str | None) -> None:
+    """Keep the built-in simulator running: a server on 127.0.0.1 whose true timing is known. Ctrl-C ends it.
+
+    Its settings and their defaults are listed by `--set help=`.
+    """
+    from lmx_loadgen.sim.presets import from_pairs
+    from lmx_loadgen.sim.server import serve
+
+    chosen = from_pairs(settings, port=port, dialect=dialect, log=log)
+    serve(chosen, on_ready=lambda ready: click.echo(f"listening on {ready.url}/v1 (Ctrl-C ends it)"))
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON schemas of `events.jsonl` and `result.json`."""
+    from lmx_loadgen.store.schema import schemas
+
+    click.echo(json.dumps(schemas(), indent=1))
+
+
+@main.command()
+@click.argument("name", required=False)
+def profiles(name: str | None) -> None:
+    """List the load profiles that come with the tool, or show one of them in full."""
+    from lmx_loadgen import packaged
+    from lmx_loadgen.profile import load_profile, profile_names
+
+    if name is not None:
+        load_profile(name)
+        click.echo((packaged.folder("profiles") / f"{name}.yaml").read_text(encoding="utf-8"), nl=False)
+        return
+    for known in profile_names():
+        click.echo(f"{known:14} {' '.join(load_profile(known).description.split())}")

@@ -1,0 +1,33 @@
+"""One request, one trace: what a load slot does with its transport."""
+
+import asyncio
+
+import httpx
+
+from lmx_loadgen.wire.trace import Limits, Trace
+from lmx_loadgen.wire.transport import StampedStream, StampedTransport
+
+
+def build(url: str, headers: list[tuple[str, str]], body: bytes, limits: Limits) -> httpx.Request:
+    """The whole request, made before its clock starts; its trace is in `extensions["trace"]`."""
+    return httpx.Request("POST", url, headers=headers, content=body, extensions={"trace": Trace(), "limits": limits})
+
+
+async def perform(transport: StampedTransport, request: httpx.Request) -> Trace:
+    """Send the request and take in the whole answer. Failures are in the trace, not raised.
+
+    When cancelled, the connection is closed, the trace says `cancelled`, and the cancellation goes on.
+    """
+    trace: Trace = request.extensions["trace"]
+    try:
+        response = await transport.handle_async_request(request)
+        stream = response.stream
+        assert isinstance(stream, StampedStream)
+        try:
+            await stream.wait()
+        except asyncio.CancelledError:
+            await stream.aclose()
+            raise
+    except httpx.TransportError:
+        assert trace.failure is not None
+    return trace

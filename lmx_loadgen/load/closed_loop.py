@@ -1,0 +1,153 @@
+"""A closed loop: a fixed number of slots, each sending its next request when its last one has ended."""
+
+import asyncio
+import contextlib
+import hashlib
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+
+from lmx_loadgen.clock import NS, now_ns
+from lmx_loadgen.load.client import build, perform
+from lmx_loadgen.load.lag import LagMeter
+from lmx_loadgen.load.messages import Go, Job, SegmentEnd, Sent
+from lmx_loadgen.wire.trace import Trace
+from lmx_loadgen.wire.transport import StampedTransport
+
+_FIRST_BACKOFF_S = 0.1
+_MAX_BACKOFF_S = 2.0
+
+Emit = Callable[[Sent], None]
+
+
+def nonce_for(key: str, phase: str, number: int, repeat: bool) -> str:
+    """Sixteen hexadecimal characters, never the same twice in a run (always the same with `repeat`)."""
+    text = key if repeat else f"{key}/{phase}/{number}"
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass
+class Work:
+    """What is left to send in this segment, shared by this worker's slots, and the marks of its course."""
+
+    job: Job
+    taken: int = 0
+    deadline_ns: int | None = None
+    start_ns: int | None = None
+    first_sends: list[int] = field(default_factory=list)
+    drain_start_ns: int | None = None
+
+    def take(self) -> int | None:
+        """The number of the next request, or None when the level has no more."""
+        late = self.deadline_ns is not None and now_ns() >= self.deadline_ns
+        if late or (self.job.requests is not None and self.taken >= self.job.requests):
+            if self.drain_start_ns is None:
+                self.drain_start_ns = now_ns()
+            return None
+        number = self.job.first + self.taken * self.job.step
+        self.taken += 1
+        return number
+
+
+class Segment:
+    """Runs one job: `prepare` connects and warms up, `measure` runs the loop. Each request is emitted as it ends."""
+
+    def __init__(self, job: Job, transports: dict[int, StampedTransport], emit: Emit, meter: LagMeter) -> None:
+        self.job = job
+        self.emit = emit
+        self.meter = meter
+        self.work = Work(job)
+        self._transports = transports
+        self._warm_ns: list[int] = []
+        self._cpu_start = _cpu_s()
+        self._began_ns = now_ns()
+
+    async def prepare(self) -> int | None:
+        """Open the connections and run the warm-ups; the mean response time of those that went well, in ns."""
+        async with anyio.create_task_group() as group:
+            for slot in self.job.slots:
+                group.start_soon(self._warm_up, slot)
+        self._warm_ns.sort()
+        return sum(self._warm_ns) // len(self._warm_ns) if self._warm_ns else None
+
+    async def _warm_up(self, slot: int) -> None:
+        for turn in range(self.job.warmup):
+            number = slot * self.job.warmup + turn
+            template = number % len(self.job.warmup_templates)
+            trace = await self._send(slot, number, "warmup", template, now_ns(), first_wave=False)
+            if trace.failure is None and trace.send_ns is not None and trace.end_ns is not None:
+                self._warm_ns.append(trace.end_ns - trace.send_ns)
+        request = build(self.job.url, self.job.headers, b"", self.job.limits)
+        with contextlib.suppress(Exception):  # the slot's first request will meet the same fault and record it
+            await self._transports[slot].connect(request.url, self.job.limits)
+
+    async def measure(self, go: Go) -> None:
+        """Run the loop from `go.start_ns` until the work is done and every request has ended."""
+        self._cpu_start, self._began_ns = _cpu_s(), now_ns()
+        self.work.start_ns = go.start_ns
+        if self.job.duration_ns is not None:
+            self.work.deadline_ns = go.start_ns + self.job.duration_ns
+        async with anyio.create_task_group() as group:
+            for slot, offset in zip(self.job.slots, go.offsets_ns, strict=True):
+                group.start_soon(self._run_slot, slot, go.start_ns + offset)
+
+    async def _run_slot(self, slot: int, start_ns: int) -> None:
+        await anyio.sleep(max(0, start_ns - now_ns()) / NS)
+        intended, first, failures = max(start_ns, self.work.start_ns or 0), True, 0
+        while (number := self.work.take()) is not None:
+            template = self.job.order[number % len(self.job.order)]
+            trace = await self._send(slot, number, "measured", template, intended, first_wave=first)
+            if first:
+                self.work.first_sends.append(trace.send_ns or now_ns())
+            first = False
+            failures = failures + 1 if _failed(trace) else 0
+            if failures:
+                await anyio.sleep(min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** (failures - 1)))
+            intended = now_ns() if failures else (trace.end_ns or now_ns())
+
+    async def _send(
+        self, slot: int, number: int, phase: str, template: int, intended_ns: int, *, first_wave: bool
+    ) -> Trace:
+        job = self.job
+        nonce = nonce_for(job.nonce_key, phase, number, job.repeat)
+        body = (job.templates if phase == "measured" else job.warmup_templates)[template].fill(nonce)
+        request = build(job.url, job.headers, body, job.limits)
+        trace: Trace = request.extensions["trace"]
+        try:
+            await perform(self._transports[slot], request)
+        except asyncio.CancelledError:
+            trace.failure = trace.failure or ("cancelled", "the run was stopped")
+            raise
+        finally:
+            trace.end_ns = trace.end_ns or now_ns()
+            began = trace.send_ns if trace.send_ns is not None else intended_ns
+            lag = self.meter.worst_between(began, trace.end_ns)
+            self.emit(Sent(job.segment, slot, number, phase, first_wave, template, nonce, intended_ns, trace, lag))
+        return trace
+
+    def end(self, stopped: str | None) -> SegmentEnd:
+        """The marks of the segment, once it is over."""
+        work, now = self.work, now_ns()
+        all_started = len(work.first_sends) == len(self.job.slots)
+        elapsed = (now - self._began_ns) / NS
+        return SegmentEnd(
+            segment=self.job.segment,
+            start_ns=work.start_ns,
+            ramp_end_ns=max(work.first_sends) if all_started and work.first_sends else None,
+            drain_start_ns=work.drain_start_ns,
+            end_ns=now,
+            stopped=stopped,
+            cpu_share=(_cpu_s() - self._cpu_start) / elapsed if elapsed > 0 else None,
+            lag_max_ns=self.meter.worst_between(self._began_ns, now),
+        )
+
+
+def _failed(trace: Trace) -> bool:
+    return trace.failure is not None or trace.status != 200
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,104 @@
+"""Each segment's work, split over the workers, with every request body ready but for its nonce."""
+
+import json
+
+from lmx_loadgen.clock import NS
+from lmx_loadgen.load.body import PLACEHOLDER, BodyTemplate
+from lmx_loadgen.load.messages import Job
+from lmx_loadgen.load.plan import Segment
+from lmx_loadgen.load.prompts import Prompt, PromptBook, choose, with_nonce
+from lmx_loadgen.profile import Profile
+from lmx_loadgen.targets.base import Target, request_body
+from lmx_loadgen.wire.trace import Limits
+
+_ORDER_ROUNDS = 40
+
+
+class JobMaker:
+    """Makes the jobs of a run. Prompts are chosen by number, so that paired blocks send the same ones."""
+
+    def __init__(
+        self, profile: Profile, book: PromptBook, run_key: str, *, insecure: bool, ca_file: str | None
+    ) -> None:
+        self._profile = profile
+        self._book = book
+        self._run_key = run_key
+        self._insecure = insecure
+        self._ca_file = ca_file
+        self._templates: dict[str, tuple[list[BodyTemplate], list[BodyTemplate]]] = {}
+        self._order = [
+            book.measured.index(choose(book, profile.request.seed or 0, number))
+            for number in range(len(book.measured) * _ORDER_ROUNDS)
+        ]
+
+    def prompt_id(self, phase: str, template: int) -> str:
+        return (self._book.measured if phase == "measured" else self._book.warmup)[template].id
+
+    def jobs(self, segment: Segment, target: Target, workers: int) -> list[Job]:
+        """One job for each worker: slots and request numbers are dealt out like cards."""
+        load, timeouts = self._profile.load, self._profile.timeouts
+        templates, warmup_templates = self._for_target(target)
+        used = min(workers, segment.concurrency)
+        path = "/chat/completions" if self._profile.endpoint == "chat" else "/completions"
+        return [
+            Job(
+                segment=segment.segment,
+                url=target.base_url + path,
+                headers=[
+                    ("Content-Type", "application/json"),
+                    ("Accept", "text/event-stream"),
+                    ("Accept-Encoding", "identity"),
+                    ("User-Agent", "lmx-loadgen"),
+                    *target.headers.items(),
+                ],
+                limits=Limits(timeouts.connect, timeouts.first_token, timeouts.gap, timeouts.request),
+                slots=list(range(worker, segment.concurrency, used)) if worker < used else [],
+                requests=_share(segment.requests, worker, used),
+                duration_ns=None if segment.duration is None else int(segment.duration * NS),
+                warmup=load.warmup,
+                templates=templates,
+                warmup_templates=warmup_templates,
+                order=self._order,
+                first=worker,
+                step=used,
+                nonce_key=self._nonce_key(segment),
+                repeat=self._profile.prompts.cache == "repeat",
+                verify=not self._insecure,
+                ca_file=self._ca_file,
+            )
+            for worker in range(workers)
+        ]
+
+    def _nonce_key(self, segment: Segment) -> str:
+        repeat = self._profile.prompts.cache == "repeat"
+        return "repeat" if repeat else f"{self._run_key}/{segment.segment}"
+
+    def _for_target(self, target: Target) -> tuple[list[BodyTemplate], list[BodyTemplate]]:
+        if target.name not in self._templates:
+            self._templates[target.name] = (
+                [self._template(target, prompt) for prompt in self._book.measured],
+                [self._template(target, prompt) for prompt in self._book.warmup],
+            )
+        return self._templates[target.name]
+
+    def _template(self, target: Target, prompt: Prompt) -> BodyTemplate:
+        profile = self._profile
+        body = request_body(
+            target.dialect,
+            profile.endpoint,
+            target.model,
+            with_nonce(prompt.messages, PLACEHOLDER),
+            profile.request,
+        )
+        return BodyTemplate(json.dumps(body, ensure_ascii=False).encode())
+
+
+def _share(requests: int | None, worker: int, used: int) -> int | None:
+    if requests is None:
+        return None
+    return len(range(worker, requests, used)) if worker < used else 0
+
+
+def spread_ns(stagger: str | float) -> int | None:
+    """The profile's `stagger` for the driver: nanoseconds, or None for "auto"."""
+    return None if isinstance(stagger, str) else int(stagger * NS)

@@ -1,0 +1,109 @@
+"""What the measuring process and its parent say to each other: framed pickles over a pair of pipes.
+
+Both ends are this package on this machine, started by each other; nothing from a server is unpickled, it
+travels inside as bytes. Keys reach the worker here, never through its command line or environment.
+"""
+
+import pickle
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmx_loadgen.load.body import BodyTemplate
+from lmx_loadgen.wire.trace import Limits, Trace
+
+HEADER = struct.Struct("!I")
+
+
+def packed(message: Any) -> bytes:
+    """A message with its length in front."""
+    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    return HEADER.pack(len(body)) + body
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One segment's share of work for one worker. Times are nanoseconds.
+
+    `order` says which template each request takes, by the request's number in the level, round and round;
+    `numbers` of this worker are `first`, `first + step`, … so that workers never send the same request.
+    """
+
+    segment: int
+    url: str
+    headers: list[tuple[str, str]] = field(repr=False)
+    limits: Limits
+    slots: list[int]
+    requests: int | None
+    duration_ns: int | None
+    warmup: int
+    templates: list[BodyTemplate] = field(repr=False)
+    warmup_templates: list[BodyTemplate] = field(repr=False)
+    order: list[int] = field(repr=False)
+    first: int
+    step: int
+    nonce_key: str
+    repeat: bool
+    verify: bool
+    ca_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Start measuring at `start_ns`, the slots spread over `spread_ns` (this worker's own offsets are given)."""
+
+    start_ns: int
+    offsets_ns: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Close the requests in flight and end this segment, also when it has not begun yet."""
+
+    segment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker is up; `loop` and `stamps` are what it really uses."""
+
+    loop: str
+    stamps: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """Connections are open and warm-ups done; their mean response time tells how far to spread the start."""
+
+    segment: int
+    mean_response_ns: int | None
+
+
+@dataclass(slots=True)
+class Sent:
+    """One request that has ended, as it was seen on the wire."""
+
+    segment: int
+    slot: int
+    number: int
+    phase: str
+    first_wave: bool
+    template: int
+    nonce: str
+    intended_ns: int
+    trace: Trace
+    lag_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEnd:
+    """Marks of a segment as one worker saw it; see the event log's `segment` line."""
+
+    segment: int
+    start_ns: int | None
+    ramp_end_ns: int | None
+    drain_start_ns: int | None
+    end_ns: int
+    stopped: str | None
+    cpu_share: float | None
+    lag_max_ns: int | None

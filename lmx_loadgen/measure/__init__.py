@@ -1,0 +1,1 @@
+"""Pure functions over what was written down: records, token counts, metrics, results."""

@@ -1,0 +1,200 @@
+"""Every metric, declared once: the table here feeds results, tables, charts and documentation.
+
+The values of single requests are computed here; those of a whole level, which need a window of time, in `window`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+from lmx_loadgen.clock import NS
+from lmx_loadgen.measure.records import Record
+from lmx_loadgen.measure.stats import Better
+from lmx_loadgen.measure.tokens import Basis, output_tokens, prompt_tokens, tokens_per_event
+
+VERSION = 1
+
+Scope = Literal["request", "gap", "level"]
+PerRequest = Callable[[Record, Basis, Mapping[str, Any]], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a metric is called, in which unit, which way is better, what it means and how it is computed.
+
+    `of` gives a single request's value; it is None for metrics of gaps and of whole levels.
+    """
+
+    name: str
+    title: str
+    unit: str
+    better: Better
+    definition: str
+    formula: str
+    scope: Scope = "request"
+    of: PerRequest | None = None
+
+
+def ttft(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
+    return _seconds(record.send_ns, record.first_text_ns)
+
+
+def ttft_response(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
+    return _seconds(record.intended_ns, record.first_text_ns)
+
+
+def ttfo(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
+    return _seconds(record.send_ns, record.first_visible_ns)
+
+
+def e2e(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
+    return _seconds(record.send_ns, record.last_text_ns)
+
+
+def tpot(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
+    """Undefined when all text came in one read: one moment has no rate."""
+    each = tokens_per_event(record, basis)
+    span = _seconds(record.first_text_ns, record.last_text_ns)
+    if each is None or span is None or len(record.text_reads) < 2:
+        return None
+    after_first = each * (record.text_events - record.text_reads[0][1])
+    return span / after_first if after_first > 0 else None
+
+
+def decode_tok_s(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
+    per_token = tpot(record, basis, profile)
+    return 1 / per_token if per_token else None
+
+
+def longest_stall(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
+    gaps = chunk_gaps(record)
+    return max(gaps) if gaps else None
+
+
+def chunk_gaps(record: Record) -> list[float]:
+    """Seconds between consecutive reads that brought text."""
+    times = [at_ns for at_ns, _ in record.text_reads]
+    return [(after - before) / NS for before, after in pairwise(times)]
+
+
+def below_reading_share(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
+    """A reader starts with the first text, reads `reading_tok_s` tokens a second, and waits whenever all that has
+    arrived is read: the share of the time between first and last text that is spent waiting."""
+    each = tokens_per_event(record, basis)
+    gaps = chunk_gaps(record)
+    if each is None or not gaps:
+        return None
+    speed = profile["reading_tok_s"]
+    unread = waited = 0.0
+    for gap, (_, events) in zip(gaps, record.text_reads, strict=False):
+        unread += events * each
+        waited += max(0.0, gap - unread / speed)
+        unread = max(0.0, unread - gap * speed)
+    return waited / sum(gaps)
+
+
+def prompt_tok_s(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
+    """Only for prompts that were read: with tokens from a cache it would be fiction."""
+    tokens, wait = prompt_tokens(record, basis), ttft(record, basis, profile)
+    cached = record.usage_cached or 0
+    if not tokens or not wait or cached > 0.1 * tokens:
+        return None
+    return tokens / wait
+
+
+def output_tokens_of(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
+    return output_tokens(record, basis)
+
+
+def meets_slo(record: Record, basis: Basis, profile: Mapping[str, Any]) -> bool:
+    """Whether the request went well and kept every limit of the profile's `slo` (an undefined TPOT has no limit)."""
+    if not record.ok:
+        return False
+    for name, function in (("ttft", ttft), ("tpot", tpot), ("e2e", e2e)):
+        limit, value = profile["slo"][name], function(record, basis, profile)
+        if limit is not None and value is not None and value > limit:
+            return False
+    return True
+
+
+def _seconds(start: int | None, end: int | None) -> float | None:
+    return None if start is None or end is None else (end - start) / NS
+
+
+_ALL = [
+    Metric(
+        "ttft", "TTFT", "s", "lower",
+        "Time to first token: from just before the request is written, on a connection already open, to the first "
+        "text that is not empty.",
+        "first text − send", of=ttft,
+    ),
+    Metric(
+        "ttft_response", "TTFT from due time", "s", "lower",
+        "The same from when the request was due, so that waiting for a slot counts too (free of coordinated omission).",
+        "first text − intended", of=ttft_response,
+    ),
+    Metric(
+        "ttfo", "TTFO", "s", "lower",
+        "Time to first output: to the first visible text, reasoning not counted.",
+        "first visible text − send", of=ttfo,
+    ),
+    Metric("e2e", "E2E", "s", "lower", "The whole answer, to its last text.", "last text − send", of=e2e),
+    Metric(
+        "tpot", "TPOT", "s", "lower",
+        "Time per output token after the first read of text.",
+        "(last text − first text) ÷ (output tokens − tokens in the first read of text)", of=tpot,
+    ),
+    Metric(
+        "decode_tok_s", "Decode tok/s", "tok/s", "higher", "What one user sees once the answer runs.", "1 ÷ TPOT",
+        of=decode_tok_s,
+    ),
+    Metric(
+        "chunk_gap", "Chunk gap", "s", "lower",
+        "Time between consecutive reads that brought text, over all answers (a chunk is not a token).",
+        "text read − text read before it", "gap",
+    ),
+    Metric(
+        "longest_stall", "Longest stall", "s", "lower", "The largest chunk gap of an answer.", "max(chunk gaps)",
+        of=longest_stall,
+    ),
+    Metric(
+        "below_reading_share", "Reader waits", "1", "lower",
+        "Share of the streaming time in which someone who reads at the profile's reading speed has read all there is.",
+        "waiting time ÷ (last text − first text)", of=below_reading_share,
+    ),
+    Metric(
+        "prompt_tok_s", "Prompt tok/s", "tok/s", "higher", "Prompt tokens per second of TTFT, for cold prompts.",
+        "prompt tokens ÷ TTFT", of=prompt_tok_s,
+    ),
+    Metric(
+        "output_tokens", "Output tokens", "tokens", "higher", "Tokens of the answer, on the level's token basis.",
+        "see token basis", of=output_tokens_of,
+    ),
+    Metric(
+        "output_tok_s", "System tok/s", "tok/s", "higher",
+        "Tokens of all answers that arrived inside the window, per second; ramp and drain are outside it.",
+        "tokens arrived in window ÷ window", "level",
+    ),
+    Metric(
+        "request_rate", "Requests/s", "req/s", "higher", "Answers completed inside the window, per second.",
+        "ok requests ended in window ÷ window", "level",
+    ),
+    Metric(
+        "goodput", "Goodput", "req/s", "higher",
+        "Answers per second that met every SLO of the profile; a failed request misses every SLO.",
+        "requests within all SLOs ended in window ÷ window", "level",
+    ),
+    Metric(
+        "occupancy", "In flight", "requests", "higher", "Time-average of requests in flight in the window.",
+        "Σ time in flight in window ÷ window", "level",
+    ),
+]  # fmt: skip
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def markdown_table() -> str:
+    """The metric definitions as the README shows them."""
+    rows = [f"| `{m.name}` | {m.unit} | {m.definition} | {m.formula} |" for m in _ALL]
+    return "\n".join(["| name | unit | what it is | formula |", "|---|---|---|---|", *rows])

@@ -1,0 +1,111 @@
+"""Request lines of an event log as typed records: absolute times in ns, None where something did not happen."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lmx_loadgen.wire.chat import TEXT_KINDS, usage_counts
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One request that ended.
+
+    `text_reads` has an entry for each socket read that brought text: (absolute ns, text events in it). Events of one
+    read share its time; a gap is between reads, never 0. Times are monotonic ns; token counts are None when unknown.
+    """
+
+    target: str
+    level: int
+    segment: int
+    phase: str
+    first_wave: bool
+    outcome: str
+    reason: str | None
+    status: int | None
+    intended_ns: int
+    send_ns: int | None
+    end_ns: int
+    text_reads: tuple[tuple[int, int], ...]
+    first_visible_ns: int | None
+    finish_reason: str | None
+    model: str | None
+    usage_prompt: int | None
+    usage_output: int | None
+    usage_cached: int | None
+    tokenizer_prompt: int | None
+    tokenizer_output: int | None
+    lag_ns: int | None
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome == "ok"
+
+    @property
+    def measured(self) -> bool:
+        return self.phase == "measured"
+
+    @property
+    def text_events(self) -> int:
+        return sum(events for _, events in self.text_reads)
+
+    @property
+    def first_text_ns(self) -> int | None:
+        return self.text_reads[0][0] if self.text_reads else None
+
+    @property
+    def last_text_ns(self) -> int | None:
+        return self.text_reads[-1][0] if self.text_reads else None
+
+
+def record(line: dict[str, Any]) -> Record:
+    """The record of one request line."""
+    send = line["send_ns"]
+    arrivals = line["arrivals"]
+    reads: list[tuple[int, int]] = []
+    visible: int | None = None
+    for index, kind, _ in line["events"]:
+        if kind not in TEXT_KINDS or send is None or index >= len(arrivals):
+            continue
+        at_ns = send + arrivals[index][0]
+        if visible is None and kind != "reasoning":
+            visible = at_ns
+        if reads and reads[-1][0] >= at_ns:
+            reads[-1] = (reads[-1][0], reads[-1][1] + 1)
+        else:
+            reads.append((at_ns, 1))
+    prompt, output, cached = usage_counts(line.get("usage"))
+    tokenizer = line.get("tokenizer_tokens") or {}
+    return Record(
+        target=line["target"],
+        level=line["level"],
+        segment=line["segment"],
+        phase=line["phase"],
+        first_wave=line["first_wave"],
+        outcome=line["outcome"],
+        reason=line.get("reason"),
+        status=line.get("status"),
+        intended_ns=line["intended_ns"],
+        send_ns=send,
+        end_ns=line["end_ns"],
+        text_reads=tuple(reads),
+        first_visible_ns=visible,
+        finish_reason=line.get("finish_reason"),
+        model=line.get("model"),
+        usage_prompt=prompt,
+        usage_output=output,
+        usage_cached=cached,
+        tokenizer_prompt=tokenizer.get("prompt"),
+        tokenizer_output=tokenizer.get("output"),
+        lag_ns=line.get("lag_ns"),
+    )
+
+
+def records(lines: Iterable[dict[str, Any]]) -> list[Record]:
+    """The records of all request lines, in the order the requests ended."""
+    return [record(line) for line in lines]
+
+
+def answer_text(line: dict[str, Any]) -> str:
+    """The whole text of an answer, reasoning included, as the user would have seen it arrive."""
+    return "".join(text for _, kind, text in line["events"] if kind in ("content", "reasoning"))

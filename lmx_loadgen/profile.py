@@ -1,0 +1,253 @@
+"""Load profiles: YAML into a `Profile`, with every mistake named by file and key."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
+
+from lmx_loadgen import packaged
+from lmx_loadgen.errors import InputError, LoadgenError, ProfileError
+
+_MAX_FILE = 1024 * 1024
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\Z")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+_DAY_S = 86_400.0
+
+
+def seconds(value: Any) -> float:
+    """A duration in seconds from a number of seconds or a text like "500ms", "30s", "2m", "1h".
+
+    Raises ValueError for anything else.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    match = _DURATION.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a number of seconds or a duration like 500ms, 30s, 2m")
+    return float(match[1]) * _UNIT_S[match[2]]
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    return value
+
+
+def _spread(value: Any) -> Any:
+    return value if value == "auto" else seconds(value)
+
+
+def _levels(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = [value]
+    if isinstance(value, list | tuple) and all(isinstance(level, int) for level in value):
+        if len(set(value)) != len(value):
+            raise ValueError("must not name a level twice")
+        return sorted(value)
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=_DAY_S, allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+Level = Annotated[StrictInt, Field(ge=1, le=4096)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _target(value: Any) -> Any:
+    if isinstance(value, str):
+        name, _, url = value.partition("=")
+        return {"name": name, "url": url or None}
+    return value
+
+
+class TargetSpec(_Part):
+    """A server to measure. `dialect` defaults to `name`; `url` and the key variables to that dialect's own."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
+    url: str | None = None
+    model: Name | None = None
+    dialect: str | None = None
+    api_key_env: Name | None = None
+    admin_key_env: Name | None = None
+
+
+class Load(_Part):
+    """A closed loop: `concurrency` levels, and for each `requests` and/or `duration` (seconds).
+
+    With neither, a level has ten requests or four per slot, whichever is more.
+    """
+
+    concurrency: Annotated[list[Level], BeforeValidator(_levels), Field(min_length=1, max_length=64)] = [1]
+    requests: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = None
+    duration: Seconds | None = None
+    warmup: Annotated[StrictInt, Field(ge=0, le=100)] = 1
+    stagger: Annotated[
+        Literal["auto"] | Annotated[float, Field(ge=0, le=_DAY_S, allow_inf_nan=False)], BeforeValidator(_spread)
+    ] = "auto"
+
+
+class Prompts(_Part):
+    """What is asked: built-in prompts of the given lengths, or one text, or a file of prompts."""
+
+    lengths: Annotated[list[Literal["short", "medium", "long"]], Field(min_length=1)] = ["short", "medium", "long"]
+    text: Annotated[str, Field(min_length=1, max_length=10_000_000)] | None = None
+    file: Name | None = None
+    cache: Literal["unique", "repeat"] = "unique"
+
+
+class Request(_Part):
+    """What every request asks for."""
+
+    max_tokens: Annotated[StrictInt, Field(ge=1, le=131_072)] = 200
+    temperature: Annotated[Number, Field(ge=0, le=2)] = 0.0
+    seed: Annotated[StrictInt, Field(ge=0, lt=2**31)] | None = 42
+    ignore_eos: StrictBool = False
+
+
+class Timeouts(_Part):
+    """Bounds on waits, in seconds; each has its own outcome when it is passed."""
+
+    connect: Seconds = 10.0
+    first_token: Seconds = 300.0
+    gap: Seconds = 60.0
+    request: Seconds = 600.0
+
+
+class Slo(_Part):
+    """What a good answer takes at most, in seconds; goodput counts requests that meet all that are set."""
+
+    ttft: Seconds | None = None
+    tpot: Seconds | None = None
+    e2e: Seconds | None = None
+
+
+class Profile(_Part):
+    """A whole load, as written in `profiles/*.yaml`."""
+
+    name: Name = "unnamed"
+    description: str = ""
+    targets: list[Annotated[TargetSpec, BeforeValidator(_target)]] = []
+    endpoint: Literal["chat", "completions"] = "chat"
+    load: Load = Load()
+    prompts: Prompts = Prompts()
+    request: Request = Request()
+    timeouts: Timeouts = Timeouts()
+    slo: Slo = Slo()
+    tokenizer: Name | None = None
+    reading_tok_s: Annotated[Number, Field(gt=0, le=10_000)] = 5.0
+
+
+def profile_names() -> list[str]:
+    """The names of the profiles that come with the package."""
+    return sorted(path.stem for path in packaged.folder("profiles").glob("*.yaml"))
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """The profile of that name, or the one in that file. Raises ProfileError."""
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml") and not path.is_file():
+        path = packaged.folder("profiles") / f"{name_or_path}.yaml"
+        if name_or_path not in profile_names():
+            raise ProfileError(
+                f"there is no profile {name_or_path!r}: give a YAML file or one of {', '.join(profile_names())}"
+            )
+    return _validated(_read_yaml(path), str(path), ProfileError)
+
+
+def overridden(profile: Profile, values: Mapping[str, Any], flags: Mapping[str, str] | None = None) -> Profile:
+    """The profile with `values` (dotted key → value) in place of its own.
+
+    `flags` says which flag a key came from. Raises InputError that names the flag.
+    """
+    data = profile.model_dump()
+    for key, value in values.items():
+        *parents, last = key.split(".")
+        part = data
+        for parent in parents:
+            part = part[parent]
+        part[last] = value
+    return _validated(data, None, InputError, flags or {})
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        if path.stat().st_size > _MAX_FILE:
+            raise ProfileError(f"{path} is larger than 1 MB, which no profile is")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ProfileError(f"cannot read the profile {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ProfileError(f"{path} is not UTF-8 text") from None
+    try:
+        data = yaml.load(text, Loader=_StrictLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ProfileError(f"{path} is not valid YAML: {' '.join(str(error).split())[:300]}") from None
+    if not isinstance(data, dict):
+        raise ProfileError(f"{path} must hold a mapping of settings, such as `load:` and `request:`")
+    return data
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice and aliases (which can make a small file huge)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if not isinstance(key, str):
+                raise yaml.YAMLError(f"the key {key!r} is not text (line {node.start_mark.line + 1})")
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"the key {key!r} is given twice (line {node.start_mark.line + 1})")
+        return super().construct_mapping(node, deep)
+
+
+def _validated(
+    data: Any, source: str | None, error_type: type[LoadgenError], flags: Mapping[str, str] | None = None
+) -> Profile:
+    try:
+        return Profile.model_validate(data)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        raise error_type(_sentence(first, source, flags or {})) from None
+
+
+def _sentence(error: Any, source: str | None, flags: Mapping[str, str]) -> str:
+    path = [part for part in error["loc"] if not str(part).startswith(("function-", "literal[", "float"))]
+    dotted = ".".join(str(part) for part in path)
+    flag = next((name for key, name in flags.items() if dotted == key or dotted.startswith(key + ".")), None)
+    where = flag or (f"{source}: {dotted}" if source else dotted)
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(path[:-1])
+        near = difflib.get_close_matches(str(path[-1]), known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{where}: unknown key{hint} (allowed: {', '.join(known)})"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}, got {_shown(error.get('input'))}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _known_keys(path: list[Any]) -> list[str]:
+    model: type[BaseModel] = Profile
+    for part in path:
+        if part == "targets":
+            return list(TargetSpec.model_fields)
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,166 @@
+"""Takes down a run: decodes each request as it ends, appends it to the event log, and tells the display."""
+
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from lmx_loadgen import __version__, host
+from lmx_loadgen.clock import NS, Anchor, now_ns
+from lmx_loadgen.errors import StorageError
+from lmx_loadgen.load.jobs import JobMaker
+from lmx_loadgen.load.messages import SegmentEnd, Sent
+from lmx_loadgen.load.plan import Segment
+from lmx_loadgen.load.record import quick_look, request_line
+from lmx_loadgen.profile import Profile
+from lmx_loadgen.store.eventlog import EventLog
+from lmx_loadgen.targets.base import Target
+
+
+class View(Protocol):
+    """What is shown while a run is on; it only ever reads."""
+
+    def start_segment(self, target: str, concurrency: int, total: int | None, duration: float | None) -> None: ...
+    def finished(self, ok: bool, ttft_s: float | None, tok_s: float | None) -> None: ...
+    def end_segment(self) -> None: ...
+
+
+class Recorder:
+    """The event log of one run, from its header to its end line.
+
+    Args:
+        folder: the run's own folder, already made.
+        header: the log's first line.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        header: dict[str, Any],
+        *,
+        profile: Profile,
+        targets: Sequence[Target],
+        jobs: JobMaker,
+        view: View,
+    ) -> None:
+        self.folder = folder
+        self._profile = profile
+        self._rules = {target.name: target.dialect.rules for target in targets}
+        self._jobs = jobs
+        self._view = view
+        self._segment: Segment | None = None
+        self._next_id = 0
+        self._log = EventLog.create(folder / "events.jsonl")
+        self._log.append(header)
+
+    def begin(self, segment: Segment) -> None:
+        """From now on, what is sent belongs to this segment."""
+        self._segment = segment
+
+    def measuring(self) -> None:
+        """The warm-ups are done."""
+        segment = self._segment
+        assert segment is not None
+        self._view.start_segment(segment.target, segment.concurrency, segment.requests, segment.duration)
+
+    def sent(self, sent: Sent) -> None:
+        """Store one request that has ended."""
+        segment = self._segment
+        assert segment is not None
+        assert sent.segment == segment.segment
+        line = request_line(
+            sent,
+            segment,
+            id=self._next_id,
+            prompt_id=self._jobs.prompt_id(sent.phase, sent.template),
+            endpoint=self._profile.endpoint,
+            rules=self._rules[segment.target],
+            max_tokens=self._profile.request.max_tokens,
+        )
+        self._next_id += 1
+        self._log.append(line)
+        if sent.phase == "measured":
+            self._view.finished(*quick_look(sent, line))
+
+    def end_segment(self, end: SegmentEnd) -> None:
+        """Store the marks of the segment that has ended."""
+        segment = self._segment
+        assert segment is not None
+        self._log.append(
+            {
+                "type": "segment",
+                "segment": segment.segment,
+                "target": segment.target,
+                "level": segment.level,
+                "concurrency": segment.concurrency,
+                "block": segment.block,
+                "start_ns": end.start_ns,
+                "ramp_end_ns": end.ramp_end_ns,
+                "drain_start_ns": end.drain_start_ns,
+                "end_ns": end.end_ns,
+                "stopped": end.stopped,
+                "client": {"cpu_share": end.cpu_share, "lag_max_ns": end.lag_max_ns},
+            }
+        )
+        self._log.sync()
+        self._view.end_segment()
+
+    def end(self, reason: str | None) -> None:
+        """Store the end line and close the log; a run with a `reason` is not complete."""
+        self._log.append({"type": "end", "end_ns": now_ns(), "complete": reason is None, "reason": reason})
+        self._log.close()
+
+
+def header(
+    profile: Profile,
+    targets: Sequence[Target],
+    plan: Sequence[Segment],
+    instrument: dict[str, Any],
+    run_id: str,
+    anchor: Anchor,
+) -> dict[str, Any]:
+    """The first line of an event log: all that is known before the first request."""
+    return {
+        "type": "header",
+        "schema": 1,
+        "tool_version": __version__,
+        "run_id": run_id,
+        "clock": {"mono_ns": anchor.mono_ns, "unix_ns": anchor.unix_ns},
+        "started_at": anchor.iso(anchor.mono_ns),
+        "profile": profile.model_dump(mode="json"),
+        "host": host.facts(),
+        "versions": host.versions(),
+        "instrument": instrument,
+        "targets": [
+            {
+                "name": target.name,
+                "dialect": target.dialect.name,
+                "base_url": target.base_url,
+                "model": target.model,
+                "server": target.server,
+                "notes": list(target.notes),
+            }
+            for target in targets
+        ],
+        "plan": [segment.as_dict() for segment in plan],
+    }
+
+
+def new_run_id() -> str:
+    return secrets.token_hex(4)
+
+
+def make_folder(out: Path, targets: Sequence[str], run_id: str, anchor: Anchor) -> Path:
+    """`<UTC time>-<targets>-<short id>` in `out`. Raises StorageError when it cannot be made."""
+    moment = datetime.fromtimestamp(anchor.unix_ns / NS, UTC).strftime("%Y%m%dT%H%M%SZ")
+    names = re.sub(r"[^A-Za-z0-9+_-]", "_", "+".join(targets))[:60]
+    folder = out / f"{moment}-{names}-{run_id}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot make the results folder {folder}: {error.strerror or error}; choose another with --out DIR"
+        ) from None
+    return folder

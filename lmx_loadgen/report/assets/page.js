@@ -1,0 +1,76 @@
+(() => {
+  "use strict";
+  const data = JSON.parse(document.getElementById("page-data").textContent);
+  const root = document.documentElement;
+  const config = { displayModeBar: false, displaylogo: false, responsive: true, doubleClick: "reset" };
+  const hidden = new Set();
+
+  const theme = () => root.dataset.theme;
+
+  // Figures come in the colours of the dark page. Only values of colour keys are exchanged, never text.
+  function recoloured(value, key) {
+    if (Array.isArray(value)) return value.map((item) => recoloured(item, key));
+    if (value !== null && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, recoloured(inner, name)]));
+    }
+    return key === "color" && theme() === "light" ? (data.light[value] ?? value) : value;
+  }
+
+  function traces(figure) {
+    return figure.data.map((trace) => {
+      const copy = { ...trace };
+      for (const part of ["line", "marker", "error_y"]) {
+        if (copy[part]) copy[part] = recoloured(copy[part], part);
+      }
+      copy.visible = !(copy.meta && hidden.has(copy.meta.series));
+      return copy;
+    });
+  }
+
+  function draw(key) {
+    const chart = data.charts[key];
+    const option = chart.options[chart.chosen];
+    const box = document.getElementById(`chart-${key}`);
+    const note = document.getElementById(`note-${key}`);
+    note.textContent = option.note;
+    box.classList.toggle("empty", option.figure === null);
+    if (option.figure === null) {
+      Plotly.purge(box);
+      box.textContent = "Nothing to draw: no request succeeded here.";
+      return Promise.resolve();
+    }
+    if (!box.classList.contains("js-plotly-plot")) box.textContent = "";
+    const layout = { ...structuredClone(option.figure.layout), template: data.templates[theme()] };
+    return Plotly.react(box, traces(option.figure), layout, config);
+  }
+
+  const drawAll = () => Promise.all(Object.keys(data.charts).map(draw));
+
+  function choose(control, index) {
+    const keys = Object.keys(data.charts).filter((key) => data.charts[key].control === control);
+    for (const key of keys) data.charts[key].chosen = index;
+    return Promise.all(keys.map(draw));
+  }
+
+  for (const select of document.querySelectorAll("select[data-control]")) {
+    select.addEventListener("change", () => choose(select.dataset.control, select.selectedIndex));
+  }
+
+  for (const button of document.querySelectorAll("button[data-series]")) {
+    button.addEventListener("click", () => {
+      const index = Number(button.dataset.series);
+      if (!hidden.delete(index)) hidden.add(index);
+      button.setAttribute("aria-pressed", String(!hidden.has(index)));
+      drawAll();
+    });
+  }
+
+  const toggle = document.getElementById("theme");
+  toggle.addEventListener("click", () => {
+    root.dataset.theme = theme() === "dark" ? "light" : "dark";
+    toggle.textContent = theme() === "dark" ? "Light page" : "Dark page";
+    drawAll();
+  });
+
+  drawAll().then(() => root.classList.add("drawn"));
+})();

@@ -1,0 +1,158 @@
+"""Which charts the page shows, with their words and the choices a reader has."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from lmx_loadgen.measure.metrics import METRICS
+from lmx_loadgen.report import figures, samples
+from lmx_loadgen.report.view import Series, better_words, concurrencies
+
+# The page carries plotly.js (5 MB). These bounds keep the rest within about 3 MB, however much was measured.
+CURVE_POINTS = 2_000
+ALL_CURVE_POINTS = 60_000
+TIMELINE_REQUESTS = 1_000
+ALL_TIMELINE_REQUESTS = 12_000
+FEWEST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice of a chart: what the reader picks, and what is then drawn (`None`: nothing to draw)."""
+
+    label: str
+    figure: go.Figure | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart with its words. Charts with the same `control` change together; `None`: there is one option."""
+
+    key: str
+    title: str
+    caption: str
+    options: list[Option]
+    chosen: int = 0
+    control: str | None = None
+
+    def is_empty(self) -> bool:
+        return all(option.figure is None for option in self.options)
+
+
+def concurrency_charts(series: Sequence[Series]) -> list[Chart]:
+    """What happens as more requests run at once."""
+    return [
+        Chart(
+            "ttft",
+            "Time to first token",
+            f"Median, whisker up to p95. {better_words('ttft')}",
+            [Option("all levels", figures.ttft_against_concurrency(series))],
+        ),
+        Chart(
+            "decode",
+            "Decode rate of one answer",
+            f"Median, whisker down to what 95 % of answers reach. {better_words('decode_tok_s')}",
+            [Option("all levels", figures.decode_against_concurrency(series))],
+        ),
+        Chart(
+            "output",
+            "Output of the whole system",
+            f"All answers together while the load was full. {better_words('output_tok_s')}",
+            [Option("all levels", figures.output_against_concurrency(series))],
+        ),
+    ]
+
+
+def distribution_charts(series: Sequence[Series]) -> list[Chart]:
+    """How TTFT and chunk gaps spread at one concurrency, which the reader chooses."""
+    levels = concurrencies(series)
+    most = max(FEWEST, min(CURVE_POINTS, ALL_CURVE_POINTS // max(1, 2 * len(levels) * len(series))))
+    return [
+        Chart(
+            "ttft-ecdf",
+            "Distribution of TTFT",
+            "Share of requests whose first token came within that time. Failed ones never came.",
+            _distributions(series, levels, samples.ttft_s, "ttft", most, log_x=False),
+            _fullest(series, levels),
+            "concurrency",
+        ),
+        Chart(
+            "gap-ecdf",
+            "Distribution of chunk gaps",
+            "Share of pauses between pieces of text that were at most that long. A long right tail is stutter.",
+            _distributions(series, levels, samples.chunk_gaps_s, "chunk_gap", most, log_x=True),
+            _fullest(series, levels),
+            "concurrency",
+        ),
+    ]
+
+
+def _distributions(
+    series: Sequence[Series],
+    levels: Sequence[int],
+    values_of: Callable[[Sequence[figures.Request], str], list[float]],
+    metric: str,
+    most: int,
+    *,
+    log_x: bool,
+) -> list[Option]:
+    options = []
+    for concurrency in levels:
+        pairs = [(one, level) for one in series if (level := one.level_at(concurrency)) is not None]
+        curves = [
+            (one, values_of(one.requests_of(level), level["sample"]), _failed_in(level, metric)) for one, level in pairs
+        ]
+        options.append(Option(str(concurrency), figures.distribution(curves, metric, most, log_x=log_x)))
+    return options
+
+
+def _failed_in(level: figures.Level, metric: str) -> int:
+    """How many samples of a metric are missing because their request failed: none where gaps are pooled."""
+    return int(level["requests"]["failed"]) if METRICS[metric].scope == "request" else 0
+
+
+def _fullest(series: Sequence[Series], levels: Sequence[int]) -> int:
+    """The highest level that most series measured: where servers differ most, and where all can be seen."""
+
+    def measured(concurrency: int) -> int:
+        found = [one.level_at(concurrency) for one in series]
+        return sum(level is not None and level["requests"]["ok"] > 0 for level in found)
+
+    return max(range(len(levels)), key=lambda index: (measured(levels[index]), index), default=0)
+
+
+def timeline_chart(series: Sequence[Series]) -> Chart:
+    """When each request of one level of one target waited and streamed."""
+    places = [(one, level) for one in series for level in one.levels()]
+    most = max(FEWEST, min(TIMELINE_REQUESTS, ALL_TIMELINE_REQUESTS // max(1, len(places))))
+    options = []
+    for one, level in places:
+        total = len(one.requests_of(level))
+        note = f"{most:,} of {total:,} requests are drawn, evenly chosen." if total > most else ""
+        label = f"{one.name}, concurrency {level['concurrency']}"
+        options.append(Option(label, figures.timeline(one, level, most), note))
+    fitting = [i for i, option in enumerate(options) if option.figure is not None]
+    busiest = max(
+        fitting, key=lambda i: (places[i][1]["concurrency"] <= 16, places[i][1]["concurrency"], -i), default=0
+    )
+    return Chart(
+        "timeline",
+        "Timeline of requests",
+        "One lane a slot. Pale: waiting for the first token. Solid: streaming. Grey: warm-up, hatched if cancelled. "
+        "Red with a cross: failed.",
+        options,
+        busiest,
+        "timeline",
+    )
+
+
+def error_chart(series: Sequence[Series]) -> Chart:
+    """Failures by kind."""
+    return Chart(
+        "errors",
+        "Errors by kind",
+        "Requests that failed, over all levels. They have no latency and are in no figure above.",
+        [Option("all levels", figures.errors_by_kind(series))],
+    )

@@ -1,0 +1,389 @@
+"""The charts, as plotly figures in the colours of the dark page.
+
+Each function is pure: series in, figure out, or `None` where there is nothing to draw. Undefined values are
+gaps, never zeros. Each trace names its series in `meta`, so that a page can show and hide series everywhere
+at once. Names from outside go through `plotly_text`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from lmx_loadgen.clock import NS
+from lmx_loadgen.report.numbers import count, duration, milliseconds, rate
+from lmx_loadgen.report.palette import FAILURE, MUTED
+from lmx_loadgen.report.samples import ecdf, text_arrivals_ns, thinned
+from lmx_loadgen.report.text import plotly_text
+from lmx_loadgen.report.view import (
+    Series,
+    concurrencies,
+    errors_of,
+    heading,
+    outcome_name,
+    stat,
+    system_rate,
+)
+
+CURVE_HEIGHT = 300
+LANE_PX = 15
+LARGEST_LANES_PX = 560
+HATCH = {"shape": "/", "size": 5, "solidity": 0.45}
+
+Level = dict[str, Any]
+Request = dict[str, Any]
+# The value, the lower and the upper end of its whisker.
+Point = tuple[float | None, float | None, float | None]
+
+
+# ---- against concurrency ----------------------------------------------------------------------------
+
+
+def ttft_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
+    """Median TTFT in ms with a whisker up to p95."""
+
+    def point(level: Level) -> Point:
+        median, p95 = (_scaled(stat(level, "ttft", key), 1e3) for key in ("p50", "p95"))
+        return median, None, p95
+
+    def words(level: Level) -> str:
+        median, p95 = (milliseconds(stat(level, "ttft", key)) for key in ("p50", "p95"))
+        return f"median {median} ms, p95 {p95} ms"
+
+    return _against_concurrency(series, point, words, _axis_title("ttft"))
+
+
+def decode_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
+    """Median decode tok/s with a whisker down to the rate that 95 % of answers reach."""
+
+    def point(level: Level) -> Point:
+        return stat(level, "decode_tok_s", "p50"), stat(level, "decode_tok_s", "p95"), None
+
+    def words(level: Level) -> str:
+        median, p95 = (rate(stat(level, "decode_tok_s", key)) for key in ("p50", "p95"))
+        return f"median {median} tok/s, 95 % reach {p95}"
+
+    return _against_concurrency(series, point, words, _axis_title("decode_tok_s"))
+
+
+def output_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
+    """Output tok/s of the whole system with the 95 % interval of its mean, where it has one."""
+
+    def point(level: Level) -> Point:
+        return system_rate(level), *_interval(level)
+
+    def words(level: Level) -> str:
+        low, high = _interval(level)
+        interval = "" if low is None else f" (95 % interval {rate(low)} to {rate(high)})"
+        return f"{rate(system_rate(level))} tok/s in all{interval}"
+
+    return _against_concurrency(series, point, words, _axis_title("output_tok_s"))
+
+
+def _interval(level: Level) -> tuple[float | None, float | None]:
+    low, high = (level["metrics"].get("output_tok_s") or {}).get("ci95") or (None, None)
+    return low, high
+
+
+def _axis_title(metric: str) -> str:
+    return "{} ({})".format(*heading(metric))
+
+
+def _against_concurrency(
+    series: Sequence[Series],
+    point: Callable[[Level], Point],
+    words: Callable[[Level], str],
+    y_title: str,
+) -> go.Figure | None:
+    figure = go.Figure()
+    ticks = concurrencies(series)
+    for place, one in enumerate(series):
+        levels = one.levels()
+        points = [point(level) for level in levels]
+        if all(middle is None for middle, _, _ in points):
+            continue
+        # Series stand side by side at each level, so that their whiskers do not cover each other.
+        nudge = 1.045 ** (place - (len(series) - 1) / 2)
+        figure.add_scatter(
+            x=[level["concurrency"] * nudge for level in levels],
+            y=[_rounded(middle) for middle, _, _ in points],
+            error_y=_whiskers(points),
+            mode="lines+markers",
+            name=plotly_text(one.name),
+            meta={"series": one.index},
+            connectgaps=False,
+            line={"color": one.look.on_dark, "dash": one.look.dash, "width": 2},
+            marker={"color": one.look.on_dark, "symbol": one.look.symbol, "size": 9},
+            customdata=[[level["concurrency"], words(level)] for level in levels],
+            hovertemplate="<b>%{fullData.name}</b><br>%{customdata[1]}<br>concurrency %{customdata[0]}<extra></extra>",
+        )
+    if not figure.data:
+        return None
+    figure.update_layout(
+        height=CURVE_HEIGHT,
+        xaxis=_concurrency_axis(ticks),
+        yaxis={"title": {"text": y_title}, "rangemode": "tozero", "tickformat": ",~f", "nticks": 6},
+    )
+    return figure
+
+
+def _whiskers(points: Sequence[Point]) -> dict[str, Any] | None:
+    ups = [None if None in (middle, high) else max(high - middle, 0) for middle, _, high in points]  # type: ignore[operator]
+    downs = [None if None in (middle, low) else max(middle - low, 0) for middle, low, _ in points]  # type: ignore[operator]
+    if not any([*ups, *downs]):
+        return None
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [_rounded(up) for up in ups],
+        "arrayminus": [_rounded(down) for down in downs],
+        "thickness": 1.5,
+        "width": 5,
+    }
+
+
+def _concurrency_axis(ticks: Sequence[int]) -> dict[str, Any]:
+    """Levels mostly double, so the axis is logarithmic; only levels that were run are marked."""
+    shown = [tick for i, tick in enumerate(ticks) if i == 0 or tick / ticks[i - 1] > 1.1]
+    return {
+        "title": {"text": "Concurrency (requests at once)"},
+        "type": "log",
+        "tickvals": shown,
+        "ticktext": [count(tick) for tick in shown],
+        "range": [math.log10(ticks[0] / 1.45), math.log10(ticks[-1] * 1.45)],
+    }
+
+
+# ---- distributions at one level ---------------------------------------------------------------------
+
+
+def distribution(
+    samples: Sequence[tuple[Series, Sequence[float], int]],
+    metric: str,
+    most_points: int,
+    *,
+    log_x: bool,
+) -> go.Figure | None:
+    """Empirical distributions of times in seconds, one curve a series, drawn in ms.
+
+    Each sample comes with the number of requests that failed: they have no time, so a curve ends below 100 %.
+    """
+    figure = go.Figure()
+    longest = max((value * 1e3 for _, values, _ in samples for value in values), default=0.0)
+    for one, values, failed in samples:
+        x, y = ecdf((value * 1e3 for value in values), most_points - 1, failed)
+        if not x:
+            continue
+        figure.add_scatter(
+            # Each curve goes on level to the longest time of all, so that one can see where it ends.
+            x=[_rounded(value) for value in (*x, longest)],
+            y=[round(share, 5) for share in (*y, y[-1])],
+            mode="lines",
+            name=plotly_text(one.name),
+            meta={"series": one.index},
+            line={"color": one.look.on_dark, "dash": one.look.dash, "width": 2, "shape": "hv"},
+            hovertemplate=f"<b>%{{fullData.name}}</b><br>%{{y:.1%}} within %{{x:,.1f}} ms"
+            f"<br>of {len(values) + failed:,} samples<extra></extra>",
+        )
+    if not figure.data:
+        return None
+    figure.update_layout(
+        height=CURVE_HEIGHT,
+        xaxis=_time_axis(_axis_title(metric), log_x),
+        yaxis={
+            "title": {"text": "Share at or below"},
+            "range": [-0.02, 1.02],
+            "tickformat": ".0%",
+            "tickvals": [0, 0.25, 0.5, 0.75, 0.95, 1],
+            "ticktext": ["0%", "25%", "50%", "75%", "95%", ""],
+        },
+    )
+    return figure
+
+
+def _time_axis(title: str, log: bool) -> dict[str, Any]:
+    axis: dict[str, Any] = {"title": {"text": f"{title}, log scale" if log else title}, "tickformat": ",~f"}
+    return axis | ({"type": "log", "dtick": "D2"} if log else {"rangemode": "tozero", "nticks": 7})
+
+
+# ---- timeline ---------------------------------------------------------------------------------------
+
+
+def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
+    """Each request of a level as a bar in its slot's lane: pale until the first token, then solid until the end.
+
+    Warm-up is grey, a cancelled request grey and hatched; one that failed is red, hatched, and ends in a cross.
+    """
+    requests = sorted(one.requests_of(level), key=_start_ns)
+    if not requests:
+        return None
+    origin = _start_ns(requests[0])
+    shown = thinned(requests, most_requests)
+    good = [r for r in shown if r["outcome"] == "ok"]
+    measured = [r for r in good if r["phase"] != "warmup"]
+    warmup = [r for r in good if r["phase"] == "warmup"]
+    cancelled = [r for r in shown if r["outcome"] == "cancelled"]
+    bad = [r for r in shown if r["outcome"] not in ("ok", "cancelled")]
+    colour = one.look.on_dark
+    figure = go.Figure()
+    _add_bars(figure, measured, origin, _waiting, "waiting for the first token", {"color": colour, "opacity": 0.38})
+    _add_bars(figure, measured, origin, _streaming, "streaming", {"color": colour})
+    _add_bars(figure, warmup, origin, _waiting, "warm-up, waiting", {"color": MUTED[0], "opacity": 0.38})
+    _add_bars(figure, warmup, origin, _streaming, "warm-up, streaming", {"color": MUTED[0]})
+    _add_bars(figure, cancelled, origin, _whole, "cancelled", {"color": MUTED[0], "pattern": HATCH})
+    _add_failures(figure, bad, origin)
+    lanes = 1 + max(int(r["slot"]) for r in requests)
+    figure.update_layout(
+        height=95 + min(max(lanes, 3) * LANE_PX, LARGEST_LANES_PX),
+        barmode="overlay",
+        bargap=0.28 if lanes <= 32 else 0.1,
+        xaxis={"title": {"text": "Time since the level began (s)"}, "rangemode": "tozero", "tickformat": ",~f"},
+        yaxis={
+            "title": {"text": "Slot"},
+            "range": [max(lanes, 3) - 0.5, -0.5],
+            "tickvals": _lane_ticks(lanes),
+            "ticktext": [str(lane + 1) for lane in _lane_ticks(lanes)],
+            "showgrid": False,
+        },
+    )
+    return figure
+
+
+def _start_ns(request: Request) -> int:
+    """The send, or for a request that was never sent, when it was due."""
+    return int(request["intended_ns"] if request["send_ns"] is None else request["send_ns"])
+
+
+def _first_token_ns(request: Request) -> int:
+    """When the first token came; the end where none did."""
+    times = text_arrivals_ns(request)
+    return _start_ns(request) + times[0] if times else int(request["end_ns"])
+
+
+def _waiting(request: Request) -> tuple[int, int]:
+    return _start_ns(request), _first_token_ns(request)
+
+
+def _streaming(request: Request) -> tuple[int, int]:
+    return _first_token_ns(request), int(request["end_ns"])
+
+
+def _whole(request: Request) -> tuple[int, int]:
+    return _start_ns(request), int(request["end_ns"])
+
+
+def _add_bars(
+    figure: go.Figure,
+    requests: Sequence[Request],
+    origin: int,
+    span: Callable[[Request], tuple[int, int]],
+    name: str,
+    marker: dict[str, Any],
+) -> None:
+    if not requests:
+        return
+    spans = [span(request) for request in requests]
+    figure.add_bar(
+        orientation="h",
+        base=[_seconds(start - origin) for start, _ in spans],
+        x=[_seconds(end - start) for start, end in spans],
+        y=[request["slot"] for request in requests],
+        name=name,
+        marker={"line": {"width": 0}} | marker,
+        customdata=[[request["id"], _request_words(request)] for request in requests],
+        hovertemplate="request %{customdata[0]}, " + name + "<br>%{customdata[1]}<extra></extra>",
+    )
+
+
+def _add_failures(figure: go.Figure, requests: Sequence[Request], origin: int) -> None:
+    _add_bars(figure, requests, origin, _whole, "failed", {"color": FAILURE[0], "pattern": HATCH})
+    if requests:
+        # A refusal takes a millisecond: its bar cannot be seen, its cross can.
+        figure.add_scatter(
+            x=[_seconds(request["end_ns"] - origin) for request in requests],
+            y=[request["slot"] for request in requests],
+            mode="markers",
+            name="failed",
+            marker={"symbol": "x", "size": 8, "color": FAILURE[0]},
+            customdata=[[request["id"], _request_words(request)] for request in requests],
+            hovertemplate="request %{customdata[0]}, failed<br>%{customdata[1]}<extra></extra>",
+        )
+
+
+def _request_words(request: Request) -> str:
+    if request["outcome"] != "ok":
+        kind = outcome_name(request["outcome"], request["status"])
+        reason = request["reason"]
+        return kind + (f": {plotly_text(reason, 80)}" if reason else "")
+    ttft = (_first_token_ns(request) - _start_ns(request)) / NS
+    whole = (request["end_ns"] - _start_ns(request)) / NS
+    return f"first token {milliseconds(ttft)} ms, end {duration(whole)}"
+
+
+def _lane_ticks(lanes: int) -> list[int]:
+    step = next(step for step in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, lanes) if lanes / step <= 16)
+    return sorted({0, *range(step - 1, lanes, step)})
+
+
+# ---- errors -----------------------------------------------------------------------------------------
+
+
+def errors_by_kind(series: Sequence[Series]) -> go.Figure | None:
+    """How many requests failed, by kind, one bar a series."""
+    sums: list[dict[str, int]] = []
+    for one in series:
+        kinds: dict[str, int] = {}
+        for error in errors_of(one.target):
+            name = plotly_text(outcome_name(error["outcome"], error["status"]))
+            kinds[name] = kinds.get(name, 0) + error["count"]
+        sums.append(kinds)
+    names = sorted({name for kinds in sums for name in kinds}, key=lambda n: sum(k.get(n, 0) for k in sums))
+    if not names:
+        return None
+    figure = go.Figure()
+    for one, kinds in zip(series, sums, strict=True):
+        if kinds:
+            _add_error_bars(figure, one, [(name, kinds[name]) for name in names if name in kinds])
+    bars = sum(len(kinds) for kinds in sums)
+    figure.update_layout(
+        height=84 + 28 * bars,
+        barmode="group",
+        bargap=0.3,
+        bargroupgap=0.15,
+        xaxis={"title": {"text": "Requests"}, "rangemode": "tozero", "tickformat": ",d", "nticks": 6},
+        yaxis={"categoryorder": "array", "categoryarray": names, "type": "category", "showgrid": False},
+    )
+    return figure
+
+
+def _add_error_bars(figure: go.Figure, one: Series, kinds: Sequence[tuple[str, int]]) -> None:
+    figure.add_bar(
+        orientation="h",
+        y=[name for name, _ in kinds],
+        x=[number for _, number in kinds],
+        text=[count(number) for _, number in kinds],
+        textposition="outside",
+        cliponaxis=False,
+        name=plotly_text(one.name),
+        meta={"series": one.index},
+        marker={"color": one.look.on_dark, "line": {"width": 0}},
+        hovertemplate="<b>%{fullData.name}</b><br>%{y}: %{x:,d}<extra></extra>",
+    )
+
+
+# ---- numbers ----------------------------------------------------------------------------------------
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
+def _rounded(value: float | None) -> float | None:
+    """Six significant digits: more than a screen can show, and half the bytes."""
+    return None if value is None else float(f"{value:.6g}")
+
+
+def _seconds(ns: int) -> float:
+    """To a tenth of a millisecond."""
+    return round(ns / NS, 4)

@@ -1,0 +1,36 @@
+"""Stored runs, read for drawing."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lmx_loadgen.errors import ResultError
+from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.report.view import RunView
+from lmx_loadgen.store import eventlog, result
+
+
+def views(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], None]) -> list[RunView]:
+    """The named runs, or all in `results_dir`. Of the latter, one that cannot be read is told to `skipped`.
+
+    Raises ResultError when there is nothing to draw, or a named run cannot be read.
+    """
+    if named:
+        return [_view(folder) for folder in named]
+    found = []
+    for folder in result.find_runs(results_dir):
+        try:
+            found.append(_view(folder))
+        except ResultError as error:
+            skipped(str(error))
+    if not found:
+        raise ResultError(f"there is no run in {results_dir}: make one with `lmx-loadgen run`, or name its folder")
+    return found
+
+
+def _view(folder: Path) -> RunView:
+    """A run's result and request lines; a run that was killed before it could store its result is summed up now."""
+    log_path = folder / eventlog.NAME
+    log = eventlog.read_log(log_path) if log_path.is_file() else None
+    if log is not None and not (folder / result.NAME).is_file():
+        return RunView(summarise(log).as_dict(), log.requests, folder.name)
+    return RunView(result.read_result(folder).as_dict(), log.requests if log else [], folder.name)

@@ -1,0 +1,227 @@
+"""The page: one HTML file that needs nothing else, no network included.
+
+Scripts may run only if their hash is named in the page's Content-Security-Policy, so that markup which slipped
+through would still be dead. Data travels as JSON in a block that is never executed.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from plotly.offline import get_plotlyjs
+
+from lmx_loadgen import __version__
+from lmx_loadgen.errors import StorageError
+from lmx_loadgen.report import charts, head, palette, tables
+from lmx_loadgen.report.charts import Chart
+from lmx_loadgen.report.markup import Child, Markup, h
+from lmx_loadgen.report.view import RunView, Series, series_of
+from lmx_loadgen.store.result import write_whole
+
+
+def write_page(path: Path, runs: Sequence[RunView]) -> None:
+    """Write the page atomically: a reader sees the old file or the new one. Raises `StorageError`."""
+    text = build_page(runs)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {path.parent}: {error.strerror or error}") from None
+    write_whole(path, text.encode())
+
+
+def build_page(runs: Sequence[RunView]) -> str:
+    """The page as a string: every run's targets on shared axes."""
+    series = series_of(runs)
+    shown = _all_charts(series)
+    return _document(head.title_of(series), _body(runs, series, shown), _page_data(shown.values()))
+
+
+def _all_charts(series: Sequence[Series]) -> dict[str, Chart]:
+    """The charts that have anything to draw."""
+    every = [
+        *charts.concurrency_charts(series),
+        *charts.distribution_charts(series),
+        charts.timeline_chart(series),
+        charts.error_chart(series),
+    ]
+    return {chart.key: chart for chart in every if not chart.is_empty()}
+
+
+# ---- body -------------------------------------------------------------------------------------------
+
+
+def _body(runs: Sequence[RunView], series: Sequence[Series], shown: dict[str, Chart]) -> Markup:
+    return h(
+        "div",
+        {"class": "wrap"},
+        _bar(),
+        h("header", None, head.headline(runs, series), head.banners(runs, series), head.glance(series)),
+        h("main", None, _sections(runs, series, shown)),
+        _footer(),
+    )
+
+
+def _sections(runs: Sequence[RunView], series: Sequence[Series], shown: dict[str, Chart]) -> list[Child]:
+    return [
+        _section("summary", "Summary", tables.summary(series)),
+        head.key(series),
+        _section("concurrency", "As more requests run at once", _grid("three", shown, "ttft", "decode", "output")),
+        _section(
+            "distributions",
+            "One level, closer",
+            _control(shown.get("ttft-ecdf"), "Concurrency"),
+            _grid("two", shown, "ttft-ecdf", "gap-ecdf"),
+        ),
+        _section(
+            "timeline", "Request by request", _control(shown.get("timeline"), "Show"), _grid("", shown, "timeline")
+        ),
+        _section(
+            "errors",
+            "Errors",
+            _grid("", shown, "errors", otherwise="No request failed."),
+            tables.errors(series),
+        ),
+        _section("targets", "Notes on each target", tables.target_notes(series)),
+        _section("runs", "What was run", tables.what_was_run(runs)),
+        _section("terms", "What the words mean", tables.terms()),
+    ]
+
+
+def _bar() -> Markup:
+    toggle = h("button", {"type": "button", "id": "theme"}, "Light page")
+    return h("div", {"class": "bar"}, h("div", {"class": "brand"}, h("strong", None, "lmx-loadgen"), " report"), toggle)
+
+
+def _section(key: str, title: str, *children: Child) -> Markup:
+    heading = f"{key}-title"
+    return h("section", {"id": key, "aria-labelledby": heading}, h("h2", {"id": heading}, title), children)
+
+
+def _grid(
+    shape: str, shown: dict[str, Chart], *keys: str, otherwise: str = "Nothing to draw: no request succeeded."
+) -> Markup:
+    """The charts side by side, or a sentence where none of them has anything to draw."""
+    drawn = [_figure(shown[key]) for key in keys if key in shown]
+    return h("div", {"class": f"grid {shape}".strip()}, drawn) if drawn else h("p", {"class": "about"}, otherwise)
+
+
+def _control(chart: Chart | None, label: str) -> Markup | None:
+    """The choice shared by all charts of a control, or nothing where there is nothing to choose."""
+    if chart is None or len(chart.options) < 2:
+        return None
+    options = [
+        h("option", {"selected": "" if place == chart.chosen else None}, option.label)
+        for place, option in enumerate(chart.options)
+    ]
+    return h("label", {"class": "control"}, label, h("select", {"data-control": chart.control}, options))
+
+
+def _figure(chart: Chart) -> Markup:
+    title = f"{chart.key}-caption"
+    return h(
+        "figure",
+        {"aria-labelledby": title},
+        h("figcaption", {"id": title}, h("h3", None, chart.title), h("p", None, chart.caption)),
+        h("div", {"class": "plot", "id": f"chart-{chart.key}", "role": "img", "aria-label": chart.title}),
+        h("p", {"class": "note", "id": f"note-{chart.key}", "role": "status"}),
+    )
+
+
+def _footer() -> Markup:
+    return h(
+        "footer",
+        None,
+        f"Drawn by lmx-loadgen {__version__}. This file is complete in itself and asks no network for anything.",
+    )
+
+
+# ---- document ---------------------------------------------------------------------------------------
+
+
+def _document(title: str, body: Markup, data: dict[str, Any]) -> str:
+    scripts = [_script_text(get_plotlyjs()), _script_text(_asset("page.js"))]
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {' '.join(_hash_source(script) for script in scripts)}",
+            # Plotly sets style attributes and adds a style sheet of its own.
+            "style-src 'unsafe-inline'",
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    top = [
+        h("meta", {"charset": "utf-8"}),
+        h("meta", {"http-equiv": "Content-Security-Policy", "content": policy}),
+        h("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
+        h("meta", {"name": "referrer", "content": "no-referrer"}),
+        h("link", {"rel": "icon", "href": "data:,"}),
+        h("title", None, f"{title} · lmx-loadgen"),
+        Markup(f"<style>{_series_colours()}{_asset('page.css')}</style>"),
+    ]
+    end = [
+        h("noscript", None, "The charts need JavaScript; the tables do not."),
+        Markup(f'<script type="application/json" id="page-data">{_embedded(data)}</script>'),
+        *(Markup(f"<script>{script}</script>") for script in scripts),
+    ]
+    page = h("html", {"lang": "en", "data-theme": "dark"}, h("head", None, top), h("body", None, body, end))
+    return f"<!doctype html>\n{page}\n"
+
+
+def _asset(name: str) -> str:
+    return files("lmx_loadgen.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _series_colours() -> str:
+    """The palette as CSS: `.c0` … carry their series' colour in either theme."""
+    dark = "".join(f"--s{i}:{on_dark};" for i, (on_dark, _) in enumerate(palette.SERIES_COLOURS))
+    light = "".join(f"--s{i}:{on_light};" for i, (_, on_light) in enumerate(palette.SERIES_COLOURS))
+    classes = "".join(f".c{i}{{--series:var(--s{i})}}" for i in range(len(palette.SERIES_COLOURS)))
+    return f':root{{{dark}}}:root[data-theme="light"]{{{light}}}{classes}\n'
+
+
+def _script_text(source: str) -> str:
+    """The script as the browser will see it. An HTML parser turns CRLF into LF, and the hash is of what it sees."""
+    text = source.replace("\r\n", "\n").replace("\r", "\n")
+    if "</script" in text.lower():
+        raise AssertionError("a script of the page would end its own element")
+    return text
+
+
+def _hash_source(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _page_data(shown: Iterable[Chart]) -> dict[str, Any]:
+    return {
+        "templates": palette.templates(),
+        "light": palette.dark_to_light(),
+        "charts": {chart.key: _chart_data(chart) for chart in shown},
+    }
+
+
+def _chart_data(chart: Chart) -> dict[str, Any]:
+    options = [
+        {
+            "note": option.note,
+            "figure": None if option.figure is None else _bare(option.figure.to_dict()),
+        }
+        for option in chart.options
+    ]
+    return {"control": chart.control, "chosen": chart.chosen, "options": options}
+
+
+def _bare(figure: dict[str, Any]) -> dict[str, Any]:
+    """A figure without plotly's default template, 7 kB each; the page has its own."""
+    return {"data": figure["data"], "layout": {k: v for k, v in figure["layout"].items() if k != "template"}}
+
+
+def _embedded(data: dict[str, Any]) -> str:
+    """JSON that cannot end its script element, open a comment in it, or hold what is not JSON (NaN)."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

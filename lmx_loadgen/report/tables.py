@@ -1,0 +1,326 @@
+"""The tables and notes of the page: figures of every level, failures, notes a target, what was run, terms."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from lmx_loadgen.measure.metrics import METRICS
+from lmx_loadgen.measure.records import answer_text
+from lmx_loadgen.report.head import key_sample, machine_name
+from lmx_loadgen.report.markup import Child, Markup, h
+from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, rate
+from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.view import (
+    RunView,
+    Series,
+    errors_of,
+    heading,
+    is_supported,
+    outcome_name,
+    stat,
+    system_rate,
+)
+from lmx_loadgen.report.view import target_notes as notes_of
+
+Level = dict[str, Any]
+
+ANSWER_LIMIT = 4_000
+REASON_LIMIT = 400
+FACT_LIMIT = 400
+NUMBER = {"class": "num"}
+
+
+def boxed_table(caption: str, head: Sequence[Child], bodies: Iterable[Markup]) -> Markup:
+    """A table in a box of its own, which scrolls sideways by itself where it does not fit."""
+    return h(
+        "div",
+        {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption},
+        h("table", None, h("caption", None, caption), h("thead", None, h("tr", None, head)), bodies),
+    )
+
+
+def column(name: str, unit: str = "", *, number: bool = False) -> Markup:
+    """A column's heading, its unit below the name."""
+    return h(
+        "th",
+        {"scope": "col", "class": "num" if number else None},
+        name,
+        h("small", None, unit) if unit else None,
+    )
+
+
+def metric_column(metric: str, statistic: str = "") -> Markup:
+    """The heading of a column of one metric, named and in the unit as everywhere."""
+    name, unit = heading(metric)
+    return column(f"{name} {statistic}".strip(), unit, number=True)
+
+
+# ---- summary ----------------------------------------------------------------------------------------
+
+
+def summary(series: Sequence[Series]) -> Markup:
+    """Every target and level in one table."""
+    head = [
+        column("Target"),
+        column("Concur\u00adrency", number=True),
+        metric_column("ttft", "p50"),
+        metric_column("ttft", "p95"),
+        metric_column("decode_tok_s", "p50"),
+        metric_column("output_tok_s"),
+        column("ok / failed", number=True),
+        column("Tokens by"),
+        column("Notes"),
+    ]
+    caption = "Every target and level. † marks a percentile with fewer than five samples beyond it."
+    return boxed_table(caption, head, [_summary_body(one) for one in series])
+
+
+def _summary_body(one: Series) -> Markup:
+    levels = one.levels()
+    name = h(
+        "th",
+        {"scope": "rowgroup", "rowspan": str(max(len(levels), 1))},
+        h("span", {"class": "name"}, key_sample(one.look), h("span", None, one.name)),
+        h("span", {"class": "model"}, one.model),
+    )
+    rows = [h("tr", None, name if place == 0 else None, _summary_cells(level)) for place, level in enumerate(levels)]
+    return h("tbody", None, rows or h("tr", None, name, h("td", {"colspan": "8"}, "no level was run")))
+
+
+def _summary_cells(level: Level) -> list[Markup]:
+    return [
+        h("td", NUMBER, count(level["concurrency"])),
+        _figure(level, "ttft", "p50", 1e3),
+        _figure(level, "ttft", "p95", 1e3),
+        _figure(level, "decode_tok_s", "p50"),
+        _system_figure(level),
+        _ok_failed(level["requests"]),
+        h("td", None, UNDEFINED if level["sample"] == "none" else sanitise(level["token_basis"], 20)),
+        h("td", None, _chips(level)),
+    ]
+
+
+def _figure(level: Level, metric: str, key: str, scale: float = 1.0) -> Markup:
+    """A cell with one statistic; with the instrument's own error where that is known, with a mark where it is weak."""
+    value = stat(level, metric, key)
+    if value is None:
+        reason = (level["metrics"].get(metric) or {}).get("reason")
+        return h("td", NUMBER | {"title": sanitise(reason, 200) if reason else None}, UNDEFINED)
+    shown = milliseconds(value) if scale != 1.0 else rate(value)
+    mark = None if is_supported(level, metric, key) else h("span", {"class": "mark"}, "†")
+    return h("td", NUMBER, shown, mark, _error(stat(level, metric, "instrument_error"), scale))
+
+
+def _system_figure(level: Level) -> Markup:
+    value = system_rate(level)
+    if value is None:
+        return h("td", NUMBER, UNDEFINED)
+    return h("td", NUMBER, rate(value), _error(stat(level, "output_tok_s", "instrument_error"), 1.0))
+
+
+def _error(error: float | None, scale: float) -> Markup | None:
+    return None if error is None else h("span", {"class": "pm"}, f"±{error * scale:,.2g}")
+
+
+def _ok_failed(requests: Mapping[str, Any]) -> Markup:
+    failed = int(requests["failed"])
+    return h(
+        "td",
+        NUMBER,
+        count(requests["ok"]),
+        h("span", {"class": "ofwhich"}, " / "),
+        h("span", {"class": "failed" if failed else "ofwhich"}, count(failed)),
+    )
+
+
+def _chips(level: Level) -> list[Markup]:
+    """The notes in a word each; their sentences stand under the target's own heading."""
+    words = []
+    if not level.get("complete", True):
+        words.append(("bad", "incomplete"))
+    if level.get("tainted"):
+        words.append(("bad", "tainted"))
+    if not level.get("token_basis_exact", True):
+        words.append(("warn", "not exact"))
+    if level.get("sample") == "all":
+        words.append(("", "ramp included"))
+    if level["requests"].get("cancelled"):
+        words.append(("", f"{level['requests']['cancelled']} cancelled"))
+    return [h("span", {"class": f"chip {kind}".strip()}, word) for kind, word in words]
+
+
+# ---- errors -----------------------------------------------------------------------------------------
+
+
+def errors(series: Sequence[Series]) -> Markup | None:
+    """Each kind of failure with the server's own words."""
+    rows = [
+        h(
+            "tr",
+            None,
+            h("td", {"class": "who"}, one.name),
+            h("td", None, outcome_name(error["outcome"], error["status"])),
+            h("td", {"class": "words"}, sanitise(error["reason"] or UNDEFINED, REASON_LIMIT)),
+            h("td", NUMBER, count(error["count"])),
+        )
+        for one in series
+        for error in errors_of(one.target)
+    ]
+    if not rows:
+        return None
+    head = [column("Target"), column("Kind"), column("In the server's words"), column("Requests", number=True)]
+    return boxed_table("Failed requests by kind and reason.", head, [h("tbody", None, rows)])
+
+
+# ---- notes a target ---------------------------------------------------------------------------------
+
+
+def target_notes(series: Sequence[Series]) -> Markup:
+    """A card a target: which server answered, what to know about its figures, and what it wrote."""
+    return h("div", {"class": "grid cards"}, [_notes_card(one) for one in series])
+
+
+def _notes_card(one: Series) -> Markup:
+    target = one.target
+    server = target.get("server") or {}
+    product = " ".join(sanitise(part, 60) for part in (server.get("product"), server.get("version")) if part)
+    answered = [sanitise(model, 120) for model in target.get("models_answered") or []]
+    facts = [
+        ("Model", one.model),
+        ("Answered by", ", ".join(answered) if answered and answered != [one.model] else ""),
+        ("Server", product),
+        ("Address", sanitise(target.get("base_url") or "", 200)),
+        ("Answers ended by", _finish_reasons(one)),
+    ]
+    return h(
+        "div",
+        {"class": f"card c{one.look.colour}"},
+        h("h3", None, key_sample(one.look), h("span", None, one.name)),
+        _facts(facts),
+        _listed(notes_of(target, "concurrency ")),
+        _answer(one),
+    )
+
+
+def _listed(notes: Sequence[str]) -> Markup | None:
+    return h("ul", {"class": "plain"}, [h("li", None, note) for note in notes]) if notes else None
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> Markup:
+    known = [(term, value) for term, value in facts if value]
+    return h("dl", {"class": "facts"}, [[h("dt", None, term), h("dd", None, value)] for term, value in known])
+
+
+def _finish_reasons(one: Series) -> str:
+    sums: dict[str, int] = {}
+    for level in one.levels():
+        for reason, number in (level.get("finish_reasons") or {}).items():
+            sums[reason] = sums.get(reason, 0) + int(number)
+    return ", ".join(f"{sanitise(reason, 40)} ({count(number)})" for reason, number in sums.items())
+
+
+def _answer(one: Series) -> Markup | None:
+    """The first good answer, folded: proof that the server did the work."""
+    text = _first_answer(one)
+    if not text:
+        return None
+    shown = sanitise(text, ANSWER_LIMIT, keep_lines=True)
+    return h("details", None, h("summary", None, "What it wrote in its first measured answer"), h("pre", None, shown))
+
+
+def _first_answer(one: Series) -> str:
+    """The text of the first measured request that succeeded, or an empty string."""
+    good = (
+        request
+        for level in one.levels()
+        for request in one.requests_of(level)
+        if request["outcome"] == "ok" and request["phase"] == "measured"
+    )
+    return next(filter(None, map(answer_text, good)), "")
+
+
+# ---- what was run -----------------------------------------------------------------------------------
+
+
+def what_was_run(runs: Sequence[RunView]) -> Markup:
+    """A card a run: when, by which version, on which machine, with which profile."""
+    return h("div", {"class": "grid cards"}, [_run_card(run) for run in runs])
+
+
+def _run_card(run: RunView) -> Markup:
+    result = run.result
+    tool, host, profile = (result.get(part) or {} for part in ("tool", "host", "profile"))
+    facts = [
+        ("Run", sanitise(result.get("run_id") or UNDEFINED, 40)),
+        ("Started", _time(result.get("started_at"))),
+        ("Ended", _time(result.get("ended_at"))),
+        ("Complete", "yes" if result.get("complete") else f"no ({sanitise(result.get('reason') or 'unknown', 200)})"),
+        ("Profile", sanitise(profile.get("name") or UNDEFINED, 60)),
+        ("Machine", machine_name(host)),
+        ("Tool", f"{sanitise(tool.get('name') or 'lmx-loadgen', 40)} {sanitise(tool.get('version') or '', 40)}"),
+    ]
+    return h(
+        "div",
+        {"class": "card"},
+        h("h3", None, sanitise(run.label, 80)),
+        _facts(facts),
+        _listed([sanitise(note, 300) for note in result.get("notes") or []]),
+        _folded("Profile, as resolved", profile),
+        _folded("Machine, versions and instrument", _circumstances(result)),
+    )
+
+
+def _circumstances(result: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {name: result.get(name) or {} for name in ("versions", "instrument")}
+    return {**(result.get("host") or {}), **parts}
+
+
+def _folded(title: str, values: Mapping[str, Any]) -> Markup | None:
+    facts = list(_flattened(values))
+    return h("details", None, h("summary", None, title), _facts(facts)) if facts else None
+
+
+def _flattened(values: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, str]]:
+    """Nested values as dotted names and short texts; what is unset is left out."""
+    for name, value in values.items():
+        dotted = f"{path}{sanitise(name, 60)}"
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{dotted}.")
+        elif value not in (None, "", []):
+            yield dotted, _fact(value)
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, list):
+        return sanitise(", ".join(sanitise(_fact(item), FACT_LIMIT) for item in value), FACT_LIMIT)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {text}" for name, text in _flattened(value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return sanitise(value, FACT_LIMIT)
+
+
+def _time(text: Any) -> str:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return UNDEFINED
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+# ---- terms ------------------------------------------------------------------------------------------
+
+
+def terms() -> Markup:
+    """The definition of each metric, from the one place where it is declared."""
+    entries = [
+        h(
+            "div",
+            None,
+            h("dt", None, metric.title),
+            h("dd", None, metric.definition),
+            h("dd", {"class": "formula"}, metric.formula),
+        )
+        for metric in METRICS.values()
+    ]
+    return h("dl", {"class": "terms"}, entries)

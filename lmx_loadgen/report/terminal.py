@@ -1,0 +1,134 @@
+"""The summary in the terminal, and the same as JSON.
+
+Everything is printed as `rich.text.Text`, never as markup, and every word that came from a server is sanitised
+first: neither `[red]` nor an ANSI escape in a model's name does anything.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from lmx_loadgen.report.numbers import count, milliseconds, plural, rate
+from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.view import (
+    errors_of,
+    is_supported,
+    level_notes,
+    outcome_name,
+    stat,
+    system_rate,
+    target_notes,
+)
+
+NAME_WIDTH = 14
+MARK = "*"
+
+Level = dict[str, Any]
+
+
+def print_summary(result: dict[str, Any], console: Console) -> None:
+    """Print the table of all targets and levels, which fits 80 columns, and below it what to know about it."""
+    console.print(_table(result["targets"]))
+    for line in _lines_below(result):
+        console.print(line, highlight=False)
+
+
+def _table(targets: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, header_style="")
+    # The only column that may wrap, and so the one that gives way where figures need the room.
+    table.add_column("target\n", max_width=NAME_WIDTH, overflow="ellipsis", style="bold")
+    for heading in ("C\n", "TTFT p50\nms", "TTFT p95\nms", "decode p50\ntok/s", "system\ntok/s", "ok / failed\n"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for target in targets:
+        levels = sorted(target["levels"], key=lambda level: int(level["concurrency"]))
+        for place, level in enumerate(levels):
+            name = sanitise(target["name"], NAME_WIDTH) if place == 0 else ""
+            table.add_row(Text(name), *_cells(level), end_section=place == len(levels) - 1)
+    return table
+
+
+def _cells(level: Level) -> list[Text]:
+    requests = level["requests"]
+    ok_failed = Text(f"{count(requests['ok'])} / ")
+    ok_failed.append(count(requests["failed"]), style="red" if requests["failed"] else "")
+    return [
+        Text(count(level["concurrency"])),
+        Text(_marked(level, "ttft", "p50", milliseconds(stat(level, "ttft", "p50")))),
+        Text(_marked(level, "ttft", "p95", milliseconds(stat(level, "ttft", "p95")))),
+        Text(_marked(level, "decode_tok_s", "p50", rate(stat(level, "decode_tok_s", "p50")))),
+        Text(rate(system_rate(level))),
+        ok_failed,
+    ]
+
+
+def _marked(level: Level, metric: str, key: str, shown: str) -> str:
+    """The figure with a place for the mark of a weak percentile, so that digits stay under each other."""
+    weak = stat(level, metric, key) is not None and not is_supported(level, metric, key)
+    return shown + (MARK if weak else " ")
+
+
+def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
+    if not result.get("complete", False):
+        yield Text(f"Incomplete: {sanitise(result.get('reason') or 'no reason was stored', 200)}.", style="yellow")
+    for target in result["targets"]:
+        name = sanitise(target["name"], NAME_WIDTH)
+        yield Text(f"{name}: {sanitise(target.get('model') or 'unknown model', 100)}", style="dim")
+        for note in target_notes(target, "C="):
+            yield _indented(note, "yellow")
+        for error in errors_of(target):
+            kind = outcome_name(error["outcome"], error["status"])
+            words = f": {sanitise(error['reason'], 200)}" if error["reason"] else ""
+            yield _indented(f"{plural(error['count'], 'request')} failed, {kind}{words}", "red")
+    if any(_has_weak_percentile(level) for target in result["targets"] for level in target["levels"]):
+        yield Text(f"{MARK} fewer than five samples lie beyond this percentile", style="dim")
+
+
+def _indented(words: str, style: str) -> Padding:
+    return Padding(Text(words, style=style), (0, 0, 0, 2), expand=False)
+
+
+def _has_weak_percentile(level: Level) -> bool:
+    shown = (("ttft", "p50"), ("ttft", "p95"), ("decode_tok_s", "p50"))
+    return any(stat(level, *place) is not None and not is_supported(level, *place) for place in shown)
+
+
+def summary_json(result: dict[str, Any]) -> dict[str, Any]:
+    """The figures of the table as plain data: times in seconds, rates in tok/s, `None` where undefined.
+
+    Words from servers are kept as they are; JSON escapes them.
+    """
+    return {
+        "run_id": result["run_id"],
+        "complete": result["complete"],
+        "reason": result["reason"],
+        "targets": [
+            {
+                "name": target["name"],
+                "model": target["model"],
+                "levels": [_level_json(level) for level in target["levels"]],
+            }
+            for target in result["targets"]
+        ],
+    }
+
+
+def _level_json(level: Level) -> dict[str, Any]:
+    return {
+        "concurrency": level["concurrency"],
+        "ok": level["requests"]["ok"],
+        "failed": level["requests"]["failed"],
+        "ttft_p50_s": stat(level, "ttft", "p50"),
+        "ttft_p95_s": stat(level, "ttft", "p95"),
+        "decode_tok_s_p50": stat(level, "decode_tok_s", "p50"),
+        "output_tok_s": system_rate(level),
+        "token_basis": level["token_basis"],
+        "token_basis_exact": level["token_basis_exact"],
+        "complete": level["complete"],
+        "notes": level_notes(level),
+        "errors": level["errors"],
+    }

@@ -1,0 +1,182 @@
+"""Stored runs as the report looks at them: each target of each run is a series with a name and a look."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmx_loadgen.measure.metrics import METRICS
+from lmx_loadgen.report.palette import Look, looks
+from lmx_loadgen.report.text import sanitise
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One stored run: `result.json` and the request lines of `events.jsonl`, both as read.
+
+    `label` tells this run from others on the same page, for instance its date.
+    """
+
+    result: dict[str, Any]
+    requests: list[dict[str, Any]]
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One target of one run. `requests` holds its request lines by level."""
+
+    index: int
+    name: str
+    look: Look
+    run: RunView
+    target: dict[str, Any]
+    requests: dict[int, list[dict[str, Any]]] = field(repr=False)
+
+    @property
+    def model(self) -> str:
+        return sanitise(self.target.get("model") or "unknown model", 120)
+
+    def levels(self) -> list[dict[str, Any]]:
+        """The levels, lowest concurrency first."""
+        return sorted(self.target["levels"], key=lambda level: int(level["concurrency"]))
+
+    def level_at(self, concurrency: int) -> dict[str, Any] | None:
+        """The level with this concurrency, if it was run."""
+        return next((level for level in self.levels() if level["concurrency"] == concurrency), None)
+
+    def requests_of(self, level: dict[str, Any]) -> list[dict[str, Any]]:
+        return self.requests.get(level["level"], [])
+
+
+def series_of(runs: Sequence[RunView]) -> list[Series]:
+    """All series of the runs, in order, each with a name that no other has (unless the runs share a label)."""
+    pairs = [(run, target) for run in runs for target in run.result["targets"]]
+    names = _unlike_names(pairs)
+    styles = looks([str(target["name"]) for _, target in pairs])
+    return [
+        Series(index, name, look, run, target, _by_level(run, target))
+        for index, (name, look, (run, target)) in enumerate(zip(names, styles, pairs, strict=True))
+    ]
+
+
+def concurrencies(series: Sequence[Series]) -> list[int]:
+    """Every concurrency that any series was run at, lowest first."""
+    return sorted({int(level["concurrency"]) for one in series for level in one.levels()})
+
+
+def _by_level(run: RunView, target: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
+    lines: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for line in run.requests:
+        if line["target"] == target["name"]:
+            lines[line["level"]].append(line)
+    return dict(lines)
+
+
+def _unlike_names(pairs: Sequence[tuple[RunView, dict[str, Any]]]) -> list[str]:
+    """The targets' names; those that occur more than once also say their model where that tells them apart,
+    otherwise their run.
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, (_, target) in enumerate(pairs):
+        groups[str(target["name"])].append(index)
+    names = [sanitise(target["name"], 40) for _, target in pairs]
+    for group in (group for group in groups.values() if len(group) > 1):
+        for index, extra in zip(group, _extras([pairs[index] for index in group]), strict=True):
+            names[index] = f"{names[index]} · {extra}"
+    return names
+
+
+def _extras(pairs: Sequence[tuple[RunView, dict[str, Any]]]) -> list[str]:
+    models = [sanitise(str(target.get("model") or "").rsplit("/", 1)[-1], 40) for _, target in pairs]
+    labels = [sanitise(run.label, 40) for run, _ in pairs]
+    return models if len(set(models)) == len(models) else labels
+
+
+# ---- one level of one target ------------------------------------------------------------------------
+
+
+def stat(level: dict[str, Any], metric: str, key: str) -> float | None:
+    """One statistic of a metric at a level, `None` where it is undefined or was not computed."""
+    value = (level["metrics"].get(metric) or {}).get(key)
+    return None if value is None else float(value)
+
+
+def system_rate(level: dict[str, Any]) -> float | None:
+    """Output tok/s of the whole system at a level; undefined where not one token arrived."""
+    return stat(level, "output_tok_s", "mean") if stat(level, "output_tok_s", "n") else None
+
+
+def heading(metric: str) -> tuple[str, str]:
+    """A metric's name and the unit it is shown in: `("TTFT", "ms")`."""
+    found = METRICS[metric]
+    return found.title.removesuffix(found.unit).strip(), "ms" if found.unit == "s" else found.unit
+
+
+def better_words(metric: str) -> str:
+    """`Lower is better.`"""
+    return f"{METRICS[metric].better.capitalize()} is better."
+
+
+def is_supported(level: dict[str, Any], metric: str, key: str) -> bool:
+    """Whether enough samples lie beyond a percentile for it to be trusted."""
+    return key not in ((level["metrics"].get(metric) or {}).get("unsupported") or [])
+
+
+def level_notes(level: dict[str, Any]) -> list[str]:
+    """What a reader must know before believing a level's figures, one sentence each."""
+    notes = [sanitise(note, 300) for note in level.get("notes") or []]
+    notes += [f"tainted: {sanitise(reason, 300)}" for reason in level.get("tainted") or []]
+    if not level.get("complete", True):
+        notes.append("the level was not finished")
+    return notes
+
+
+def target_notes(target: dict[str, Any], place: str) -> list[str]:
+    """All notes on a target, each sentence once. One that is not about every level begins with the
+    concurrencies it is about, after the word `place`: `C=4,8: …`.
+    """
+    where: dict[str, list[str]] = {}
+    for level in target["levels"]:
+        for note in level_notes(level):
+            where.setdefault(note, []).append(str(level["concurrency"]))
+    everywhere = len(target["levels"])
+    return [sanitise(note, 300) for note in target.get("notes") or []] + [
+        note if len(found) == everywhere else f"{place}{', '.join(found)}: {note}" for note, found in where.items()
+    ]
+
+
+def errors_of(target: dict[str, Any]) -> list[dict[str, Any]]:
+    """A target's failures by outcome, status and reason, over all its levels, most frequent first."""
+    sums: dict[tuple[str, int | None, str | None], int] = defaultdict(int)
+    for level in target["levels"]:
+        for error in level.get("errors") or []:
+            sums[error["outcome"], error.get("status"), error.get("reason")] += int(error["count"])
+    kinds = [
+        {"outcome": outcome, "status": status, "reason": reason, "count": number}
+        for (outcome, status, reason), number in sums.items()
+    ]
+    return sorted(kinds, key=lambda kind: -int(str(kind["count"])))
+
+
+OUTCOME_NAMES = {
+    "incomplete": "ended without finish_reason",
+    "empty": "no text at all",
+    "http_error": "HTTP error",
+    "stream_error": "error inside the stream",
+    "connect_error": "no connection",
+    "connect_timeout": "connect timeout",
+    "first_token_timeout": "first-token timeout",
+    "gap_timeout": "silence mid-answer",
+    "request_timeout": "request timeout",
+    "reset": "connection lost",
+    "truncated": "truncated body",
+    "protocol_error": "not HTTP or SSE",
+    "cancelled": "cancelled by us",
+}
+
+
+def outcome_name(outcome: str, status: int | None = None) -> str:
+    """An outcome in words: `HTTP error 503`."""
+    name = OUTCOME_NAMES.get(outcome) or sanitise(outcome, 40)
+    return f"{name} {status}" if outcome == "http_error" and status is not None else name

@@ -1,0 +1,255 @@
+"""One run from start to end: prepare the targets, run the plan, store everything, show the result."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from lmx_loadgen.clock import Anchor
+from lmx_loadgen.errors import InputError, LoadgenError, NothingMeasured
+from lmx_loadgen.load.driver import Driver, WorkerProcess
+from lmx_loadgen.load.jobs import JobMaker, spread_ns
+from lmx_loadgen.load.messages import Ready
+from lmx_loadgen.load.plan import Segment, make_plan
+from lmx_loadgen.load.prompts import PromptBook, prompt_book
+from lmx_loadgen.load.worker import tls_context
+from lmx_loadgen.profile import Profile, TargetSpec, load_profile, overridden
+from lmx_loadgen.recorder import Recorder, View, header, make_folder, new_run_id
+from lmx_loadgen.store.result import RunResult, write_result
+from lmx_loadgen.targets.base import Target
+from lmx_loadgen.targets.prepare import dialect_of, parse_target, prepare
+from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
+
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asked for, beside the profile's own settings."""
+
+    profile: str = "quick"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict)
+    targets: Sequence[str] = ()
+    models: Sequence[str] = ()
+    out: Path = Path("reports")
+    loop: str | None = None
+    stamps: str | None = None
+    workers: int = 1
+    insecure: bool = False
+    ca_file: str | None = None
+
+
+class StopFlag:
+    """Set by Ctrl-C or SIGTERM while a run is on; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __call__(self) -> bool:
+        return self.signal is not None
+
+    @contextlib.contextmanager
+    def armed(self) -> Iterator[None]:
+        def handle(number: int, frame: Any) -> None:
+            if self.signal is not None:
+                os._exit(128 + number)
+            self.signal = number
+
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its stored result, the folder it is in, and the exit code it asks for."""
+
+    result: RunResult
+    folder: Path
+    exit_code: int
+
+
+def run(options: Options, view: View) -> Outcome:
+    """Do a whole run and store it.
+
+    Raises a LoadgenError for whatever stops the run before anything was measured. Once measuring has begun, what was
+    seen is stored whatever happens, and only then is an error raised.
+    """
+    profile = resolved_profile(options)
+    book = prompt_book(profile.prompts, base_dir=Path.cwd())
+    stop = StopFlag()
+    with contextlib.ExitStack() as stack:
+        loop, stamps = _instrument(options, profile)
+        workers = [WorkerProcess(loop, stamps) for _ in range(options.workers)]
+        for worker in workers:
+            stack.callback(worker.close)
+        targets = prepare_targets(profile, options, stack)
+        stack.enter_context(stop.armed())
+        recorder_of = _Start(options, profile, book, targets)
+        recorder, driver = recorder_of.make(workers, view, stop)
+        with contextlib.closing(driver):
+            error = _measure(recorder_of, recorder, driver, stop)
+    result = _result(recorder.folder)
+    write_result(recorder.folder, result)
+    if error is not None:
+        error.args = (f"{error}; what was measured is in {recorder.folder}",)
+        raise error
+    if stop.signal is not None:
+        return Outcome(result, recorder.folder, 128 + stop.signal)
+    if not any(level.requests.ok for target in result.targets for level in target.levels):
+        return Outcome(result, recorder.folder, NothingMeasured.exit_code)
+    return Outcome(result, recorder.folder, 0)
+
+
+def resolved_profile(options: Options) -> Profile:
+    """The profile with every flag applied, targets and models included. Raises ProfileError or InputError."""
+    profile = overridden(load_profile(options.profile), options.overrides, options.flags)
+    specs = [parse_target(text) for text in options.targets] or list(profile.targets) or [TargetSpec(name="sim")]
+    names = [spec.name for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"--target {name} is given twice; name one of them otherwise, like {name}2=URL")
+    for text in options.models:
+        specs = _with_model(specs, text)
+    return profile.model_copy(update={"targets": specs})
+
+
+def _with_model(specs: list[TargetSpec], text: str) -> list[TargetSpec]:
+    name, sign, model = text.partition("=")
+    if sign and name in [spec.name for spec in specs]:
+        return [spec.model_copy(update={"model": model}) if spec.name == name else spec for spec in specs]
+    if len(specs) > 1:
+        raise InputError(f"--model {text!r}: with several targets say which one, like --model {specs[0].name}=ID")
+    return [specs[0].model_copy(update={"model": text})]
+
+
+def prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitStack) -> list[Target]:
+    """Find every target and its model; simulators that are asked for without an address are started, and end with
+    `stack`."""
+    verify = _tls(options)
+
+    async def all_of_them() -> list[Target]:
+        return [await prepare(spec, os.environ, url=_sim_url(spec, stack), verify=verify) for spec in profile.targets]
+
+    return anyio.run(all_of_them)
+
+
+def _tls(options: Options) -> Any:
+    if not options.insecure and options.ca_file is None:
+        return True
+    try:
+        return tls_context(not options.insecure, options.ca_file)
+    except OSError as error:
+        raise InputError(f"--ca-file {options.ca_file}: {error}") from None
+
+
+def _sim_url(spec: TargetSpec, stack: contextlib.ExitStack) -> str | None:
+    if spec.url is not None or dialect_of(spec).name != "sim":
+        return None
+    from lmx_loadgen.sim.presets import DEMO
+    from lmx_loadgen.sim.process import start
+
+    return stack.enter_context(start(DEMO)).base_url
+
+
+def _instrument(options: Options, profile: Profile) -> tuple[str, StampSource]:
+    """Event loop and stamps: the finest there are, unless something else was asked for."""
+    loop = options.loop or ("uvloop" if _has_uvloop() else "asyncio")
+    if loop == "uvloop" and not _has_uvloop():
+        raise InputError("--loop uvloop: uvloop is not installed; install it, or use --loop asyncio")
+    if options.stamps == "kernel" and not kernel_stamps_available():
+        raise InputError("--stamps kernel: this system does not stamp TCP data (only Linux does); use --stamps loop")
+    if options.stamps is None:
+        return loop, StampSource.KERNEL if kernel_stamps_available() else StampSource.LOOP
+    return loop, StampSource(options.stamps)
+
+
+def _has_uvloop() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("uvloop") is not None
+
+
+class _Start:
+    """Everything that is decided once all targets are known."""
+
+    def __init__(self, options: Options, profile: Profile, book: PromptBook, targets: Sequence[Target]) -> None:
+        self.options = options
+        self.profile = profile
+        self.book = book
+        self.targets = {target.name: target for target in targets}
+        self.plan = make_plan(profile, list(self.targets))
+        self.run_id = new_run_id()
+        self.jobs = JobMaker(profile, book, self.run_id, insecure=options.insecure, ca_file=options.ca_file)
+
+    def make(self, workers: Sequence[WorkerProcess], view: View, stop: StopFlag) -> tuple[Recorder, Driver]:
+        """The run's folder and log, and the driver that feeds it."""
+        anchor = Anchor.take()
+        holder: list[Recorder] = []
+        driver = Driver(workers, lambda sent: holder[0].sent(sent), stop)
+        try:
+            ready = driver.wait_ready()
+            folder = make_folder(self.options.out, list(self.targets), self.run_id, anchor)
+            holder.append(
+                Recorder(
+                    folder,
+                    self._header(ready, anchor),
+                    profile=self.profile,
+                    targets=list(self.targets.values()),
+                    jobs=self.jobs,
+                    view=view,
+                )
+            )
+        except BaseException:
+            driver.close()
+            raise
+        return holder[0], driver
+
+    def _header(self, ready: Ready, anchor: Anchor) -> dict[str, Any]:
+        instrument = {"loop": ready.loop, "stamps": ready.stamps, "workers": self.options.workers}
+        line = header(self.profile, list(self.targets.values()), self.plan, instrument, self.run_id, anchor)
+        line["prompt_preview"] = str(self.book.measured[0].messages[-1]["content"])[:100]
+        return line
+
+
+def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) -> LoadgenError | None:
+    """Run the plan; whatever ends it, the log gets its end line. The error, if one ended it."""
+    error: LoadgenError | None = None
+    reason: str | None = None
+    try:
+        for segment in start.plan:
+            if stop():
+                break
+            _run_segment(segment, start, recorder, driver)
+    except LoadgenError as problem:
+        error, reason = problem, str(problem)
+    if stop() and reason is None:
+        reason = INTERRUPTED
+    try:
+        recorder.end(reason)
+    except LoadgenError as problem:
+        error = error or problem
+    return error
+
+
+def _run_segment(segment: Segment, start: _Start, recorder: Recorder, driver: Driver) -> None:
+    jobs = start.jobs.jobs(segment, start.targets[segment.target], start.options.workers)
+    recorder.begin(segment)
+    end = driver.run(jobs, spread_ns(start.profile.load.stagger), recorder.measuring)
+    recorder.end_segment(end)
+
+
+def _result(folder: Path) -> RunResult:
+    from lmx_loadgen.measure.summary import summarise
+    from lmx_loadgen.store.eventlog import NAME, read_log
+
+    return summarise(read_log(folder / NAME))

@@ -1,0 +1,6 @@
+"""The embedded server: OpenAI-compatible, with known timing, the dialects of real servers, and faults on demand.
+
+It is the demo, the test bed, and the ruler: its log says when each request was there and when each chunk was
+written (`truth`). `process.start` runs it in a process of its own, `server.serve` runs it in this one. Nothing is
+imported here, because the child must answer a fraction of a second after it was started.
+"""

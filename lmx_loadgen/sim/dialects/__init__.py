@@ -1,0 +1,19 @@
+"""What each server's answers look like on the wire: one file a server, on top of plain OpenAI (`base`)."""
+
+from lmx_loadgen.sim.dialects.base import Dialect
+from lmx_loadgen.sim.dialects.llamacpp import LlamaCpp
+from lmx_loadgen.sim.dialects.lmstudio import LMStudio
+from lmx_loadgen.sim.dialects.lmx import Lmx
+from lmx_loadgen.sim.dialects.mlx_lm import MlxLm
+from lmx_loadgen.sim.dialects.ollama import Ollama
+from lmx_loadgen.sim.dialects.vllm import Vllm
+
+DIALECTS: dict[str, Dialect] = {
+    "openai": Dialect(),
+    "lmx": Lmx(),
+    "ollama": Ollama(),
+    "lmstudio": LMStudio(),
+    "llamacpp": LlamaCpp(),
+    "mlx-lm": MlxLm(),
+    "vllm": Vllm(),
+}

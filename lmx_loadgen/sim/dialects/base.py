@@ -1,0 +1,290 @@
+"""The OpenAI shape, and what a dialect may do otherwise.
+
+A dialect is stateless: it makes dicts, and says when headers and the role event go out. Text events are made once
+per request with `SLOT` where the text goes, so that a chunk costs no JSON encoding.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from lmx_loadgen import __version__
+from lmx_loadgen.sim.answer import Answer, Reply, State, ToolCall
+from lmx_loadgen.sim.connection import REASONS, Request
+from lmx_loadgen.sim.text import escaped
+
+SLOT = "\x00piece\x00"
+DONE = b"data: [DONE]\n\n"
+
+Json = dict[str, Any]
+Route = Callable[[State, Request], Reply]
+
+
+def http_date() -> str:
+    """Now, as the Date header wants it."""
+    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
+
+
+def model_list(state: State, owner: str, models: list[str]) -> Json:
+    """The body of /v1/models."""
+    data = [{"id": m, "object": "model", "created": state.started, "owned_by": owner} for m in models]
+    return {"object": "list", "data": data}
+
+
+class Dialect:
+    """Plain OpenAI. Subclasses are real servers; each overrides only where its server differs."""
+
+    name: ClassVar[str] = "openai"
+    owner: ClassVar[str] = "lmx-loadgen"
+    http: ClassVar[str] = "HTTP/1.1"  # 1.0: no keep-alive, and streams end with the connection
+    spaced: ClassVar[bool] = False  # Python's json.dumps defaults: blanks, and ASCII only
+    opens: ClassVar[str] = "received"  # headers go out when: received | slot | token
+    role_at: ClassVar[str | None] = "token"  # the role event goes out when: received | token | None (never)
+    role_shares_chunk: ClassVar[bool] = False  # the role event is in the same HTTP chunk as the first token
+    stream_headers: ClassVar[tuple[str, ...]] = ("Content-Type: text/event-stream", "Cache-Control: no-cache")
+    json_headers: ClassVar[tuple[str, ...]] = ("Content-Type: application/json",)
+    dated: ClassVar[bool] = True
+    open_paths: ClassVar[tuple[str, ...]] = ("/health",)  # answered without a key
+    json_before_key: ClassVar[bool] = False
+    whole_tool_call: ClassVar[bool] = False  # arguments come in one event
+    ignores: ClassVar[tuple[str, ...]] = ()  # request fields without effect
+    default_max_tokens: ClassVar[int | None] = None
+    ping: ClassVar[bytes | None] = None  # sent every second during prefill
+    busy_message: ClassVar[str] = "The server is overloaded, please try again later."
+
+    # Bytes
+
+    def dumps(self, value: object) -> bytes:
+        """JSON as this server writes it."""
+        if self.spaced:
+            return json.dumps(value).encode()
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+
+    def event(self, value: object) -> bytes:
+        """One SSE event."""
+        return b"data: " + self.dumps(value) + b"\n\n"
+
+    def escape(self, piece: str) -> bytes:
+        """A piece of text between the quotes of this server's JSON."""
+        return escaped(piece, ascii_only=self.spaced)
+
+    def head(self, status: int, lines: tuple[str, ...], close: bool) -> bytes:
+        """Status line and headers. HTTP/1.0 closes without saying so."""
+        said = [f"{self.http} {status} {REASONS.get(status, 'Unknown')}", *lines]
+        if self.dated:
+            said.append(f"Date: {http_date()}")
+        if close and self.http != "HTTP/1.0":
+            said.append("Connection: close")
+        return "\r\n".join(said).encode("utf-8") + b"\r\n\r\n"
+
+    def render(self, reply: Reply, close: bool) -> bytes:
+        """A short reply as bytes."""
+        body = reply.body
+        if isinstance(body, dict | list):
+            body = self.dumps_body(body)
+        data = body.encode() if isinstance(body, str) else body
+        lines = self.json_headers
+        if reply.content_type is not None:
+            kept = [line for line in lines if not line.lower().startswith("content-type:")]
+            lines = (*kept, f"Content-Type: {reply.content_type}")
+        lines = (*lines, *(f"{name}: {value}" for name, value in reply.headers))
+        return self.head(reply.status, (*lines, f"Content-Length: {len(data)}"), close) + data
+
+    def dumps_body(self, value: object) -> bytes:
+        """JSON of a whole body: not every server writes it as it writes events."""
+        return self.dumps(value)
+
+    # Events of a stream
+
+    def new_id(self, endpoint: str, token: str, number: int) -> str:
+        """A response id: `token` is unique in this process, `number` counts."""
+        return f"{'chatcmpl' if endpoint == 'chat' else 'cmpl'}-{token}"
+
+    def frame(self, a: Answer) -> Json:
+        """What all chunks of a stream share, before `choices`."""
+        kind = "chat.completion.chunk" if a.endpoint == "chat" else "text_completion"
+        shared = {"id": a.id, "object": kind, "created": a.created, "model": a.model}
+        return shared | {"system_fingerprint": "fp_sim"}
+
+    def chunk(self, a: Answer, delta: Json, finish: str | None) -> Json:
+        """A chat chunk."""
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self.frame(a) | {"choices": [choice]} | ({"usage": None} if a.include_usage else {})
+
+    def text_chunk(self, a: Answer, text: str, finish: str | None) -> Json:
+        """A chunk of plain completions."""
+        choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": finish}
+        return self.frame(a) | {"choices": [choice]} | ({"usage": None} if a.include_usage else {})
+
+    def delta(self, text: str) -> Json:
+        """The delta of a text chunk."""
+        return {"content": text}
+
+    def role_delta(self) -> Json:
+        """The delta of the first chunk."""
+        return {"role": "assistant", "content": ""}
+
+    def last_delta(self) -> Json:
+        """The delta beside the finish reason."""
+        return {}
+
+    def call_delta(self, call: ToolCall, arguments: str, first: bool) -> Json:
+        """The delta of a piece of a tool call; only the first names it."""
+        if first:
+            function = {"name": call.name, "arguments": arguments}
+            return {"tool_calls": [{"index": 0, "id": call.id, "type": "function", "function": function}]}
+        return {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}
+
+    def role_event(self, a: Answer) -> bytes | None:
+        """The event without text that opens a stream; None where there is none."""
+        if self.role_at is None or a.endpoint != "chat":
+            return None
+        return self.event(self.chunk(a, self.role_delta(), None))
+
+    def comments(self, a: Answer) -> list[bytes]:
+        """SSE comments during prefill: the last comes with the first token, the others with the slot."""
+        return []
+
+    def template(self, a: Answer, first: bool = True) -> tuple[bytes, bytes]:
+        """A text event in two halves, around the place where the escaped text goes."""
+        if a.call is not None:
+            whole = self.event(self.chunk(a, self.call_delta(a.call, SLOT, first), None))
+        elif a.endpoint == "chat":
+            whole = self.event(self.chunk(a, self.delta(SLOT), None))
+        else:
+            whole = self.event(self.text_chunk(a, SLOT, None))
+        before, _, after = whole.partition(json.dumps(SLOT)[1:-1].encode())
+        return before, after
+
+    def last_chunk(self, a: Answer, finish: str | None) -> Json:
+        """The chunk with the finish reason."""
+        if a.endpoint == "chat":
+            return self.chunk(a, self.last_delta(), finish)
+        return self.text_chunk(a, "", finish)
+
+    def stream_finish(self, a: Answer) -> str:
+        """The finish reason as this server says it in a stream."""
+        return a.finish
+
+    def usage_chunk(self, a: Answer) -> Json:
+        """The chunk with `choices: []` and the usage."""
+        return self.frame(a) | {"choices": [], "usage": self.stream_usage(a)}
+
+    def closing(self, a: Answer) -> list[list[bytes]]:
+        """The end of a stream: events, grouped as they share HTTP chunks."""
+        groups = [[self.event(self.last_chunk(a, self.stream_finish(a)))]]
+        if a.include_usage:
+            groups.append([self.event(self.usage_chunk(a))])
+        return [*groups, [DONE]]
+
+    def failing(self, a: Answer, message: str) -> list[list[bytes]]:
+        """How a stream that has begun ends when generation fails."""
+        return [[self.event({"error": {"message": message, "type": "server_error", "param": None, "code": None}})]]
+
+    def killed(self, a: Answer) -> list[list[bytes]]:
+        """The last events before a clean end when the engine behind the server has died."""
+        return []
+
+    # Counts
+
+    def usage(self, a: Answer) -> Json:
+        """Exact counts."""
+        if a.odd_usage is not None:
+            return a.odd_usage
+        total = a.prompt_tokens + a.tokens
+        usage: Json = {"prompt_tokens": a.prompt_tokens, "completion_tokens": a.tokens, "total_tokens": total}
+        return usage | self.cached(a)
+
+    def cached(self, a: Answer) -> Json:
+        """What usage says about the prefix cache."""
+        return {"prompt_tokens_details": {"cached_tokens": a.cached_tokens}}
+
+    def stream_usage(self, a: Answer) -> Json:
+        """Usage as a stream says it: not every server counts there."""
+        return self.usage(a)
+
+    # Whole answers
+
+    def body(self, a: Answer, text: str) -> Json:
+        """The body of a response that is not streamed."""
+        if a.endpoint == "chat":
+            choice = {"index": 0, "message": self.message(a, text), "finish_reason": a.finish}
+            kind = "chat.completion"
+        else:
+            choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": a.finish}
+            kind = "text_completion"
+        return self.frame(a) | {"object": kind, "choices": [choice], "usage": self.usage(a)}
+
+    def message(self, a: Answer, text: str) -> Json:
+        """The assistant's message."""
+        if a.call is None:
+            return {"role": "assistant", "content": text}
+        function = {"name": a.call.name, "arguments": text}
+        calls = [{"id": a.call.id, "type": "function", "function": function}]
+        return {"role": "assistant", "content": "", "tool_calls": calls}
+
+    # Refusals
+
+    def error(self, status: int, message: str, kind: str = "invalid_request_error", code: str | None = None) -> Reply:
+        """An error reply in this server's shape."""
+        return Reply(status, {"error": {"message": message, "type": kind, "param": None, "code": code}})
+
+    def bad_json(self, body: bytes, error: ValueError) -> Reply:
+        """The body is not JSON."""
+        return self.error(400, f"We could not parse the JSON body of your request: {error}")
+
+    def bad_key(self) -> Reply:
+        """The key is missing or wrong."""
+        return self.error(401, "Incorrect API key provided.", code="invalid_api_key")
+
+    def has_key(self, request: Request, key: str) -> bool:
+        """Whether the request brings the key."""
+        return request.headers.get("authorization", "") == f"Bearer {key}"
+
+    def busy(self, a: Answer) -> Reply:
+        """Too many requests wait for a slot."""
+        return self.error(503, self.busy_message, "server_error")
+
+    def unknown_path(self, method: str, path: str) -> Reply:
+        """Nothing lives at this path."""
+        return self.error(404, f"Invalid URL ({method} {path})")
+
+    def wrong_method(self, method: str, path: str, allowed: str) -> Reply:
+        """Something lives there, for another method."""
+        reply = self.error(405, f"Not allowed to {method} on {path}")
+        reply.headers = (("Allow", allowed),)
+        return reply
+
+    def missing(self, name: str, body: Json) -> Reply:
+        """A required field is missing."""
+        return self.error(400, f"Missing required parameter: '{name}'.")
+
+    def wrong_model(self, model: str) -> Reply:
+        """The model is not there."""
+        reply = self.error(404, f"The model `{model}` does not exist or you do not have access to it.")
+        assert isinstance(reply.body, dict)
+        reply.body["error"]["code"] = "model_not_found"
+        return reply
+
+    def resolve(self, state: State, body: Json) -> str | Reply:
+        """The model that will answer, or the refusal. Nothing is loaded here."""
+        model = body.get("model")
+        if model is None:
+            return self.missing("model", body)
+        return model if model in state.loaded else self.wrong_model(str(model))
+
+    # Everything that is not generation
+
+    def routes(self) -> dict[tuple[str, str], Route]:
+        """Short endpoints by method and path."""
+        return {
+            ("GET", "/v1/models"): self.models,
+            ("GET", "/health"): lambda state, request: Reply(
+                200, {"status": "ok", "server": "lmx-loadgen-sim", "version": __version__}
+            ),
+        }
+
+    def models(self, state: State, request: Request) -> Reply:
+        """GET /v1/models."""
+        return Reply(200, model_list(state, self.owner, state.loaded))

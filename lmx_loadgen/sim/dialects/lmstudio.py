@@ -1,0 +1,84 @@
+"""LM Studio, from its documentation: the role on every delta, `event: error` in a failing stream, /api/v0."""
+
+from typing import ClassVar
+
+from lmx_loadgen.sim.answer import Answer, Reply, State
+from lmx_loadgen.sim.connection import Request
+from lmx_loadgen.sim.dialects.base import Dialect, Json, Route, model_list
+
+NOTHING_LOADED = "No models loaded. Please load a model in the developer page or use the 'lms load' command."
+
+
+class LMStudio(Dialect):
+    """LM Studio 0.3.x."""
+
+    name: ClassVar[str] = "lmstudio"
+    owner: ClassVar[str] = "organization_owner"
+    role_at: ClassVar[str | None] = None
+    json_headers: ClassVar[tuple[str, ...]] = ("X-Powered-By: Express", "Content-Type: application/json; charset=utf-8")
+    stream_headers: ClassVar[tuple[str, ...]] = (
+        "X-Powered-By: Express",
+        "Content-Type: text/event-stream",
+        "Cache-Control: no-cache",
+    )
+    open_paths: ClassVar[tuple[str, ...]] = ("/",)
+
+    def frame(self, a: Answer) -> Json:
+        return super().frame(a) | {"system_fingerprint": a.model}
+
+    def chunk(self, a: Answer, delta: Json, finish: str | None) -> Json:
+        full = ({"role": "assistant"} | delta) if finish is None else delta
+        choice = {"index": 0, "delta": full, "logprobs": None, "finish_reason": finish}
+        return self.frame(a) | {"choices": [choice]}
+
+    def text_chunk(self, a: Answer, text: str, finish: str | None) -> Json:
+        choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+        return self.frame(a) | {"choices": [choice]}
+
+    def failing(self, a: Answer, message: str) -> list[list[bytes]]:
+        return [[b"event: error\n" + self.event({"error": {"message": message}})]]
+
+    def cached(self, a: Answer) -> Json:
+        return {}
+
+    def unknown_path(self, method: str, path: str) -> Reply:
+        return Reply(200, {"error": f"Unexpected endpoint or method. ({method} {path})"})
+
+    def wrong_method(self, method: str, path: str, allowed: str) -> Reply:
+        return self.unknown_path(method, path)
+
+    def resolve(self, state: State, body: Json) -> str | Reply:
+        model = str(body.get("model") or "")
+        if state.knows(model):
+            return model
+        if state.loaded:
+            return state.loaded[0]  # may serve another model than was asked for
+        error = {"message": NOTHING_LOADED, "type": "invalid_request_error", "param": "model"}
+        return Reply(404, {"error": error | {"code": "model_not_found"}})
+
+    def models(self, state: State, request: Request) -> Reply:
+        return Reply(200, model_list(state, self.owner, state.loaded + state.installed))
+
+    def routes(self) -> dict[tuple[str, str], Route]:
+        return {
+            ("GET", "/v1/models"): self.models,
+            ("GET", "/api/v0/models"): lambda state, request: Reply(
+                200, {"object": "list", "data": [_v0(state, model) for model in state.loaded + state.installed]}
+            ),
+            ("GET", "/api/v1/models"): lambda state, request: Reply(
+                200, {"models": [_v1(state, model) for model in state.loaded + state.installed]}
+            ),
+        }
+
+
+def _v0(state: State, model: str) -> Json:
+    loaded = model in state.loaded
+    said: Json = {"id": model, "object": "model", "type": "llm", "publisher": "sim", "arch": "llama"}
+    said |= {"compatibility_type": "mlx", "quantization": "4bit", "state": "loaded" if loaded else "not-loaded"}
+    return said | {"max_context_length": 8192} | ({"loaded_context_length": 4096} if loaded else {})
+
+
+def _v1(state: State, model: str) -> Json:
+    instances = [{"id": model, "config": {"context_length": 4096}}] if model in state.loaded else []
+    said: Json = {"type": "llm", "key": model, "display_name": model, "publisher": "sim"}
+    return said | {"loaded_instances": instances, "max_context_length": 8192}

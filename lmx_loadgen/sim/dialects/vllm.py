@@ -1,0 +1,81 @@
+"""vLLM: the role event with the first engine output, and an error in the stream is followed by [DONE]."""
+
+from typing import ClassVar
+
+from lmx_loadgen.sim.answer import Answer, Reply, State
+from lmx_loadgen.sim.connection import Request
+from lmx_loadgen.sim.dialects.base import DONE, Dialect, Json, Route
+
+
+class Vllm(Dialect):
+    """vLLM's OpenAI server behind uvicorn."""
+
+    name: ClassVar[str] = "vllm"
+    owner: ClassVar[str] = "vllm"
+    stream_headers: ClassVar[tuple[str, ...]] = ("server: uvicorn", "content-type: text/event-stream; charset=utf-8")
+    json_headers: ClassVar[tuple[str, ...]] = ("server: uvicorn", "content-type: application/json")
+    open_paths: ClassVar[tuple[str, ...]] = ("/health", "/version", "/ping")
+
+    def frame(self, a: Answer) -> Json:
+        shared = super().frame(a)
+        del shared["system_fingerprint"]
+        return shared
+
+    def chunk(self, a: Answer, delta: Json, finish: str | None) -> Json:
+        choice: Json = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        if finish is not None:
+            choice["stop_reason"] = None
+        return self.frame(a) | {"choices": [choice]}
+
+    def text_chunk(self, a: Answer, text: str, finish: str | None) -> Json:
+        choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish, "stop_reason": None}
+        return self.frame(a) | {"choices": [choice]}
+
+    def last_delta(self) -> Json:
+        return {"content": ""}
+
+    def failing(self, a: Answer, message: str) -> list[list[bytes]]:
+        error = {"message": message, "type": "InternalServerError", "param": None, "code": 500}
+        return [[self.event({"error": error})], [DONE]]
+
+    def cached(self, a: Answer) -> Json:
+        return {"prompt_tokens_details": {"cached_tokens": a.cached_tokens}} if a.cached_tokens else {}
+
+    def error(self, status: int, message: str, kind: str = "BadRequestError", code: str | None = None) -> Reply:
+        return Reply(status, {"error": {"message": message, "type": kind, "param": None, "code": status}})
+
+    def bad_key(self) -> Reply:
+        return Reply(401, {"error": "Unauthorized"})
+
+    def unknown_path(self, method: str, path: str) -> Reply:
+        return Reply(404, {"detail": "Not Found"})
+
+    def wrong_method(self, method: str, path: str, allowed: str) -> Reply:
+        return Reply(405, {"detail": "Method Not Allowed"}, headers=(("allow", allowed),))
+
+    def wrong_model(self, model: str) -> Reply:
+        reply = self.error(404, f"The model `{model}` does not exist.", "NotFoundError")
+        assert isinstance(reply.body, dict)
+        reply.body["error"]["param"] = "model"
+        return reply
+
+    def resolve(self, state: State, body: Json) -> str | Reply:
+        model = str(body.get("model") or (state.loaded[0] if state.loaded else ""))
+        return model if model in state.loaded else self.wrong_model(model)
+
+    def models(self, state: State, request: Request) -> Reply:
+        data = [
+            {"id": m, "object": "model", "created": state.started, "owned_by": "vllm", "root": m, "parent": None}
+            | {"max_model_len": 8192}
+            for m in state.loaded
+        ]
+        return Reply(200, {"object": "list", "data": data})
+
+    def routes(self) -> dict[tuple[str, str], Route]:
+        empty: Route = lambda state, request: Reply(200, b"")  # noqa: E731
+        return {
+            ("GET", "/v1/models"): self.models,
+            ("GET", "/version"): lambda state, request: Reply(200, {"version": "0.11.0"}),
+            ("GET", "/health"): empty,
+            ("GET", "/ping"): empty,
+        }

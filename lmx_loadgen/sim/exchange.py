@@ -1,0 +1,422 @@
+"""One generation request being answered: the engine says when tokens are due, this writes them and keeps the truth."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lmx_loadgen.clock import NS, now_ns
+from lmx_loadgen.sim.answer import Answer, Reply, State
+from lmx_loadgen.sim.connection import Connection, Request
+from lmx_loadgen.sim.dialects.base import Dialect
+from lmx_loadgen.sim.engine import Timeline
+from lmx_loadgen.sim.truth import TruthLog
+
+CHUNK_HEADS = [b"%x\r\n" % size for size in range(2048)]
+END_OF_CHUNKS = b"0\r\n\r\n"
+BURST_CHUNKS = 200
+PING_NS = NS
+
+Groups = list[list[bytes]]
+
+
+@dataclass(slots=True)
+class Script:
+    """What will be said: pieces of text, one a token, taken in turn from `start`."""
+
+    pieces: list[str]
+    start: int
+    total: int
+    per_chunk: int
+
+    def text(self, begin: int, end: int) -> str:
+        """The pieces of tokens `begin` to `end`."""
+        count = len(self.pieces)
+        return "".join(self.pieces[(self.start + i) % count] for i in range(begin, end))
+
+
+@dataclass(slots=True, frozen=True)
+class Services:
+    """What every exchange needs from the server around it."""
+
+    dialect: Dialect
+    state: State
+    timeline: Timeline
+    log: TruthLog
+    escaped: dict[str, bytes]  # pieces already escaped for this dialect
+
+
+class Exchange:
+    """The life of one answer. Faults bend it through `trip`, `transform`, `edit_closing` and plain attributes."""
+
+    def __init__(self, services: Services, conn: Connection, request: Request, answer: Answer, script: Script) -> None:
+        self.services, self.conn, self.request, self.answer, self.script = services, conn, request, answer, script
+        self.dialect = services.dialect
+        self.chunked = self.dialect.http == "HTTP/1.1"
+        self.alive = True
+        self.burst = False
+        self.prefill_ns = 0
+        self.made = self.said = 0  # tokens made; tokens written
+        self.paused = False
+        # Faults
+        self.fault: str | None = None
+        self.after, self.seconds = 3, 60.0
+        self.trip_at = -1  # before the text event with this number …
+        self.trip: Callable[[Exchange], bool] | None = None  # … do this; True: then say it as usual
+        self.transform: Callable[[Exchange, bytes, int, int], None] | None = None
+        self.edit_closing: Callable[[Groups], Groups] | None = None
+        self.close_after = False
+        self.terminator = END_OF_CHUNKS
+        self.wordless = False  # not even a role event
+        self.preface = b""  # interim responses before the real one
+        # Bytes that go out together with the first text
+        self._lead, self._lead_events, self._lead_payload = b"", 0, b""
+        self._before, self._after = self.dialect.template(answer)
+        self._lap: list[bytes] = []
+        self._release: Callable[[], None] | None = None
+        # Truth
+        self.status: int | None = None
+        self._outcome = "complete"
+        self._settled = False
+        self.on_settled: Callable[[Exchange], None] | None = None
+        self._admitted_ns: int | None = None
+        self._headers_ns: int | None = None
+        self._planned_first: int | None = None
+        self._planned_last: int | None = None
+        self._gone_ns: int | None = None
+        services.state.in_flight += 1
+
+    @property
+    def has_slot(self) -> bool:
+        """Whether it is being worked on, not waiting."""
+        return self._admitted_ns is not None
+
+    # Opening
+
+    def begin(self) -> None:
+        """The request was accepted: send what this server sends before it has a slot."""
+        self.conn.on_lost = self.lost
+        if not self.answer.stream:
+            return
+        if self.dialect.opens == "received":
+            self._open()
+        role = self.dialect.role_event(self.answer)
+        if role is None or self.wordless:
+            return
+        if self.dialect.role_at == "received":
+            self.conn.write(self.framed(role), 1)
+        elif self.dialect.role_shares_chunk:
+            self._lead_payload, self._lead_events = role, 1
+        else:
+            self._lead, self._lead_events = self._lead + self.framed(role), 1
+
+    def _head(self) -> bytes:
+        lines = self.dialect.stream_headers + (("Transfer-Encoding: chunked",) if self.chunked else ())
+        return self.preface + self.dialect.head(200, lines, not self.request.keep_alive)
+
+    def _open(self) -> None:
+        self.status = 200
+        self.conn.write(self._head())
+        self._headers_ns = self._last_write_ns()
+
+    def _last_write_ns(self) -> int | None:
+        """None while the socket has not taken it."""
+        return self.conn.sent.writes[-1][0] if self.conn.sent.writes else None
+
+    def admitted(self, now: int) -> None:
+        """A slot was given."""
+        self._admitted_ns = now
+        if not self.answer.stream:
+            return
+        if self.dialect.opens == "slot":
+            self._open()
+        comments = self.dialect.comments(self.answer)
+        for comment in comments[:-1]:
+            self.conn.write(self.framed(comment))
+        if comments:
+            self._lead += self.framed(comments[-1])
+        if self.dialect.ping is not None:
+            self.services.timeline.at(now + PING_NS, self._ping)
+
+    def _ping(self, due: int) -> None:
+        if self.alive and not self.answer.chunks and self.dialect.ping is not None:
+            self.conn.write(self.framed(self.dialect.ping))
+            self.services.timeline.at(due + PING_NS, self._ping)
+
+    # Saying
+
+    def framed(self, payload: bytes) -> bytes:
+        """A payload as one HTTP chunk, or bare where the stream ends with the connection."""
+        if not self.chunked:
+            return payload
+        size = len(payload)
+        head = CHUNK_HEADS[size] if size < 2048 else b"%x\r\n" % size
+        return head + payload + b"\r\n"
+
+    def token(self, due: int) -> bool:
+        """A token is due. Answers whether more are wanted."""
+        if self.paused:
+            return self.alive
+        script = self.script
+        if self.made < script.total:
+            self.made += 1
+            if self.made >= script.total or (self.made - self.said) >= script.per_chunk:
+                self._say(due)
+        if not self.alive or self.paused:
+            return self.alive
+        if self.made >= script.total:
+            self.finish()
+            return False
+        return True
+
+    def _say(self, due: int) -> None:
+        answer = self.answer
+        if answer.chunks == self.trip_at and self.trip is not None:
+            self.trip_at = -1
+            if not self.trip(self):
+                return
+        if self._planned_first is None:
+            self._planned_first = due
+        self._planned_last = due
+        begin, self.said = self.said, self.made
+        answer.chunks += 1
+        if answer.stream:
+            self.send_text(self._escaped(begin, self.made), self.made - begin)
+
+    def _escaped(self, begin: int, end: int) -> bytes:
+        script, known = self.script, self.services.escaped
+        if end - begin == 1:
+            piece = script.pieces[(script.start + begin) % len(script.pieces)]
+            found = known.get(piece)
+            return self.dialect.escape(piece) if found is None else found
+        return self.dialect.escape(script.text(begin, end))
+
+    def send_text(self, text: bytes, tokens: int) -> None:
+        """Write a text event; `text` is already escaped for JSON."""
+        payload = self._before + text + self._after
+        if self._lead or self._lead_payload or self.answer.chunks <= 1:
+            self._send_first(payload, tokens)
+        elif self.transform is not None:
+            self.transform(self, self.framed(payload), 1, tokens)
+        else:
+            self.conn.write(self.framed(payload), 1, tokens)
+
+    def _send_first(self, payload: bytes, tokens: int) -> None:
+        lead, events = self.take_lead()
+        data = lead + self.framed(self._lead_payload + payload)
+        self._lead_payload = b""
+        if self.answer.call is not None:
+            self._before, self._after = self.dialect.template(self.answer, first=False)
+        if self.transform is not None:
+            self.transform(self, data, 1 + events, tokens)
+        else:
+            self.conn.write(data, 1 + events, tokens)
+        if self._headers_ns is None:
+            self._headers_ns = self._last_write_ns()
+
+    def take_lead(self) -> tuple[bytes, int]:
+        """The bytes that wait for the first text, headers too where they have not gone out, and their events."""
+        lead, events = self._lead, self._lead_events
+        if self.answer.stream and self.status is None:
+            self.status = 200
+            lead = self._head() + lead
+        self._lead, self._lead_events = b"", 0
+        return lead, events
+
+    def pour(self, due: int, release: Callable[[], None]) -> None:
+        """Send everything as fast as the socket takes it."""
+        self._release = release
+        wanted = True
+        while wanted and not self.answer.chunks:
+            wanted = self.token(due)
+        if wanted:
+            self._pump()
+        else:
+            self._free()
+
+    def _pump(self) -> None:
+        """One round of a burst: not more than the socket takes, then let others have their turn."""
+        now = now_ns()
+        if self.alive and not self.paused and not self._pour_many(now):
+            for _ in range(self.script.per_chunk):
+                if not self.token(now):
+                    break
+        if not self.alive:
+            self._free()
+        elif self.paused:
+            self.services.timeline.at(now + NS // 100, lambda due: self._pump())
+        elif self.conn.backlog:
+            self.conn.when_drained(self._pump)
+        else:
+            self.services.timeline.at(now, lambda due: self._pump())
+
+    def _pour_many(self, now: int) -> bool:
+        """Up to BURST_CHUNKS prepared one-token chunks in one write; False where chunks must be made one by one."""
+        script, answer = self.script, self.answer
+        if script.per_chunk > 1 or answer.call is not None or self.transform is not None or not answer.stream:
+            return False
+        count = min(BURST_CHUNKS, script.total - self.made - 1)
+        if self.trip_at >= 0:
+            count = min(count, self.trip_at - answer.chunks)
+        if count <= 0:
+            return False
+        if not self._lap:
+            whole = len(script.pieces)
+            self._lap = [self.framed(self._before + self._escaped(i, i + 1) + self._after) for i in range(whole)]
+        at = self.made % len(self._lap)
+        frames = self._lap[at : at + count]
+        self.made += len(frames)
+        self.said = self.made
+        answer.chunks += len(frames)
+        self._planned_last = now
+        self.conn.write(b"".join(frames), len(frames), len(frames))
+        return True
+
+    def _free(self) -> None:
+        release, self._release = self._release, None
+        if release is not None:
+            release()
+
+    # Ending
+
+    def finish(self) -> None:
+        """Everything was said: finish reason, usage, end."""
+        answer = self.answer
+        answer.tokens = self.said
+        self._fill_timings()
+        if not answer.stream:
+            body = self.dialect.body(answer, self.script.text(0, self.said))
+            reply = Reply(200, self.dialect.dumps_body(body))
+            self.status = 200
+            data = self.preface + self.dialect.render(reply, not self.request.keep_alive)
+            self.conn.write(data, 1, answer.tokens)
+            self._headers_ns = self._last_write_ns()
+            self.end("complete")
+            return
+        groups = self.dialect.closing(answer)
+        if self.edit_closing is not None:
+            groups = self.edit_closing(groups)
+        self.send_groups(groups, last=True)
+        self.end("complete")
+
+    def _fill_timings(self) -> None:
+        answer, writes = self.answer, [write for write in self.conn.sent.writes if write[2]]
+        first = writes[0][0] if writes else (self._planned_first or now_ns())
+        last = writes[-1][0] if writes else (self._planned_last or first)
+        answer.decode_ms = (last - first) / 1e6
+        answer.prefill_ms = (first - (self._admitted_ns or self.request.read_ns)) / 1e6
+
+    def send_groups(self, groups: Groups, last: bool = False, tokens: int = 0) -> None:
+        """Write events, each group as one HTTP chunk; with `last` also the end of the chunked body."""
+        data, events = self.take_lead()
+        if self._lead_payload:
+            groups, self._lead_payload = [[self._lead_payload], *groups], b""
+        data += b"".join(self.framed(b"".join(group)) for group in groups)
+        events += sum(len(group) for group in groups)
+        if last and self.chunked:
+            data += self.terminator
+        if self.transform is not None:
+            self.transform(self, data, events, tokens)
+        else:
+            self.conn.write(data, events, tokens)
+
+    def fail(self, message: str) -> None:
+        """Generation failed: say so as this server does, and end."""
+        self.answer.tokens = self.said
+        if self.answer.stream and (self.status is not None or self.answer.chunks):
+            self.send_groups(self.dialect.failing(self.answer, message), last=True)
+        else:
+            self.reply(self.dialect.error(500, message, "server_error"))
+            return
+        self.end("complete")
+
+    def busy(self) -> None:
+        """No slot for this request."""
+        if self.status == 200:
+            self.send_groups(self.dialect.failing(self.answer, self.dialect.busy_message), last=True)
+            self.end("rejected")
+        else:
+            self.reply(self.dialect.busy(self.answer))
+
+    def reply(self, reply: Reply) -> None:
+        """Answer with a short reply instead."""
+        self.status = reply.status
+        self.conn.write(self.preface + self.dialect.render(reply, not self.request.keep_alive))
+        self._headers_ns = self._last_write_ns()
+        self.end("rejected")
+
+    def end(self, outcome: str) -> None:
+        """The response has ended; it counts once the socket has all of it."""
+        if self._settled:
+            return
+        self.alive = False
+        self._outcome = outcome if self.fault is None else f"fault:{self.fault}"
+        self.conn.when_drained(self._settle)
+
+    def reset(self) -> None:
+        """End with a connection reset."""
+        self.end_with(self.conn.reset)
+
+    def end_with(self, action: Callable[[], None]) -> None:
+        """End by doing something to the connection instead of finishing the response."""
+        self.conn.on_lost = None
+        action()
+        self.alive = False
+        self._outcome = f"fault:{self.fault}"
+        self._settle()
+
+    def lost(self) -> None:
+        """The client has gone before the response ended."""
+        self._gone_ns = now_ns()
+        self.alive = False
+        self._outcome = "client_gone"
+        self._settle()
+        self._free()
+
+    def stopped(self) -> None:
+        """The simulator is ending."""
+        if not self._settled:
+            self._outcome = "stopped"
+            self.alive = False
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._settled:
+            return
+        self._settled = True
+        state = self.services.state
+        state.in_flight -= 1
+        state.served += 1
+        self.services.log.add(self._line())
+        if self.on_settled is not None:
+            self.on_settled(self)
+        self.conn.on_lost = None
+        if not self.conn.gone and self._outcome != "stopped":
+            self.conn.done(close=self.close_after or not self.chunked)
+
+    def _line(self) -> dict[str, Any]:
+        answer, request, sent = self.answer, self.request, self.conn.sent
+        first = next((i for i, write in enumerate(sent.writes) if write[2]), None)
+        wait = None if self._admitted_ns is None else self._admitted_ns - request.read_ns
+        return {
+            "response_id": answer.id,
+            "received_ns": request.received_ns,
+            "received_how": request.received_how,
+            "read_ns": request.read_ns,
+            "admitted_ns": self._admitted_ns,
+            "headers_ns": self._headers_ns,
+            "writes": sent.writes,
+            "first_text_write": first,
+            "planned_first_ns": self._planned_first,
+            "planned_last_ns": self._planned_last,
+            "deferred": sent.deferred,
+            "status": self.status,
+            "prompt_tokens": answer.prompt_tokens,
+            "cached_tokens": answer.cached_tokens,
+            "output_tokens": self.said,
+            "finish_reason": answer.finish if self._outcome == "complete" else None,
+            "outcome": self._outcome,
+            "fault": self.fault,
+            "client_gone_ns": self._gone_ns,
+            "slot_wait_ns": wait,
+            "end_ns": now_ns(),
+        }

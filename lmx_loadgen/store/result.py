@@ -1,0 +1,249 @@
+"""`result.json`: the models of a run's result, and how it is written and read.
+
+`BenchmarkResult` and its parts carry the names of Opta-LMX's own benchmark plan, so that its readers find them.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lmx_loadgen.errors import ResultError, StorageError
+
+SCHEMA = 1
+NAME = "result.json"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class MetricResult(_Model):
+    """One metric of one level. Times are in seconds; a None is undefined, and `reason` says why. `unsupported` names
+    percentiles with fewer than five samples beyond them."""
+
+    unit: str
+    better: Literal["lower", "higher"]
+    n: int
+    mean: float | None = None
+    ci95: tuple[float, float] | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    min: float | None = None
+    max: float | None = None
+    unsupported: list[str] = []
+    reason: str | None = None
+    instrument_error: float | None = None
+
+
+class RequestCounts(_Model):
+    """Requests of a level by fate: sent = ok + failed + cancelled (warm-ups apart)."""
+
+    sent: int
+    ok: int
+    failed: int
+    cancelled: int
+    warmup: int
+    first_wave: int
+
+
+class WindowResult(_Model):
+    """How long the load was full, in seconds over all segments of the level; None where it never was."""
+
+    seconds: float | None
+    segments: int
+
+
+class TokenSums(_Model):
+    """Tokens of the sampled answers, None where not every one has a count."""
+
+    prompt: int | None = None
+    output: int | None = None
+
+
+class TokenCounts(_Model):
+    """The three counts, side by side."""
+
+    usage: TokenSums
+    events: TokenSums
+    tokenizer: TokenSums | None = None
+
+
+class ErrorCount(_Model):
+    """Failures of one kind and their words."""
+
+    outcome: str
+    status: int | None
+    reason: str | None
+    count: int
+
+
+class LevelResult(_Model):
+    """One concurrency level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
+    first wave, `all` keeps it, `none` is empty."""
+
+    level: int
+    concurrency: int
+    requests: RequestCounts
+    window: WindowResult
+    sample: Literal["steady", "all", "none"]
+    token_basis: Literal["usage", "tokenizer", "events"]
+    token_basis_exact: bool
+    tokens: TokenCounts
+    metrics: dict[str, MetricResult]
+    errors: list[ErrorCount] = []
+    finish_reasons: dict[str, int] = {}
+    complete: bool
+    tainted: list[str] = []
+    notes: list[str] = []
+
+
+class ToolCallBenchmark(_Model):
+    """One tool call asked for, and what came of it."""
+
+    tool_definition: dict[str, Any]
+    expected_tool_name: str
+    prompt_used: str
+    call_produced: bool
+    tool_name_correct: bool
+    params_valid_json: bool
+    params_match_schema: bool
+    raw_tool_call: str | None = None
+    latency_sec: float | None = None
+
+
+class SkillsBenchmark(_Model):
+    """One skill run on the server; the preview is its first 200 characters."""
+
+    skill_name: str
+    skill_invoked_successfully: bool
+    skill_result_preview: str | None = None
+    skill_latency_sec: float | None = None
+    error: str | None = None
+
+
+class BenchmarkRunStats(_Model):
+    """The plan's figures of one model. `p95` is the value that 95 % of runs reach or do better than."""
+
+    ttft_p50_sec: float | None
+    ttft_p95_sec: float | None
+    ttft_mean_sec: float | None
+    toks_per_sec_p50: float | None
+    toks_per_sec_p95: float | None
+    toks_per_sec_mean: float | None
+    prompt_tokens: int | None
+    output_tokens: int | None
+    runs_completed: int
+    warmup_runs_discarded: int
+    output_text: str
+    output_token_count: int | None
+    completed_naturally: bool | None
+    repetition_ratio: float | None
+    coherence_flag: Literal["ok", "repetitive", "truncated", "garbled"] | None
+    tool_call: ToolCallBenchmark | None = None
+    skills: list[SkillsBenchmark] = []
+
+
+class BenchmarkResult(_Model):
+    """A model on a server, in the plan's shape. Fewer than two completed runs are `insufficient_data`, never zeros."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    model_id: str
+    backend: str
+    timestamp: str
+    status: Literal["ok", "insufficient_data"]
+    hardware: str
+    lmx_version: str | None = None
+    prompt_preview: str = Field(max_length=100)
+    stats: BenchmarkRunStats | None = None
+
+
+class TargetResult(_Model):
+    """Everything measured on one server. `models_answered` are the names the server gave in its answers."""
+
+    name: str
+    dialect: str
+    base_url: str
+    server: dict[str, Any]
+    model: str
+    models_answered: list[str] = []
+    notes: list[str] = []
+    levels: list[LevelResult] = []
+    benchmark: BenchmarkResult | None = None
+
+
+class Tool(_Model):
+    name: Literal["lmx-loadgen"] = "lmx-loadgen"
+    version: str
+
+
+class RunResult(_Model):
+    """One run. `complete` is false when it was cut short, and `reason` says by what."""
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    metrics_version: int
+    tool: Tool
+    run_id: str
+    started_at: str
+    ended_at: str | None
+    complete: bool
+    reason: str | None = None
+    host: dict[str, Any]
+    versions: dict[str, Any] = {}
+    profile: dict[str, Any]
+    instrument: dict[str, Any]
+    targets: list[TargetResult]
+    notes: list[str] = []
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as plain JSON values, with the names of the file."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def write_result(folder: Path, result: RunResult) -> Path:
+    """Write `result.json` into the run's folder: whole or not at all. Raises StorageError."""
+    path = folder / NAME
+    write_whole(path, result.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+    return path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put `data` at `path` in one step: a reader sees the old file or the new one. Raises StorageError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def read_result(folder: Path) -> RunResult:
+    """The stored result of a run. Raises ResultError."""
+    path = folder / NAME
+    try:
+        return RunResult.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ResultError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ResultError(f"{path} is not a result of lmx-loadgen: {where}: {first['msg']}") from None
+
+
+def find_runs(results_dir: Path) -> list[Path]:
+    """The folders in `results_dir` that hold a run, finished or not, oldest first."""
+    if not results_dir.is_dir():
+        return []
+    return sorted(
+        folder
+        for folder in results_dir.iterdir()
+        if folder.is_dir() and ((folder / NAME).is_file() or (folder / "events.jsonl").is_file())
+    )

@@ -1,0 +1,84 @@
+"""What the tool knows of a server: a `Dialect` is a value, one small file for each."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lmx_loadgen.targets.cold import Cold
+from lmx_loadgen.wire.chat import StreamRules
+
+Recognise = Callable[[Cold], Awaitable[str | None]]
+Loaded = Callable[[Cold], Awaitable[list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One kind of server.
+
+    `recognise` asks a server whether it is this one: its version, "" when it does not say, None when it is another.
+    `loaded` lists the chat models that are loaded now. `fields` are the optional request fields it understands among
+    `seed`, `ignore_eos`, `stream_options`. `default_model` is what to ask for when the server cannot tell what it
+    has. `on_demand`: it would load a model it was asked for, so a model that is not loaded must not be asked for.
+    """
+
+    name: str
+    title: str
+    default_url: str | None
+    recognise: Recognise | None
+    loaded: Loaded
+    key_env: str
+    admin_key_env: str | None = None
+    rules: StreamRules = field(default_factory=StreamRules)
+    fields: frozenset[str] = frozenset({"seed", "stream_options"})
+    default_model: str | None = None
+    start_hint: str = "start the server"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server that is ready to be measured. `headers` carry its key and stay out of every text made of this."""
+
+    name: str
+    dialect: Dialect
+    base_url: str
+    model: str
+    server: dict[str, str | None]
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    admin_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
+
+
+class RequestSettings(Protocol):
+    """What every request asks for; the profile's `request`."""
+
+    @property
+    def max_tokens(self) -> int: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def seed(self) -> int | None: ...
+    @property
+    def ignore_eos(self) -> bool: ...
+
+
+def request_body(
+    dialect: Dialect, endpoint: str, model: str, messages: Sequence[Mapping[str, Any]], settings: RequestSettings
+) -> dict[str, Any]:
+    """The JSON body of one streaming request, with only such fields as the server understands.
+
+    Temperature is always sent: servers differ in what they assume. Plain completions get the messages' texts, joined
+    by empty lines.
+    """
+    body: dict[str, Any] = {"model": model}
+    if endpoint == "chat":
+        body["messages"] = list(messages)
+    else:
+        body["prompt"] = "\n\n".join(str(message["content"]) for message in messages)
+    body |= {"max_tokens": settings.max_tokens, "temperature": settings.temperature, "stream": True}
+    if "stream_options" in dialect.fields:
+        body["stream_options"] = {"include_usage": True}
+    if settings.seed is not None and "seed" in dialect.fields:
+        body["seed"] = settings.seed
+    if settings.ignore_eos and "ignore_eos" in dialect.fields:
+        body["ignore_eos"] = True
+    return body

@@ -1,0 +1,93 @@
+"""Cold requests: what is asked of a server before and after measuring, never while."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pydantic_core
+
+from lmx_loadgen.wire.refusal import words_of_body
+
+_MAX_BODY = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A cold answer: `data` is its JSON, None where it has none."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: Any
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cold:
+    """A server by its base address (which ends in `/v1` or whatever path its API has), and a client to ask it with."""
+
+    client: httpx.AsyncClient
+    base_url: str
+    headers: Mapping[str, str]
+
+    @property
+    def root(self) -> str:
+        """The address that paths outside the OpenAI API hang on."""
+        return self.base_url.removesuffix("/v1")
+
+    async def get(self, path: str, *, key: bool = False) -> Reply | None:
+        """The answer to GET `path` below the root; None when none came that can be read. Raises httpx.ConnectError."""
+        return await self._get(self.root + path, key)
+
+    async def get_api(self, path: str) -> Reply | None:
+        """The same below the base address, with the key."""
+        return await self._get(self.base_url + path, True)
+
+    async def _get(self, url: str, key: bool) -> Reply | None:
+        try:
+            async with self.client.stream("GET", url, headers=self.headers if key else None) as response:
+                body = bytearray()
+                async for piece in response.aiter_bytes():
+                    body += piece
+                    if len(body) > _MAX_BODY:
+                        return None
+        except httpx.ConnectError:
+            raise
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError):
+            return None
+        try:
+            data = pydantic_core.from_json(bytes(body))
+        except ValueError:
+            data = None
+        return Reply(response.status_code, response.headers, data, words_of_body(bytes(body)))
+
+
+def ids(entries: Any, *keys: str) -> list[str]:
+    """The names in a list of objects, by the first of `keys` each one has; embedding models are left out."""
+    if not isinstance(entries, list):
+        return []
+    found = []
+    for entry in entries:
+        if not isinstance(entry, dict) or "embed" in str(entry.get("type", "")).lower():
+            continue
+        name = next((entry[key] for key in keys if isinstance(entry.get(key), str) and entry[key]), None)
+        if name is not None and not _sounds_like_embedding(name):
+            found.append(name)
+    return found
+
+
+def _sounds_like_embedding(name: str) -> bool:
+    last = name.lower().rsplit("/", 1)[-1]
+    return "embed" in last or last.startswith(("bge-", "e5-", "gte-", "all-minilm")) or "reranker" in last
+
+
+async def models_listed(cold: Cold) -> list[str]:
+    """The chat models of `GET /v1/models`."""
+    reply = await cold.get_api("/models")
+    return ids(reply.data.get("data"), "id") if reply is not None and isinstance(reply.data, dict) else []
+
+
+def version_in(data: Any, *keys: str) -> str:
+    """The first of `keys` that holds a text, else ""."""
+    values = [data.get(key) for key in keys] if isinstance(data, dict) else []
+    return next((value for value in values if isinstance(value, str)), "")[:60]

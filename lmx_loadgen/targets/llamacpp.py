@@ -1,0 +1,26 @@
+"""llama.cpp's own server, llama-server."""
+
+from lmx_loadgen.targets.base import Dialect
+from lmx_loadgen.targets.cold import Cold, models_listed, version_in
+
+
+async def recognise(cold: Cold) -> str | None:
+    reply = await cold.get("/props", key=True)
+    if reply is None:
+        return None
+    is_it = reply.headers.get("server", "").startswith("llama.cpp") or (
+        isinstance(reply.data, dict) and "default_generation_settings" in reply.data
+    )
+    return version_in(reply.data, "build_info") if is_it else None
+
+
+LLAMACPP = Dialect(
+    name="llamacpp",
+    title="llama.cpp's llama-server",
+    default_url="http://127.0.0.1:8080/v1",
+    recognise=recognise,
+    loaded=models_listed,
+    key_env="LLAMA_API_KEY",
+    fields=frozenset({"seed", "stream_options", "ignore_eos"}),
+    start_hint="start llama-server",
+)

@@ -1,0 +1,34 @@
+"""LM Studio."""
+
+from typing import Any
+
+from lmx_loadgen.targets.base import Dialect
+from lmx_loadgen.targets.cold import Cold, ids
+
+
+async def _models(cold: Cold) -> list[dict[str, Any]] | None:
+    reply = await cold.get("/api/v0/models", key=True)
+    data = reply.data.get("data") if reply is not None and isinstance(reply.data, dict) else None
+    if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
+        return None
+    return data if all("state" in entry for entry in data) else None
+
+
+async def recognise(cold: Cold) -> str | None:
+    return None if await _models(cold) is None else ""
+
+
+async def loaded(cold: Cold) -> list[str]:
+    """It would load on demand, so only what is loaded already may be asked for."""
+    return ids([entry for entry in await _models(cold) or [] if entry.get("state") == "loaded"], "id")
+
+
+LMSTUDIO = Dialect(
+    name="lmstudio",
+    title="LM Studio",
+    default_url="http://127.0.0.1:1234/v1",
+    recognise=recognise,
+    loaded=loaded,
+    key_env="LMSTUDIO_API_KEY",
+    start_hint="start LM Studio's server",
+)

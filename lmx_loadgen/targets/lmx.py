@@ -1,0 +1,28 @@
+"""Opta-LMX: MLX models on a Mac, OpenAI-compatible."""
+
+from lmx_loadgen.targets.base import Dialect
+from lmx_loadgen.targets.cold import Cold, models_listed, version_in
+from lmx_loadgen.wire.chat import StreamRules
+
+
+async def recognise(cold: Cold) -> str | None:
+    for path in ("/.well-known/opta-lmx", "/v1/discovery"):
+        reply = await cold.get(path)
+        if reply is not None and isinstance(reply.data, dict) and reply.data.get("service") == "opta-lmx":
+            return version_in(reply.data, "version")
+    return None
+
+
+LMX = Dialect(
+    name="lmx",
+    title="Opta-LMX",
+    default_url="http://127.0.0.1:1234/v1",
+    recognise=recognise,
+    loaded=models_listed,  # lists loaded models only
+    key_env="LMX_API_KEY",
+    admin_key_env="LMX_ADMIN_KEY",
+    # A streamed prompt_tokens is characters ÷ 4, a streamed completion_tokens the number of chunks.
+    rules=StreamRules(usage_prompt_exact=False, usage_output_exact=False, error_text_prefix="\n\n[Error: "),
+    fields=frozenset({"stream_options"}),
+    start_hint="start Opta-LMX",
+)

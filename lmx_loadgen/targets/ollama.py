@@ -1,0 +1,28 @@
+"""Ollama."""
+
+from lmx_loadgen.targets.base import Dialect
+from lmx_loadgen.targets.cold import Cold, ids, version_in
+
+
+async def recognise(cold: Cold) -> str | None:
+    reply = await cold.get("/api/version")
+    if reply is None or reply.status != 200 or not isinstance(reply.data, dict) or "version" not in reply.data:
+        return None
+    return version_in(reply.data, "version")
+
+
+async def loaded(cold: Cold) -> list[str]:
+    """`/v1/models` lists what is on disk; only `/api/ps` tells what is loaded."""
+    reply = await cold.get("/api/ps", key=True)
+    return ids(reply.data.get("models"), "name", "model") if reply is not None and isinstance(reply.data, dict) else []
+
+
+OLLAMA = Dialect(
+    name="ollama",
+    title="Ollama",
+    default_url="http://127.0.0.1:11434/v1",
+    recognise=recognise,
+    loaded=loaded,
+    key_env="OLLAMA_API_KEY",
+    start_hint="start Ollama",
+)

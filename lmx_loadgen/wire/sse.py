@@ -1,0 +1,115 @@
+"""Server-sent events, by the WHATWG rules, with the place in the stream where each one was complete.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation. Lines end in LF, CR
+or CRLF and in nothing else (not in U+2028, which occurs inside JSON); one BOM at the start is skipped; an
+event that the stream ends inside of is not an event.
+"""
+
+from typing import NamedTuple
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Item(NamedTuple):
+    """An event, or a comment (which servers use as a ping).
+
+    `end` is the offset in the body just past the byte that completed it; `event` is the event's name, `data`
+    its data, or the comment's text.
+    """
+
+    end: int
+    event: str
+    data: str
+    comment: bool = False
+
+
+class Decoder:
+    """Decodes a stream fed in pieces split anywhere; the pieces do not change the items."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._offset = 0  # of the first byte of _rest in the body
+        self._started = False
+        self._after_cr = False
+        self._data: list[bytes] = []
+        self._event = b""
+
+    def feed(self, piece: bytes) -> list[Item]:
+        """The items that this piece completes."""
+        buffer = self._rest + piece
+        position = 0
+        if not self._started:
+            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
+                self._rest = buffer
+                return []
+            self._started = True
+            position = len(_BOM) if buffer.startswith(_BOM) else 0
+        items: list[Item] = []
+        if b"\r" in buffer or self._after_cr:
+            position = self._any_line_ends(buffer, position, items)
+        else:
+            position = self._only_lf(buffer, position, items)
+        self._rest = buffer[position:]
+        self._offset += position
+        return items
+
+    def _only_lf(self, buffer: bytes, position: int, items: list[Item]) -> int:
+        find, offset = buffer.find, self._offset
+        while (end := find(b"\n", position)) >= 0:
+            # The usual event, `data: …` and an empty line, is taken in one step.
+            if buffer.startswith(b"data: ", position) and not self._data and buffer.startswith(b"\n", end + 1):
+                data = buffer[position + 6 : end].decode("utf-8", "replace")
+                position = end + 2
+                items.append(Item(offset + position, self._take_event(), data))
+                continue
+            line = buffer[position:end]
+            position = end + 1
+            self._line(line, offset + position, items)
+        return position
+
+    def _any_line_ends(self, buffer: bytes, position: int, items: list[Item]) -> int:
+        size = len(buffer)
+        while position < size:
+            if self._after_cr:
+                self._after_cr = False
+                if buffer[position] == 0x0A:
+                    position += 1
+                    continue
+            lf, cr = buffer.find(b"\n", position), buffer.find(b"\r", position)
+            if lf < 0 and cr < 0:
+                break
+            end = lf if cr < 0 else cr if lf < 0 else min(lf, cr)
+            self._after_cr = end == cr
+            line = buffer[position:end]
+            position = end + 1
+            self._line(line, self._offset + position, items)
+        return position
+
+    def _line(self, line: bytes, end: int, items: list[Item]) -> None:
+        if not line:
+            if self._data:
+                data = b"\n".join(self._data).decode("utf-8", "replace")
+                self._data = []
+                items.append(Item(end, self._take_event(), data))
+            else:
+                self._event = b""
+            return
+        name, _, value = line.partition(b":")
+        value = value[1:] if value.startswith(b" ") else value
+        if not name:
+            items.append(Item(end, "", value.decode("utf-8", "replace"), comment=True))
+        elif name == b"data":
+            self._data.append(value)
+        elif name == b"event":
+            self._event = value
+
+    def _take_event(self) -> str:
+        if not self._event:
+            return "message"
+        name, self._event = self._event.decode("utf-8", "replace"), b""
+        return name
+
+
+def decode(body: bytes) -> list[Item]:
+    """All items of a whole body."""
+    return Decoder().feed(body)

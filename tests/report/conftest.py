@@ -1,0 +1,72 @@
+"""The sample runs, the pages drawn from them, and the machine's own browser to open the pages in."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmx_loadgen.report.view import RunView, Series, series_of
+from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.result import read_result
+
+RUNS = Path(__file__).resolve().parent.parent / "data" / "runs"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+MAC_BROWSERS = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+)
+
+
+def read_run(name: str, label: str | None = None) -> RunView:
+    folder = RUNS / name
+    return RunView(read_result(folder).as_dict(), read_log(folder / "events.jsonl").requests, label or name)
+
+
+@pytest.fixture
+def load_run() -> Callable[..., RunView]:
+    """Reads a sample run by its folder's name."""
+    return read_run
+
+
+@pytest.fixture
+def head_to_head() -> list[Series]:
+    return series_of([read_run("head-to-head")])
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one page a sample run, and `many.html` with several runs."""
+    from lmx_loadgen.report.page import write_page
+
+    folder = tmp_path_factory.mktemp("pages")
+    for name in ("head-to-head", "interrupted", "failed", "hostile"):
+        write_page(folder / f"{name}.html", [read_run(name)])
+    several = [
+        read_run("head-to-head", "22 Nov"),
+        read_run("head-to-head", "23 Nov"),
+        read_run("failed"),
+        read_run("hostile"),
+    ]
+    write_page(folder / "many.html", several)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium. Skips where there is none, except on CI, where that is a failure."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = found or next((path for path in MAC_BROWSERS if Path(path).exists()), None)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium or Chrome found, and the page tests must run on CI")
+        pytest.skip("no Chromium or Chrome found")
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=found, args=arguments)
+        yield started
+        started.close()

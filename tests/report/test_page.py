@@ -1,0 +1,152 @@
+import json
+import os
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from lmx_loadgen.errors import StorageError
+from lmx_loadgen.measure.metrics import METRICS
+from lmx_loadgen.report.page import build_page, write_page
+from lmx_loadgen.report.view import RunView
+
+Loader = Callable[..., RunView]
+
+
+class Outline(HTMLParser):
+    """What a browser would make of the page: its elements, and its text outside scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.words: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] not in (["script"], ["style"]):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def page_data(page: str) -> dict[str, dict[str, object]]:
+    found = re.search(r'<script type="application/json" id="page-data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    data: dict[str, dict[str, object]] = json.loads(found[1])
+    return data
+
+
+def test_the_page_shows_each_level_with_its_figures(load_run: Loader) -> None:
+    text = Outline(build_page([load_run("head-to-head")])).text
+
+    assert "lmx and ollama" in text
+    assert "mlx-community/Qwen2.5-7B-Instruct-4bit" in text
+    assert "1,286" in text
+    assert "36 / 12" in text
+    assert "not exact" in text
+
+
+def test_an_incomplete_run_and_a_run_of_failures_say_so_at_the_top(load_run: Loader) -> None:
+    assert "The run is incomplete (interrupted)." in Outline(build_page([load_run("interrupted")])).text
+    failed = Outline(build_page([load_run("failed")])).text
+    assert "No request to ollama succeeded: all 10 requests failed." in failed
+    assert "Nothing to draw: no request succeeded." in failed
+
+
+def test_the_instruments_error_stands_beside_its_figure(load_run: Loader) -> None:
+    run = load_run("interrupted")
+    run.result["targets"][0]["levels"][0]["metrics"]["ttft"]["instrument_error"] = 0.0021
+
+    assert Outline(build_page([run])).text.count("±2.1") == 2
+
+
+def test_what_came_from_a_server_makes_no_element_and_no_attribute(load_run: Loader) -> None:
+    page = Outline(build_page([load_run("hostile")]))
+
+    assert page.tags.count("script") == 3
+    assert not {"img", "iframe", "a", "b"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert "<script>window.hacked=1;alert(1)</script>" in page.text
+    assert "\x1b" not in page.text
+
+
+def test_embedded_data_cannot_leave_its_element(load_run: Loader) -> None:
+    page = build_page([load_run("hostile")])
+    start = page.index('id="page-data">') + len('id="page-data">')
+    embedded = page[start : page.index("</script>", start)]
+
+    assert not set(embedded) & set("<>&\u2028\u2029")
+    assert {"ttft", "decode", "output", "ttft-ecdf", "gap-ecdf", "timeline", "errors"} == set(page_data(page)["charts"])
+
+
+def test_plotly_is_embedded_once_and_the_policy_names_each_script(load_run: Loader) -> None:
+    page = build_page([load_run("interrupted"), load_run("failed")])
+
+    assert page.count("* plotly.js v") == 1
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy.startswith("default-src &#x27;none&#x27;")
+    assert len(re.findall("sha256-", policy)) == 2
+    assert "unsafe-inline" not in policy.split("script-src")[1].split(";")[0]
+    links = [value for name, value in Outline(page).attributes if name in ("src", "href")]
+    assert links == ["data:,"]
+
+
+def test_the_page_stays_small_however_much_was_measured(load_run: Loader) -> None:
+    run = load_run("head-to-head")
+    many = [dict(line) for line in run.requests for _ in range(60)]
+
+    page = build_page([RunView(run.result, many, f"run {n}") for n in range(4)])
+
+    assert len(many) > 10_000
+    assert len(page.encode()) < 8_000_000
+
+
+def test_half_a_surrogate_pair_does_not_keep_the_page_from_being_written(load_run: Loader) -> None:
+    run = load_run("interrupted")
+    run.result["targets"][0]["model"] = "half \ud83d pair"
+    run.requests[-1] |= {"outcome": "reset", "reason": "\udfff"}
+
+    assert "half � pair" in Outline(build_page([run]).encode().decode()).text
+
+
+def test_every_metric_is_explained() -> None:
+    text = Outline(build_page([])).text
+
+    assert all(metric.definition in text for metric in METRICS.values())
+
+
+def test_a_page_of_no_runs_is_a_page() -> None:
+    assert "Nothing measured" in Outline(build_page([])).text
+
+
+def test_a_target_without_a_level_is_drawn(load_run: Loader) -> None:
+    run = load_run("failed")
+    run.result["targets"][0]["levels"] = []
+
+    assert "no level was run" in Outline(build_page([run])).text
+
+
+def test_writing_replaces_the_page_and_leaves_nothing_else(tmp_path: Path, load_run: Loader) -> None:
+    path = tmp_path / "new" / "report.html"
+
+    write_page(path, [load_run("failed")])
+    write_page(path, [load_run("interrupted")])
+
+    assert os.listdir(path.parent) == ["report.html"]
+    assert "sim-1" in path.read_text(encoding="utf-8")
+
+
+def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path, load_run: Loader) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StorageError, match="cannot make the folder"):
+        write_page(tmp_path / "file" / "report.html", [load_run("failed")])

@@ -153,6 +153,6 @@ def error_chart(series: Sequence[Series]) -> Chart:
     return Chart(
         "errors",
         "Errors by kind",
-        "Requests that failed, over all levels. They have no latency and are in no figure above.",
+        "Requests that failed, over all levels. In percentiles they count as worse than any answer.",
         [Option("all levels", figures.errors_by_kind(series))],
     )

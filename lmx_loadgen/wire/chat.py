@@ -74,7 +74,7 @@ def read_answer(raw: RawAnswer, endpoint: str, rules: StreamRules) -> Answer:
     encoding = dict(raw.headers).get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         try:
-            body, arrivals = unpacked(encoding, body, arrivals)
+            body, arrivals = unpacked(encoding, body, arrivals, whole=raw.failure is None)
         except Undecodable as error:
             return Answer([], arrivals, "protocol_error", plain(str(error)))
     stream = _Stream(endpoint)

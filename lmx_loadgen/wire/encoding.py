@@ -11,8 +11,13 @@ class Undecodable(ValueError):
     """The body is not what its Content-Encoding says, or unpacks to more than any answer may have."""
 
 
-def unpacked(encoding: str, body: bytes, arrivals: list[tuple[int, int]]) -> tuple[bytes, list[tuple[int, int]]]:
-    """Body and arrivals (offset ns, bytes) as they were before compression. Raises Undecodable."""
+def unpacked(
+    encoding: str, body: bytes, arrivals: list[tuple[int, int]], *, whole: bool
+) -> tuple[bytes, list[tuple[int, int]]]:
+    """Body and arrivals (offset ns, bytes) as they were before compression; `whole` says that nothing is missing.
+
+    Raises Undecodable.
+    """
     if encoding not in _WINDOW:
         raise Undecodable(f"the answer is encoded as {encoding!r}, which was not asked for")
     unpacker = zlib.decompressobj(_WINDOW[encoding])
@@ -30,4 +35,6 @@ def unpacked(encoding: str, body: bytes, arrivals: list[tuple[int, int]]) -> tup
             raise Undecodable(f"the answer unpacks to more than {MAX_BODY // 2**20} MB")
         parts.append(part)
         sizes.append((at_ns, len(part)))
+    if whole and not unpacker.eof:
+        raise Undecodable(f"the {encoding} body ends in the middle")
     return b"".join(parts), sizes

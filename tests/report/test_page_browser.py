@@ -150,7 +150,7 @@ def test_the_light_switch_changes_page_and_charts_and_back(visit: Callable[..., 
 
 
 def test_the_level_choice_changes_the_timeline_and_the_distributions(visit: Callable[..., Visit]) -> None:
-    seen = visit("head-to-head", fresh=True)
+    seen = visit("head-to-head")
     before = {chart: seen.shapes(chart) for chart in ("chart-timeline", "chart-ttft-ecdf", "chart-gap-ecdf")}
 
     seen.page.select_option("select[data-control=timeline]", label="ollama, concurrency 4")
@@ -158,8 +158,14 @@ def test_the_level_choice_changes_the_timeline_and_the_distributions(visit: Call
     seen.page.wait_for_function("document.querySelector('#chart-timeline').data[0].base.length === 24")
 
     after = {chart: seen.shapes(chart) for chart in before}
+    drawn = seen.drawn()
+    seen.page.select_option("select[data-control=timeline]", label="lmx, concurrency 16")
+    seen.page.select_option("select[data-control=concurrency]", label="16")
+    seen.page.wait_for_function("document.querySelector('#chart-timeline').data[0].base.length === 48")
+
     assert all(after[chart] and after[chart] != before[chart] for chart in before)
-    assert all(wanted == shown > 0 for wanted, shown in seen.drawn().values())
+    assert all(wanted == shown > 0 for wanted, shown in drawn.values())
+    assert {chart: seen.shapes(chart) for chart in before} == before
     assert seen.complaints == []
 
 

@@ -1,12 +1,13 @@
 """What machine this is: the one place for platform facts, behind a `Probe` so that every branch is tested anywhere."""
 
+import contextlib
 import hashlib
 import os
 import platform
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -63,6 +64,24 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+@contextlib.contextmanager
+def in_background() -> Iterator[None]:
+    """Give way to every other process for the length of a block: what this one does can wait, arrivals cannot.
+
+    Linux can do so (`SCHED_IDLE`, which children do not inherit); elsewhere nothing happens.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+    except (AttributeError, OSError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _macos(probe: Probe) -> dict[str, Any]:

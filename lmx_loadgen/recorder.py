@@ -27,6 +27,19 @@ class View(Protocol):
     def end_segment(self) -> None: ...
 
 
+class Silent:
+    """A view that shows nothing."""
+
+    def start_segment(self, target: str, concurrency: int, total: int | None, duration: float | None) -> None:
+        pass
+
+    def finished(self, ok: bool, ttft_s: float | None, tok_s: float | None) -> None:
+        pass
+
+    def end_segment(self) -> None:
+        pass
+
+
 class Recorder:
     """The event log of one run, from its header to its end line.
 
@@ -81,7 +94,7 @@ class Recorder:
         )
         self._next_id += 1
         self._log.append(line)
-        if sent.phase == "measured":
+        if sent.phase == "measured" and line["outcome"] != "cancelled":
             self._view.finished(*quick_look(sent, line))
 
     def end_segment(self, end: SegmentEnd) -> None:
@@ -101,7 +114,12 @@ class Recorder:
                 "drain_start_ns": end.drain_start_ns,
                 "end_ns": end.end_ns,
                 "stopped": end.stopped,
-                "client": {"cpu_share": end.cpu_share, "lag_max_ns": end.lag_max_ns},
+                "client": {
+                    "cpu_share": end.cpu_share,
+                    "cpu_s": end.cpu_s,
+                    "peak_rss_bytes": end.peak_rss_bytes,
+                    "lag_max_ns": end.lag_max_ns,
+                },
             }
         )
         self._log.sync()

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 
+from lmx_loadgen import host
 from lmx_loadgen.clock import Anchor
 from lmx_loadgen.errors import InputError, LoadgenError, NothingMeasured
 from lmx_loadgen.load.driver import Driver, WorkerProcess
@@ -84,7 +85,11 @@ def run(options: Options, view: View) -> Outcome:
     Raises a LoadgenError for whatever stops the run before anything was measured. Once measuring has begun, what was
     seen is stored whatever happens, and only then is an error raised.
     """
-    profile = resolved_profile(options)
+    return run_profile(resolved_profile(options), options, view)
+
+
+def run_profile(profile: Profile, options: Options, view: View) -> Outcome:
+    """The same with a profile that is ready; see `run`."""
     book = prompt_book(profile.prompts, base_dir=Path.cwd())
     stop = StopFlag()
     with contextlib.ExitStack() as stack:
@@ -96,7 +101,7 @@ def run(options: Options, view: View) -> Outcome:
         stack.enter_context(stop.armed())
         recorder_of = _Start(options, profile, book, targets)
         recorder, driver = recorder_of.make(workers, view, stop)
-        with contextlib.closing(driver):
+        with contextlib.closing(driver), host.in_background():
             error = _measure(recorder_of, recorder, driver, stop)
     result = _result(recorder.folder)
     write_result(recorder.folder, result)

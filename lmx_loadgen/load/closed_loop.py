@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import hashlib
 import resource
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
+import httpx
 
 from lmx_loadgen.clock import NS, now_ns
 from lmx_loadgen.load.client import build, perform
@@ -60,6 +62,8 @@ class Segment:
         self.meter = meter
         self.work = Work(job)
         self._transports = transports
+        self._url = httpx.URL(job.url)
+        self._headers = httpx.Headers(job.headers)
         self._warm_ns: list[int] = []
         self._cpu_start = _cpu_s()
         self._began_ns = now_ns()
@@ -79,9 +83,8 @@ class Segment:
             trace = await self._send(slot, number, "warmup", template, now_ns(), first_wave=False)
             if trace.failure is None and trace.send_ns is not None and trace.end_ns is not None:
                 self._warm_ns.append(trace.end_ns - trace.send_ns)
-        request = build(self.job.url, self.job.headers, b"", self.job.limits)
         with contextlib.suppress(Exception):  # the slot's first request will meet the same fault and record it
-            await self._transports[slot].connect(request.url, self.job.limits)
+            await self._transports[slot].connect(self._url, self.job.limits)
 
     async def measure(self, go: Go) -> None:
         """Run the loop from `go.start_ns` until the work is done and every request has ended."""
@@ -113,7 +116,7 @@ class Segment:
         job = self.job
         nonce = nonce_for(job.nonce_key, phase, number, job.repeat)
         body = (job.templates if phase == "measured" else job.warmup_templates)[template].fill(nonce)
-        request = build(job.url, job.headers, body, job.limits)
+        request = build(self._url, self._headers, body, job.limits)
         trace: Trace = request.extensions["trace"]
         try:
             await perform(self._transports[slot], request)
@@ -131,21 +134,29 @@ class Segment:
         """The marks of the segment, once it is over."""
         work, now = self.work, now_ns()
         all_started = len(work.first_sends) == len(self.job.slots)
-        elapsed = (now - self._began_ns) / NS
+        elapsed, cpu_s = (now - self._began_ns) / NS, _cpu_s() - self._cpu_start
         return SegmentEnd(
             segment=self.job.segment,
             start_ns=work.start_ns,
-            ramp_end_ns=max(work.first_sends) if all_started and work.first_sends else None,
+            ramp_end_ns=max(work.first_sends, default=work.start_ns) if all_started else None,
             drain_start_ns=work.drain_start_ns,
             end_ns=now,
             stopped=stopped,
-            cpu_share=(_cpu_s() - self._cpu_start) / elapsed if elapsed > 0 else None,
+            cpu_share=cpu_s / elapsed if elapsed > 0 else None,
+            cpu_s=cpu_s,
+            peak_rss_bytes=peak_rss_bytes(),
             lag_max_ns=self.meter.worst_between(self._began_ns, now),
         )
 
 
 def _failed(trace: Trace) -> bool:
     return trace.failure is not None or trace.status != 200
+
+
+def peak_rss_bytes() -> int:
+    """The most memory this process has held; the kernel counts in kilobytes on Linux, in bytes on macOS."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _cpu_s() -> float:

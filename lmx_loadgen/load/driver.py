@@ -198,5 +198,7 @@ def merge_ends(ends: Sequence[SegmentEnd]) -> SegmentEnd:
         end_ns=max(end.end_ns for end in ends),
         stopped=next((end.stopped for end in ends if end.stopped), None),
         cpu_share=max(shares) if shares else None,
+        cpu_s=sum(end.cpu_s for end in ends),
+        peak_rss_bytes=max(end.peak_rss_bytes for end in ends),
         lag_max_ns=of([end.lag_max_ns for end in ends], max),
     )

@@ -97,7 +97,10 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class SegmentEnd:
-    """Marks of a segment as one worker saw it; see the event log's `segment` line."""
+    """Marks of a segment as one worker saw it; see the event log's `segment` line.
+
+    `cpu_share` is of one core while measuring; memory is the process's peak so far.
+    """
 
     segment: int
     start_ns: int | None
@@ -106,4 +109,6 @@ class SegmentEnd:
     end_ns: int
     stopped: str | None
     cpu_share: float | None
+    cpu_s: float
+    peak_rss_bytes: int
     lag_max_ns: int | None

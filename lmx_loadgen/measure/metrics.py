@@ -23,7 +23,8 @@ PerRequest = Callable[[Record, Basis, Mapping[str, Any]], float | None]
 class Metric:
     """What a metric is called, in which unit, which way is better, what it means and how it is computed.
 
-    `of` gives a single request's value; it is None for metrics of gaps and of whole levels.
+    `of` gives a single request's value; it is None for metrics of gaps and of whole levels. `undefined` says why an
+    answer may have no value.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Metric:
     formula: str
     scope: Scope = "request"
     of: PerRequest | None = None
+    undefined: str = "no request has this value"
 
 
 def ttft(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
@@ -122,6 +124,8 @@ def _seconds(start: int | None, end: int | None) -> float | None:
     return None if start is None or end is None else (end - start) / NS
 
 
+_ONE_READ = "its text came in one read"
+
 _ALL = [
     Metric(
         "ttft", "TTFT", "s", "lower",
@@ -137,35 +141,37 @@ _ALL = [
     Metric(
         "ttfo", "TTFO", "s", "lower",
         "Time to first output: to the first visible text, reasoning not counted.",
-        "first visible text − send", of=ttfo,
+        "first visible text − send", of=ttfo, undefined="it has no visible text",
     ),
     Metric("e2e", "E2E", "s", "lower", "The whole answer, to its last text.", "last text − send", of=e2e),
     Metric(
         "tpot", "TPOT", "s", "lower",
-        "Time per output token after the first read of text.",
-        "(last text − first text) ÷ (output tokens − tokens in the first read of text)", of=tpot,
+        "Time per output token after the first read of text. Tokens are spread evenly over the answer's text events; "
+        "an end-of-turn token, counted by the server but without text, is left out.",
+        "(last text − first text) ÷ (output tokens − tokens in the first read of text)", of=tpot, undefined=_ONE_READ,
     ),
     Metric(
         "decode_tok_s", "Decode tok/s", "tok/s", "higher", "What one user sees once the answer runs.", "1 ÷ TPOT",
-        of=decode_tok_s,
+        of=decode_tok_s, undefined=_ONE_READ,
     ),
     Metric(
         "chunk_gap", "Chunk gap", "s", "lower",
         "Time between consecutive reads that brought text, over all answers (a chunk is not a token).",
-        "text read − text read before it", "gap",
+        "text read − text read before it", "gap", undefined=_ONE_READ,
     ),
     Metric(
         "longest_stall", "Longest stall", "s", "lower", "The largest chunk gap of an answer.", "max(chunk gaps)",
-        of=longest_stall,
+        of=longest_stall, undefined=_ONE_READ,
     ),
     Metric(
         "below_reading_share", "Reader waits", "1", "lower",
         "Share of the streaming time in which someone who reads at the profile's reading speed has read all there is.",
-        "waiting time ÷ (last text − first text)", of=below_reading_share,
+        "waiting time ÷ (last text − first text)", of=below_reading_share, undefined=_ONE_READ,
     ),
     Metric(
         "prompt_tok_s", "Prompt tok/s", "tok/s", "higher", "Prompt tokens per second of TTFT, for cold prompts.",
         "prompt tokens ÷ TTFT", of=prompt_tok_s,
+        undefined="its prompt has no exact count of tokens, or came from a cache",
     ),
     Metric(
         "output_tokens", "Output tokens", "tokens", "higher", "Tokens of the answer, on the level's token basis.",

@@ -1,6 +1,6 @@
 """Request lines of an event log as typed records: absolute times in ns, None where something did not happen."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +106,14 @@ def records(lines: Iterable[dict[str, Any]]) -> list[Record]:
     return [record(line) for line in lines]
 
 
-def answer_text(line: dict[str, Any]) -> str:
+def answer_text(line: Mapping[str, Any]) -> str:
     """The whole text of an answer, reasoning included, as the user would have seen it arrive."""
     return "".join(text for _, kind, text in line["events"] if kind in ("content", "reasoning"))
+
+
+def in_steady_or_all(concurrency: int, first_wave: bool, sample: str) -> bool:
+    """Whether a level's latencies, whose `sample` is `steady` or `all`, are taken from a request of this kind.
+
+    At concurrency 1 there is no ramp, and the first request is as good as any other.
+    """
+    return sample != "steady" or concurrency == 1 or not first_wave

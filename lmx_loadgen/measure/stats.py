@@ -48,7 +48,7 @@ def percentile(values: Sequence[float], p: float, *, failed: int = 0, better: Be
 def describe(values: Sequence[float], *, failed: int = 0, better: Better = "lower") -> Description:
     """All figures of one sample; `failed` as in `percentile`. The mean's interval is Student's t at 95 %."""
     if not values:
-        return Description(n=0, reason="no request has this value")
+        return Description(n=0, reason="every request failed" if failed else "no request has this value")
     ordered = sorted(values)
     figures = {p: percentile(ordered, p, failed=failed, better=better) for p in PERCENTILES}
     among_failed = [f"p{p}" for p, value in figures.items() if value is None]
@@ -73,6 +73,25 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     mean = math.fsum(values) / n
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = t_quantile(0.975, n - 1) * deviation / math.sqrt(n)
+    return mean - half, mean + half
+
+
+def clustered_interval(groups: Sequence[Sequence[float]]) -> tuple[float, float] | None:
+    """The 95 % interval of the mean over all values of all groups, when only the groups are independent.
+
+    Values of one group resemble each other (the gaps of one answer), and an interval that took each for news would be
+    too narrow. The mean is a ratio of sums over groups; its variance is n/(n−1) · Σ(sum − mean·size)² ÷ (Σ size)²
+    (Cochran, Sampling Techniques, 1977, section 6.3). None below two groups that have values.
+    """
+    groups = [group for group in groups if group]
+    n = len(groups)
+    if n < 2:
+        return None
+    size = sum(len(group) for group in groups)
+    sums = [math.fsum(group) for group in groups]
+    mean = math.fsum(sums) / size
+    scatter = math.fsum((total - mean * len(group)) ** 2 for total, group in zip(sums, groups, strict=True))
+    half = t_quantile(0.975, n - 1) * math.sqrt(scatter * n / (n - 1)) / size
     return mean - half, mean + half
 
 

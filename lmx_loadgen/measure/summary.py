@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lmx_loadgen.clock import Anchor
 from lmx_loadgen.measure.metrics import METRICS, VERSION, Metric, chunk_gaps
 from lmx_loadgen.measure.quality import classify_coherence, compute_repetition_ratio
-from lmx_loadgen.measure.records import Record, answer_text, records
-from lmx_loadgen.measure.stats import PERCENTILES, Description, describe
+from lmx_loadgen.measure.records import Record, answer_text, in_steady_or_all, records
+from lmx_loadgen.measure.stats import PERCENTILES, Description, clustered_interval, describe
 from lmx_loadgen.measure.tokens import Basis, choose_basis, output_tokens, prompt_tokens
 from lmx_loadgen.measure.window import Window, level_metrics, little_note, window_of
 from lmx_loadgen.store.eventlog import LogContents
@@ -90,6 +91,7 @@ def _level(log: LogContents, target: Mapping[str, Any], number: int, of_level: S
     basis = _basis(target, chosen)
     window = window_of(segments)
     failed = [record for record in measured if record.outcome not in ("ok", "cancelled")]
+    beside = sum(in_steady_or_all(concurrency, record.first_wave, sample) for record in failed)
     wanted = sum(1 for segment in planned if segment["level"] == number)
     return LevelResult(
         level=number,
@@ -100,7 +102,7 @@ def _level(log: LogContents, target: Mapping[str, Any], number: int, of_level: S
         token_basis=basis.kind,
         token_basis_exact=basis.exact,
         tokens=_tokens(chosen),
-        metrics=_metrics(chosen, len(failed), basis, profile, level_metrics(window, measured, basis, profile)),
+        metrics=_metrics(chosen, beside, basis, profile, level_metrics(window, measured, basis, profile)),
         errors=_errors(failed),
         finish_reasons=dict(sorted(Counter(record.finish_reason or "none" for record in chosen).items())),
         complete=len(segments) == wanted and not any(line["stopped"] for line in segments),
@@ -150,15 +152,42 @@ def _metrics(
         if metric.scope == "level":
             description = of_level[name]
         elif metric.scope == "gap":
-            description = describe([gap for record in chosen for gap in chunk_gaps(record)])
+            description = _describe_gaps(metric, chosen)
         else:
-            assert metric.of is not None
-            values = [metric.of(record, basis, profile) for record in chosen]
-            known = [value for value in values if value is not None]
-            # A failed request is a worse latency than any; it says nothing about how long answers are.
-            description = describe(known, failed=0 if metric.unit == "tokens" else failed, better=metric.better)
+            description = _describe_requests(metric, chosen, failed, basis, profile)
         results[name] = _metric_result(metric, description)
     return results
+
+
+def _describe_requests(
+    metric: Metric, chosen: Sequence[Record], failed: int, basis: Basis, profile: Mapping[str, Any]
+) -> Description:
+    """A metric's sample of one value an answer. A failed request is worse than any; only of how long answers are it
+    says nothing."""
+    assert metric.of is not None
+    values = [metric.of(record, basis, profile) for record in chosen]
+    known = [value for value in values if value is not None]
+    found = describe(known, failed=0 if metric.unit == "tokens" else failed, better=metric.better)
+    return _with_reason(found, metric, len(values) - len(known))
+
+
+def _describe_gaps(metric: Metric, chosen: Sequence[Record]) -> Description:
+    """All gaps of all answers together; those of one answer are no independent samples."""
+    gaps = [chunk_gaps(record) for record in chosen]
+    found = describe([gap for of_answer in gaps for gap in of_answer])
+    return _with_reason(
+        replace(found, ci95=clustered_interval(gaps)), metric, sum(1 for of_answer in gaps if not of_answer)
+    )
+
+
+def _with_reason(found: Description, metric: Metric, without: int) -> Description:
+    """Say why answers have no value."""
+    if not without:
+        return found
+    if not found.n:
+        return replace(found, reason=f"no answer has a value: {metric.undefined}")
+    words = f"{without} of the answers {'have' if without > 1 else 'has'} no value: {metric.undefined}"
+    return replace(found, reason=f"{found.reason}; {words}" if found.reason else words)
 
 
 def _metric_result(metric: Metric, found: Description) -> MetricResult:
@@ -249,18 +278,20 @@ def _benchmark(
         hardware=f"{chip}, {memory:g} GB" if memory else chip,
         lmx_version=server.get("version") if server.get("product") == "opta-lmx" else None,
         prompt_preview=(log.header.get("prompt_preview") or "")[:100],
-        stats=_run_stats(good, target, level) if len(good) >= 2 else None,
+        stats=_run_stats(good, target, level),
     )
 
 
 def _run_stats(good: Sequence[dict[str, Any]], target: Mapping[str, Any], level: LevelResult) -> BenchmarkRunStats:
-    first = good[0]
+    """Under two answers there is the text of one at most, and no statistic."""
+    warmups = level.requests.warmup
+    if not good:
+        return BenchmarkRunStats(runs_completed=0, warmup_runs_discarded=warmups)
     chosen = records(good)
     basis = _basis(target, chosen)
-    text = answer_text(first)
-    count = output_tokens(chosen[0], basis)
-    limit = first.get("max_tokens") or 0
-    natural = _completed_naturally(first, count, limit, basis)
+    text = _text_stats(good[0], output_tokens(chosen[0], basis), basis)
+    if len(good) < 2:
+        return BenchmarkRunStats(runs_completed=len(good), warmup_runs_discarded=warmups, **text)
     prompts = [tokens for tokens in (prompt_tokens(record, basis) for record in chosen) if tokens is not None]
     outputs = [tokens for tokens in (output_tokens(record, basis) for record in chosen) if tokens is not None]
     ttft, rate = level.metrics["ttft"], level.metrics["decode_tok_s"]
@@ -274,13 +305,23 @@ def _run_stats(good: Sequence[dict[str, Any]], target: Mapping[str, Any], level:
         prompt_tokens=round(sum(prompts) / len(prompts)) if prompts else None,
         output_tokens=round(sum(outputs) / len(outputs)) if outputs else None,
         runs_completed=len(good),
-        warmup_runs_discarded=level.requests.warmup,
-        output_text=text,
-        output_token_count=count,
-        completed_naturally=natural,
-        repetition_ratio=compute_repetition_ratio(text),
-        coherence_flag=classify_coherence(text, bool(natural), count or 0, limit),
+        warmup_runs_discarded=warmups,
+        **text,
     )
+
+
+def _text_stats(line: Mapping[str, Any], count: int | None, basis: Basis) -> dict[str, Any]:
+    """What there is to say of one answer's text, in the plan's words."""
+    text = answer_text(line)
+    limit = line["max_tokens"] or 0
+    natural = _completed_naturally(line, count, limit, basis)
+    return {
+        "output_text": text,
+        "output_token_count": count,
+        "completed_naturally": natural,
+        "repetition_ratio": compute_repetition_ratio(text),
+        "coherence_flag": classify_coherence(text, bool(natural) or not limit, count or 0, limit),
+    }
 
 
 def _completed_naturally(line: Mapping[str, Any], count: int | None, limit: int, basis: Basis) -> bool | None:

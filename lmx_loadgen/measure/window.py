@@ -8,6 +8,7 @@ Numerator and denominator of every figure here come from the same window.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lmx_loadgen.clock import NS
@@ -19,20 +20,34 @@ from lmx_loadgen.measure.tokens import Basis, tokens_per_event
 _BATCHES = 10
 _ENOUGH_A_BATCH = 5
 _LITTLE = 0.10
+_TURNS = 10
 _NAMES = ("output_tok_s", "request_rate", "goodput", "occupancy")
 
 Span = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Window:
     """The windows of a level's segments: `spans` maps a segment to its (start, end) in ns."""
 
     spans: Mapping[int, Span]
 
+    @cached_property
+    def length_ns(self) -> int:
+        return sum(end - start for start, end in self.spans.values())
+
+    @cached_property
+    def shift_ns(self) -> dict[int, int]:
+        """What to add to a moment of each segment for its place in the window, the spans laid end to end."""
+        shifts, place = {}, 0
+        for segment, (start, end) in sorted(self.spans.items()):
+            shifts[segment] = place - start
+            place += end - start
+        return shifts
+
     @property
     def seconds(self) -> float:
-        return sum(end - start for start, end in self.spans.values()) / NS
+        return self.length_ns / NS
 
 
 def window_of(segments: Iterable[Mapping[str, Any]]) -> Window:
@@ -71,12 +86,14 @@ def level_metrics(
 def little_note(window: Window, sent: Sequence[Record]) -> str | None:
     """Little's law says occupancy = throughput × mean time in flight; a sentence when they differ by over 10 %."""
     ended = [record for record in sent if record.send_ns is not None and _inside(window, record.segment, record.end_ns)]
-    if len(ended) < 20 or window.seconds <= 0:
+    if window.seconds <= 0:
         return None
     occupancy = _occupancy(window, sent).mean
+    if not occupancy or len(ended) < _TURNS * occupancy:
+        return None  # the window's edges cut through too many of its few requests
     mean_s = sum(record.end_ns - (record.send_ns or 0) for record in ended) / len(ended) / NS
     expected = len(ended) / window.seconds * mean_s
-    if occupancy is None or abs(occupancy - expected) <= _LITTLE * occupancy:
+    if abs(occupancy - expected) <= _LITTLE * occupancy:
         return None
     return (
         f"not a steady state: {occupancy:.2f} requests were in flight, but throughput × time in flight "
@@ -109,36 +126,49 @@ def _inside(window: Window, segment: int, at_ns: int) -> bool:
 def _rate(window: Window, happenings: Sequence[Weighted]) -> Description:
     inside = [happening for happening in happenings if _inside(window, happening[0], happening[1])]
     total = math.fsum(weight for _, _, weight in inside)
-    interval = None
-    if len(inside) >= _BATCHES * _ENOUGH_A_BATCH:
-        interval = mean_interval(_batches(window, inside))
+    sums = [0.0] * _BATCHES
+    for segment, at_ns, weight in inside:
+        sums[_batch(window, at_ns + window.shift_ns[segment])] += weight
+    return _described(window, len(inside), total, sums)
+
+
+def _described(window: Window, n: int, total: float, sums: Sequence[float]) -> Description:
+    """A level's one value, with an interval from the means of its batches where they hold enough each."""
+    rates = [piece * _BATCHES / window.seconds for piece in sums]
     return Description(
-        n=len(inside), mean=total / window.seconds, ci95=interval, reason="a level has one value, no percentiles"
+        n=n,
+        mean=total / window.seconds,
+        ci95=mean_interval(rates) if n >= _BATCHES * _ENOUGH_A_BATCH else None,
+        reason="a level has one value, no percentiles",
     )
 
 
-def _batches(window: Window, inside: Sequence[Weighted]) -> list[float]:
-    """The rate in each of about ten equal pieces of the window."""
-    pieces = math.ceil(_BATCHES / len(window.spans))
-    sums = {segment: [0.0] * pieces for segment in window.spans}
-    for segment, at_ns, weight in inside:
-        start, end = window.spans[segment]
-        sums[segment][min(pieces - 1, (at_ns - start) * pieces // (end - start))] += weight
-    return [
-        piece * pieces * NS / (window.spans[segment][1] - window.spans[segment][0])
-        for segment, counts in sums.items()
-        for piece in counts
-    ]
+def _batch(window: Window, place: int) -> int:
+    """Which of the window's equal pieces a place is in."""
+    return min(_BATCHES - 1, place * _BATCHES // window.length_ns)
 
 
 def _occupancy(window: Window, sent: Sequence[Record]) -> Description:
-    def overlap(record: Record) -> int:
+    sums = [0.0] * _BATCHES
+    n = total_ns = 0
+    for record in sent:
         span = window.spans.get(record.segment)
         if span is None or record.send_ns is None:
-            return 0
-        return max(0, min(record.end_ns, span[1]) - max(record.send_ns, span[0]))
+            continue
+        start, end = max(record.send_ns, span[0]), min(record.end_ns, span[1])
+        if end <= start:
+            continue
+        n += 1
+        total_ns += end - start
+        _share_out(window, start + window.shift_ns[record.segment], end - start, sums)
+    return _described(window, n, total_ns / NS, sums)
 
-    inside = [time for time in map(overlap, sent) if time]
-    return Description(
-        n=len(inside), mean=sum(inside) / NS / window.seconds, reason="a level has one value, no percentiles"
-    )
+
+def _share_out(window: Window, place: int, left_ns: int, sums: list[float]) -> None:
+    """Add a stretch of time to the pieces of the window that it covers, in seconds."""
+    for piece in range(_batch(window, place), _BATCHES):
+        covered = min(left_ns, (piece + 1) * window.length_ns // _BATCHES - place)
+        sums[piece] += covered / NS
+        place, left_ns = place + covered, left_ns - covered
+        if not left_ns:
+            return

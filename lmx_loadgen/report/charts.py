@@ -102,15 +102,21 @@ def _distributions(
     for concurrency in levels:
         pairs = [(one, level) for one in series if (level := one.level_at(concurrency)) is not None]
         curves = [
-            (one, values_of(one.requests_of(level), level["sample"]), _failed_in(level, metric)) for one, level in pairs
+            (one, *_sample_of(one.requests_of(level), level["sample"], values_of, metric)) for one, level in pairs
         ]
         options.append(Option(str(concurrency), figures.distribution(curves, metric, most, log_x=log_x)))
     return options
 
 
-def _failed_in(level: figures.Level, metric: str) -> int:
-    """How many samples of a metric are missing because their request failed: none where gaps are pooled."""
-    return int(level["requests"]["failed"]) if METRICS[metric].scope == "request" else 0
+def _sample_of(
+    requests: Sequence[figures.Request],
+    sample: str,
+    values_of: Callable[[Sequence[figures.Request], str], list[float]],
+    metric: str,
+) -> tuple[list[float], int]:
+    """A metric's values, and how many are missing because their request failed: none where gaps are pooled."""
+    failed = samples.failed_beside(requests, sample) if METRICS[metric].scope == "request" else 0
+    return values_of(requests, sample), failed
 
 
 def _fullest(series: Sequence[Series], levels: Sequence[int]) -> int:

@@ -1,6 +1,7 @@
 """Stored runs, read for drawing."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from lmx_loadgen.errors import ResultError
@@ -31,6 +32,14 @@ def _view(folder: Path) -> RunView:
     """A run's result and request lines; a run that was killed before it could store its result is summed up now."""
     log_path = folder / eventlog.NAME
     log = eventlog.read_log(log_path) if log_path.is_file() else None
-    if log is not None and not (folder / result.NAME).is_file():
-        return RunView(summarise(log).as_dict(), log.requests, folder.name)
-    return RunView(result.read_result(folder).as_dict(), log.requests if log else [], folder.name)
+    killed = log is not None and not (folder / result.NAME).is_file()
+    stored = summarise(log) if log is not None and killed else result.read_result(folder)
+    return RunView(stored.as_dict(), log.requests if log else [], _label(stored.started_at))
+
+
+def _label(started_at: str) -> str:
+    """A run's date as it tells it from others, like `23 Nov 17:36`."""
+    try:
+        return f"{datetime.fromisoformat(started_at):%d %b %H:%M}"
+    except ValueError:
+        return started_at

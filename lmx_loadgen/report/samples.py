@@ -5,15 +5,21 @@ from typing import Any
 
 from lmx_loadgen.clock import NS
 from lmx_loadgen.measure.metrics import chunk_gaps
-from lmx_loadgen.measure.records import record
+from lmx_loadgen.measure.records import in_steady_or_all, record
 
 
 def in_sample(request: dict[str, Any], sample: str) -> bool:
-    """Whether a request belongs to the latencies of its level, whose `sample` is `steady` or `all`."""
-    if request["outcome"] != "ok" or request["phase"] != "measured":
-        return False
-    # At concurrency 1 there is no ramp and the first request is as good as any other.
-    return sample != "steady" or request["concurrency"] == 1 or not request["first_wave"]
+    """Whether an answer belongs to the latencies of its level, whose `sample` is `steady` or `all`."""
+    return request["outcome"] == "ok" and _counts(request, sample)
+
+
+def failed_beside(requests: Iterable[dict[str, Any]], sample: str) -> int:
+    """How many requests failed where a level's latencies are taken from."""
+    return sum(request["outcome"] not in ("ok", "cancelled") and _counts(request, sample) for request in requests)
+
+
+def _counts(request: dict[str, Any], sample: str) -> bool:
+    return request["phase"] == "measured" and in_steady_or_all(request["concurrency"], request["first_wave"], sample)
 
 
 def text_arrivals_ns(request: dict[str, Any]) -> list[int]:

@@ -3,10 +3,12 @@
 `BenchmarkResult` and its parts carry the names of Opta-LMX's own benchmark plan, so that its readers find them.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any, Literal
 
+import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lmx_loadgen.errors import ResultError, StorageError
@@ -16,7 +18,8 @@ NAME = "result.json"
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    # Everything is written, defaults too, so the printed schema may count on it.
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_serialization_defaults_required=True)
 
 
 class MetricResult(_Model):
@@ -126,23 +129,27 @@ class SkillsBenchmark(_Model):
 
 
 class BenchmarkRunStats(_Model):
-    """The plan's figures of one model. `p95` is the value that 95 % of runs reach or do better than."""
+    """The plan's figures of one model. `p95` is the value that 95 % of runs reach or do better than.
 
-    ttft_p50_sec: float | None
-    ttft_p95_sec: float | None
-    ttft_mean_sec: float | None
-    toks_per_sec_p50: float | None
-    toks_per_sec_p95: float | None
-    toks_per_sec_mean: float | None
-    prompt_tokens: int | None
-    output_tokens: int | None
+    Token counts are means over the runs, rounded. `output_text` and what is said of it are of the first run. Under two
+    completed runs every statistic is None.
+    """
+
+    ttft_p50_sec: float | None = None
+    ttft_p95_sec: float | None = None
+    ttft_mean_sec: float | None = None
+    toks_per_sec_p50: float | None = None
+    toks_per_sec_p95: float | None = None
+    toks_per_sec_mean: float | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
     runs_completed: int
     warmup_runs_discarded: int
-    output_text: str
-    output_token_count: int | None
-    completed_naturally: bool | None
-    repetition_ratio: float | None
-    coherence_flag: Literal["ok", "repetitive", "truncated", "garbled"] | None
+    output_text: str | None = None
+    output_token_count: int | None = None
+    completed_naturally: bool | None = None
+    repetition_ratio: float | None = None
+    coherence_flag: Literal["ok", "repetitive", "truncated", "garbled"] | None = None
     tool_call: ToolCallBenchmark | None = None
     skills: list[SkillsBenchmark] = []
 
@@ -221,7 +228,8 @@ def write_whole(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
@@ -229,9 +237,15 @@ def read_result(folder: Path) -> RunResult:
     """The stored result of a run. Raises ResultError."""
     path = folder / NAME
     try:
-        return RunResult.model_validate_json(path.read_bytes())
+        data = pydantic_core.from_json(path.read_bytes())
     except OSError as error:
         raise ResultError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as problem:
+        raise ResultError(f"{path} is not a result of lmx-loadgen: not JSON: {problem}") from None
+    if isinstance(data, dict) and data.get("schema", SCHEMA) != SCHEMA:
+        raise ResultError(f"{path} has schema {str(data['schema'])[:20]!r}; this version reads schema {SCHEMA}")
+    try:
+        return RunResult.model_validate(data)
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 from cli_run import StoredRun, answer_text, run_cli, text_times
-from lmx_loadgen.measure.quality import classify_coherence
 from server_process import RealServer
+
+from lmx_loadgen.measure.quality import classify_coherence
 
 pytestmark = pytest.mark.real_server
 

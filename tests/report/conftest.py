@@ -54,7 +54,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, its event loop is in the way of every other
 def browser() -> Iterator[Any]:
     """A headless Chromium. Skips where there is none, except on CI, where that is a failure."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)

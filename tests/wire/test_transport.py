@@ -42,7 +42,7 @@ def on_loop(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]
 
 
 async def ask(transport: StampedTransport, url: str, body: bytes = b"{}", limits: Limits = QUICK) -> Trace:
-    return await perform(transport, build(url, [("Host", "x")], body, limits))
+    return await perform(transport, build(url, None, body, limits))
 
 
 async def one(script: Script, stamps: StampSource, limits: Limits = QUICK) -> Trace:
@@ -59,7 +59,7 @@ def test_arrivals_are_reads_with_body_bytes_in_order(stamps, on_loop):
         script = [HEAD, chunked(delta("a"), end=False), gate, chunked(delta("b"))]
         async with serving(script) as server:
             transport = StampedTransport(stamps=stamps)
-            request = build(server.url, [], b"{}", QUICK)
+            request = build(server.url, None, b"{}", QUICK)
             task = asyncio.create_task(perform(transport, request))
             trace = request.extensions["trace"]
             while not trace.body and not task.done():
@@ -84,7 +84,7 @@ def test_a_role_event_or_a_ping_is_not_the_first_text(stamps, on_loop):
         gate = asyncio.Event()
         script = [HEAD, chunked(b": ping\n\n", role, end=False), gate, chunked(delta("x"))]
         async with serving(script) as server:
-            request = build(server.url, [], b"{}", QUICK)
+            request = build(server.url, None, b"{}", QUICK)
             transport = StampedTransport(stamps=stamps)
             task = asyncio.create_task(perform(transport, request))
             trace = request.extensions["trace"]
@@ -256,7 +256,7 @@ def test_cancelling_closes_the_connection_and_says_so(stamps, on_loop):
     async def work():
         async with serving([HEAD, chunked(delta("a"), end=False), HANG]) as server:
             transport = StampedTransport(stamps=stamps)
-            request = build(server.url, [], b"{}", QUICK)
+            request = build(server.url, None, b"{}", QUICK)
             task = asyncio.create_task(perform(transport, request))
             while not request.extensions["trace"].body and not task.done():
                 await asyncio.sleep(0)

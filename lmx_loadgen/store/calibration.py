@@ -1,0 +1,108 @@
+"""The calibration table of a machine: how wrong this tool is on it, at which load."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lmx_loadgen.errors import ResultError
+from lmx_loadgen.store.result import write_whole
+
+SCHEMA = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class SpreadResult(_Model):
+    """An error in seconds: median, 99th percentile and maximum of its size."""
+
+    p50: float
+    p99: float
+    max: float
+
+
+class CalibratedLevel(_Model):
+    """The errors at one concurrency. `ttft` is `send` and `receive` together; `chunk` is of every text event's arrival;
+    `chunk_rate` is what the simulator sent at this level, per second."""
+
+    concurrency: int
+    requests: int
+    failed: int
+    chunks: int
+    send: SpreadResult
+    receive: SpreadResult
+    ttft: SpreadResult
+    chunk: SpreadResult
+    tpot: SpreadResult | None
+    chunk_rate: float
+    cpu_s_per_1000_chunks: float
+    peak_rss_mb: float
+
+
+class Calibration(_Model):
+    """One calibration. `burst_chunks_per_s` is what one process took in from a server that sends as fast as it can,
+    with no event lost; `sustained_chunks_per_s` the highest paced rate at which no more than 1 % of the arrivals were
+    over 5 ms off."""
+
+    tool_version: str
+    host: str
+    created_at: str
+    quick: bool
+    loop: str
+    stamps: str
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    levels: list[CalibratedLevel]
+    burst_chunks_per_s: float
+    sustained_chunks_per_s: float | None
+
+    def at(self, concurrency: int) -> CalibratedLevel:
+        """The level whose errors stand for this concurrency: the next higher one, or the highest there is."""
+        return next((level for level in self.levels if level.concurrency >= concurrency), self.levels[-1])
+
+
+class CalibrationFile(_Model):
+    """All calibrations of one machine, at most one for each version, loop and kind of stamps."""
+
+    schema_version: int = SCHEMA
+    calibrations: list[Calibration]
+
+
+def path_for(folder: Path, host: str) -> Path:
+    return folder / f"calibration-{host}.json"
+
+
+def read_calibrations(folder: Path, host: str) -> list[Calibration]:
+    """This machine's calibrations; none when there is no file. Raises ResultError for one that cannot be read."""
+    path = path_for(folder, host)
+    try:
+        return CalibrationFile.model_validate_json(path.read_bytes()).calibrations
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ResultError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValidationError:
+        raise ResultError(f"{path} is not a calibration of this version; delete it and calibrate again") from None
+
+
+def find(calibrations: Sequence[Calibration], version: str, loop: str, stamps: str) -> Calibration | None:
+    """The newest calibration that was made as a run is going to measure; a full one beats a quick one."""
+    fitting = [c for c in calibrations if (c.tool_version, c.loop, c.stamps) == (version, loop, stamps)]
+    return max(fitting, key=lambda c: (not c.quick, c.created_at), default=None)
+
+
+def store(folder: Path, new: Calibration) -> Path:
+    """Put a calibration in the place of the one it renews (a quick one never replaces a full one). Raises
+    StorageError."""
+    try:
+        known = read_calibrations(folder, new.host)
+    except ResultError:
+        known = []
+    same = (new.tool_version, new.loop, new.stamps, new.quick)
+    kept = [c for c in known if (c.tool_version, c.loop, c.stamps, c.quick) != same]
+    path = path_for(folder, new.host)
+    write_whole(path, CalibrationFile(calibrations=[*kept, new]).model_dump_json(indent=1).encode() + b"\n")
+    return path

@@ -1,0 +1,200 @@
+"""The lines of an event log, declared once: the reader checks them by it, and the printed schema is made of it.
+
+Times are in nanoseconds on the run's monotonic clock. Fields this version does not know are kept and ignored.
+"""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import ConfigDict, Field, Strict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # below Python 3.12 pydantic takes no other
+
+_MAX = 2**62  # 146 years of nanoseconds
+
+Count = Annotated[int, Strict(), Field(ge=0, le=2**53)]
+Ns = Annotated[int, Strict(), Field(ge=0, le=_MAX)]
+Offset = Annotated[int, Strict(), Field(ge=-_MAX, le=_MAX)]
+Text = Annotated[str, Strict()]
+Flag = Annotated[bool, Strict()]
+Seconds = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+
+Kind = Literal["role", "content", "reasoning", "tool", "usage", "finish", "error", "ping", "done", "other"]
+Outcome = Literal[
+    "ok",
+    "incomplete",
+    "empty",
+    "http_error",
+    "stream_error",
+    "connect_error",
+    "connect_timeout",
+    "first_token_timeout",
+    "gap_timeout",
+    "request_timeout",
+    "reset",
+    "truncated",
+    "protocol_error",
+    "cancelled",
+]
+
+
+class Clock(TypedDict):
+    """Both clocks at one moment: unix time = unix_ns + (t − mono_ns)."""
+
+    mono_ns: Ns
+    unix_ns: Ns
+
+
+class Slo(TypedDict):
+    """Limits in seconds; null where there is none."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    ttft: Seconds | None
+    tpot: Seconds | None
+    e2e: Seconds | None
+
+
+class ProfileLine(TypedDict):
+    """The profile as it was run; of its settings, those that metrics depend on."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    slo: Slo
+    reading_tok_s: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+
+
+class HostLine(TypedDict):
+    """The machine."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    chip: NotRequired[Text | None]
+    memory_gb: NotRequired[Seconds | None]
+
+
+class TargetLine(TypedDict):
+    """A server that is measured, as it was found before the first request."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    name: Text
+    dialect: Text
+    base_url: Text
+    model: Text
+    server: dict[Text, Text | None]
+    notes: list[Text]
+
+
+class SegmentPlace(TypedDict):
+    """Which stretch of load, on which target."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    segment: Count
+    target: Text
+    level: Count
+    concurrency: Annotated[int, Strict(), Field(ge=1, le=2**31)]
+    block: Count
+
+
+class HeaderLine(TypedDict):
+    """The first line: everything that was known before the first request."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    type: Literal["header"]
+    schema: Literal[1]
+    tool_version: Text
+    run_id: Text
+    clock: Clock
+    started_at: Annotated[str, Strict(), Field(description="UTC, ISO 8601")]
+    profile: ProfileLine
+    host: HostLine
+    instrument: dict[Text, Any]
+    targets: list[TargetLine]
+    plan: list[SegmentPlace]
+    versions: NotRequired[dict[Text, Any]]
+    prompt_preview: NotRequired[Text]
+
+
+class TokenizerTokens(TypedDict):
+    """Tokens as the profile's own tokenizer counts them."""
+
+    prompt: Count | None
+    output: Count | None
+
+
+class RequestLine(SegmentPlace):
+    """One request that has ended, as it was seen."""
+
+    type: Literal["request"]
+    id: Count
+    slot: Count
+    phase: Literal["warmup", "measured"]
+    first_wave: Annotated[
+        bool, Strict(), Field(description="the slot's first request, sent while the load was building up")
+    ]
+    number: NotRequired[
+        Annotated[int, Strict(), Field(description="its number in the segment: the same number, the same prompt")]
+    ]
+    prompt_id: Text
+    nonce: NotRequired[Text]
+    intended_ns: Annotated[Ns, Field(description="when it was due")]
+    connect_ns: Annotated[tuple[Ns, Ns] | None, Field(description="start and end, where it had to open a connection")]
+    reconnected: NotRequired[Flag]
+    send_ns: Annotated[Ns | None, Field(description="just before its first byte was written; null: never")]
+    end_ns: Ns
+    headers_ns: Annotated[Offset | None, Field(description="since send_ns")]
+    arrivals: Annotated[
+        list[tuple[Offset, Count]],
+        Field(description="socket reads that brought body bytes: [nanoseconds since send_ns, bytes]"),
+    ]
+    events: Annotated[
+        list[tuple[Count, Kind, Text]], Field(description="[index of the arrival that completed it, kind, text]")
+    ]
+    status: Annotated[int, Strict()] | None
+    outcome: Outcome
+    reason: Text | None
+    response_id: Text | None
+    model: Annotated[Text | None, Field(description="what the server says answered")]
+    usage: Annotated[dict[Text, Any] | None, Field(description="as the server sent it")]
+    finish_reason: Text | None
+    server_timings: Annotated[dict[Text, Any] | None, Field(description="as the server sent them")]
+    tokenizer_tokens: NotRequired[TokenizerTokens | None]
+    max_tokens: Count | None
+    lag_ns: Annotated[Ns | None, Field(description="worst event-loop lag during the request")]
+
+
+class SegmentLine(SegmentPlace):
+    """The marks of a segment that has ended."""
+
+    type: Literal["segment"]
+    start_ns: Ns | None
+    ramp_end_ns: Annotated[Ns | None, Field(description="when the last slot sent its first request")]
+    drain_start_ns: Annotated[Ns | None, Field(description="when the first slot found no more work")]
+    end_ns: Ns
+    stopped: Text | None
+    client: dict[Text, Any]
+
+
+class EndLine(TypedDict):
+    """The last line; without it the run was cut off."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    type: Literal["end"]
+    end_ns: Ns
+    complete: Flag
+    reason: Text | None
+
+
+LINES: dict[str, TypeAdapter[Any]] = {
+    "header": TypeAdapter(HeaderLine),
+    "request": TypeAdapter(RequestLine),
+    "segment": TypeAdapter(SegmentLine),
+    "end": TypeAdapter(EndLine),
+}
+
+
+def fault(line: dict[str, Any]) -> str | None:
+    """The field that keeps this from being a line of its type, None where nothing does.
+
+    `line["type"]` must be a key of `LINES`.
+    """
+    try:
+        LINES[line["type"]].validate_python(line)
+    except ValidationError as problem:
+        return str(problem.errors(include_url=False, include_input=False)[0]["loc"][0])
+    return None

@@ -1,0 +1,93 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from lmx_loadgen.errors import ResultError, StorageError
+from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.store.result import RunResult, find_runs, read_result, write_result, write_whole
+from tests.measure.made_lines import made_log, request_line, steady, usage
+
+
+@pytest.fixture
+def result() -> RunResult:
+    return summarise(made_log([request_line(steady(), usage=usage(1, 5)) for _ in range(3)]))
+
+
+def test_a_result_is_read_as_it_was_written(result: RunResult, tmp_path: Path) -> None:
+    path = write_result(tmp_path, result)
+
+    assert path == tmp_path / "result.json"
+    assert read_result(tmp_path) == result
+    assert json.loads(path.read_text()) == result.as_dict()
+    assert json.loads(path.read_text())["schema"] == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_the_old_result(
+    result: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_result(tmp_path, result)
+    before = (tmp_path / "result.json").read_bytes()
+
+    def broken(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", broken)
+    with pytest.raises(StorageError, match=r"cannot write .*result\.json: No space left on device"):
+        write_result(tmp_path, result.model_copy(update={"run_id": "other"}))
+
+    assert (tmp_path / "result.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_folder_that_is_gone_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"cannot write .*: No such file or directory"):
+        write_whole(tmp_path / "gone" / "result.json", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is not a result of lmx-loadgen: not JSON"),
+        (b'{"schema": 1, "run', "is not a result of lmx-loadgen: not JSON"),
+        (b"\xff\xfe", "is not a result of lmx-loadgen: not JSON"),
+        (b"[]", "is not a result of lmx-loadgen: the file"),
+        (b"{}", "is not a result of lmx-loadgen: metrics_version: Field required"),
+        (b'{"schema": 2}', "has schema '2'; this version reads schema 1"),
+    ],
+)
+def test_what_is_no_result_is_said_to_be_none(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_bytes(content)
+
+    with pytest.raises(ResultError, match=words):
+        read_result(tmp_path)
+
+
+def test_a_missing_result_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match=r"cannot read .*result\.json: No such file or directory"):
+        read_result(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_no_number_that_is_none_is_read(result: RunResult, tmp_path: Path, number: str) -> None:
+    data = result.as_dict()
+    data["targets"][0]["levels"][0]["metrics"]["ttft"]["mean"] = "HERE"
+    (tmp_path / "result.json").write_text(json.dumps(data).replace('"HERE"', number))
+
+    with pytest.raises(ResultError, match=r"metrics\.ttft\.mean"):
+        read_result(tmp_path)
+
+
+def test_runs_are_found_oldest_first_finished_or_not(tmp_path: Path) -> None:
+    for name, file in [
+        ("20261123T120000Z-b", "events.jsonl"),
+        ("20261123T110000Z-a", "result.json"),
+        ("notes", "read.me"),
+    ]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).touch()
+    (tmp_path / "report.html").touch()
+
+    assert [run.name for run in find_runs(tmp_path)] == ["20261123T110000Z-a", "20261123T120000Z-b"]
+    assert find_runs(tmp_path / "gone") == []

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import json
 import os
@@ -236,30 +237,30 @@ def test_any_words_stay_one_line(path: Path) -> None:
 # Disks that will not
 
 
-@pytest.fixture
-def small_disk(path: Path) -> Iterator[EventLog]:
-    """A log that may grow to 4,000 bytes and no further."""
-    log = EventLog.create(path)
+@contextlib.contextmanager
+def small_files(most: int) -> Iterator[None]:
+    """No file may grow beyond `most` bytes. Within a test only: what pytest itself writes to is a file too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
     try:
-        yield log
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
-        log.close()
 
 
-def test_a_line_the_disk_refuses_leaves_no_piece_behind(small_disk: EventLog, path: Path) -> None:
-    small_disk.append(header_line())
-    small_disk.append(request_line(steady()))
-    whole = path.read_bytes()
-    with pytest.raises(StorageError, match=r"cannot write to .*; what was written so far is safe"):
-        small_disk.append(request_line(steady(500)))  # a part of it fits
+def test_a_line_the_disk_refuses_leaves_no_piece_behind(path: Path) -> None:
+    log = EventLog.create(path)
+    with contextlib.closing(log), small_files(4000):
+        log.append(header_line())
+        log.append(request_line(steady()))
+        whole = path.read_bytes()
+        with pytest.raises(StorageError, match=r"cannot write to .*; what was written so far is safe"):
+            log.append(request_line(steady(500)))  # a part of it fits
 
-    assert path.read_bytes() == whole
-    small_disk.append(END)  # a short one still fits, and does not run into a torn one
+        assert path.read_bytes() == whole
+        log.append(END)  # a short one still fits, and does not run into a torn one
     assert (read_log(path).end, read_log(path).notes) == (END, [])
 
 

@@ -1,27 +1,38 @@
 """Measures the tool's own error: loads the simulator, and sets what was seen against what it truly did."""
 
+import contextlib
+import math
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from lmx_loadgen import __version__, host
 from lmx_loadgen.clock import NS
-from lmx_loadgen.errors import LoadgenError
+from lmx_loadgen.errors import LoadgenError, ResultError
 from lmx_loadgen.measure.calibrate import Errors, errors_of, spread
 from lmx_loadgen.profile import Load, Profile, Prompts, Request, TargetSpec, Timeouts
 from lmx_loadgen.recorder import Silent
-from lmx_loadgen.session import Options, run_profile
-from lmx_loadgen.sim.process import start
+from lmx_loadgen.session import Calibrated, Options, instrument, record
+from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
-from lmx_loadgen.store.calibration import CalibratedLevel, Calibration, SpreadResult
+from lmx_loadgen.store.calibration import (
+    CalibratedLevel,
+    Calibration,
+    SpreadResult,
+    find,
+    read_calibrations,
+    store,
+)
 from lmx_loadgen.store.eventlog import LogContents, read_log
 
 TTFT_MS, STEP_MS = 200.0, 20.0
 _SUSTAINED_S = 0.005
-_BURST_TOKENS, _BURST_SLOTS, _BURST_REQUESTS = 20_000, 4, 40
+_FAST_CHUNKS_PER_S = 100
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,9 @@ class Stretch:
     requests: int
     tokens: int
     stagger: float
+
+
+_BURST = Stretch(concurrency=4, requests=40, tokens=20_000, stagger=0.0)
 
 
 def full() -> list[Stretch]:
@@ -48,11 +62,11 @@ def full() -> list[Stretch]:
 def quick() -> list[Stretch]:
     """The same levels in under 20 s, with shorter answers."""
     return [
-        Stretch(1, 4, 24, 0.0),
-        Stretch(16, 48, 24, 0.5),
-        Stretch(64, 192, 24, 0.5),
-        Stretch(256, 512, 24, 0.5),
-        Stretch(1000, 1500, 24, 0.6),
+        Stretch(1, 4, 16, 0.0),
+        Stretch(16, 48, 16, 0.4),
+        Stretch(64, 192, 16, 0.4),
+        Stretch(256, 512, 16, 0.4),
+        Stretch(1000, 1500, 16, 0.5),
     ]
 
 
@@ -62,21 +76,24 @@ def calibrate(options: Options, *, is_quick: bool, told: Callable[[str], None]) 
     Raises LoadgenError when the simulator fails, loses a request, or the clocks of two processes disagree.
     """
     levels: list[CalibratedLevel] = []
-    instrument: dict[str, str] = {}
-    for load in quick() if is_quick else full():
-        told(f"concurrency {load.concurrency}")
-        log, errors = _measured(load, replace(_STEADY, ttft_ms=TTFT_MS), options)
-        instrument = log.header["instrument"]
-        levels.append(_level(load, log, errors))
+    used: dict[str, Any] = {}
+    with _simulator(replace(_STEADY, ttft_ms=TTFT_MS)) as (sim, truth_path):
+        for load in quick() if is_quick else full():
+            told(f"concurrency {load.concurrency}")
+            log, errors = _measured(load, sim, truth_path, options)
+            used = log.header["instrument"]
+            levels.append(_level(load, log, errors))
     told("as fast as it can")
-    burst = _burst(options)
+    with _simulator(replace(_STEADY, ttft_ms=1.0, burst=True)) as (sim, truth_path):
+        burst = _burst(*_measured(_BURST, sim, truth_path, options))
     return Calibration(
         tool_version=__version__,
         host=host.host_name(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         quick=is_quick,
-        loop=instrument["loop"],
-        stamps=instrument["stamps"],
+        loop=used["loop"],
+        stamps=used["stamps"],
+        workers=used["workers"],
         machine=host.facts(),
         versions=host.versions(),
         levels=levels,
@@ -90,16 +107,26 @@ def calibrate(options: Options, *, is_quick: bool, told: Callable[[str], None]) 
 _STEADY = SimSettings(step_ms=STEP_MS, prefill_tok_s=None, engine="independent")
 
 
-def _measured(load: Stretch, settings: SimSettings, options: Options) -> tuple[LogContents, Errors]:
-    """One level against a simulator of its own: the event log and the paired errors."""
+@contextlib.contextmanager
+def _simulator(settings: SimSettings) -> Iterator[tuple[SimProcess, Path]]:
+    """A simulator, and where it logs the truth."""
     with tempfile.TemporaryDirectory(prefix="lmx-loadgen-") as scratch:
         truth_path = Path(scratch) / "truth.jsonl"
         with start(replace(settings, log=str(truth_path))) as sim:
-            outcome = run_profile(_profile(load, sim.base_url), _scratch(options, scratch), Silent())
-            sim.flush()
-            if outcome.exit_code:
-                raise LoadgenError(f"calibration was stopped or failed at concurrency {load.concurrency}")
-        log = read_log(outcome.folder / "events.jsonl")
+            yield sim, truth_path
+
+
+def _measured(load: Stretch, sim: SimProcess, truth_path: Path, options: Options) -> tuple[LogContents, Errors]:
+    """One level: its event log and the paired errors. Raises KeyboardInterrupt when it was stopped by Ctrl-C."""
+    with tempfile.TemporaryDirectory(prefix="lmx-loadgen-") as scratch:
+        profile = _profile(load, sim.base_url)
+        recorded = record(profile, replace(options, out=Path(scratch)), Silent(), lambda loop, stamps: None)
+        if recorded.signal is not None:
+            raise KeyboardInterrupt
+        if recorded.error is not None:
+            raise recorded.error
+        sim.flush()
+        log = read_log(recorded.folder / "events.jsonl")
         return log, errors_of(log.requests, read_truth(truth_path))
 
 
@@ -114,10 +141,6 @@ def _profile(load: Stretch, url: str) -> Profile:
     )
 
 
-def _scratch(options: Options, folder: str) -> Options:
-    return Options(out=Path(folder), loop=options.loop, stamps=options.stamps, workers=options.workers)
-
-
 def _level(load: Stretch, log: LogContents, errors: Errors) -> CalibratedLevel:
     if errors.unpaired or not errors.ttft:
         raise LoadgenError(
@@ -130,12 +153,15 @@ def _level(load: Stretch, log: LogContents, errors: Errors) -> CalibratedLevel:
         concurrency=load.concurrency,
         requests=len(errors.ttft),
         failed=len(log.requests) - len(errors.ttft),
+        tokens=load.tokens,
         chunks=chunks,
         send=_spread(errors.send),
         receive=_spread(errors.receive),
         ttft=_spread(errors.ttft),
         chunk=_spread(errors.chunk),
-        tpot=_spread(errors.tpot) if errors.tpot else None,
+        gap=_spread(errors.gap),
+        stall=_spread(errors.stall),
+        tpot=_spread(errors.tpot),
         chunk_rate=chunks / seconds,
         cpu_s_per_1000_chunks=segment["client"]["cpu_s"] / chunks * 1000,
         peak_rss_mb=segment["client"]["peak_rss_bytes"] / 2**20,
@@ -148,12 +174,45 @@ def _spread(errors: list[int] | list[float]) -> SpreadResult:
     return SpreadResult(p50=found.p50, p99=found.p99, max=found.max)
 
 
-def _burst(options: Options) -> float:
-    """Chunks a second that one process takes in, from first to last arrival, when the server never waits."""
-    load = Stretch(_BURST_SLOTS, _BURST_REQUESTS, _BURST_TOKENS, 0.0)
-    settings = replace(_STEADY, ttft_ms=1.0, burst=True)
-    log, errors = _measured(load, settings, options)
-    if len(errors.chunk) != _BURST_REQUESTS * _BURST_TOKENS:
-        raise LoadgenError(f"of {_BURST_REQUESTS * _BURST_TOKENS} chunks sent in a burst {len(errors.chunk)} were seen")
+def _burst(log: LogContents, errors: Errors) -> float:
+    """Chunks a second that were taken in when the server never waits. Raises LoadgenError when one was lost."""
+    sent = _BURST.requests * _BURST.tokens
+    if len(errors.chunk) != sent:
+        raise LoadgenError(f"of {sent} chunks sent in a burst {len(errors.chunk)} were seen")
     segment = log.segments[0]
     return len(errors.chunk) * NS / int(segment["end_ns"] - segment["start_ns"])
+
+
+def for_run(options: Options, told: Callable[[str], None]) -> Calibrated:
+    """What `session.run` asks for a run's calibration: the newest one that fits; where there is none, a quick one is
+    made and stored beside the runs. It raises LoadgenError, also StorageError."""
+
+    def calibrated(loop: str, stamps: str) -> dict[str, Any]:
+        found = find(_known(options.out), __version__, loop, stamps, options.workers)
+        if found is None:
+            told("measuring the instrument's own error first (about 15 s, once; --no-calibrate skips it)")
+            found = calibrate(options, is_quick=True, told=lambda words: None)
+            store(options.out, found)
+        return found.model_dump(mode="json")
+
+    return calibrated
+
+
+def workers_for(options: Options, concurrency: int) -> int:
+    """How many measuring processes a load needs, as far as it has been calibrated: usually one.
+
+    A user of a fast local server sees up to a hundred chunks a second; one core is left to the server.
+    """
+    loop, stamps = instrument(options)
+    found = find(_known(options.out), __version__, loop, stamps.value, 1)
+    if found is None or found.sustained_chunks_per_s is None:
+        return 1
+    needed = math.ceil(concurrency * _FAST_CHUNKS_PER_S / found.sustained_chunks_per_s)
+    return max(1, min(needed, (os.cpu_count() or 1) - 1))
+
+
+def _known(folder: Path) -> list[Calibration]:
+    try:
+        return read_calibrations(folder, host.host_name())
+    except ResultError:
+        return []  # of another version, or damaged: made anew

@@ -33,6 +33,9 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except LoadgenError as error:
             raise _Failure(error) from error
+        except KeyboardInterrupt:
+            click.echo("stopped; nothing was measured", err=True)
+            ctx.exit(130)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -147,6 +150,12 @@ def _run_options(command: Any) -> Any:
             type=click.Choice(["kernel", "loop"]),
             help="Who says when bytes came. [default: kernel where it can]",
         ),
+        click.option(
+            "--workers",
+            type=click.IntRange(1, 64),
+            help="Measuring processes. [default: as many as the calibration says the load needs, usually one]",
+        ),
+        click.option("--no-calibrate", is_flag=True, help="Give no instrument error; the result says so."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON and nothing else."),
         click.option("--quiet", "-q", is_flag=True, help="Print only errors."),
     ]
@@ -189,9 +198,11 @@ def run(**flags: Any) -> None:
     11 another server answers; 12 key refused; 13 model not loaded; 14 several models; 20 every request failed;
     130 Ctrl-C (what was measured is stored).
     """
+    from dataclasses import replace
+
     from rich.console import Console
 
-    from lmx_loadgen import session
+    from lmx_loadgen import calibration, session
     from lmx_loadgen.report.progress import ProgressView
     from lmx_loadgen.report.terminal import print_summary, summary_json
 
@@ -207,10 +218,17 @@ def run(**flags: Any) -> None:
         stamps=flags["stamps"],
         insecure=flags["insecure"],
         ca_file=flags["ca_file"],
+        workers=flags["workers"] or 1,
     )
     silent = flags["as_json"] or flags["quiet"]
     with ProgressView(Console(stderr=True), quiet=silent) as view:
-        outcome = session.run(options, view)
+        if flags["workers"] is None:
+            most = max(session.resolved_profile(options).load.concurrency)
+            options = replace(options, workers=calibration.workers_for(options, most))
+        if flags["no_calibrate"]:
+            outcome = session.run(options, view, lambda loop, stamps: None)
+        else:
+            outcome = session.run(options, view, calibration.for_run(options, view.say))
     result = outcome.result.as_dict()
     if flags["as_json"]:
         click.echo(json.dumps({**summary_json(result), "folder": str(outcome.folder)}, indent=1))
@@ -220,6 +238,46 @@ def run(**flags: Any) -> None:
     if outcome.exit_code == NothingMeasured.exit_code:
         click.echo(f"Error: every request failed; what the server said is in {outcome.folder}", err=True)
     sys.exit(outcome.exit_code)
+
+
+@main.command()
+@click.option("--quick", is_flag=True, help="In under 20 s, with shorter answers.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Measuring processes.")
+@click.option("--loop", type=click.Choice(["uvloop", "asyncio"]), help="Event loop. [default: uvloop]")
+@click.option(
+    "--stamps", type=click.Choice(["kernel", "loop"]), help="Who says when bytes came. [default: kernel where it can]"
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Where it is stored; `run --out` looks in the same place.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the calibration as JSON and nothing else.")
+def calibrate(quick: bool, workers: int, loop: str | None, stamps: str | None, out: Path, as_json: bool) -> None:
+    """Measure by how much this tool itself is wrong on this machine.
+
+    It loads the built-in simulator, which logs when each request was there and each chunk was written, and prints by
+    how much its own stamps differ. Runs carry the newest result and show it beside every figure. Exit codes:
+    0 calibrated; 1 it failed; 5 it cannot be stored; 130 Ctrl-C.
+    """
+    from rich.console import Console
+
+    from lmx_loadgen import calibration, session
+    from lmx_loadgen.report.terminal import print_calibration
+    from lmx_loadgen.store.calibration import store
+
+    options = session.Options(out=out, loop=loop, stamps=stamps, workers=workers)
+    made = calibration.calibrate(
+        options, is_quick=quick, told=lambda words: None if as_json else click.echo(f"{words} …", err=True)
+    )
+    path = store(out, made)
+    if as_json:
+        click.echo(made.model_dump_json(indent=1))
+    else:
+        print_calibration(made, Console())
+        click.echo(f"stored in {path}")
 
 
 @main.command()

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,40 +79,55 @@ class Outcome:
     exit_code: int
 
 
-def run(options: Options, view: View) -> Outcome:
-    """Do a whole run and store it.
+# Given the loop and the stamps that a run measures with: what is known of its error, for the header; or None.
+Calibrated = Callable[[str, str], Mapping[str, Any] | None]
+
+
+def run(options: Options, view: View, calibrated: Calibrated) -> Outcome:
+    """Do a whole run and store it. `calibrated` is asked once the targets are found and nothing is measured yet.
 
     Raises a LoadgenError for whatever stops the run before anything was measured. Once measuring has begun, what was
     seen is stored whatever happens, and only then is an error raised.
     """
-    return run_profile(resolved_profile(options), options, view)
+    recorded = record(resolved_profile(options), options, view, calibrated)
+    result = _result(recorded.folder)
+    write_result(recorded.folder, result)
+    if recorded.error is not None:
+        recorded.error.args = (f"{recorded.error}; what was measured is in {recorded.folder}",)
+        raise recorded.error
+    if recorded.signal is not None:
+        return Outcome(result, recorded.folder, 128 + recorded.signal)
+    if not any(level.requests.ok for target in result.targets for level in target.levels):
+        return Outcome(result, recorded.folder, NothingMeasured.exit_code)
+    return Outcome(result, recorded.folder, 0)
 
 
-def run_profile(profile: Profile, options: Options, view: View) -> Outcome:
-    """The same with a profile that is ready; see `run`."""
+@dataclass(frozen=True)
+class Recorded:
+    """A run whose event log is complete: its folder, the signal and the error that cut it short, if any did."""
+
+    folder: Path
+    signal: int | None
+    error: LoadgenError | None
+
+
+def record(profile: Profile, options: Options, view: View, calibrated: Calibrated) -> Recorded:
+    """Run a profile and write its event log, but no result; see `run`."""
     book = prompt_book(profile.prompts, base_dir=Path.cwd())
     stop = StopFlag()
     with contextlib.ExitStack() as stack:
-        loop, stamps = _instrument(options, profile)
+        loop, stamps = instrument(options)
         workers = [WorkerProcess(loop, stamps) for _ in range(options.workers)]
         for worker in workers:
             stack.callback(worker.close)
         targets = prepare_targets(profile, options, stack)
+        calibration = calibrated(loop, stamps.value)
         stack.enter_context(stop.armed())
-        recorder_of = _Start(options, profile, book, targets)
-        recorder, driver = recorder_of.make(workers, view, stop)
+        begin = _Start(options, profile, book, targets, calibration)
+        recorder, driver = begin.make(workers, view, stop)
         with contextlib.closing(driver), host.in_background():
-            error = _measure(recorder_of, recorder, driver, stop)
-    result = _result(recorder.folder)
-    write_result(recorder.folder, result)
-    if error is not None:
-        error.args = (f"{error}; what was measured is in {recorder.folder}",)
-        raise error
-    if stop.signal is not None:
-        return Outcome(result, recorder.folder, 128 + stop.signal)
-    if not any(level.requests.ok for target in result.targets for level in target.levels):
-        return Outcome(result, recorder.folder, NothingMeasured.exit_code)
-    return Outcome(result, recorder.folder, 0)
+            error = _measure(begin, recorder, driver, stop)
+    return Recorded(recorder.folder, stop.signal, error)
 
 
 def resolved_profile(options: Options) -> Profile:
@@ -166,7 +181,7 @@ def _sim_url(spec: TargetSpec, stack: contextlib.ExitStack) -> str | None:
     return stack.enter_context(start(DEMO)).base_url
 
 
-def _instrument(options: Options, profile: Profile) -> tuple[str, StampSource]:
+def instrument(options: Options) -> tuple[str, StampSource]:
     """Event loop and stamps: the finest there are, unless something else was asked for."""
     loop = options.loop or ("uvloop" if _has_uvloop() else "asyncio")
     if loop == "uvloop" and not _has_uvloop():
@@ -187,8 +202,16 @@ def _has_uvloop() -> bool:
 class _Start:
     """Everything that is decided once all targets are known."""
 
-    def __init__(self, options: Options, profile: Profile, book: PromptBook, targets: Sequence[Target]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        profile: Profile,
+        book: PromptBook,
+        targets: Sequence[Target],
+        calibration: Mapping[str, Any] | None,
+    ) -> None:
         self.options = options
+        self.calibration = calibration
         self.profile = profile
         self.book = book
         self.targets = {target.name: target for target in targets}
@@ -220,8 +243,13 @@ class _Start:
         return holder[0], driver
 
     def _header(self, ready: Ready, anchor: Anchor) -> dict[str, Any]:
-        instrument = {"loop": ready.loop, "stamps": ready.stamps, "workers": self.options.workers}
-        line = header(self.profile, list(self.targets.values()), self.plan, instrument, self.run_id, anchor)
+        how = {
+            "loop": ready.loop,
+            "stamps": ready.stamps,
+            "workers": self.options.workers,
+            "calibration": self.calibration,
+        }
+        line = header(self.profile, list(self.targets.values()), self.plan, how, self.run_id, anchor)
         line["prompt_preview"] = str(self.book.measured[0].messages[-1]["content"])[:100]
         return line
 

@@ -7,6 +7,7 @@ the simulator is late against its own plan, that is its truth and no error of ou
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 from lmx_loadgen.clock import NS
@@ -42,12 +43,18 @@ class Truth(Protocol):
 
 @dataclass(slots=True)
 class Errors:
-    """Errors in ns, client − truth, of a set of requests. `chunk` has one entry for each text event."""
+    """Errors in ns, client − truth, of a set of requests.
+
+    `chunk` has one entry for each text event, `gap` one for the time between two of them, `stall` one for the longest
+    of an answer's gaps, `tpot` one for the mean of them.
+    """
 
     send: list[int] = field(default_factory=list)
     receive: list[int] = field(default_factory=list)
     ttft: list[int] = field(default_factory=list)
     chunk: list[int] = field(default_factory=list)
+    gap: list[int] = field(default_factory=list)
+    stall: list[int] = field(default_factory=list)
     tpot: list[float] = field(default_factory=list)
     unpaired: int = 0
 
@@ -94,8 +101,14 @@ def _pair(line: Mapping[str, Any], truth: Truth, found: Errors) -> bool:
     found.ttft.append(sending + errors[0])
     found.chunk += errors
     if len(seen) > 1:
+        found.gap += [late - early for early, late in pairwise(errors)]
+        found.stall.append(_longest(seen) - _longest(written))
         found.tpot.append((errors[-1] - errors[0]) / (len(seen) - 1))
     return True
+
+
+def _longest(times: Sequence[int]) -> int:
+    return max(late - early for early, late in pairwise(times))
 
 
 def spread(errors: Sequence[float]) -> Spread | None:

@@ -15,6 +15,7 @@ class Record:
     read share its time; a gap is between reads, never 0. Times are monotonic ns; token counts are None when unknown.
     """
 
+    id: int
     target: str
     level: int
     segment: int
@@ -77,6 +78,7 @@ def record(line: dict[str, Any]) -> Record:
     prompt, output, cached = usage_counts(line.get("usage"))
     tokenizer = line.get("tokenizer_tokens") or {}
     return Record(
+        id=line["id"],
         target=line["target"],
         level=line["level"],
         segment=line["segment"],

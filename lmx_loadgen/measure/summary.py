@@ -5,13 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from lmx_loadgen.clock import Anchor
+from lmx_loadgen.measure import instrument
 from lmx_loadgen.measure.metrics import METRICS, VERSION, Metric, chunk_gaps
 from lmx_loadgen.measure.quality import classify_coherence, compute_repetition_ratio
 from lmx_loadgen.measure.records import Record, answer_text, in_steady_or_all, records
 from lmx_loadgen.measure.stats import PERCENTILES, Description, clustered_interval, describe
 from lmx_loadgen.measure.tokens import Basis, choose_basis, output_tokens, prompt_tokens
 from lmx_loadgen.measure.window import Window, level_metrics, little_note, window_of
+from lmx_loadgen.store.calibration import Calibration
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import (
     BenchmarkResult,
@@ -26,11 +30,13 @@ from lmx_loadgen.store.result import (
     TokenSums,
     Tool,
     WindowResult,
+    Witness,
 )
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.wire.chat import StreamRules
 
 _MANY_COALESCED = 0.5
+_UNCALIBRATED = "not calibrated: by how much the instrument itself is wrong is not known"
 
 
 def summarise(log: LogContents) -> RunResult:
@@ -51,7 +57,7 @@ def summarise(log: LogContents) -> RunResult:
         profile=header["profile"],
         instrument={"calibration": None, **header["instrument"]},
         targets=[_target(log, target) for target in header["targets"]],
-        notes=log.notes,
+        notes=log.notes + ([] if _calibration(header) else [_UNCALIBRATED]),
     )
 
 
@@ -93,6 +99,11 @@ def _level(log: LogContents, target: Mapping[str, Any], number: int, of_level: S
     failed = [record for record in measured if record.outcome not in ("ok", "cancelled")]
     beside = sum(in_steady_or_all(concurrency, record.first_wave, sample) for record in failed)
     wanted = sum(1 for segment in planned if segment["level"] == number)
+    metrics = _metrics(chosen, beside, basis, profile, level_metrics(window, measured, basis, profile))
+    load = instrument.load_of(concurrency, metrics, measured, window.seconds)
+    calibration = _calibration(log.header)
+    metrics = instrument.with_errors(calibration, load, metrics)
+    seen = instrument.witness(calibration, load, measured, segments)
     return LevelResult(
         level=number,
         concurrency=concurrency,
@@ -102,12 +113,31 @@ def _level(log: LogContents, target: Mapping[str, Any], number: int, of_level: S
         token_basis=basis.kind,
         token_basis_exact=basis.exact,
         tokens=_tokens(chosen),
-        metrics=_metrics(chosen, beside, basis, profile, level_metrics(window, measured, basis, profile)),
+        metrics=metrics,
         errors=_errors(failed),
         finish_reasons=dict(sorted(Counter(record.finish_reason or "none" for record in chosen).items())),
         complete=len(segments) == wanted and not any(line["stopped"] for line in segments),
-        notes=_notes(measured, chosen, sample, basis, window, target),
+        witness=seen,
+        tainted=instrument.taints(metrics, seen),
+        notes=_notes(measured, chosen, sample, basis, window, target) + _calibration_notes(seen),
     )
+
+
+def _calibration(header: Mapping[str, Any]) -> Calibration | None:
+    """What the run carries of the calibration it went by."""
+    stored = header["instrument"].get("calibration")
+    if stored is None:
+        return None
+    try:
+        return Calibration.model_validate(stored)
+    except ValidationError:
+        return None
+
+
+def _calibration_notes(seen: Witness) -> list[str]:
+    if seen.within_calibration is not False:
+        return []
+    return ["the load was higher than any that was calibrated: the instrument's own error may be larger than shown"]
 
 
 def _sample(measured: Sequence[Record], concurrency: int) -> tuple[list[Record], Any]:

@@ -92,6 +92,11 @@ class ProgressView:
             self._live.stop()
             self._live = None
 
+    def say(self, words: str) -> None:
+        """A line for good."""
+        if not self._quiet:
+            self._console.print(Text(words), soft_wrap=True, highlight=False)
+
     def start_segment(self, target: str, concurrency: int, total: int | None, duration: float | None) -> None:
         """A level begins: so many requests, or so many seconds, or both."""
         self.end_segment()

@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from lmx_loadgen.measure.metrics import METRICS
 from lmx_loadgen.report.numbers import count, milliseconds, plural, rate
 from lmx_loadgen.report.text import sanitise
 from lmx_loadgen.report.view import (
@@ -24,6 +25,7 @@ from lmx_loadgen.report.view import (
     system_rate,
     target_notes,
 )
+from lmx_loadgen.store.calibration import Calibration
 
 NAME_WIDTH = 14
 MARK = "*"
@@ -75,9 +77,13 @@ def _marked(level: Level, metric: str, key: str, shown: str) -> str:
 def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
     if not result.get("complete", False):
         yield Text(f"Incomplete: {sanitise(result.get('reason') or 'no reason was stored', 200)}.", style="yellow")
+    for note in result.get("notes") or []:
+        yield Text(sanitise(note, 300), style="yellow")
     for target in result["targets"]:
         name = sanitise(target["name"], NAME_WIDTH)
         yield Text(f"{name}: {sanitise(target.get('model') or 'unknown model', 100)}", style="dim")
+        if (errors := _instrument_errors(target)) is not None:
+            yield _indented(errors, "dim")
         for note in target_notes(target, "C="):
             yield _indented(note, "yellow")
         for error in errors_of(target):
@@ -88,6 +94,25 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
         yield Text(f"{MARK} fewer than five samples lie beyond this percentile", style="dim")
 
 
+def _instrument_errors(target: dict[str, Any]) -> str | None:
+    """By how much the instrument itself may be wrong, at the worst of the target's levels."""
+    shown = (("ttft", _fine_ms, "ms"), ("decode_tok_s", _fine, "tok/s"), ("output_tok_s", _fine, "tok/s"))
+    parts = []
+    for metric, formatted, unit in shown:
+        errors = [stat(level, metric, "instrument_error") for level in target["levels"]]
+        if known := [error for error in errors if error is not None]:
+            parts.append(f"{METRICS[metric].title} ±{formatted(max(known))} {unit}")
+    return f"instrument's own error, at most: {', '.join(parts)}" if parts else None
+
+
+def _fine_ms(seconds: float) -> str:
+    return _fine(seconds * 1e3)
+
+
+def _fine(value: float) -> str:
+    return f"{value:.2g}"
+
+
 def _indented(words: str, style: str) -> Padding:
     return Padding(Text(words, style=style), (0, 0, 0, 2), expand=False)
 
@@ -95,6 +120,34 @@ def _indented(words: str, style: str) -> Padding:
 def _has_weak_percentile(level: Level) -> bool:
     shown = (("ttft", "p50"), ("ttft", "p95"), ("decode_tok_s", "p50"))
     return any(stat(level, *place) is not None and not is_supported(level, *place) for place in shown)
+
+
+def print_calibration(calibration: Calibration, console: Console) -> None:
+    """Print the table of errors, which fits 80 columns, and what it was made with."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, header_style="")
+    headings = ("C\n", "TTFT\np50", "TTFT\np99", "TTFT\nmax", "send\np99", "rcv\np99", "chunk\np99", "TPOT\np99")
+    for heading in (*headings, "CPU ms per\n1000 chunks", "peak\nMB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for level in calibration.levels:
+        errors = (level.ttft.p50, level.ttft.p99, level.ttft.max, level.send.p99, level.receive.p99)
+        cells = [f"{error * 1e3:.2f}" for error in (*errors, level.chunk.p99)]
+        cells += [f"{level.tpot.p99 * 1e3:.3f}", f"{level.cpu_s_per_1000_chunks * 1e3:.1f}", f"{level.peak_rss_mb:.0f}"]
+        table.add_row(str(level.concurrency), *cells)
+    console.print(table)
+    failed = sum(level.failed for level in calibration.levels)
+    how = [f"made with {calibration.loop}", f"{calibration.stamps} stamps"]
+    how += [plural(calibration.workers, "process", "processes")] + (["quick"] if calibration.quick else [])
+    lines = [
+        "Errors in ms: what was seen minus what truly was (TTFT = send + receive).",
+        ", ".join(how),
+        f"as fast as a server can send: {calibration.burst_chunks_per_s:,.0f} chunks/s taken in, none lost",
+    ]
+    if calibration.sustained_chunks_per_s is not None:
+        lines.append(f"paced, with chunk errors within 5 ms: {calibration.sustained_chunks_per_s:,.0f} chunks/s")
+    if failed:
+        lines.append(f"{plural(failed, 'request')} failed")
+    for line in lines:
+        console.print(Text(line), highlight=False)
 
 
 def summary_json(result: dict[str, Any]) -> dict[str, Any]:
@@ -124,11 +177,15 @@ def _level_json(level: Level) -> dict[str, Any]:
         "failed": level["requests"]["failed"],
         "ttft_p50_s": stat(level, "ttft", "p50"),
         "ttft_p95_s": stat(level, "ttft", "p95"),
+        "ttft_instrument_error_s": stat(level, "ttft", "instrument_error"),
         "decode_tok_s_p50": stat(level, "decode_tok_s", "p50"),
+        "decode_tok_s_instrument_error": stat(level, "decode_tok_s", "instrument_error"),
         "output_tok_s": system_rate(level),
+        "output_tok_s_instrument_error": stat(level, "output_tok_s", "instrument_error"),
         "token_basis": level["token_basis"],
         "token_basis_exact": level["token_basis_exact"],
         "complete": level["complete"],
+        "tainted": level.get("tainted") or [],
         "notes": level_notes(level),
         "errors": level["errors"],
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lmx_loadgen.errors import ResultError
+from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store.result import write_whole
 
 SCHEMA = 1
@@ -25,18 +25,22 @@ class SpreadResult(_Model):
 
 
 class CalibratedLevel(_Model):
-    """The errors at one concurrency. `ttft` is `send` and `receive` together; `chunk` is of every text event's arrival;
+    """The errors at one concurrency. `ttft` is `send` and `receive` together; `chunk` is of every text event's arrival,
+    `gap` of the time between two, `stall` of an answer's longest gap, and `tpot` of answers of `tokens` tokens;
     `chunk_rate` is what the simulator sent at this level, per second."""
 
     concurrency: int
     requests: int
     failed: int
+    tokens: int
     chunks: int
     send: SpreadResult
     receive: SpreadResult
     ttft: SpreadResult
     chunk: SpreadResult
-    tpot: SpreadResult | None
+    gap: SpreadResult
+    stall: SpreadResult
+    tpot: SpreadResult
     chunk_rate: float
     cpu_s_per_1000_chunks: float
     peak_rss_mb: float
@@ -53,19 +57,24 @@ class Calibration(_Model):
     quick: bool
     loop: str
     stamps: str
+    workers: int
     machine: dict[str, Any]
     versions: dict[str, str]
     levels: list[CalibratedLevel]
     burst_chunks_per_s: float
     sustained_chunks_per_s: float | None
 
-    def at(self, concurrency: int) -> CalibratedLevel:
-        """The level whose errors stand for this concurrency: the next higher one, or the highest there is."""
-        return next((level for level in self.levels if level.concurrency >= concurrency), self.levels[-1])
+    def at(self, concurrency: int, chunk_rate: float | None) -> tuple[CalibratedLevel, bool]:
+        """The level whose errors stand for a load: the lowest that had as many requests in flight and as many chunks
+        a second. The flag is False when the load is beyond all of them, and the highest has to do."""
+        for level in self.levels:
+            if level.concurrency >= concurrency and level.chunk_rate >= (chunk_rate or 0.0):
+                return level, True
+        return self.levels[-1], False
 
 
 class CalibrationFile(_Model):
-    """All calibrations of one machine, at most one for each version, loop and kind of stamps."""
+    """All calibrations of one machine, at most one for each version, loop, kind of stamps and number of workers."""
 
     schema_version: int = SCHEMA
     calibrations: list[Calibration]
@@ -88,9 +97,10 @@ def read_calibrations(folder: Path, host: str) -> list[Calibration]:
         raise ResultError(f"{path} is not a calibration of this version; delete it and calibrate again") from None
 
 
-def find(calibrations: Sequence[Calibration], version: str, loop: str, stamps: str) -> Calibration | None:
+def find(calibrations: Sequence[Calibration], version: str, loop: str, stamps: str, workers: int) -> Calibration | None:
     """The newest calibration that was made as a run is going to measure; a full one beats a quick one."""
-    fitting = [c for c in calibrations if (c.tool_version, c.loop, c.stamps) == (version, loop, stamps)]
+    wanted = (version, loop, stamps, workers)
+    fitting = [c for c in calibrations if (c.tool_version, c.loop, c.stamps, c.workers) == wanted]
     return max(fitting, key=lambda c: (not c.quick, c.created_at), default=None)
 
 
@@ -101,8 +111,12 @@ def store(folder: Path, new: Calibration) -> Path:
         known = read_calibrations(folder, new.host)
     except ResultError:
         known = []
-    same = (new.tool_version, new.loop, new.stamps, new.quick)
-    kept = [c for c in known if (c.tool_version, c.loop, c.stamps, c.quick) != same]
+    same = (new.tool_version, new.loop, new.stamps, new.workers, new.quick)
+    kept = [c for c in known if (c.tool_version, c.loop, c.stamps, c.workers, c.quick) != same]
     path = path_for(folder, new.host)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
     write_whole(path, CalibrationFile(calibrations=[*kept, new]).model_dump_json(indent=1).encode() + b"\n")
     return path

@@ -84,6 +84,23 @@ class ErrorCount(_Model):
     count: int
 
 
+class Witness(_Model):
+    """The instrument itself while a level was measured.
+
+    `lagged` are the ids of the requests that met an event-loop lag over the threshold between send and last chunk.
+    `cpu_share` is of one core, of the busiest measuring process. `calibrated_at` is the concurrency of the calibrated
+    level whose errors are given, and `within_calibration` whether that level's load was at least as high.
+    """
+
+    lag_threshold_s: float
+    lag_max_s: float | None = None
+    lagged: list[int] = []
+    lagged_share: float | None = None
+    cpu_share: float | None = None
+    calibrated_at: int | None = None
+    within_calibration: bool | None = None
+
+
 class LevelResult(_Model):
     """One concurrency level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
     first wave, `all` keeps it, `none` is empty."""
@@ -100,6 +117,7 @@ class LevelResult(_Model):
     errors: list[ErrorCount] = []
     finish_reasons: dict[str, int] = {}
     complete: bool
+    witness: Witness
     tainted: list[str] = []
     notes: list[str] = []
 

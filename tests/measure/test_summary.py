@@ -207,7 +207,7 @@ def test_a_killed_run_is_summed_up_from_what_there_is() -> None:
 
     assert (result.complete, result.ended_at) == (False, None)
     assert result.reason == "the run was cut off before it could end"
-    assert result.notes == ["the last line is torn"]
+    assert "the last line is torn" in result.notes
     assert result.targets[0].levels[0].metrics["ttft"].n == 3
     assert result.targets[0].levels[0].window.seconds is None
 

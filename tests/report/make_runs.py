@@ -229,12 +229,49 @@ def event_log(bench: Bench, servers: list[Server], run_id: str, reason: str | No
         "profile": profile(sorted({segment["concurrency"] for segment in bench.segments})),
         "host": {"chip": "Apple M2 Ultra", "memory_gb": 192, "os": "macOS 15.1"},
         "versions": {"lmx-loadgen": "0.1.0", "python": "3.12.4"},
-        "instrument": {"loop": "uvloop", "stamps": "loop", "workers": 1},
+        "instrument": {"loop": "uvloop", "stamps": "loop", "workers": 1, "calibration": calibration()},
         "targets": [target(server) for server in servers],
         "plan": bench.plan,
     }
     closing = {"type": "end", "end_ns": end, "complete": reason is None, "reason": reason}
     return [header, *bench.lines, *bench.segments, closing]
+
+
+def calibration() -> dict[str, Any]:
+    """What a Mac of this kind might find of the instrument's own error."""
+    levels = [calibrated_level(concurrency, error) for concurrency, error in ((1, 1e-4), (16, 4e-4), (64, 9e-4))]
+    return {
+        "tool_version": "0.1.0",
+        "host": "0123abcd",
+        "created_at": "2026-11-23T09:40:01+00:00",
+        "quick": True,
+        "loop": "uvloop",
+        "stamps": "loop",
+        "workers": 1,
+        "machine": {},
+        "versions": {},
+        "levels": levels,
+        "burst_chunks_per_s": 1_100_000.0,
+        "sustained_chunks_per_s": 43.0 * 64,
+    }
+
+
+def calibrated_level(concurrency: int, error: float) -> dict[str, Any]:
+    """A level whose every error has its 99th percentile at `error` seconds, tokens every 20 ms."""
+    spread = {"p50": error / 3, "p99": error, "max": 2 * error}
+    errors = dict.fromkeys(("send", "receive", "ttft", "chunk", "gap", "stall"), spread)
+    return {
+        "concurrency": concurrency,
+        "requests": 3 * concurrency,
+        "failed": 0,
+        "tokens": 16,
+        "chunks": 48 * concurrency,
+        **errors,
+        "tpot": {"p50": error / 30, "p99": error / 10, "max": error / 5},
+        "chunk_rate": 43.0 * concurrency,
+        "cpu_s_per_1000_chunks": 0.02,
+        "peak_rss_mb": 60.0,
+    }
 
 
 def profile(concurrency: list[int]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from lmx_loadgen.report.samples import chunk_gaps_s, ecdf, thinned, ttft_s
 
 def request(**changes: Any) -> dict[str, Any]:
     line: dict[str, Any] = {
+        "id": 0,
         "target": "sim",
         "level": 0,
         "segment": 0,

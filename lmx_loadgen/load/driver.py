@@ -25,6 +25,9 @@ _STOP_WAIT_S = 1.5
 _HEAD_START_NS = 2_000_000
 
 
+WORKER = "lmx_loadgen.load.worker"
+
+
 class WorkerDied(LoadgenError):
     """A measuring process ended before its work did."""
 
@@ -35,7 +38,7 @@ class WorkerProcess:
     def __init__(self, loop: str, stamps: StampSource) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lmx_loadgen.load.worker", loop, stamps.value],
+            [sys.executable, "-m", WORKER, loop, stamps.value],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

@@ -296,11 +296,14 @@ def plot(runs: tuple[Path, ...], results_dir: Path, output: Path | None, open_it
 
     RUN is a run's folder. Exit codes: 0 drawn; 4 no run, or one that cannot be read; 5 the page cannot be written.
     """
+    from lmx_loadgen import packaged
     from lmx_loadgen.report.load import views
     from lmx_loadgen.report.page import write_page
+    from lmx_loadgen.store.peers import read_tools_vs_truth
 
     page = output or results_dir / "report.html"
-    write_page(page, views(runs, results_dir, lambda words: click.echo(f"skipped: {words}", err=True)))
+    drawn = views(runs, results_dir, lambda words: click.echo(f"skipped: {words}", err=True))
+    write_page(page, drawn, read_tools_vs_truth(packaged.folder("reference")))
     click.echo(str(page))
     if open_it:
         click.launch(page.resolve().as_uri())

@@ -122,7 +122,7 @@ def _against_concurrency(
         return None
     figure.update_layout(
         height=CURVE_HEIGHT,
-        xaxis=_concurrency_axis(ticks),
+        xaxis=concurrency_axis(ticks),
         yaxis={"title": {"text": y_title}, "rangemode": "tozero", "tickformat": ",~f", "nticks": 6},
     )
     return figure
@@ -143,7 +143,7 @@ def _whiskers(points: Sequence[Point]) -> dict[str, Any] | None:
     }
 
 
-def _concurrency_axis(ticks: Sequence[int]) -> dict[str, Any]:
+def concurrency_axis(ticks: Sequence[int]) -> dict[str, Any]:
     """Levels mostly double, so the axis is logarithmic; only levels that were run are marked."""
     shown = [tick for i, tick in enumerate(ticks) if i == 0 or tick / ticks[i - 1] > 1.1]
     return {

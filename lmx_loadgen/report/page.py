@@ -16,16 +16,17 @@ from plotly.offline import get_plotlyjs
 
 from lmx_loadgen import __version__
 from lmx_loadgen.errors import StorageError
-from lmx_loadgen.report import charts, head, palette, tables
+from lmx_loadgen.report import charts, head, instrument, palette, tables
 from lmx_loadgen.report.charts import Chart
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.view import RunView, Series, series_of
+from lmx_loadgen.store.peers import ToolsVsTruth
 from lmx_loadgen.store.result import write_whole
 
 
-def write_page(path: Path, runs: Sequence[RunView]) -> None:
+def write_page(path: Path, runs: Sequence[RunView], peers: ToolsVsTruth | None = None) -> None:
     """Write the page atomically: a reader sees the old file or the new one. Raises `StorageError`."""
-    text = build_page(runs)
+    text = build_page(runs, peers)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -33,20 +34,21 @@ def write_page(path: Path, runs: Sequence[RunView]) -> None:
     write_whole(path, text.encode())
 
 
-def build_page(runs: Sequence[RunView]) -> str:
-    """The page as a string: every run's targets on shared axes."""
+def build_page(runs: Sequence[RunView], peers: ToolsVsTruth | None = None) -> str:
+    """The page as a string: every run's targets on shared axes; `peers` is how wrong other tools were found to be."""
     series = series_of(runs)
-    shown = _all_charts(series)
-    return _document(head.title_of(series), _body(runs, series, shown), _page_data(shown.values()))
+    shown = _all_charts(series, peers)
+    return _document(head.title_of(series), _body(runs, series, shown, peers), _page_data(shown.values()))
 
 
-def _all_charts(series: Sequence[Series]) -> dict[str, Chart]:
+def _all_charts(series: Sequence[Series], peers: ToolsVsTruth | None) -> dict[str, Chart]:
     """The charts that have anything to draw."""
     every = [
         *charts.concurrency_charts(series),
         *charts.distribution_charts(series),
         charts.timeline_chart(series),
         charts.error_chart(series),
+        instrument.peers_chart(peers),
     ]
     return {chart.key: chart for chart in every if not chart.is_empty()}
 
@@ -54,18 +56,22 @@ def _all_charts(series: Sequence[Series]) -> dict[str, Chart]:
 # ---- body -------------------------------------------------------------------------------------------
 
 
-def _body(runs: Sequence[RunView], series: Sequence[Series], shown: dict[str, Chart]) -> Markup:
+def _body(
+    runs: Sequence[RunView], series: Sequence[Series], shown: dict[str, Chart], peers: ToolsVsTruth | None
+) -> Markup:
     return h(
         "div",
         {"class": "wrap"},
         _bar(),
         h("header", None, head.headline(runs, series), head.banners(runs, series), head.glance(series)),
-        h("main", None, _sections(runs, series, shown)),
+        h("main", None, _sections(runs, series, shown, peers)),
         _footer(),
     )
 
 
-def _sections(runs: Sequence[RunView], series: Sequence[Series], shown: dict[str, Chart]) -> list[Child]:
+def _sections(
+    runs: Sequence[RunView], series: Sequence[Series], shown: dict[str, Chart], peers: ToolsVsTruth | None
+) -> list[Child]:
     return [
         _section("summary", "Summary", tables.summary(series)),
         head.key(series),
@@ -86,6 +92,13 @@ def _sections(runs: Sequence[RunView], series: Sequence[Series], shown: dict[str
             tables.errors(series),
         ),
         _section("targets", "Notes on each target", tables.target_notes(series)),
+        _section(
+            "instrument",
+            "How wrong the instrument is",
+            instrument.calibrations(runs),
+            _grid("", shown, instrument.CHART) if instrument.CHART in shown else None,
+            instrument.peers_table(peers),
+        ),
         _section("runs", "What was run", tables.what_was_run(runs)),
         _section("terms", "What the words mean", tables.terms()),
     ]

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from lmx_loadgen import __version__, host
 from lmx_loadgen.clock import NS, Anchor, now_ns
 from lmx_loadgen.errors import StorageError
+from lmx_loadgen.load.counting import Count
 from lmx_loadgen.load.jobs import JobMaker
 from lmx_loadgen.load.messages import SegmentEnd, Sent
 from lmx_loadgen.load.plan import Segment
@@ -46,6 +47,7 @@ class Recorder:
     Args:
         folder: the run's own folder, already made.
         header: the log's first line.
+        count: counts the tokens of a text, where the profile names a tokenizer.
     """
 
     def __init__(
@@ -57,12 +59,14 @@ class Recorder:
         targets: Sequence[Target],
         jobs: JobMaker,
         view: View,
+        count: Count | None = None,
     ) -> None:
         self.folder = folder
         self._profile = profile
         self._rules = {target.name: target.dialect.rules for target in targets}
         self._jobs = jobs
         self._view = view
+        self._count = count
         self._segment: Segment | None = None
         self._next_id = 0
         self._log = EventLog.create(folder / "events.jsonl")
@@ -91,6 +95,8 @@ class Recorder:
             endpoint=self._profile.endpoint,
             rules=self._rules[segment.target],
             max_tokens=self._profile.request.max_tokens,
+            count=self._count,
+            prompt_text=self._jobs.prompt_text(sent.phase, sent.template, sent.nonce) if self._count else "",
         )
         self._next_id += 1
         self._log.append(line)

@@ -13,6 +13,7 @@ import anyio
 from lmx_loadgen import host
 from lmx_loadgen.clock import Anchor
 from lmx_loadgen.errors import InputError, LoadgenError, NothingMeasured
+from lmx_loadgen.load.counting import Count, token_counter
 from lmx_loadgen.load.driver import Driver, WorkerProcess
 from lmx_loadgen.load.jobs import JobMaker, spread_ns
 from lmx_loadgen.load.messages import Ready
@@ -114,6 +115,7 @@ class Recorded:
 def record(profile: Profile, options: Options, view: View, calibrated: Calibrated) -> Recorded:
     """Run a profile and write its event log, but no result; see `run`."""
     book = prompt_book(profile.prompts, base_dir=Path.cwd())
+    count = token_counter(profile.tokenizer, Path.cwd()) if profile.tokenizer is not None else None
     stop = StopFlag()
     with contextlib.ExitStack() as stack:
         loop, stamps = instrument(options)
@@ -124,7 +126,7 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
         calibration = calibrated(loop, stamps.value)
         stack.enter_context(stop.armed())
         begin = _Start(options, profile, book, targets, calibration)
-        recorder, driver = begin.make(workers, view, stop)
+        recorder, driver = begin.make(workers, view, stop, count)
         with contextlib.closing(driver), host.in_background():
             error = _measure(begin, recorder, driver, stop)
     return Recorded(recorder.folder, stop.signal, error)
@@ -219,7 +221,9 @@ class _Start:
         self.run_id = new_run_id()
         self.jobs = JobMaker(profile, book, self.run_id, insecure=options.insecure, ca_file=options.ca_file)
 
-    def make(self, workers: Sequence[WorkerProcess], view: View, stop: StopFlag) -> tuple[Recorder, Driver]:
+    def make(
+        self, workers: Sequence[WorkerProcess], view: View, stop: StopFlag, count: Count | None
+    ) -> tuple[Recorder, Driver]:
         """The run's folder and log, and the driver that feeds it."""
         anchor = Anchor.take()
         holder: list[Recorder] = []
@@ -235,6 +239,7 @@ class _Start:
                     targets=list(self.targets.values()),
                     jobs=self.jobs,
                     view=view,
+                    count=count,
                 )
             )
         except BaseException:

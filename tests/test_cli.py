@@ -116,6 +116,42 @@ def test_several_workers_send_each_request_once_from_slots_of_their_own(fast: Si
     assert len(log.segments) == 1
 
 
+TOKENIZER = {
+    "version": "1.0",
+    "truncation": {"max_length": 3, "strategy": "LongestFirst", "stride": 0, "direction": "Right"},
+    "padding": None,
+    "added_tokens": [],
+    "normalizer": None,
+    "pre_tokenizer": {"type": "Whitespace"},
+    "post_processor": None,
+    "decoder": None,
+    "model": {"type": "WordLevel", "vocab": {"?": 0}, "unk_token": "?"},
+}
+
+
+def test_a_tokenizer_counts_both_sides_and_becomes_the_basis(fast: SimProcess, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(json.dumps(TOKENIZER))
+    flags = (*SMALL, "--prompt", "one two three", "--tokenizer", tmp_path / "tokenizer.json")
+    result = lmx_loadgen("run", "-t", f"sim={fast.url}", *flags, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    (folder,) = (tmp_path / "out").iterdir()
+    lines = read_log(folder / "events.jsonl").requests
+
+    for line in lines:
+        text = "".join(words for _, kind, words in line["events"] if kind == "content")
+        # the nonce, You are a helpful assistant ., and the prompt
+        assert line["tokenizer_tokens"] == {"prompt": 10, "output": len(re.findall(r"\w+|[^\w\s]+", text))}
+    assert {level.token_basis for level in read_result(folder).targets[0].levels} == {"tokenizer"}
+
+
+def test_what_is_no_tokenizer_is_said(fast: SimProcess, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    for name, words in (("tokenizer.json", "is not a tokenizer.json"), ("gone.json", "cannot read")):
+        result = lmx_loadgen("run", "-t", f"sim={fast.url}", *SMALL, "--tokenizer", tmp_path / name, "--out", tmp_path)
+        assert words in sentence_of(result)
+        assert result.exit_code == 3
+
+
 def test_a_run_whose_requests_all_fail_is_stored_and_says_so(tmp_path: Path) -> None:
     with start(SimSettings(ttft_ms=5.0, faults={"http_500": 1.0})) as sim:
         result = lmx_loadgen("run", "-t", f"sim={sim.url}", *SMALL, "--out", tmp_path)

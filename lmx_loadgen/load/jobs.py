@@ -1,6 +1,7 @@
 """Each segment's work, split over the workers, with every request body ready but for its nonce."""
 
 import json
+from typing import Any
 
 from lmx_loadgen.clock import NS
 from lmx_loadgen.load.body import PLACEHOLDER, BodyTemplate
@@ -33,6 +34,12 @@ class JobMaker:
 
     def prompt_id(self, phase: str, template: int) -> str:
         return (self._book.measured if phase == "measured" else self._book.warmup)[template].id
+
+    def prompt_text(self, phase: str, template: int, nonce: str) -> str:
+        """All texts of the prompt's messages, as they are sent; what a chat template adds is the server's own."""
+        prompt = (self._book.measured if phase == "measured" else self._book.warmup)[template]
+        contents = [message["content"] for message in with_nonce(prompt.messages, nonce)]
+        return "\n".join(content if isinstance(content, str) else _text_parts(content) for content in contents)
 
     def jobs(self, segment: Segment, target: Target, workers: int) -> list[Job]:
         """One job for each worker: slots and request numbers are dealt out like cards."""
@@ -91,6 +98,12 @@ class JobMaker:
             profile.request,
         )
         return BodyTemplate(json.dumps(body, ensure_ascii=False).encode())
+
+
+def _text_parts(content: Any) -> str:
+    """The texts of a message that has several parts."""
+    parts = content if isinstance(content, list) else []
+    return "\n".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
 
 
 def _share(requests: int | None, worker: int, used: int) -> int | None:

@@ -1,11 +1,13 @@
 """What a request left on the wire, decoded into the line the event log keeps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from lmx_loadgen.clock import NS
+from lmx_loadgen.load.counting import Count
 from lmx_loadgen.load.messages import Sent
 from lmx_loadgen.load.plan import Segment
-from lmx_loadgen.wire.chat import RawAnswer, StreamRules, read_answer
+from lmx_loadgen.wire.chat import TEXT_KINDS, RawAnswer, StreamRules, read_answer
 
 
 def request_line(
@@ -17,8 +19,10 @@ def request_line(
     endpoint: str,
     rules: StreamRules,
     max_tokens: int,
+    count: Count | None = None,
+    prompt_text: str = "",
 ) -> dict[str, Any]:
-    """The event log's `request` line for one request that has ended."""
+    """The event log's `request` line for one request that has ended; with `count`, its tokens are counted too."""
     trace = sent.trace
     arrivals = _arrivals(sent)
     answer = read_answer(_raw(sent, arrivals), endpoint, rules)
@@ -52,7 +56,7 @@ def request_line(
         "usage": answer.usage,
         "finish_reason": answer.finish_reason,
         "server_timings": answer.server_timings,
-        "tokenizer_tokens": None,
+        "tokenizer_tokens": _counted(count, prompt_text, answer.events) if count is not None else None,
         "max_tokens": max_tokens,
         "lag_ns": sent.lag_ns,
     }
@@ -83,6 +87,12 @@ def _raw(sent: Sent, arrivals: list[tuple[int, int]]) -> RawAnswer:
 def _arrivals(sent: Sent) -> list[tuple[int, int]]:
     start = sent.trace.send_ns or 0
     return [(at_ns - start, size) for at_ns, size in zip(sent.trace.arrival_ns, sent.trace.arrival_bytes, strict=True)]
+
+
+def _counted(count: Count, prompt: str, events: Sequence[tuple[int, str, str]]) -> dict[str, int | None]:
+    """Tokens of the prompt and of the whole answer; of the text put together, since chunks cut words apart."""
+    output = "".join(text for _, kind, text in events if kind in TEXT_KINDS)
+    return {"prompt": count(prompt), "output": count(output) or None}
 
 
 def _span(start: int | None, end: int | None) -> list[int] | None:

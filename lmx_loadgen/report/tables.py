@@ -271,8 +271,9 @@ def _run_card(run: RunView) -> Markup:
 
 
 def _circumstances(result: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {name: result.get(name) or {} for name in ("versions", "instrument")}
-    return {**(result.get("host") or {}), **parts}
+    # The calibration has a table of its own.
+    how = {name: value for name, value in (result.get("instrument") or {}).items() if name != "calibration"}
+    return {**(result.get("host") or {}), "versions": result.get("versions") or {}, "instrument": how}
 
 
 def _folded(title: str, values: Mapping[str, Any]) -> Markup | None:

@@ -1,0 +1,36 @@
+"""Counting tokens with the profile's own `tokenizer.json`, the same for every server."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from lmx_loadgen.errors import ProfileError
+
+Count = Callable[[str], int]
+
+
+def token_counter(path: str, base_dir: Path) -> Count:
+    """A function from a text to its number of tokens, special tokens not added.
+
+    Raises ProfileError where the file is no tokenizer or the optional package is missing.
+    """
+    if find_spec("tokenizers") is None:
+        raise ProfileError("tokenizer (--tokenizer): needs an extra package; pip install 'lmx-loadgen[tokenizer]'")
+    from tokenizers import Tokenizer
+
+    file = base_dir / Path(path).expanduser()
+    try:
+        tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProfileError(f"tokenizer (--tokenizer): cannot read {file}: {error.strerror or error}") from None
+    except Exception as error:  # the package raises bare exceptions
+        words = " ".join(str(error).split())[:200]
+        raise ProfileError(f"tokenizer (--tokenizer): {file} is not a tokenizer.json: {words}") from None
+    # What a file may say of padding and truncation is for batches in training.
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+
+    def count(text: str) -> int:
+        return len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    return count

@@ -5,6 +5,7 @@ import hashlib
 import os
 import platform
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,19 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def peak_rss_bytes(probe: Probe | None = None) -> int:
+    """The most memory this process has held.
+
+    On Linux from the kernel's own account of it: `ru_maxrss` begins with what the parent held when it forked.
+    """
+    probe = probe or Probe()
+    found = re.search(r"^VmHWM:\s*(\d+) kB", probe.read("/proc/self/status") or "", re.MULTILINE)
+    if found is not None:
+        return int(found[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if probe.system == "darwin" else peak * 1024
 
 
 @contextlib.contextmanager

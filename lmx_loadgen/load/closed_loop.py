@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import hashlib
 import resource
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
 import httpx
 
+from lmx_loadgen import host
 from lmx_loadgen.clock import NS, now_ns
 from lmx_loadgen.load.client import build, perform
 from lmx_loadgen.load.lag import LagMeter
@@ -144,19 +144,13 @@ class Segment:
             stopped=stopped,
             cpu_share=cpu_s / elapsed if elapsed > 0 else None,
             cpu_s=cpu_s,
-            peak_rss_bytes=peak_rss_bytes(),
+            peak_rss_bytes=host.peak_rss_bytes(),
             lag_max_ns=self.meter.worst_between(self._began_ns, now),
         )
 
 
 def _failed(trace: Trace) -> bool:
     return trace.failure is not None or trace.status != 200
-
-
-def peak_rss_bytes() -> int:
-    """The most memory this process has held; the kernel counts in kilobytes on Linux, in bytes on macOS."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _cpu_s() -> float:

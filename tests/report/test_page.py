@@ -11,6 +11,7 @@ from lmx_loadgen.errors import StorageError
 from lmx_loadgen.measure.metrics import METRICS
 from lmx_loadgen.report.page import build_page, write_page
 from lmx_loadgen.report.view import RunView
+from lmx_loadgen.store.peers import ToolsVsTruth
 
 Loader = Callable[..., RunView]
 
@@ -150,3 +151,32 @@ def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path, load_
 
     with pytest.raises(StorageError, match="cannot make the folder"):
         write_page(tmp_path / "file" / "report.html", [load_run("failed")])
+
+
+def test_the_instrument_s_own_error_and_the_tools_table_are_on_the_page(load_run: Loader) -> None:
+    peers = ToolsVsTruth.model_validate(
+        {
+            "date": "2026-11-23",
+            "machine": "two cores",
+            "settings": {},
+            "tools": [
+                {"name": "ours", "version": "1", "ttft_error_ms": {16: {"p50": 0.1, "p99": -0.25}}},
+                {"name": "<b>theirs</b>", "version": "2", "ttft_error_ms": {64: {"p50": 1.0, "p99": 40.5}}},
+            ],
+        }
+    )
+    page = build_page([load_run("head-to-head")], peers)
+    text = Outline(page).text
+
+    assert "This tool's own error, quick calibration" in text
+    assert "0.133 / 0.400" in text  # the calibrated TTFT at 16
+    assert "+0.10 / -0.25" in text
+    assert "<b>theirs</b>" in text  # as words, not as markup
+    assert '"tools-vs-truth"' in page
+
+
+def test_a_run_that_was_not_calibrated_is_said_to_be_on_the_page(load_run: Loader) -> None:
+    run = load_run("head-to-head")
+    run.result["instrument"]["calibration"] = None
+
+    assert "No run was calibrated" in Outline(build_page([run])).text

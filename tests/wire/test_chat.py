@@ -232,7 +232,10 @@ json_values = st.recursive(
 known_keys = st.sampled_from(
     ["choices", "delta", "content", "usage", "error", "finish_reason", "tool_calls", "id", "model", "timings", "text"]
 )
-chunks = st.dictionaries(known_keys, st.recursive(json_values, lambda i: st.lists(st.dictionaries(known_keys, i))))
+chunks = st.dictionaries(
+    known_keys,
+    st.recursive(json_values, lambda i: st.lists(st.dictionaries(known_keys, i, max_size=3), max_size=3), max_leaves=4),
+)
 
 
 @given(st.lists(chunks, max_size=4), st.sampled_from(["chat", "completions"]))

@@ -120,7 +120,9 @@ def _measured(load: Stretch, sim: SimProcess, truth_path: Path, options: Options
     """One level: its event log and the paired errors. Raises KeyboardInterrupt when it was stopped by Ctrl-C."""
     with tempfile.TemporaryDirectory(prefix="lmx-loadgen-") as scratch:
         profile = _profile(load, sim.base_url)
-        recorded = record(profile, replace(options, out=Path(scratch)), Silent(), lambda loop, stamps: None)
+        recorded = record(
+            profile, replace(options, out=Path(scratch), probe=False), Silent(), lambda loop, stamps: None
+        )
         if recorded.signal is not None:
             raise KeyboardInterrupt
         if recorded.error is not None:

@@ -51,6 +51,58 @@ def facts(probe: Probe | None = None) -> dict[str, Any]:
     }
 
 
+def state(probe: Probe | None = None) -> dict[str, Any]:
+    """How the machine does now, as far as its system tells: heat, power and memory.
+
+    `cpu_speed_limit` is a share of full speed, `memory_free` and `memory_stalled` are shares of memory and of time
+    (the last ten seconds), `cpu_mhz` a mean over cores, `swapped_out` pages since the start of the system.
+    """
+    probe = probe or Probe()
+    found = _macos_state(probe) if probe.system == "darwin" else _linux_state(probe)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _macos_state(probe: Probe) -> dict[str, Any]:
+    limit = _number(r"CPU_Speed_Limit\s*=\s*(\d+)", probe.run(["pmset", "-g", "therm"]))
+    low_power = _number(r"lowpowermode\s+(\d)", probe.run(["pmset", "-g"]))
+    free = _number(r"free percentage:\s*(\d+)%", probe.run(["memory_pressure", "-Q"]))
+    return {
+        "cpu_speed_limit": None if limit is None else limit / 100,
+        "low_power": None if low_power is None else low_power == 1,
+        "memory_free": None if free is None else free / 100,
+        "swapped_out": _number(r"Swapouts:\s*(\d+)", probe.run(["vm_stat"])),
+    }
+
+
+def _linux_state(probe: Probe) -> dict[str, Any]:
+    cores = range(os.cpu_count() or 1)
+    speeds = [probe.read(f"/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq") for core in cores]
+    known = [int(speed) / 1000 for speed in speeds if speed and speed.strip().isdigit()]
+    memory = probe.read("/proc/meminfo")
+    total, free = _number(r"MemTotal:\s*(\d+)", memory), _number(r"MemAvailable:\s*(\d+)", memory)
+    return {
+        "cpu_mhz": sum(known) / len(known) if known else None,
+        "cpu_stalled": _stalled(probe.read("/proc/pressure/cpu")),
+        "memory_stalled": _stalled(probe.read("/proc/pressure/memory")),
+        "memory_free": free / total if free is not None and total else None,
+        "swapped_out": _number(r"pswpout (\d+)", probe.read("/proc/vmstat")),
+    }
+
+
+def _stalled(pressure: str | None) -> float | None:
+    """The share of the last ten seconds in which some task waited for the resource (Linux PSI)."""
+    share = _number(r"some avg10=([\d.]+)", pressure)
+    return None if share is None else share / 100
+
+
+def _number(pattern: str, text: str | None) -> float | None:
+    found = re.search(pattern, text or "")
+    try:
+        return float(found[1]) if found else None
+    except ValueError:
+        return None
+
+
 def host_name() -> str:
     """Eight hexadecimal characters that tell this machine from others, and no more."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]

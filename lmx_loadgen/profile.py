@@ -82,7 +82,8 @@ class TargetSpec(_Part):
 class Load(_Part):
     """A closed loop: `concurrency` levels, and for each `requests` and/or `duration` (seconds).
 
-    With neither, a level has ten requests or four per slot, whichever is more.
+    With neither, a level has ten requests or four per slot, whichever is more. Several targets share a level in
+    `blocks` that take turns, with a pause of `settle` seconds before each.
     """
 
     concurrency: Annotated[list[Level], BeforeValidator(_levels), Field(min_length=1, max_length=64)] = [1]
@@ -92,6 +93,8 @@ class Load(_Part):
     stagger: Annotated[
         Literal["auto"] | Annotated[float, Field(ge=0, le=_DAY_S, allow_inf_nan=False)], BeforeValidator(_spread)
     ] = "auto"
+    blocks: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
+    settle: Annotated[float, BeforeValidator(seconds), Field(ge=0, le=3600, allow_inf_nan=False)] = 2.0
 
 
 class Prompts(_Part):

@@ -11,7 +11,7 @@ from lmx_loadgen import __version__, host
 from lmx_loadgen.clock import NS, Anchor, now_ns
 from lmx_loadgen.errors import StorageError
 from lmx_loadgen.load.counting import Count
-from lmx_loadgen.load.jobs import JobMaker
+from lmx_loadgen.load.jobs import PROBE_TOKENS, JobMaker
 from lmx_loadgen.load.messages import SegmentEnd, Sent
 from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.load.record import quick_look, request_line
@@ -68,13 +68,21 @@ class Recorder:
         self._view = view
         self._count = count
         self._segment: Segment | None = None
+        self._probe = False
         self._next_id = 0
+        self.answered: set[str] = set()
         self._log = EventLog.create(folder / "events.jsonl")
         self._log.append(header)
 
-    def begin(self, segment: Segment) -> None:
-        """From now on, what is sent belongs to this segment."""
-        self._segment = segment
+    def begin(self, segment: Segment, *, probe: bool = False) -> None:
+        """From now on, what is sent belongs to this segment; what a `probe` sends is in no figure of a level."""
+        self._segment, self._probe = segment, probe
+
+    def host_state(self, when: str, state: dict[str, Any]) -> None:
+        """Store how the machine does just before or after the segment."""
+        assert self._segment is not None
+        place = {"segment": self._segment.segment, "when": when}
+        self._log.append({"type": "host", "at_ns": now_ns(), **place, "state": state})
 
     def measuring(self) -> None:
         """The warm-ups are done."""
@@ -94,13 +102,16 @@ class Recorder:
             prompt_id=self._jobs.prompt_id(sent.phase, sent.template),
             endpoint=self._profile.endpoint,
             rules=self._rules[segment.target],
-            max_tokens=self._profile.request.max_tokens,
+            max_tokens=PROBE_TOKENS if self._probe else self._profile.request.max_tokens,
+            phase="probe" if self._probe else None,
             count=self._count,
             prompt_text=self._jobs.prompt_text(sent.phase, sent.template, sent.nonce) if self._count else "",
         )
         self._next_id += 1
         self._log.append(line)
-        if sent.phase == "measured" and line["outcome"] != "cancelled":
+        if line["outcome"] == "ok":
+            self.answered.add(segment.target)
+        if line["phase"] == "measured" and line["outcome"] != "cancelled":
             self._view.finished(*quick_look(sent, line))
 
     def end_segment(self, end: SegmentEnd) -> None:

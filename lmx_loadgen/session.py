@@ -12,12 +12,13 @@ import anyio
 
 from lmx_loadgen import host
 from lmx_loadgen.clock import Anchor
+from lmx_loadgen.course import Course
 from lmx_loadgen.errors import InputError, LoadgenError, NothingMeasured
 from lmx_loadgen.load.counting import Count, token_counter
 from lmx_loadgen.load.driver import Driver, WorkerProcess
-from lmx_loadgen.load.jobs import JobMaker, spread_ns
+from lmx_loadgen.load.jobs import JobMaker
 from lmx_loadgen.load.messages import Ready
-from lmx_loadgen.load.plan import Segment, make_plan
+from lmx_loadgen.load.plan import make_plan
 from lmx_loadgen.load.prompts import PromptBook, prompt_book
 from lmx_loadgen.load.worker import tls_context
 from lmx_loadgen.profile import Profile, TargetSpec, load_profile, overridden
@@ -45,6 +46,10 @@ class Options:
     workers: int = 1
     insecure: bool = False
     ca_file: str | None = None
+    probe: bool = True
+    accept: str | None = None
+    until_settled: bool = False
+    max_duration: float = 1200.0
 
 
 class StopFlag:
@@ -264,10 +269,18 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     error: LoadgenError | None = None
     reason: str | None = None
     try:
-        for segment in start.plan:
-            if stop():
-                break
-            _run_segment(segment, start, recorder, driver)
+        course = Course(
+            profile=start.profile,
+            plan=start.plan,
+            targets=start.targets,
+            jobs=start.jobs,
+            workers=start.options.workers,
+            recorder=recorder,
+            driver=driver,
+            stop=stop,
+            probe=start.options.probe,
+        )
+        course.run()
     except LoadgenError as problem:
         error, reason = problem, str(problem)
     if stop() and reason is None:
@@ -277,13 +290,6 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     except LoadgenError as problem:
         error = error or problem
     return error
-
-
-def _run_segment(segment: Segment, start: _Start, recorder: Recorder, driver: Driver) -> None:
-    jobs = start.jobs.jobs(segment, start.targets[segment.target], start.options.workers)
-    recorder.begin(segment)
-    end = driver.run(jobs, spread_ns(start.profile.load.stagger), recorder.measuring)
-    recorder.end_segment(end)
 
 
 def _result(folder: Path) -> RunResult:

@@ -1,6 +1,8 @@
 """Each segment's work, split over the workers, with every request body ready but for its nonce."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from lmx_loadgen.clock import NS
@@ -8,11 +10,12 @@ from lmx_loadgen.load.body import PLACEHOLDER, BodyTemplate
 from lmx_loadgen.load.messages import Job
 from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.load.prompts import Prompt, PromptBook, choose, with_nonce
-from lmx_loadgen.profile import Profile
+from lmx_loadgen.profile import Profile, Request
 from lmx_loadgen.targets.base import Target, request_body
 from lmx_loadgen.wire.trace import Limits
 
 _ORDER_ROUNDS = 40
+PROBE_TOKENS = 16
 
 
 class JobMaker:
@@ -65,7 +68,7 @@ class JobMaker:
                 warmup=load.warmup,
                 templates=templates,
                 warmup_templates=warmup_templates,
-                order=self._order,
+                order=_rotated(self._order, segment.offset),
                 first=worker,
                 step=used,
                 nonce_key=self._nonce_key(segment),
@@ -76,6 +79,24 @@ class JobMaker:
             for worker in range(workers)
         ]
 
+    def probe(self, segment: Segment, target: Target, workers: int, first: int) -> list[Job]:
+        """The job of a cache probe, for the first worker alone: short answers to the longest prompt there is, from the
+        request number `first` on. The same number has the same nonce in every probe of this target."""
+        longest = max(range(len(self._book.measured)), key=lambda place: len(str(self._book.measured[place].messages)))
+        short = self._profile.request.model_copy(update={"max_tokens": PROBE_TOKENS})
+        templates = self._templates_of(target, self._book.measured, short)
+        one, *others = self.jobs(segment, target, workers)
+        probing = replace(
+            one,
+            warmup=0,
+            templates=templates,
+            order=[longest],
+            first=first,
+            nonce_key=f"{self._run_key}/probe/{target.name}",
+            repeat=False,
+        )
+        return [probing, *(replace(other, warmup=0) for other in others)]
+
     def _nonce_key(self, segment: Segment) -> str:
         repeat = self._profile.prompts.cache == "repeat"
         return "repeat" if repeat else f"{self._run_key}/{segment.segment}"
@@ -83,21 +104,28 @@ class JobMaker:
     def _for_target(self, target: Target) -> tuple[list[BodyTemplate], list[BodyTemplate]]:
         if target.name not in self._templates:
             self._templates[target.name] = (
-                [self._template(target, prompt) for prompt in self._book.measured],
-                [self._template(target, prompt) for prompt in self._book.warmup],
+                self._templates_of(target, self._book.measured, self._profile.request),
+                self._templates_of(target, self._book.warmup, self._profile.request),
             )
         return self._templates[target.name]
 
-    def _template(self, target: Target, prompt: Prompt) -> BodyTemplate:
-        profile = self._profile
-        body = request_body(
-            target.dialect,
-            profile.endpoint,
-            target.model,
-            with_nonce(prompt.messages, PLACEHOLDER),
-            profile.request,
-        )
-        return BodyTemplate(json.dumps(body, ensure_ascii=False).encode())
+    def _templates_of(self, target: Target, prompts: Sequence[Prompt], settings: Request) -> list[BodyTemplate]:
+        bodies = [
+            request_body(
+                target.dialect,
+                self._profile.endpoint,
+                target.model,
+                with_nonce(prompt.messages, PLACEHOLDER),
+                settings,
+            )
+            for prompt in prompts
+        ]
+        return [BodyTemplate(json.dumps(body, ensure_ascii=False).encode()) for body in bodies]
+
+
+def _rotated(order: list[int], offset: int) -> list[int]:
+    offset %= len(order)
+    return order[offset:] + order[:offset]
 
 
 def _text_parts(content: Any) -> str:

@@ -1,15 +1,33 @@
-"""The plan of a run: which segment follows which."""
+"""The plan of a run: which segment follows which, and about how long it takes.
 
+Several targets are measured in blocks that take turns. Whatever changes while a session goes on (heat, memory
+pressure, other programs) then falls on all of them alike: each level is a row of rounds, a round is one block of every
+target, and rounds come in pairs of which the second is the first in reverse (ABBA), so that no target is always first
+and a steady drift cancels out. Which order a row begins with is drawn from the profile's seed.
+"""
+
+import math
+import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lmx_loadgen.profile import Profile
+from lmx_loadgen.profile import Load, Profile
+
+DEFAULT_BLOCKS = 6
+_LEAST_IN_BLOCK = 8
+_LEAST_BLOCK_S = 5.0
+# What an estimate goes by, since nobody knows yet: a small model on a Mac.
+ASSUMED_TOK_S = 30.0
+_ASSUMED_TTFT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One stretch of load on one target at one concurrency. `duration` is in seconds; `warmup` counts per slot."""
+    """One stretch of load on one target at one concurrency. `duration` is in seconds; `warmup` counts per slot.
+
+    `offset` is the place in the order of prompts that its first request takes: blocks of one round have the same.
+    """
 
     segment: int
     target: str
@@ -19,6 +37,7 @@ class Segment:
     requests: int | None
     duration: float | None
     warmup: int
+    offset: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -29,25 +48,77 @@ def default_requests(concurrency: int) -> int:
     return max(10, 4 * concurrency)
 
 
+def blocks_of(load: Load, targets: int) -> int:
+    """How many blocks each target has at each level: the profile's `blocks`, else 6 for several targets, 1 for one."""
+    return load.blocks or (DEFAULT_BLOCKS if targets > 1 else 1)
+
+
 def make_plan(profile: Profile, targets: Sequence[str]) -> list[Segment]:
-    """The segments in the order they run: levels low to high, and at each level every target in turn."""
-    load = profile.load
+    """The segments in the order they run: levels low to high, and at each level the targets' blocks in turn."""
     segments: list[Segment] = []
-    for level, concurrency in enumerate(load.concurrency):
-        requests = load.requests
-        if requests is None and load.duration is None:
-            requests = default_requests(concurrency)
-        for target in targets:
+    blocks = blocks_of(profile.load, len(targets))
+    for level in range(len(profile.load.concurrency)):
+        segments += rounds(profile, targets, level, range(blocks), blocks, len(segments))
+    return segments
+
+
+def rounds(
+    profile: Profile, targets: Sequence[str], level: int, wanted: range, blocks: int, first: int
+) -> list[Segment]:
+    """The rounds `wanted` of a level, whose plan has `blocks` in all; segments are numbered from `first` on."""
+    load = profile.load
+    concurrency = load.concurrency[level]
+    requests, duration = _share(load, concurrency, blocks)
+    segments: list[Segment] = []
+    for block in wanted:
+        for target in _turn(targets, f"{profile.request.seed}/{level}", block):
             segments.append(
                 Segment(
-                    segment=len(segments),
+                    segment=first + len(segments),
                     target=target,
                     level=level,
                     concurrency=concurrency,
-                    block=0,
+                    block=block,
                     requests=requests,
-                    duration=load.duration,
+                    duration=duration,
                     warmup=load.warmup,
+                    offset=block * (requests or concurrency),
                 )
             )
     return segments
+
+
+def _share(load: Load, concurrency: int, blocks: int) -> tuple[int | None, float | None]:
+    """Requests and seconds of one block. A block has at least three requests a slot: its first wave is no full load."""
+    requests, duration = load.requests, load.duration
+    if requests is None and duration is None:
+        requests = default_requests(concurrency)
+    if blocks == 1:
+        return requests, duration
+    if requests is not None:
+        requests = max(math.ceil(requests / blocks), 3 * concurrency, _LEAST_IN_BLOCK)
+    if duration is not None:
+        duration = max(duration / blocks, min(duration, _LEAST_BLOCK_S))
+    return requests, duration
+
+
+def _turn(targets: Sequence[str], seed: str, block: int) -> list[str]:
+    """The order of a round. Two rounds mirror each other, and every second pair begins with the other end; with more
+    than two targets the row also moves on by one a pair, so that each stands in each place."""
+    pair, second = divmod(block, 2)
+    names = list(targets)
+    random.Random(seed).shuffle(names)
+    shift = pair // 2 % len(names)
+    names = names[shift:] + names[:shift] if len(names) > 2 else names
+    return names[::-1] if (pair + second) % 2 else names
+
+
+def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:
+    """About how many seconds the plan takes if each answer has all its tokens and comes at `ASSUMED_TOK_S`."""
+    each_s = _ASSUMED_TTFT_S + profile.request.max_tokens / ASSUMED_TOK_S
+    total = 0.0
+    for segment in plan:
+        turns = math.ceil(segment.requests / segment.concurrency) if segment.requests is not None else math.inf
+        loaded = min(turns * each_s, math.inf if segment.duration is None else segment.duration + each_s)
+        total += segment.warmup * each_s + loaded
+    return total + profile.load.settle * max(0, len(plan) - 1)

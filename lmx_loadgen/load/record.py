@@ -19,10 +19,14 @@ def request_line(
     endpoint: str,
     rules: StreamRules,
     max_tokens: int,
+    phase: str | None = None,
     count: Count | None = None,
     prompt_text: str = "",
 ) -> dict[str, Any]:
-    """The event log's `request` line for one request that has ended; with `count`, its tokens are counted too."""
+    """The event log's `request` line for one request that has ended; with `count`, its tokens are counted too.
+
+    `phase` stands in for the one it was sent in.
+    """
     trace = sent.trace
     arrivals = _arrivals(sent)
     answer = read_answer(_raw(sent, arrivals), endpoint, rules)
@@ -35,7 +39,7 @@ def request_line(
         "concurrency": segment.concurrency,
         "block": segment.block,
         "slot": sent.slot,
-        "phase": sent.phase,
+        "phase": phase or sent.phase,
         "first_wave": sent.first_wave,
         "number": sent.number,
         "prompt_id": prompt_id,

@@ -116,7 +116,7 @@ def _level(log: LogContents, target: Mapping[str, Any], number: int, of_level: S
         metrics=metrics,
         errors=_errors(failed),
         finish_reasons=dict(sorted(Counter(record.finish_reason or "none" for record in chosen).items())),
-        complete=len(segments) == wanted and not any(line["stopped"] for line in segments),
+        complete=len(segments) >= wanted and not any(line["stopped"] for line in segments),
         witness=seen,
         tainted=instrument.taints(metrics, seen),
         notes=_notes(measured, chosen, sample, basis, window, target) + _calibration_notes(seen),

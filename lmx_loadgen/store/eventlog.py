@@ -1,7 +1,8 @@
 """The event log: one JSON object a line, appended as things happen, never rewritten.
 
-A header line first, a line for each request as it ends, a line for each segment, an end line. Whatever ends the tool,
-what was appended stays readable: each line is one write, so only the last one can be torn.
+A header line first, a line for each request as it ends, a line for each segment and for the machine's state before and
+after it, an end line. Whatever ends the tool, what was appended stays readable: each line is one write, so only the
+last one can be torn.
 """
 
 import contextlib
@@ -86,6 +87,7 @@ class LogContents:
     segments: list[dict[str, Any]] = field(default_factory=list)
     end: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
+    host: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_log(path: Path) -> LogContents:
@@ -111,6 +113,7 @@ def read_log(path: Path) -> LogContents:
         header=header,
         requests=found["request"],
         segments=found["segment"],
+        host=found["host"],
         end=found["end"][0] if found["end"] else None,
         notes=notes + faults,
     )
@@ -120,7 +123,7 @@ def _sorted_by_type(
     parsed: Sequence[tuple[int, dict[str, Any] | None]],
 ) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
     """The sound lines by their type, and a sentence for each of the others."""
-    found: dict[str, list[dict[str, Any]]] = {"request": [], "segment": [], "end": []}
+    found: dict[str, list[dict[str, Any]]] = {"request": [], "segment": [], "host": [], "end": []}
     faults = []
     for number, line in parsed:
         fault = _fault(line)

@@ -123,7 +123,7 @@ class RequestLine(SegmentPlace):
     type: Literal["request"]
     id: Count
     slot: Count
-    phase: Literal["warmup", "measured"]
+    phase: Annotated[Literal["warmup", "measured", "probe"], Field(description="probe: of the prefix cache")]
     first_wave: Annotated[
         bool, Strict(), Field(description="the slot's first request, sent while the load was building up")
     ]
@@ -170,6 +170,17 @@ class SegmentLine(SegmentPlace):
     client: dict[Text, Any]
 
 
+class HostStateLine(TypedDict):
+    """How the machine did just before or after a segment, as far as its system tells."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    type: Literal["host"]
+    at_ns: Ns
+    segment: Count
+    when: Literal["before", "after"]
+    state: dict[Text, Any]
+
+
 class EndLine(TypedDict):
     """The last line; without it the run was cut off."""
 
@@ -184,6 +195,7 @@ LINES: dict[str, TypeAdapter[Any]] = {
     "header": TypeAdapter(HeaderLine),
     "request": TypeAdapter(RequestLine),
     "segment": TypeAdapter(SegmentLine),
+    "host": TypeAdapter(HostStateLine),
     "end": TypeAdapter(EndLine),
 }
 

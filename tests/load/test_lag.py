@@ -64,7 +64,9 @@ def test_a_run_held_up_for_50_ms_is_tainted_and_names_its_requests(
         "load.stagger": "0",
         "request.max_tokens": 24,
     }
-    outcome = run(Options(overrides=overrides, out=tmp_path, loop=loop), Silent(), lambda loop, stamps: None)
+    outcome = run(
+        Options(overrides=overrides, out=tmp_path, loop=loop, probe=False), Silent(), lambda loop, stamps: None
+    )
     level = outcome.result.targets[0].levels[0]
     requests = read_log(outcome.folder / "events.jsonl").requests
 

@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from lmx_loadgen.load.arrivals import stagger_offsets
 from lmx_loadgen.load.driver import merge_ends
 from lmx_loadgen.load.jobs import JobMaker
 from lmx_loadgen.load.messages import Job, SegmentEnd
-from lmx_loadgen.load.plan import make_plan
+from lmx_loadgen.load.plan import Segment, estimate_s, make_plan, rounds
 from lmx_loadgen.load.prompts import prompt_book
 from lmx_loadgen.profile import Load, Profile, Prompts, Request
 from lmx_loadgen.targets import DIALECTS
@@ -26,15 +27,108 @@ def jobs(workers: int, **load: Any) -> list[Job]:
     return maker.jobs(make_plan(profile, ["box"])[0], TARGET, workers)
 
 
-def test_levels_run_low_to_high_and_at_each_every_target_in_turn() -> None:
-    plan = make_plan(Profile(load=Load(concurrency=[8, 1], requests=5)), ["a", "b"])
+def order(plan: list[Segment], level: int = 0) -> str:
+    """The targets of a level in the order they run, rounds apart: "ab ba"."""
+    of_level = [one for one in plan if one.level == level]
+    blocks = itertools.groupby(of_level, lambda one: one.block)
+    return " ".join("".join(one.target for one in group) for _, group in blocks)
 
-    assert [(one.segment, one.level, one.concurrency, one.target) for one in plan] == [
-        (0, 0, 1, "a"),
-        (1, 0, 1, "b"),
-        (2, 1, 8, "a"),
-        (3, 1, 8, "b"),
+
+def test_one_target_has_one_segment_a_level_low_to_high() -> None:
+    plan = make_plan(Profile(load=Load(concurrency=[8, 1], requests=5)), ["a"])
+
+    assert [(one.segment, one.level, one.concurrency, one.requests) for one in plan] == [(0, 0, 1, 5), (1, 1, 8, 5)]
+
+
+def test_two_targets_take_turns_in_rounds_that_mirror_each_other() -> None:
+    for seed in range(20):
+        plan = make_plan(Profile(load=Load(concurrency=[1, 8]), request=Request(seed=seed)), ["a", "b"])
+
+        assert order(plan, 0) in ("ab ba ba ab ab ba", "ba ab ab ba ba ab")
+        assert order(plan, 1) in ("ab ba ba ab ab ba", "ba ab ab ba ba ab")
+        assert [one.segment for one in plan] == list(range(24))
+
+
+def test_which_target_begins_is_drawn_from_the_seed() -> None:
+    begins = {order(make_plan(Profile(request=Request(seed=seed)), ["a", "b"]))[0] for seed in range(20)}
+
+    assert begins == {"a", "b"}
+    assert order(make_plan(Profile(), ["a", "b"])) == order(make_plan(Profile(), ["a", "b"]))
+
+
+@given(targets=st.integers(2, 5), pairs=st.integers(1, 6), seed=st.integers(0, 99))
+def test_a_steady_drift_falls_on_all_targets_alike(targets: int, pairs: int, seed: int) -> None:
+    names = [f"t{number}" for number in range(targets)]
+    plan = make_plan(Profile(load=Load(blocks=2 * pairs), request=Request(seed=seed)), names)
+    places = {name: [place for place, one in enumerate(plan) if one.target == name] for name in names}
+
+    assert len({sum(of_target) for of_target in places.values()}) == 1
+
+
+def test_blocks_of_a_round_have_the_same_prompts_and_the_next_round_goes_on_from_there() -> None:
+    plan = make_plan(Profile(load=Load(requests=60, blocks=3)), ["a", "b"])
+
+    assert {(one.block, one.offset, one.requests) for one in plan} == {(0, 0, 20), (1, 20, 20), (2, 40, 20)}
+
+
+@pytest.mark.parametrize(
+    ("load", "requests", "duration"),
+    [
+        ({"requests": 100, "concurrency": [2]}, 17, None),  # a sixth of them, rounded up
+        ({"requests": 12, "concurrency": [2]}, 8, None),  # but eight at least
+        ({"requests": 12, "concurrency": [16]}, 48, None),  # and three a slot
+        ({"duration": "2m", "concurrency": [1]}, None, 20.0),
+        ({"duration": "12s", "concurrency": [1]}, None, 5.0),  # a block of two seconds would say little
+        ({"duration": "3s", "concurrency": [1]}, None, 3.0),
+    ],
+)
+def test_the_load_of_a_level_is_shared_by_its_blocks(load: Any, requests: int | None, duration: float | None) -> None:
+    block = make_plan(Profile(load=Load(**load)), ["a", "b"])[0]
+
+    assert (block.requests, block.duration) == (requests, duration)
+
+
+def test_rounds_can_be_added_to_a_plan_that_has_run() -> None:
+    profile = Profile(load=Load(requests=60))
+    later = rounds(profile, ["a", "b"], 0, range(6, 8), 6, first=50)
+
+    whole = order(make_plan(profile, ["a", "b"])) + " " + order(later)
+    assert whole in ("ab ba ba ab ab ba ba ab", "ba ab ab ba ba ab ab ba")
+    assert [(one.segment, one.block, one.offset) for one in later] == [
+        (50, 6, 60),
+        (51, 6, 60),
+        (52, 7, 70),
+        (53, 7, 70),
     ]
+
+
+def test_the_estimate_is_of_full_answers_at_30_tokens_a_second_with_the_pauses() -> None:
+    load = Load(concurrency=[2], requests=10, warmup=1, settle=2)
+    profile = Profile(load=load, request=Request(max_tokens=285))  # ten seconds an answer
+    two = make_plan(profile, ["a", "b"])
+
+    assert estimate_s(profile, make_plan(profile, ["a"])) == pytest.approx(60)
+    assert estimate_s(profile, two) == pytest.approx(12 * (1 + 4) * 10 + 11 * 2)
+
+
+def test_the_prompts_of_a_later_block_begin_where_the_one_before_ended() -> None:
+    profile = Profile(load=Load(requests=60, blocks=2), prompts=Prompts(lengths=["short", "medium"]))
+    maker = JobMaker(profile, prompt_book(profile.prompts, Path()), "run", insecure=False, ca_file=None)
+    (first,), (second,) = (maker.jobs(segment, TARGET, 1) for segment in make_plan(profile, ["box"]))
+
+    assert second.order == first.order[30 % len(first.order) :] + first.order[: 30 % len(first.order)]
+
+
+def test_a_probe_sends_two_new_prompts_and_then_the_second_again() -> None:
+    profile = Profile(load=Load(concurrency=[3]), prompts=Prompts(text="Hello"))
+    maker = JobMaker(profile, prompt_book(profile.prompts, Path()), "run", insecure=False, ca_file=None)
+    fresh, again = Segment(7, "box", 1, 1, 0, 2, None, 0), Segment(8, "box", 1, 1, 0, 1, None, 0)
+    (cold, idle), (repeat, _) = maker.probe(fresh, TARGET, 2, 0), maker.probe(again, TARGET, 2, 1)
+
+    assert (cold.first, cold.requests, cold.warmup, idle.requests) == (0, 2, 0, 0)
+    assert (repeat.first, repeat.requests) == (1, 1)
+    assert cold.nonce_key == repeat.nonce_key
+    assert cold.templates == repeat.templates
 
 
 def test_a_level_without_an_end_gets_one() -> None:

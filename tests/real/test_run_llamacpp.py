@@ -111,7 +111,8 @@ def test_the_log_accounts_for_every_token_the_server_made(
 ) -> None:
     before, after = predicted_before_and_after
 
-    assert sum(request["usage"]["completion_tokens"] for request in measured_run.requests) == after - before
+    sent = measured_run.requests + measured_run.probes
+    assert sum(request["usage"]["completion_tokens"] for request in sent) == after - before
 
 
 @pytest.mark.parametrize("level", [0, 1])

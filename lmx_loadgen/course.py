@@ -1,0 +1,114 @@
+"""The course of a run once everything is ready: segment after segment, pauses between them, a probe of the cache."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lmx_loadgen import host
+from lmx_loadgen.load.driver import Driver
+from lmx_loadgen.load.jobs import JobMaker, spread_ns
+from lmx_loadgen.load.plan import DEFAULT_BLOCKS, Segment, blocks_of, rounds
+from lmx_loadgen.profile import Profile
+from lmx_loadgen.recorder import Recorder
+from lmx_loadgen.targets.base import Target
+
+MORE_ROUNDS = 2
+_TICK_S = 0.05
+
+# Given a level: whether its verdicts are settled by what has been measured so far.
+Settled = Callable[[int], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class UntilSettled:
+    """Add rounds to a level until it is settled, it has `most_blocks`, or the whole run has taken `max_s` seconds."""
+
+    settled: Settled
+    max_s: float
+    most_blocks: int
+
+
+@dataclass
+class Course:
+    """Runs the plan of one run. `run` raises the LoadgenError that ends it early; what was sent is recorded."""
+
+    profile: Profile
+    plan: Sequence[Segment]
+    targets: Mapping[str, Target]
+    jobs: JobMaker
+    workers: int
+    recorder: Recorder
+    driver: Driver
+    stop: Callable[[], bool]
+    until: UntilSettled | None = None
+    probe: bool = True
+    before_segment: Callable[[Segment], None] = lambda segment: None
+
+    def __post_init__(self) -> None:
+        self._next = 0
+        self._began = time.monotonic()
+
+    def run(self) -> None:
+        """All levels, low to high, then the probe of each target's cache."""
+        for level in range(len(self.profile.load.concurrency)):
+            self._run_all([segment for segment in self.plan if segment.level == level])
+            if self.until is not None:
+                self._add_rounds(level, self.until)
+        if self.probe:
+            self._probe_caches()
+
+    def _run_all(self, segments: Sequence[Segment]) -> None:
+        for segment in segments:
+            if self.stop():
+                return
+            if self._next and len(self.targets) > 1:
+                self._pause(self.profile.load.settle)
+            self.before_segment(segment)
+            self._run_segment(segment)
+
+    def _run_segment(self, segment: Segment) -> None:
+        jobs = self.jobs.jobs(segment, self.targets[segment.target], self.workers)
+        self.recorder.begin(segment)
+        self.recorder.host_state("before", host.state())
+        end = self.driver.run(jobs, spread_ns(self.profile.load.stagger), self.recorder.measuring)
+        self.recorder.end_segment(end)
+        self.recorder.host_state("after", host.state())
+        self._next = max(self._next, segment.segment) + 1
+
+    def _add_rounds(self, level: int, until: UntilSettled) -> None:
+        """Look, and measure on while the verdicts are open and there is time for another pair of rounds."""
+        planned = blocks = blocks_of(self.profile.load, len(self.targets))
+        began, done = time.monotonic(), 0
+        while not self.stop() and blocks < until.most_blocks and not until.settled(level):
+            spent = time.monotonic() - began
+            if time.monotonic() - self._began + (spent / done * MORE_ROUNDS if done else 0.0) > until.max_s:
+                return
+            wanted = range(blocks, blocks + MORE_ROUNDS)
+            # Later levels of the plan have numbers already: these come after all of them.
+            first = max(self._next, len(self.plan))
+            shares = planned if self.profile.load.requests or self.profile.load.duration else DEFAULT_BLOCKS
+            self._run_all(rounds(self.profile, list(self.targets), level, wanted, shares, first))
+            blocks, done = blocks + MORE_ROUNDS, done + MORE_ROUNDS
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self.stop() and (left := until - time.monotonic()) > 0:
+            time.sleep(min(_TICK_S, left))
+
+    def _probe_caches(self) -> None:
+        """Two prompts that were never sent before, of equal length, and then the second of them again."""
+        for target in self.targets.values():
+            for requests, first in ((2, 0), (1, 1)):
+                if self.stop() or target.name not in self.recorder.answered:
+                    continue
+                segment = self._probe_segment(target, requests)
+                jobs = self.jobs.probe(segment, target, self.workers, first)
+                self.recorder.begin(segment, probe=True)
+                self.recorder.end_segment(self.driver.run(jobs, 0, lambda: None))
+                self._next = segment.segment + 1
+
+    def _probe_segment(self, target: Target, requests: int) -> Segment:
+        """A segment beside the levels: its number of level is one that no level has."""
+        levels = len(self.profile.load.concurrency)
+        number = max(self._next, len(self.plan))
+        return Segment(number, target.name, levels, 1, 0, requests, None, 0)

@@ -58,6 +58,15 @@ def _concurrency(ctx: click.Context, param: click.Parameter, value: str | None) 
         raise click.BadParameter(f"{value!r} is not a list of whole numbers; write it like 1,4,8", ctx, param) from None
 
 
+def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    from lmx_loadgen.profile import seconds
+
+    try:
+        return None if value is None else seconds(value)
+    except ValueError as problem:
+        raise click.BadParameter(f"{value!r} {problem}", ctx, param) from None
+
+
 def _run_options(command: Any) -> Any:
     """The flags of `run`, in the order the help shows them."""
     options = [
@@ -134,6 +143,21 @@ def _run_options(command: Any) -> Any:
         click.option("--slo-tpot", metavar="50ms", help="… a time per output token within this."),
         click.option("--slo-e2e", metavar="20s", help="… and an end-to-end time within this."),
         click.option("--tokenizer", metavar="FILE", help="tokenizer.json to count tokens with (extra: tokenizer)."),
+        click.option("--blocks", type=int, help="Blocks of each target a level. [default: 6; 1 for one target]"),
+        click.option("--settle", metavar="2s", help="Pause before each block."),
+        click.option(
+            "--until-settled",
+            is_flag=True,
+            help="Add blocks until TTFT and decode tok/s are settled at each level.",
+        ),
+        click.option(
+            "--max-duration",
+            metavar="20m",
+            callback=_seconds,
+            help="… but add none after this long. [default: 20m]",
+        ),
+        click.option("--accept", metavar="REASON", help="Compare in spite of failed checks; the reason is stored."),
+        click.option("--dry-run", is_flag=True, help="Print the plan and its duration, and do nothing."),
         click.option("--insecure", is_flag=True, help="Do not check the server's TLS certificate."),
         click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
         click.option(
@@ -186,6 +210,8 @@ _PROFILE_KEYS = {
     "slo_tpot": "slo.tpot",
     "slo_e2e": "slo.e2e",
     "tokenizer": "tokenizer",
+    "blocks": "load.blocks",
+    "settle": "load.settle",
 }
 
 
@@ -219,7 +245,13 @@ def run(**flags: Any) -> None:
         insecure=flags["insecure"],
         ca_file=flags["ca_file"],
         workers=flags["workers"] or 1,
+        accept=flags["accept"],
+        until_settled=flags["until_settled"],
+        max_duration=flags["max_duration"] or 1200.0,
     )
+    if flags["dry_run"]:
+        click.echo("\n".join(session.planned(options)))
+        return
     silent = flags["as_json"] or flags["quiet"]
     with ProgressView(Console(stderr=True), quiet=silent) as view:
         if flags["workers"] is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lmx_loadgen import host
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.jobs import JobMaker, spread_ns
-from lmx_loadgen.load.plan import DEFAULT_BLOCKS, Segment, blocks_of, rounds
+from lmx_loadgen.load.plan import Segment, blocks_of, rounds
 from lmx_loadgen.profile import Profile
 from lmx_loadgen.recorder import Recorder
 from lmx_loadgen.targets.base import Target
@@ -86,8 +86,7 @@ class Course:
             wanted = range(blocks, blocks + MORE_ROUNDS)
             # Later levels of the plan have numbers already: these come after all of them.
             first = max(self._next, len(self.plan))
-            shares = planned if self.profile.load.requests or self.profile.load.duration else DEFAULT_BLOCKS
-            self._run_all(rounds(self.profile, list(self.targets), level, wanted, shares, first))
+            self._run_all(rounds(self.profile, list(self.targets), level, wanted, planned, first))
             blocks, done = blocks + MORE_ROUNDS, done + MORE_ROUNDS
 
     def _pause(self, seconds: float) -> None:

@@ -23,7 +23,10 @@ from lmx_loadgen.targets.base import Target
 class View(Protocol):
     """What is shown while a run is on; it only ever reads."""
 
-    def start_segment(self, target: str, concurrency: int, total: int | None, duration: float | None) -> None: ...
+    def say(self, words: str) -> None: ...
+    def start_segment(
+        self, target: str, concurrency: int, total: int | None, duration: float | None, block: int | None = None
+    ) -> None: ...
     def finished(self, ok: bool, ttft_s: float | None, tok_s: float | None) -> None: ...
     def end_segment(self) -> None: ...
 
@@ -31,7 +34,12 @@ class View(Protocol):
 class Silent:
     """A view that shows nothing."""
 
-    def start_segment(self, target: str, concurrency: int, total: int | None, duration: float | None) -> None:
+    def say(self, words: str) -> None:
+        pass
+
+    def start_segment(
+        self, target: str, concurrency: int, total: int | None, duration: float | None, block: int | None = None
+    ) -> None:
         pass
 
     def finished(self, ok: bool, ttft_s: float | None, tok_s: float | None) -> None:
@@ -88,7 +96,8 @@ class Recorder:
         """The warm-ups are done."""
         segment = self._segment
         assert segment is not None
-        self._view.start_segment(segment.target, segment.concurrency, segment.requests, segment.duration)
+        block = segment.block if len(self._rules) > 1 else None
+        self._view.start_segment(segment.target, segment.concurrency, segment.requests, segment.duration, block)
 
     def sent(self, sent: Sent) -> None:
         """Store one request that has ended."""

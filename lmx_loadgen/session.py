@@ -12,13 +12,13 @@ import anyio
 
 from lmx_loadgen import host
 from lmx_loadgen.clock import Anchor
-from lmx_loadgen.course import Course
+from lmx_loadgen.course import Course, UntilSettled
 from lmx_loadgen.errors import InputError, LoadgenError, NothingMeasured
 from lmx_loadgen.load.counting import Count, token_counter
 from lmx_loadgen.load.driver import Driver, WorkerProcess
 from lmx_loadgen.load.jobs import JobMaker
 from lmx_loadgen.load.messages import Ready
-from lmx_loadgen.load.plan import make_plan
+from lmx_loadgen.load.plan import blocks_of, described, make_plan
 from lmx_loadgen.load.prompts import PromptBook, prompt_book
 from lmx_loadgen.load.worker import tls_context
 from lmx_loadgen.profile import Profile, TargetSpec, load_profile, overridden
@@ -29,6 +29,7 @@ from lmx_loadgen.targets.prepare import dialect_of, parse_target, prepare
 from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
 
 INTERRUPTED = "interrupted"
+_FEWEST_TO_SETTLE = 4
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,9 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
         calibration = calibrated(loop, stamps.value)
         stack.enter_context(stop.armed())
         begin = _Start(options, profile, book, targets, calibration)
+        if len(targets) > 1:
+            for line in described(profile, begin.plan, list(begin.targets)):
+                view.say(line)
         recorder, driver = begin.make(workers, view, stop, count)
         with contextlib.closing(driver), host.in_background():
             error = _measure(begin, recorder, driver, stop)
@@ -147,7 +151,25 @@ def resolved_profile(options: Options) -> Profile:
             raise InputError(f"--target {name} is given twice; name one of them otherwise, like {name}2=URL")
     for text in options.models:
         specs = _with_model(specs, text)
-    return profile.model_copy(update={"targets": specs})
+    found = profile.model_copy(update={"targets": specs})
+    if options.until_settled:
+        _can_settle(found)
+    return found
+
+
+def planned(options: Options) -> list[str]:
+    """The plan of a run in words, as `--dry-run` prints it. No server is asked anything."""
+    profile = resolved_profile(options)
+    names = [spec.name for spec in profile.targets]
+    return described(profile, make_plan(profile, names), names)
+
+
+def _can_settle(profile: Profile) -> None:
+    targets = len(profile.targets)
+    if targets < 2:
+        raise InputError("--until-settled needs two targets to compare: give --target twice")
+    if blocks_of(profile.load, targets) < _FEWEST_TO_SETTLE:
+        raise InputError(f"--until-settled needs --blocks of at least {_FEWEST_TO_SETTLE} to begin with")
 
 
 def _with_model(specs: list[TargetSpec], text: str) -> list[TargetSpec]:
@@ -260,6 +282,8 @@ class _Start:
             "calibration": self.calibration,
         }
         line = header(self.profile, list(self.targets.values()), self.plan, how, self.run_id, anchor)
+        line["accepted"] = self.options.accept
+        line["until_settled"] = self.options.until_settled
         line["prompt_preview"] = str(self.book.measured[0].messages[-1]["content"])[:100]
         return line
 
@@ -279,6 +303,7 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
             driver=driver,
             stop=stop,
             probe=start.options.probe,
+            until=_until(start.options, recorder.folder),
         )
         course.run()
     except LoadgenError as problem:
@@ -290,6 +315,17 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     except LoadgenError as problem:
         error = error or problem
     return error
+
+
+def _until(options: Options, folder: Path) -> UntilSettled | None:
+    """How to go on until the verdicts are settled: by a look at what has been stored."""
+    if not options.until_settled:
+        return None
+    from lmx_loadgen.measure.compare import settled
+    from lmx_loadgen.measure.verdict import MOST_BLOCKS
+    from lmx_loadgen.store.eventlog import NAME, read_log
+
+    return UntilSettled(lambda level: settled(read_log(folder / NAME), level), options.max_duration, MOST_BLOCKS)
 
 
 def _result(folder: Path) -> RunResult:

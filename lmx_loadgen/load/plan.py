@@ -113,6 +113,33 @@ def _turn(targets: Sequence[str], seed: str, block: int) -> list[str]:
     return names[::-1] if (pair + second) % 2 else names
 
 
+def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str]) -> list[str]:
+    """The plan in lines of text: what runs after what, and about how long it takes."""
+    load = profile.load
+    blocks = blocks_of(load, len(targets))
+    letters = {name: chr(ord("A") + place % 26) for place, name in enumerate(targets)}
+    levels = "1 level" if len(load.concurrency) == 1 else f"{len(load.concurrency)} levels"
+    in_turn = f", {blocks} blocks of each in turn, {load.settle:g} s between them" if len(targets) > 1 else ""
+    lines = [f"plan: {levels}{in_turn}"]
+    for level, concurrency in enumerate(load.concurrency):
+        of_level = [segment for segment in plan if segment.level == level]
+        first = of_level[0]
+        amount = f"{first.requests} requests" if first.requests is not None else ""
+        amount += f"{' or ' if amount else ''}{first.duration:g} s" if first.duration is not None else ""
+        each = " a block" if len(of_level) > len(targets) else ""
+        order = ""
+        if len(targets) > 1:
+            rows = [[segment for segment in of_level if segment.block == block] for block in range(blocks)]
+            order = ": " + " ".join("".join(letters[segment.target] for segment in row) for row in rows)
+        lines.append(f"  concurrency {concurrency}, {amount}{each}{order}")
+    if len(targets) > 1:
+        lines.append("  " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
+    minutes = estimate_s(profile, plan) / 60
+    lines.append(f"about {max(1, round(minutes))} min if every answer has its {profile.request.max_tokens} tokens ")
+    lines[-1] += f"and they come at {ASSUMED_TOK_S:g} a second"
+    return lines
+
+
 def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:
     """About how many seconds the plan takes if each answer has all its tokens and comes at `ASSUMED_TOK_S`."""
     each_s = _ASSUMED_TTFT_S + profile.request.max_tokens / ASSUMED_TOK_S

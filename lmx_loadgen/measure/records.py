@@ -12,7 +12,8 @@ class Record:
     """One request that ended.
 
     `text_reads` has an entry for each socket read that brought text: (absolute ns, text events in it). Events of one
-    read share its time; a gap is between reads, never 0. Times are monotonic ns; token counts are None when unknown.
+    read share its time; a gap is between reads, never 0. `characters` are those of all text. Times are monotonic ns;
+    token counts are None when unknown.
     """
 
     id: int
@@ -28,6 +29,7 @@ class Record:
     send_ns: int | None
     end_ns: int
     text_reads: tuple[tuple[int, int], ...]
+    characters: int
     first_visible_ns: int | None
     finish_reason: str | None
     model: str | None
@@ -65,10 +67,12 @@ def record(line: dict[str, Any]) -> Record:
     arrivals = line["arrivals"]
     reads: list[tuple[int, int]] = []
     visible: int | None = None
-    for index, kind, _ in line["events"]:
+    characters = 0
+    for index, kind, text in line["events"]:
         if kind not in TEXT_KINDS or send is None or index >= len(arrivals):
             continue
         at_ns = send + arrivals[index][0]
+        characters += len(text)
         if visible is None and kind != "reasoning":
             visible = at_ns
         if reads and reads[-1][0] >= at_ns:
@@ -91,6 +95,7 @@ def record(line: dict[str, Any]) -> Record:
         send_ns=send,
         end_ns=line["end_ns"],
         text_reads=tuple(reads),
+        characters=characters,
         first_visible_ns=visible,
         finish_reason=line.get("finish_reason"),
         model=line.get("model"),

@@ -11,21 +11,25 @@ from typing import Literal
 
 from lmx_loadgen.measure.records import Record
 
-Kind = Literal["usage", "tokenizer", "events"]
+Kind = Literal["usage", "tokenizer", "events", "characters"]
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """Which count is used, and whether it is a count of tokens."""
+    """Which count is used, and whether it is a count of tokens. `characters` are counted only where two servers have
+    no count of tokens in common."""
 
     kind: Kind
     exact: bool
     prompt_exact: bool
 
 
-def choose_basis(answers: Sequence[Record], *, usage_output_exact: bool, usage_prompt_exact: bool) -> Basis:
-    """The best count that every one of these answers has: a tokenizer's, else an exact usage, else text events."""
-    if answers and all(answer.tokenizer_output for answer in answers):
+def choose_basis(
+    answers: Sequence[Record], *, usage_output_exact: bool, usage_prompt_exact: bool, tokenizer: bool = True
+) -> Basis:
+    """The best count that every one of these answers has: a tokenizer's (unless that is not asked for), else an exact
+    usage, else text events."""
+    if tokenizer and answers and all(answer.tokenizer_output for answer in answers):
         return Basis("tokenizer", True, all(answer.tokenizer_prompt is not None for answer in answers))
     prompt_exact = usage_prompt_exact and all(answer.usage_prompt is not None for answer in answers)
     if answers and usage_output_exact and all(answer.usage_output for answer in answers):
@@ -39,6 +43,8 @@ def output_tokens(answer: Record, basis: Basis) -> int | None:
         return answer.tokenizer_output
     if basis.kind == "usage":
         return answer.usage_output
+    if basis.kind == "characters":
+        return answer.characters or None
     return answer.text_events or None
 
 

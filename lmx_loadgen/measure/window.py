@@ -83,6 +83,11 @@ def level_metrics(
     return found
 
 
+def output_rate(window: Window, sent: Sequence[Record], basis: Basis) -> float | None:
+    """Tokens a second inside the window, None where it has no length."""
+    return _rate(window, _token_arrivals(sent, basis)).mean if window.seconds > 0 else None
+
+
 def little_note(window: Window, sent: Sequence[Record]) -> str | None:
     """Little's law says occupancy = throughput × mean time in flight; a sentence when they differ by over 10 %."""
     ended = [record for record in sent if record.send_ns is not None and _inside(window, record.segment, record.end_ns)]

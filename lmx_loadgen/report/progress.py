@@ -27,6 +27,7 @@ class _Segment:
     concurrency: int
     total: int | None
     duration_s: float | None
+    block: int | None = None
     started_ns: int = field(default_factory=now_ns)
     ok: int = 0
     failed: int = 0
@@ -97,10 +98,12 @@ class ProgressView:
         if not self._quiet:
             self._console.print(Text(words), soft_wrap=True, highlight=False)
 
-    def start_segment(self, target: str, concurrency: int, total: int | None, duration: float | None) -> None:
-        """A level begins: so many requests, or so many seconds, or both."""
+    def start_segment(
+        self, target: str, concurrency: int, total: int | None, duration: float | None, block: int | None = None
+    ) -> None:
+        """A level begins, or a block of one: so many requests, or so many seconds, or both."""
         self.end_segment()
-        self._segment = _Segment(sanitise(target, NAME_WIDTH), concurrency, total, duration)
+        self._segment = _Segment(sanitise(target, NAME_WIDTH), concurrency, total, duration, block)
 
     def finished(self, ok: bool, ttft_s: float | None, tok_s: float | None) -> None:
         """A measured request ended; its times count only if it succeeded."""
@@ -130,7 +133,9 @@ def _line(segment: _Segment) -> str:
     ended = segment.ok + segment.failed
     amount = plural(ended, "request") if segment.total in (None, ended) else f"{ended:,} of {segment.total:,} requests"
     parts = [amount, *segment.figures(), segment.errors(), duration(segment.elapsed_s())]
-    return f"{segment.target}  concurrency {segment.concurrency}: {', '.join(parts)}"
+    if segment.block is None:
+        return f"{segment.target}  concurrency {segment.concurrency}: {', '.join(parts)}"
+    return f"{segment.target} C={segment.concurrency} block {segment.block + 1}: {', '.join(parts)}"
 
 
 def _live_line(segment: _Segment) -> Table:

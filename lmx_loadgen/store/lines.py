@@ -108,6 +108,8 @@ class HeaderLine(TypedDict):
     plan: list[SegmentPlace]
     versions: NotRequired[dict[Text, Any]]
     prompt_preview: NotRequired[Text]
+    accepted: NotRequired[Annotated[Text | None, Field(description="why failed checks of a comparison are overridden")]]
+    until_settled: NotRequired[Annotated[Flag, Field(description="whether results decided how long it went on")]]
 
 
 class TokenizerTokens(TypedDict):

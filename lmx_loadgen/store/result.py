@@ -12,6 +12,7 @@ import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lmx_loadgen.errors import ResultError, StorageError
+from lmx_loadgen.store.comparison import Comparison
 
 SCHEMA = 1
 NAME = "result.json"
@@ -110,7 +111,7 @@ class LevelResult(_Model):
     requests: RequestCounts
     window: WindowResult
     sample: Literal["steady", "all", "none"]
-    token_basis: Literal["usage", "tokenizer", "events"]
+    token_basis: Literal["usage", "tokenizer", "events", "characters"]
     token_basis_exact: bool
     tokens: TokenCounts
     metrics: dict[str, MetricResult]
@@ -187,6 +188,22 @@ class BenchmarkResult(_Model):
     stats: BenchmarkRunStats | None = None
 
 
+class CacheResult(_Model):
+    """What a repeat of a prompt showed of a prefix cache, at the end of the run. Times are TTFTs in seconds.
+
+    `cold` are of two prompts of equal length that the server had never seen, `repeat` is of the second of them again;
+    cold and cached TTFT are two figures and in no other one here. `found` is None when the probe was not answered.
+    """
+
+    cold: list[float] = []
+    repeat: float | None = None
+    cached_tokens: int | None = None
+    prompt_tokens: int | None = None
+    found: bool | None = None
+    speedup: float | None = None
+    sentence: str
+
+
 class TargetResult(_Model):
     """Everything measured on one server. `models_answered` are the names the server gave in its answers."""
 
@@ -198,6 +215,7 @@ class TargetResult(_Model):
     models_answered: list[str] = []
     notes: list[str] = []
     levels: list[LevelResult] = []
+    cache: CacheResult | None = None
     benchmark: BenchmarkResult | None = None
 
 
@@ -207,7 +225,8 @@ class Tool(_Model):
 
 
 class RunResult(_Model):
-    """One run. `complete` is false when it was cut short, and `reason` says by what."""
+    """One run. `complete` is false when it was cut short, and `reason` says by what. `comparisons` are of each other
+    target with the first."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     metrics_version: int
@@ -222,6 +241,7 @@ class RunResult(_Model):
     profile: dict[str, Any]
     instrument: dict[str, Any]
     targets: list[TargetResult]
+    comparisons: list[Comparison] = []
     notes: list[str] = []
 
     def as_dict(self) -> dict[str, Any]:

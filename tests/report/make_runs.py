@@ -55,11 +55,19 @@ class Bench:
         self.lines: list[dict[str, Any]] = []
         self.segments: list[dict[str, Any]] = []
         self.plan: list[dict[str, Any]] = []
+        self.block = 0
 
     def level(
-        self, server: Server, level: int, concurrency: int, requests: int, stop_after: float | None = None
+        self,
+        server: Server,
+        level: int,
+        concurrency: int,
+        requests: int,
+        stop_after: float | None = None,
+        block: int = 0,
     ) -> None:
-        """One closed-loop level: a warm-up request a slot, then `requests` measured ones."""
+        """One closed-loop segment: a warm-up request a slot, then `requests` measured ones."""
+        self.block = block
         slots = [self.now + round(self.random.uniform(0, server.first) * NS) * (c > 0) for c in range(concurrency)]
         for slot in range(concurrency):
             slots[slot] = self._request(server, level, concurrency, slot, slots[slot], "warmup", False, None)
@@ -92,7 +100,7 @@ class Bench:
             "target": server.name,
             "level": level,
             "concurrency": concurrency,
-            "block": 0,
+            "block": self.block,
         }
         measured = self.lines[first:]
         wave = [line["send_ns"] or line["intended_ns"] for line in measured if line["first_wave"]]
@@ -144,7 +152,7 @@ class Bench:
             "target": server.name,
             "level": level,
             "concurrency": concurrency,
-            "block": 0,
+            "block": self.block,
             "slot": slot,
             "phase": phase,
             "first_wave": first_wave,
@@ -357,9 +365,10 @@ HOSTILE = Server(
 
 def head_to_head() -> list[dict[str, Any]]:
     bench = Bench(11)
-    for server in (LMX, OLLAMA):
-        for level, concurrency in enumerate((1, 4, 16)):
-            bench.level(server, level, concurrency, (12, 24, 48)[level])
+    for level, (concurrency, requests) in enumerate(((1, 5), (4, 12), (16, 32))):
+        for block, turn in enumerate(((LMX, OLLAMA), (OLLAMA, LMX), (OLLAMA, LMX), (LMX, OLLAMA))):
+            for server in turn:
+                bench.level(server, level, concurrency, requests, block=block)
     return event_log(bench, [LMX, OLLAMA], "7c1d02aa")
 
 

@@ -1,0 +1,370 @@
+"""Did two servers do the same work? Asked before any verdict; where they did not, there is none.
+
+Each check looks at both sides, at one level or at the whole, and finds it passed, failed, or not to be known. What
+failed refuses the figures it bears on, with a sentence that names the reason and both values.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from lmx_loadgen.measure.model_names import read_name, weight_bits
+from lmx_loadgen.measure.quality import classify_coherence
+from lmx_loadgen.measure.records import Record, answer_text
+from lmx_loadgen.measure.sentences import percent
+from lmx_loadgen.measure.sides import Side
+from lmx_loadgen.measure.tokens import Basis, output_tokens
+from lmx_loadgen.store.result import LevelResult
+
+Status = Literal["passed", "failed", "unknown"]
+Seen = tuple[str, str]
+
+PROMPT_APART = 0.02
+LENGTH_APART = 0.05
+FINISH_APART = 0.05
+DEGENERATE_APART = 0.20
+ERRORS_APART = 0.01
+CACHED = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found: what it saw on each side, in words, and a sentence where it did not pass.
+
+    `seen` is of A and of B; `metrics` are the names of the compared figures it refuses; none means all of them.
+    """
+
+    status: Status
+    seen: Seen
+    sentence: str = ""
+    metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class At:
+    """Both sides at one level: what a check looks at. The basis is the one they are compared on, if there is one."""
+
+    a: Side
+    b: Side
+    concurrency: int
+    basis: Basis | None
+    results: tuple[LevelResult, LevelResult]
+    answers: tuple[list[Record], list[Record]] = field(init=False)
+    lines: tuple[list[dict[str, Any]], list[dict[str, Any]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        both = [_answered(side, self.concurrency) for side in (self.a, self.b)]
+        object.__setattr__(self, "answers", tuple([one for one, _ in pairs] for pairs in both))
+        object.__setattr__(self, "lines", tuple([line for _, line in pairs] for pairs in both))
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        return self.a.label, self.b.label
+
+
+def _answered(side: Side, concurrency: int) -> list[tuple[Record, dict[str, Any]]]:
+    level = side.levels[concurrency]
+    return [(one, line) for one, line in zip(side.records, side.lines, strict=True) if one.level == level and one.ok]
+
+
+def prompt_tokens(at: At) -> Finding:
+    a, b = (_prompt_counts(answers, at) for answers in at.answers)
+    words = (_tokens(a), _tokens(b))
+    if a is None or b is None:
+        return Finding("unknown", words, "there is no exact count of prompt tokens on both sides")
+    if _apart(a, b) <= PROMPT_APART:
+        return Finding("passed", words)
+    return Finding(
+        "failed", words,
+        f"prompts have {words[0]} on {at.a.label} and {words[1]} on {at.b.label}, over {percent(PROMPT_APART)} apart: "
+        "a chat template or a system prompt differs",
+    )  # fmt: skip
+
+
+def output_length(at: At) -> Finding:
+    """Lengths that were fixed must agree; lengths of the models' own choosing bear on E2E alone."""
+    if at.basis is None:
+        return Finding("unknown", ("?", "?"), "answers have no count in common")
+    a, b = (_mean([output_tokens(one, at.basis) for one in answers]) for answers in at.answers)
+    if a is None or b is None:
+        return Finding("unknown", ("?", "?"), "answers have no count in common")
+    unit = "characters" if at.basis.kind == "characters" else "tokens"
+    words = (f"{a:.4g} {unit}", f"{b:.4g} {unit}")
+    if _apart(a, b) <= LENGTH_APART:
+        return Finding("passed", words)
+    where = f"{words[0]} on {at.a.label} and {words[1]} on {at.b.label}, over {percent(LENGTH_APART)} apart"
+    if _fixed_length(at):
+        return Finding("failed", words, f"answers were meant to be of one length but have {where}")
+    return Finding("failed", words, f"answers ended by themselves and have {where}", ("e2e_p50",))
+
+
+def finish_reasons(at: At) -> Finding:
+    shares = [Counter(one.finish_reason or "none" for one in answers) for answers in at.answers]
+    totals = [sum(counts.values()) or 1 for counts in shares]
+    names = sorted(set(shares[0]) | set(shares[1]))
+    apart = sum(abs(shares[0][name] / totals[0] - shares[1][name] / totals[1]) for name in names) / 2
+    words = (_finishes(shares[0]), _finishes(shares[1]))
+    if apart <= FINISH_APART or apart * min(totals) <= 1:  # one answer is chance
+        return Finding("passed", words)
+    return Finding("failed", words, f"answers end differently: {words[0]} on {at.a.label}, {words[1]} on {at.b.label}")
+
+
+def coherence(at: At) -> Finding:
+    a, b = (_share([_degenerate(line) for line in lines]) for lines in at.lines)
+    words = (f"{percent(a)} degenerate", f"{percent(b)} degenerate")
+    if abs(a - b) <= DEGENERATE_APART:
+        return Finding("passed", words)
+    worse, shares = (at.a.label, (a, b)) if a > b else (at.b.label, (b, a))
+    other = at.b.label if a > b else at.a.label
+    return Finding(
+        "failed", words,
+        f"{percent(shares[0])} of {worse}'s answers are degenerate (repetitive or garbled), {percent(shares[1])} of "
+        f"{other}'s: what is fast there is no answer",
+    )  # fmt: skip
+
+
+def reasoning(at: At) -> Finding:
+    a, b = (_share([any(kind == "reasoning" for _, kind, _ in line["events"]) for line in lines]) for lines in at.lines)
+    words = (f"{percent(a)} with reasoning", f"{percent(b)} with reasoning")
+    if (a == 0) == (b == 0):
+        return Finding("passed", words)
+    thinks, plain = (at.a.label, at.b.label) if a else (at.b.label, at.a.label)
+    share = a or b
+    return Finding(
+        "failed", words,
+        f"{percent(share)} of {thinks}'s answers show reasoning and none of {plain}'s: switch thinking on or off on "
+        "both",
+    )  # fmt: skip
+
+
+def token_basis(at: At) -> Finding:
+    """No refusal as long as something else can be counted on both sides."""
+    words = (_basis_words(at.results[0]), _basis_words(at.results[1]))
+    if at.basis is not None and at.basis.exact:
+        return Finding("passed", words)
+    without = " and ".join(
+        label for label, result in zip(at.labels, at.results, strict=True) if not result.token_basis_exact
+    )
+    without = without or "the two together"
+    if at.basis is None:
+        return Finding(
+            "failed", words,
+            f"{without} gave no real count of tokens, and no text that could be counted instead",
+            ("decode_tok_s_p50", "output_tok_s"),
+        )  # fmt: skip
+    return Finding(
+        "unknown", words,
+        f"{without} gave no real count of tokens: rates are compared in characters per second "
+        "(a tokenizer in the profile would count tokens)",
+    )  # fmt: skip
+
+
+def tainted(at: At) -> Finding:
+    reasons = [result.tainted for result in at.results]
+    words = ("tainted" if reasons[0] else "clean", "tainted" if reasons[1] else "clean")
+    if any(reasons):
+        said = "; ".join(
+            f"{label} was tainted by the instrument: {'; '.join(found)}"
+            for label, found in zip(at.labels, reasons, strict=True)
+            if found
+        )
+        return Finding("failed", words, said)
+    if not all(side.log.header["instrument"].get("calibration") for side in (at.a, at.b)):
+        return Finding("unknown", words, "the instrument was not calibrated: its own error is not known")
+    return Finding("passed", words)
+
+
+def error_rate(at: At) -> Finding:
+    a, b = (_share([not one.ok for one in side.at(at.concurrency)]) for side in (at.a, at.b))
+    words = (f"{percent(a)} failed", f"{percent(b)} failed")
+    if abs(a - b) <= ERRORS_APART:
+        return Finding("passed", words)
+    return Finding(
+        "failed", words,
+        f"{percent(a)} of the requests failed on {at.a.label} and {percent(b)} on {at.b.label}: who turns work away is "
+        "faster with the rest",
+    )  # fmt: skip
+
+
+def cache(at: At) -> Finding:
+    """Repeats, or prompts of which a part was answered from a cache."""
+    if any(side.profile.get("prompts", {}).get("cache") == "repeat" for side in (at.a, at.b)):
+        return Finding(
+            "failed", ("repeats", "repeats"),
+            "the prompts were repeats, so that caches are compared and not servers: use --cache unique",
+        )  # fmt: skip
+    shares = [_cached_share(answers) for answers in at.answers]
+    words = (_unique(shares[0]), _unique(shares[1]))
+    if max((share for share in shares if share is not None), default=0.0) <= CACHED:
+        return Finding("passed", words)
+    return Finding(
+        "failed", words,
+        f"of the prompts {percent(shares[0] or 0)} came from a cache on {at.a.label} and {percent(shares[1] or 0)} on "
+        f"{at.b.label}",
+    )  # fmt: skip
+
+
+def model(a: Side, b: Side) -> Finding:
+    names = str(a.target["model"]), str(b.target["model"])
+    if names[0] == names[1]:
+        return Finding("passed", names)
+    one, other = (read_name(name) for name in names)
+    told = [(one.family, other.family), (one.size, other.size)]
+    differ = one.variants != other.variants or any(x != y for x, y in told if x is not None and y is not None)
+    if differ:
+        return Finding("failed", names, f"the models differ: {names[0]} on {a.label}, {names[1]} on {b.label}")
+    if all(x is not None and y is not None for x, y in told):
+        return Finding("passed", names)
+    return Finding("unknown", names, "the names of the models do not tell whether they are the same")
+
+
+def quantisation(a: Side, b: Side) -> Finding:
+    bits = [_bits(side) for side in (a, b)]
+    words = (_weights(bits[0]), _weights(bits[1]))
+    if bits[0] is None or bits[1] is None:
+        if a.target["model"] == b.target["model"] and a.target["dialect"] == b.target["dialect"]:
+            return Finding("passed", words)
+        return Finding("unknown", words, "not every server tells the bits of its weights")
+    if bits[0] == bits[1]:
+        return Finding("passed", words)
+    return Finding("failed", words, f"the weights differ: {words[0]} on {a.label}, {words[1]} on {b.label}")
+
+
+_SETTINGS = ("endpoint", "prompts", "request")
+
+
+def settings(a: Side, b: Side) -> Finding:
+    """Whether two runs asked for the same; within one run they did."""
+    for part in _SETTINGS:
+        for key, one, other in _differences(a.profile.get(part), b.profile.get(part), part):
+            return Finding(
+                "failed", (f"{key}: {one}", f"{key}: {other}"),
+                f"the runs did not ask for the same: {key} is {one} on {a.label} and {other} on {b.label}",
+            )  # fmt: skip
+    return Finding("passed", ("the same", "the same"))
+
+
+AT_LEVEL: dict[str, tuple[str, Callable[[At], Finding]]] = {
+    "prompt_tokens": ("Prompt tokens", prompt_tokens),
+    "output_length": ("Output length", output_length),
+    "finish_reasons": ("Finish reasons", finish_reasons),
+    "coherence": ("Coherence", coherence),
+    "reasoning": ("Reasoning", reasoning),
+    "token_basis": ("Token basis", token_basis),
+    "tainted": ("Instrument", tainted),
+    "error_rate": ("Error rate", error_rate),
+    "cache": ("Prompt cache", cache),
+}
+OF_WHOLE: dict[str, tuple[str, Callable[[Side, Side], Finding]]] = {
+    "model": ("Model", model),
+    "quantisation": ("Quantisation", quantisation),
+    "settings": ("Settings", settings),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A finding with the check it is of, and the levels it is about (none: all there are)."""
+
+    key: str
+    title: str
+    levels: tuple[int, ...]
+    finding: Finding
+
+    def refuses(self, metric: str, concurrency: int) -> bool:
+        """Whether this takes away the verdict on a figure at a level."""
+        if self.finding.status != "failed":
+            return False
+        of_metric = not self.finding.metrics or metric in self.finding.metrics
+        return of_metric and (not self.levels or concurrency in self.levels)
+
+
+def audit(a: Side, b: Side, levels: Sequence[At]) -> list[Line]:
+    """Every check's lines: one for all levels it found the same at, so that a table of them stays short."""
+    lines = [Line(key, title, (), check(a, b)) for key, (title, check) in OF_WHOLE.items()]
+    for key, (title, check) in AT_LEVEL.items():
+        found: dict[tuple[Any, ...], list[tuple[int, Finding]]] = {}
+        for at in levels:
+            finding = check(at)
+            apart = at.concurrency if finding.status == "failed" else None
+            found.setdefault((finding.status, apart, finding.metrics), []).append((at.concurrency, finding))
+        for group in found.values():
+            numbers = tuple(concurrency for concurrency, _ in group)
+            every = len(numbers) == len(levels)
+            lines.append(Line(key, title, () if every else numbers, _summed_up([one for _, one in group])))
+    return lines
+
+
+def _summed_up(findings: Sequence[Finding]) -> Finding:
+    a, b = (" / ".join(dict.fromkeys(one.seen[side] for one in findings)) for side in (0, 1))
+    return replace(findings[0], seen=(a, b))
+
+
+def _prompt_counts(answers: Sequence[Record], at: At) -> float | None:
+    """The mean prompt in tokens, by the server's own count where both servers' is exact, else by a tokenizer."""
+    if at.basis is not None and at.basis.prompt_exact:
+        return _mean([one.usage_prompt if at.basis.kind != "tokenizer" else one.tokenizer_prompt for one in answers])
+    return _mean([one.tokenizer_prompt for one in answers])
+
+
+def _fixed_length(at: At) -> bool:
+    asked = all(side.profile.get("request", {}).get("ignore_eos") for side in (at.a, at.b))
+    return asked or all(one.finish_reason == "length" for answers in at.answers for one in answers)
+
+
+def _degenerate(line: Mapping[str, Any]) -> bool:
+    """Repetitive or garbled. Cut off at the limit is what was asked for, and finish reasons tell of it."""
+    return classify_coherence(answer_text(line), True, 0, 1) in ("repetitive", "garbled")
+
+
+def _cached_share(answers: Sequence[Record]) -> float | None:
+    known = [(one.usage_cached, one.usage_prompt) for one in answers if one.usage_cached is not None]
+    whole = sum(prompt or 0 for _, prompt in known)
+    return sum(cached or 0 for cached, _ in known) / whole if whole else None
+
+
+def _bits(side: Side) -> int | None:
+    told = side.target.get("server", {}).get("quantization")
+    return weight_bits(told) or read_name(str(side.target["model"])).bits
+
+
+def _differences(a: Any, b: Any, key: str) -> list[tuple[str, Any, Any]]:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        names = dict.fromkeys([*a, *b])
+        return [found for name in names for found in _differences(a.get(name), b.get(name), f"{key}.{name}")]
+    return [] if a == b else [(key, a, b)]
+
+
+def _apart(a: float, b: float) -> float:
+    return abs(a - b) / max(a, b) if max(a, b) else 0.0
+
+
+def _share(values: Sequence[bool]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _mean(values: Sequence[int | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def _tokens(count: float | None) -> str:
+    return "no count" if count is None else f"{count:.4g} tokens"
+
+
+def _finishes(counts: Counter[str]) -> str:
+    total = sum(counts.values())
+    return ", ".join(f"{percent(count / total)} {name}" for name, count in sorted(counts.items())) or "none"
+
+
+def _basis_words(result: LevelResult) -> str:
+    return result.token_basis if result.token_basis_exact else f"{result.token_basis}, no count of tokens"
+
+
+def _unique(cached: float | None) -> str:
+    return "unique" if cached is None else f"unique, {percent(cached)} cached"
+
+
+def _weights(bits: int | None) -> str:
+    return "not told" if bits is None else f"{bits}-bit"

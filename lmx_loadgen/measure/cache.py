@@ -1,0 +1,47 @@
+"""The probe of the prefix cache: two prompts never sent before, then the second of them again."""
+
+from collections.abc import Sequence
+
+from lmx_loadgen.clock import NS
+from lmx_loadgen.measure.records import Record
+from lmx_loadgen.store.result import CacheResult
+
+# A repeat that has half of its prompt from a cache, or comes in under 60 % of the time, had a cache to come from.
+_MOSTLY = 0.5
+_SOONER = 0.6
+
+
+def cache_of(probes: Sequence[Record]) -> CacheResult | None:
+    """What a target's probe requests show, in the order they were sent; None when there was no probe."""
+    if not probes:
+        return None
+    waits = [_ttft(one) if one.ok else None for one in probes]
+    if len(probes) != 3 or None in waits:
+        return CacheResult(sentence="whether it has a prefix cache is not known: the probe was not answered in full")
+    *cold, repeat = (wait for wait in waits if wait is not None)
+    last = probes[-1]
+    from_cache = last.usage_cached is not None and last.usage_cached >= _MOSTLY * (last.usage_prompt or 0) > 0
+    found = from_cache or repeat < _SOONER * min(cold)
+    typical = sum(cold) / len(cold)
+    return CacheResult(
+        cold=cold,
+        repeat=repeat,
+        cached_tokens=last.usage_cached,
+        prompt_tokens=last.usage_prompt,
+        found=found,
+        speedup=typical / repeat if found else None,
+        sentence=_sentence(found, typical, repeat),
+    )
+
+
+def _sentence(found: bool, cold: float, repeat: float) -> str:
+    times = f"TTFT {repeat * 1e3:.3g} ms against {cold * 1e3:.3g} ms cold"
+    if not found:
+        return f"no prefix cache showed: a repeated prompt took as long as a new one ({times})"
+    return f"a prefix cache answers repeated prompts {cold / repeat:.3g} times as fast ({times})"
+
+
+def _ttft(one: Record) -> float | None:
+    if one.send_ns is None or one.first_text_ns is None or one.first_text_ns <= one.send_ns:
+        return None
+    return (one.first_text_ns - one.send_ns) / NS

@@ -1,0 +1,200 @@
+"""Two sides compared: audited first, then judged block by block, then said in words."""
+
+import contextlib
+from dataclasses import dataclass, replace
+
+from lmx_loadgen.errors import ResultError
+from lmx_loadgen.measure import verdict
+from lmx_loadgen.measure.audit import At, Line, audit
+from lmx_loadgen.measure.conditions import conditions
+from lmx_loadgen.measure.judge import Level, Way, judge
+from lmx_loadgen.measure.level import basis_of, level_at
+from lmx_loadgen.measure.sentences import headlines, of_level
+from lmx_loadgen.measure.sides import COMPARED, Side, blocks_of_side, side_of
+from lmx_loadgen.measure.tokens import Basis
+from lmx_loadgen.store.comparison import AuditLine, ComparedSide, Comparison, LevelComparison, MetricComparison
+from lmx_loadgen.store.eventlog import LogContents
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a comparison goes by. `accepted` is the reason for which failed checks are overridden; `family` counts all
+    verdicts of a run that is not over."""
+
+    margin: float = verdict.MARGIN
+    accepted: str | None = None
+    family: int | None = None
+
+
+def compare(a: Side, b: Side, rules: Rules | None = None) -> Comparison:
+    """B against A at every concurrency both were measured at. Raises ResultError when there is none."""
+    rules = rules or Rules()
+    shared = sorted(set(a.levels) & set(b.levels))
+    places = [_at(a, b, concurrency) for concurrency in shared if a.at(concurrency) and b.at(concurrency)]
+    if not places:
+        raise ResultError(
+            f"{a.label} and {b.label} were measured at no concurrency in common "
+            f"({_listed(a)} against {_listed(b)}): there is nothing to compare"
+        )
+    lines = audit(a, b, places)
+    is_paired = a.run_id == b.run_id
+    found = judge([_level(at, lines, rules) for at in places], _way(a, b, rules))
+    comparison = Comparison(
+        a=_side(a),
+        b=_side(b),
+        mode="interleaved" if is_paired else "sequential",
+        until_settled=is_paired and _looks(a),
+        margin=rules.margin,
+        accepted=rules.accepted,
+        audit=[_audit_line(line, rules) for line in lines],
+        levels=[_in_units(at, metrics) for at, metrics in zip(places, found, strict=True)],
+        notes=_notes(a, b, is_paired),
+    )
+    for level in comparison.levels:
+        level.sentences = of_level(level, comparison)
+    comparison.sentences = headlines(comparison)
+    return comparison
+
+
+def comparisons_of(log: LogContents) -> list[Comparison]:
+    """Of one run: each other target against the first, at the levels both have answers at."""
+    names = [target["name"] for target in log.header["targets"]]
+    rules = Rules(accepted=log.header.get("accepted"))
+    found = []
+    for name in names[1:]:
+        with contextlib.suppress(ResultError):  # cut short before both were measured
+            found.append(compare(side_of(log, names[0]), side_of(log, name), rules))
+    return found
+
+
+def settled(log: LogContents, level: int) -> bool:
+    """Whether every verdict on TTFT and decode tok/s at a level is settled, of a run that is still being measured.
+
+    A refused one is settled too: more blocks would not mend what it was refused for.
+    """
+    names = [target["name"] for target in log.header["targets"]]
+    plan = log.header["plan"]
+    concurrency = next(segment["concurrency"] for segment in plan if segment["level"] == level)
+    family = len(COMPARED) * len({segment["level"] for segment in plan})
+    rules = Rules(accepted=log.header.get("accepted"), family=family)
+    for name in names[1:]:
+        a, b = side_of(log, names[0]), side_of(log, name)
+        if not a.at(concurrency) or not b.at(concurrency):
+            return True
+        at = _at(a, b, concurrency)
+        way = replace(_way(a, b, rules), is_final=False)
+        one = _level(at, audit(a, b, [at]), rules)
+        (found,) = judge([one], way)
+        if any(found[name].verdict in ("undecided", "refused") and name not in one.refusals for name in PRIMARY):
+            return False
+    return True
+
+
+PRIMARY = ("ttft_p50", "decode_tok_s_p50")
+
+
+def _way(a: Side, b: Side, rules: Rules) -> Way:
+    starts = [side.unix_s(side.log.header["clock"]["mono_ns"]) for side in (a, b)]
+    return Way(a.run_id == b.run_id, rules.margin, rules.family, (starts[0], starts[1]))
+
+
+def _level(at: At, lines: list[Line], rules: Rules) -> Level:
+    basis = at.basis or Basis("events", False, False)
+    a, b = (blocks_of_side(side, at.concurrency, basis) for side in (at.a, at.b))
+    refusals = {} if rules.accepted is not None else _refusals(at, lines)
+    pairs = len({block.number for block in a} & {block.number for block in b})
+    return Level((a, b), refusals, _alpha(at, pairs))
+
+
+def _refusals(at: At, lines: list[Line]) -> dict[str, str]:
+    found = {name: [line.finding.sentence for line in lines if line.refuses(name, at.concurrency)] for name in COMPARED}
+    return {name: "; ".join(sentences) for name, sentences in found.items() if sentences}
+
+
+def _looks(side: Side) -> bool:
+    """Whether the run's own results decided how long it went on."""
+    return bool(side.log.header.get("until_settled"))
+
+
+def _alpha(at: At, pairs: int) -> float:
+    """What a verdict at this level may spend: all of 5 %, or what the look it is made at leaves."""
+    if at.a.run_id != at.b.run_id or not _looks(at.a):
+        return verdict.ALPHA
+    level = at.a.levels[at.concurrency]
+    planned = len({one["block"] for one in at.a.log.header["plan"] if one["level"] == level})
+    return verdict.alpha_at_look(max(pairs, planned), planned)
+
+
+def _at(a: Side, b: Side, concurrency: int) -> At:
+    basis = common_basis(a, b, concurrency)
+    results = level_at(a.log, a.target, concurrency), level_at(b.log, b.target, concurrency)
+    return At(a, b, concurrency, basis, results)
+
+
+def common_basis(a: Side, b: Side, concurrency: int) -> Basis | None:
+    """What can be counted in the answers of both: tokens, else characters, else nothing."""
+    answers = [[one for one in side.at(concurrency) if one.ok] for side in (a, b)]
+    own = [basis_of(side.target, of_side) for side, of_side in zip((a, b), answers, strict=True)]
+    prompt_exact = all(one.prompt_exact for one in own)
+    if all(one.kind == own[0].kind and one.exact for one in own):
+        return Basis(own[0].kind, True, prompt_exact)
+    usage = [basis_of(side.target, of_side, tokenizer=False) for side, of_side in zip((a, b), answers, strict=True)]
+    if all(one.kind == "usage" and one.exact for one in usage):
+        return Basis("usage", True, all(one.prompt_exact for one in usage))
+    if all(answer.characters for of_side in answers for answer in of_side):
+        return Basis("characters", False, False)
+    return None
+
+
+def _in_units(at: At, metrics: dict[str, MetricComparison]) -> LevelComparison:
+    basis = at.basis
+    if basis is not None and basis.kind == "characters":
+        for found in metrics.values():
+            found.unit = "characters/s" if found.unit == "tok/s" else found.unit
+    return LevelComparison(
+        concurrency=at.concurrency, token_basis=basis.kind if basis is not None else None, metrics=metrics
+    )
+
+
+def _audit_line(line: Line, rules: Rules) -> AuditLine:
+    found = line.finding
+    return AuditLine(
+        key=line.key,
+        title=line.title,
+        status=found.status,
+        levels=list(line.levels),
+        metrics=list(found.metrics),
+        a=found.seen[0],
+        b=found.seen[1],
+        sentence=found.sentence,
+        accepted=found.status == "failed" and rules.accepted is not None,
+    )
+
+
+def _side(side: Side) -> ComparedSide:
+    return ComparedSide(
+        label=side.label,
+        target=side.name,
+        run_id=side.run_id,
+        model=str(side.target["model"]),
+        started_at=str(side.log.header["started_at"]),
+    )
+
+
+def _notes(a: Side, b: Side, interleaved: bool) -> list[str]:
+    notes = []
+    if not interleaved:
+        notes.append(
+            f"{a.label} and {b.label} were measured one after the other: whatever else changed in between looks like "
+            "a difference (measure both in one run to tell them apart)"
+        )
+        hosts = [side.log.header["host"].get("name") for side in (a, b)]
+        if hosts[0] != hosts[1]:
+            notes.append(f"{a.label} and {b.label} were measured on different machines")
+    for side in (a, b):
+        notes += [f"{side.label}: {words}" if not interleaved else words for words in conditions(side.log)]
+    return list(dict.fromkeys(notes))
+
+
+def _listed(side: Side) -> str:
+    return ", ".join(map(str, sorted(side.levels))) or "none"

@@ -1,0 +1,65 @@
+"""What the machine went through while a run was measured: heat, power and memory, from its state beside each block."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lmx_loadgen.store.eventlog import LogContents
+
+_SLOWED = 0.95
+_FREE = 0.10
+_STALLED = 0.05
+_SWAPPED_PAGES = 256
+
+
+def conditions(log: LogContents) -> list[str]:
+    """A sentence for each thing that makes figures of this run doubtful; none where nothing was seen."""
+    states = [line["state"] for line in log.host]
+    found = [_throttled(states), _low_power(states), _clock(states), _memory(states), _swapped(states)]
+    return [sentence for sentence in found if sentence is not None]
+
+
+def _throttled(states: Sequence[dict[str, Any]]) -> str | None:
+    limits = _known(states, "cpu_speed_limit")
+    slowed = [limit for limit in limits if limit < 1]
+    if not slowed:
+        return None
+    return (
+        f"the machine was too hot: its processor was held to {min(slowed):.0%} of its speed "
+        f"({len(slowed)} of {len(limits)} looks)"
+    )
+
+
+def _low_power(states: Sequence[dict[str, Any]]) -> str | None:
+    return "low power mode was on" if any(state.get("low_power") for state in states) else None
+
+
+def _clock(states: Sequence[dict[str, Any]]) -> str | None:
+    """Clocks wander; only a later half that is slower as a whole is a sign of heat."""
+    speeds = _known(states, "cpu_mhz")
+    if len(speeds) < 4:
+        return None
+    half = len(speeds) // 2
+    before, after = sorted(speeds[:half])[half // 2], sorted(speeds[half:])[(len(speeds) - half) // 2]
+    if after >= _SLOWED * before:
+        return None
+    return f"the processor's clock fell from {before:.0f} to {after:.0f} MHz over the run"
+
+
+def _memory(states: Sequence[dict[str, Any]]) -> str | None:
+    free, stalled = _known(states, "memory_free"), _known(states, "memory_stalled")
+    if free and min(free) < _FREE:
+        return f"memory was short: {min(free):.0%} of it was free at the least"
+    if stalled and max(stalled) > _STALLED:
+        return f"memory was short: programs waited for it {max(stalled):.0%} of the time at the worst"
+    return None
+
+
+def _swapped(states: Sequence[dict[str, Any]]) -> str | None:
+    pages = _known(states, "swapped_out")
+    if len(pages) < 2 or pages[-1] - pages[0] < _SWAPPED_PAGES:
+        return None
+    return f"{pages[-1] - pages[0]:.0f} pages were swapped out during the run: memory was short"
+
+
+def _known(states: Sequence[dict[str, Any]], name: str) -> list[float]:
+    return [float(state[name]) for state in states if isinstance(state.get(name), int | float)]

@@ -1,0 +1,117 @@
+"""Verdicts in plain English."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lmx_loadgen.store.comparison import Comparison, LevelComparison, MetricComparison
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a sentence about a figure goes. `more` and `less` follow "NAME … 18 %" and end before the other's name."""
+
+    subject: Callable[[str], str]
+    more: str
+    less: str
+    equal: str
+    question: str
+    other: Callable[[str], str] = lambda name: name
+
+
+_POSSESSIVE: Callable[[str], str] = lambda name: f"{name}'s"  # noqa: E731
+
+WORDS: dict[str, Words] = {
+    "ttft_p50": Words(
+        lambda name: f"{name} gives its first token",
+        "later than", "sooner than", "give their first token equally soon", "gives its first token sooner",
+    ),
+    "decode_tok_s_p50": Words(
+        lambda name: f"{name} writes an answer",
+        "faster than", "slower than", "write an answer equally fast", "writes an answer faster",
+    ),
+    "output_tok_s": Words(
+        lambda name: f"{name} delivers",
+        "more tokens per second in all than", "fewer tokens per second in all than",
+        "deliver equally many tokens per second in all", "delivers more tokens per second in all",
+    ),
+    "e2e_p50": Words(
+        lambda name: f"{name} ends its answer",
+        "later than", "sooner than", "end their answers equally soon", "ends its answer sooner",
+    ),
+    "longest_stall_p50": Words(
+        lambda name: f"{name}'s longest stall is",
+        "longer than", "shorter than", "have equally long stalls", "has the shorter stalls", _POSSESSIVE,
+    ),
+}  # fmt: skip
+
+
+def sentence(name: str, found: MetricComparison, concurrency: int, comparison: Comparison) -> str:
+    """One verdict in one sentence, with its interval and the blocks behind it."""
+    a, b, words = comparison.a.label, comparison.b.label, WORDS[name]
+    at = f"at concurrency {concurrency}"
+    if found.verdict == "refused" or found.ratio is None or found.ci95 is None:
+        return f"No verdict on {found.title} {at}: {found.reason}."
+    blocks = f"{found.n} {'paired ' if comparison.mode == 'interleaved' else ''}blocks"
+    signed = f"{percent(found.ci95[0] - 1, signed=True)} to {percent(found.ci95[1] - 1, signed=True)}"
+    if found.verdict == "equivalent":
+        equal = words.equal.replace("tokens", "characters") if found.unit == "characters/s" else words.equal
+        return (
+            f"{a} and {b} {equal} {at}, to within {percent(comparison.margin)} "
+            f"(95 % interval of the difference {signed}, {blocks})."
+        )
+    if found.verdict == "undecided":
+        return (
+            f"Whether {a} or {b} {words.question} {at} is undecided: {found.reason} "
+            f"(95 % interval of the difference {signed}, {blocks})."
+        )
+    # In one session the winner is the subject; of two runs it is the second, which is asked about.
+    turned = comparison.mode == "interleaved" and found.verdict == "worse"
+    ratio, low, high = found.ratio, *found.ci95
+    if turned:
+        a, b = b, a
+        ratio, low, high = 1 / ratio, 1 / high, 1 / low
+    step = words.more if ratio > 1 else words.less
+    if found.unit == "characters/s":
+        step = step.replace("tokens", "characters")
+    edges = sorted((abs(low - 1), abs(high - 1)))
+    if (low < 1) != (high < 1):
+        interval = f"{percent(low - 1, signed=True)} to {percent(high - 1, signed=True)}"
+    else:
+        interval = f"{_number(edges[0])}–{percent(edges[1])}"
+    return (
+        f"{words.subject(b)} {percent(abs(ratio - 1))} {step} {words.other(a)} {at} "
+        f"(95 % interval {interval}, {blocks})."
+    )
+
+
+_FIRST = ("ttft_p50", "decode_tok_s_p50", "output_tok_s")
+
+
+def headlines(comparison: Comparison) -> list[str]:
+    """The sentences to read first: TTFT, decode and system rate of each level, in this order."""
+    return [words for level in comparison.levels for words in _of(level, comparison, _FIRST)]
+
+
+def of_level(level: LevelComparison, comparison: Comparison) -> list[str]:
+    """All of a level's sentences."""
+    return _of(level, comparison, tuple(level.metrics))
+
+
+def _of(level: LevelComparison, comparison: Comparison, names: tuple[str, ...]) -> list[str]:
+    """A sentence a figure; one for all where all were refused for the same reason."""
+    found = [level.metrics[name] for name in names]
+    reasons = {one.reason for one in found}
+    if all(one.verdict == "refused" for one in found) and len(reasons) == 1:
+        return [f"No verdict at concurrency {level.concurrency}: {found[0].reason}."]
+    return [sentence(name, level.metrics[name], level.concurrency, comparison) for name in names]
+
+
+def percent(share: float, *, signed: bool = False) -> str:
+    """0.183 as "18 %", 0.0183 as "1.8 %"."""
+    sign = ("+" if share > 0 else "−" if share < 0 else "") if signed else ""
+    return f"{sign}{_number(abs(share))} %"
+
+
+def _number(share: float) -> str:
+    value = abs(share) * 100
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}".removesuffix(".0")

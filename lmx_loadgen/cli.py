@@ -67,6 +67,16 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
         raise click.BadParameter(f"{value!r} {problem}", ctx, param) from None
 
 
+def _share(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    try:
+        share = float(value.removesuffix("%").strip()) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise click.BadParameter(f"{value!r} is no share; write it like 3%", ctx, param)
+    return share
+
+
 def _run_options(command: Any) -> Any:
     """The flags of `run`, in the order the help shows them."""
     options = [
@@ -339,6 +349,52 @@ def plot(runs: tuple[Path, ...], results_dir: Path, output: Path | None, open_it
     click.echo(str(page))
     if open_it:
         click.launch(page.resolve().as_uri())
+
+
+@main.command()
+@click.argument("sides", nargs=-1, metavar="[A [B]]")
+@click.option(
+    "--results-dir",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Where runs and names of targets are looked for.",
+)
+@click.option("--margin", default="3%", show_default=True, callback=_share, help="Differences within it do not matter.")
+@click.option("--accept", metavar="REASON", help="Compare in spite of failed checks; the reason stands beside it.")
+@click.option(
+    "--fail-on",
+    "limits",
+    multiple=True,
+    metavar='"FIGURE > +5%"',
+    help='A limit, like "ttft_p50 > +5%" or "tok_s < -3%". Repeatable.',
+)
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["terminal", "markdown", "json", "html"]),
+    default="terminal",
+    show_default=True,
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Write it there. [html: comparison.html]")
+def compare(
+    sides: tuple[str, ...],
+    results_dir: Path,
+    margin: float,
+    accept: str | None,
+    limits: tuple[str, ...],
+    shape: str,
+    output: Path | None,
+) -> None:
+    """Say what is better, and only what chance and drift do not explain.
+
+    A and B are run folders, RUN:TARGET, or names of targets in the newest run. With one run, its two targets are
+    compared; with nothing, those of the newest run that has two. Verdicts are on B. Exit codes: 0 compared, every limit
+    kept; 2 a wrong argument; 4 no such run; 30 a limit of --fail-on is broken; 31 undecided; 32 refused.
+    """
+    from lmx_loadgen.comparing import carried_out
+
+    carried_out(sides, results_dir, margin=margin, accept=accept, limits=limits, shape=shape, output=output)
 
 
 @main.command()

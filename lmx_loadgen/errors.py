@@ -11,7 +11,10 @@
     │   ├── KeyRefused          12   the key is missing or wrong
     │   ├── ModelNotLoaded      13   no model is loaded, or not the one asked for
     │   └── AmbiguousModel      14   several models are loaded and none was named
-    └── NothingMeasured         20   every request of the run failed
+    ├── NothingMeasured         20   every request of the run failed
+    ├── LimitBroken             30   `compare`: a figure is surely worse than a limit of --fail-on allows
+    ├── LimitUndecided          31   `compare`: whether a limit of --fail-on is kept is not settled
+    └── NotComparable           32   `compare`: the two sides did not do the same work
 
 Exit code 130 is Ctrl-C, as in every shell.
 """
@@ -85,3 +88,21 @@ class NothingMeasured(LoadgenError):
     """The run ended without one successful request."""
 
     exit_code = 20
+
+
+class LimitBroken(LoadgenError):
+    """A figure is worse than a limit of `--fail-on` allows, by the whole of its interval."""
+
+    exit_code = 30
+
+
+class LimitUndecided(LoadgenError):
+    """An interval lies on both sides of a limit of `--fail-on`, or drift explains the difference."""
+
+    exit_code = 31
+
+
+class NotComparable(LoadgenError):
+    """The comparison was refused: the two sides did not do the same work."""
+
+    exit_code = 32

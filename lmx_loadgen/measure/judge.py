@@ -146,7 +146,7 @@ def _ask_drift(result: MetricComparison, figure: _Figure, estimate: verdict.Esti
     if result.verdict == "undecided" or not trend.is_real:
         return
     if abs(change) > math.log(1 + way.margin) and abs(change) >= nearest:
-        result.verdict = "undecided"
+        result.verdict, result.drifted = "undecided", True
         result.reason = f"{words.format(percent(abs(math.expm1(change))))}, which may be all of the difference"
 
 

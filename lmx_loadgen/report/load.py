@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store import eventlog, result
+from lmx_loadgen.store.result import RunResult
 
 
 def views(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], None]) -> list[RunView]:
@@ -34,7 +36,12 @@ def _view(folder: Path) -> RunView:
     log = eventlog.read_log(log_path) if log_path.is_file() else None
     killed = log is not None and not (folder / result.NAME).is_file()
     stored = summarise(log) if log is not None and killed else result.read_result(folder)
-    return RunView(stored.as_dict(), log.requests if log else [], _label(stored.started_at))
+    return view_of(stored, log.requests if log else [])
+
+
+def view_of(stored: RunResult, requests: list[dict[str, Any]]) -> RunView:
+    """A run's result with its request lines, labelled by its date."""
+    return RunView(stored.as_dict(), requests, _label(stored.started_at))
 
 
 def _label(started_at: str) -> str:

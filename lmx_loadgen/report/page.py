@@ -16,17 +16,23 @@ from plotly.offline import get_plotlyjs
 
 from lmx_loadgen import __version__
 from lmx_loadgen.errors import StorageError
-from lmx_loadgen.report import charts, head, instrument, palette, tables
+from lmx_loadgen.report import charts, head, instrument, palette, tables, verdicts
 from lmx_loadgen.report.charts import Chart
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.view import RunView, Series, series_of
+from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.peers import ToolsVsTruth
 from lmx_loadgen.store.result import write_whole
 
 
-def write_page(path: Path, runs: Sequence[RunView], peers: ToolsVsTruth | None = None) -> None:
+def write_page(
+    path: Path,
+    runs: Sequence[RunView],
+    peers: ToolsVsTruth | None = None,
+    comparisons: Sequence[Comparison] | None = None,
+) -> None:
     """Write the page atomically: a reader sees the old file or the new one. Raises `StorageError`."""
-    text = build_page(runs, peers)
+    text = build_page(runs, peers, comparisons)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -34,16 +40,26 @@ def write_page(path: Path, runs: Sequence[RunView], peers: ToolsVsTruth | None =
     write_whole(path, text.encode())
 
 
-def build_page(runs: Sequence[RunView], peers: ToolsVsTruth | None = None) -> str:
-    """The page as a string: every run's targets on shared axes; `peers` is how wrong other tools were found to be."""
+def build_page(
+    runs: Sequence[RunView], peers: ToolsVsTruth | None = None, comparisons: Sequence[Comparison] | None = None
+) -> str:
+    """The page as a string: every run's targets on shared axes.
+
+    `peers` is how wrong other tools were found to be. `comparisons` are shown in place of those that the runs carry.
+    """
     series = series_of(runs)
-    shown = _all_charts(series, peers)
-    return _document(head.title_of(series), _body(runs, series, shown, peers), _page_data(shown.values()))
+    matches = list(comparisons) if comparisons is not None else verdicts.of_runs(runs)
+    shown = _all_charts(series, peers, matches)
+    body = _body(runs, series, shown, peers, matches)
+    return _document(head.title_of(series), body, _page_data(shown.values()))
 
 
-def _all_charts(series: Sequence[Series], peers: ToolsVsTruth | None) -> dict[str, Chart]:
+def _all_charts(
+    series: Sequence[Series], peers: ToolsVsTruth | None, comparisons: Sequence[Comparison]
+) -> dict[str, Chart]:
     """The charts that have anything to draw."""
     every = [
+        *verdicts.all_charts(comparisons, series),
         *charts.concurrency_charts(series),
         *charts.distribution_charts(series),
         charts.timeline_chart(series),
@@ -57,22 +73,38 @@ def _all_charts(series: Sequence[Series], peers: ToolsVsTruth | None) -> dict[st
 
 
 def _body(
-    runs: Sequence[RunView], series: Sequence[Series], shown: dict[str, Chart], peers: ToolsVsTruth | None
+    runs: Sequence[RunView],
+    series: Sequence[Series],
+    shown: dict[str, Chart],
+    peers: ToolsVsTruth | None,
+    comparisons: Sequence[Comparison],
 ) -> Markup:
     return h(
         "div",
         {"class": "wrap"},
         _bar(),
-        h("header", None, head.headline(runs, series), head.banners(runs, series), head.glance(series)),
-        h("main", None, _sections(runs, series, shown, peers)),
+        h(
+            "header",
+            None,
+            head.headline(runs, series),
+            head.banners(runs, series),
+            [verdicts.sentences(one) for one in comparisons],
+            head.glance(series),
+        ),
+        h("main", None, _sections(runs, series, shown, peers, comparisons)),
         _footer(),
     )
 
 
 def _sections(
-    runs: Sequence[RunView], series: Sequence[Series], shown: dict[str, Chart], peers: ToolsVsTruth | None
+    runs: Sequence[RunView],
+    series: Sequence[Series],
+    shown: dict[str, Chart],
+    peers: ToolsVsTruth | None,
+    comparisons: Sequence[Comparison],
 ) -> list[Child]:
     return [
+        [_comparison(place, one, shown) for place, one in enumerate(comparisons)],
         _section("summary", "Summary", tables.summary(series)),
         head.key(series),
         _section("concurrency", "As more requests run at once", _grid("three", shown, "ttft", "decode", "output")),
@@ -102,6 +134,19 @@ def _sections(
         _section("runs", "What was run", tables.what_was_run(runs)),
         _section("terms", "What the words mean", tables.terms()),
     ]
+
+
+def _comparison(place: int, one: Comparison, shown: dict[str, Chart]) -> Markup:
+    forest, blocks = verdicts.keys(place)
+    return _section(
+        f"comparison-{place}",
+        verdicts.title(one),
+        verdicts.about(one),
+        _control(shown.get(blocks), "Blocks of"),
+        _grid("two", shown, forest, blocks, otherwise="No figure could be compared: the table says why."),
+        verdicts.figures_table(one),
+        verdicts.audit_table(one),
+    )
 
 
 def _bar() -> Markup:

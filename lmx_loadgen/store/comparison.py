@@ -43,7 +43,8 @@ class MetricComparison(_Model):
     `a` and `b` are geometric means of the blocks' values, `ratio` is b / a with its 95 % interval (t over blocks, made
     wider where a run looked at its results while it went on) and a second one by bootstrap. `p_holm` is corrected for
     all figures and levels. `drift` is of the ratio where blocks are paired, else of both runs together. `more_blocks`
-    is about how many more would settle an undecided one, None where that is over 200 or makes no sense.
+    is about how many more would settle an undecided one, None where that is over 200 or makes no sense. `drifted` says
+    that a trend explains the difference as well, and so took back the verdict.
     """
 
     title: str
@@ -60,6 +61,7 @@ class MetricComparison(_Model):
     p: float | None = None
     p_holm: float | None = None
     more_blocks: int | None = None
+    drifted: bool = False
     drift: Drift | None = None
     drift_a: Drift | None = None
     drift_b: Drift | None = None

@@ -1,0 +1,97 @@
+"""`compare` from its arguments to its output: find the sides, compare, show, and hold the limits against it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable, StorageError
+from lmx_loadgen.measure.compare import Rules, compare
+from lmx_loadgen.measure.gate import Kept, parse_limit, stands, worst
+from lmx_loadgen.measure.sides import Side
+from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.pairing import pair
+from lmx_loadgen.store.comparison import Comparison
+from lmx_loadgen.store.result import write_whole
+
+_PAGE = Path("comparison.html")
+
+
+def carried_out(
+    words: Sequence[str],
+    results_dir: Path,
+    *,
+    margin: float,
+    accept: str | None,
+    limits: Sequence[str],
+    shape: str,
+    output: Path | None,
+) -> None:
+    """Compare and show. Raises a LoadgenError whose exit code says how the limits stand, after all was shown."""
+    parsed = [parse_limit(text) for text in limits]
+    if accept is not None and not accept.strip():
+        raise InputError("--accept needs a reason, which then stands beside the result")
+    a, b = pair(words, results_dir)
+    comparison = compare(a, b, Rules(margin=margin, accepted=accept))
+    _show(comparison, (a, b), shape, output)
+    kept = [one for limit in parsed for one in stands(limit, comparison)]
+    error = _error(comparison, kept, bool(parsed))
+    if error is not None:
+        raise error
+
+
+def _show(comparison: Comparison, sides: tuple[Side, Side], shape: str, output: Path | None) -> None:
+    if shape == "html":
+        path = output or _PAGE
+        _write_page(path, comparison, sides)
+        click.echo(str(path))
+        return
+    text = _text(comparison, shape)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    write_whole(output, text.encode())
+    click.echo(str(output))
+
+
+def _text(comparison: Comparison, shape: str) -> str:
+    from lmx_loadgen.report import comparison as shown
+
+    if shape == "json":
+        return comparison.model_dump_json(indent=1) + "\n"
+    if shape == "markdown":
+        return shown.markdown(comparison)
+    from rich.console import Console
+
+    console = Console()
+    with console.capture() as captured:
+        shown.print_comparison(comparison, console)
+    return captured.get()
+
+
+def _write_page(path: Path, comparison: Comparison, sides: tuple[Side, Side]) -> None:
+    from lmx_loadgen.report.load import view_of
+    from lmx_loadgen.report.page import write_page
+
+    logs = {side.run_id: side.log for side in sides}
+    runs = [view_of(summarise(log), log.requests) for log in logs.values()]
+    try:
+        write_page(path, runs, comparisons=[comparison])
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _error(comparison: Comparison, kept: Sequence[Kept], has_limits: bool) -> LoadgenError | None:
+    """What the exit code is to say. Without limits only a comparison refused as a whole is an error."""
+    if not has_limits:
+        verdicts = [found.verdict for level in comparison.levels for found in level.metrics.values()]
+        if all(verdict == "refused" for verdict in verdicts):
+            return NotComparable("nothing was compared: see above why")
+        return None
+    outcome = worst(kept)
+    said = "; ".join(one.sentence for one in kept if one.outcome == outcome)
+    if outcome == "worse":
+        return LimitBroken(said)
+    if outcome == "undecided":
+        return LimitUndecided(said)
+    return NotComparable(said) if outcome == "invalid" else None

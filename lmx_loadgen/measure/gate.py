@@ -1,0 +1,84 @@
+"""The gate of a continuous build: limits on how much a figure may change, judged by its interval and not its point."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lmx_loadgen.errors import InputError
+from lmx_loadgen.measure.sentences import percent
+from lmx_loadgen.measure.sides import COMPARED
+from lmx_loadgen.store.comparison import Comparison, MetricComparison
+
+Outcome = Literal["kept", "worse", "undecided", "invalid"]
+
+# Short names beside those of `COMPARED`.
+ALIASES = {
+    "ttft": "ttft_p50",
+    "tok_s": "decode_tok_s_p50",
+    "decode_tok_s": "decode_tok_s_p50",
+    "system_tok_s": "output_tok_s",
+    "e2e": "e2e_p50",
+    "longest_stall": "longest_stall_p50",
+}
+_WRITTEN = re.compile(r"\s*([a-z0-9_]+)\s*([<>])\s*([+\-−]?\d+(?:\.\d+)?)\s*%\s*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`ttft_p50 > +5%`: fail when B's figure is over 1.05 times A's (`<`: under). `ratio` is that factor."""
+
+    text: str
+    metric: str
+    over: bool
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How a limit stands at one level, and why, in a sentence."""
+
+    outcome: Outcome
+    sentence: str
+
+
+def parse_limit(text: str) -> Limit:
+    """A limit as written after `--fail-on`. Raises InputError."""
+    found = _WRITTEN.match(text)
+    if found is None:
+        raise InputError(f'--fail-on {text!r}: write it like "ttft_p50 > +5%" or "tok_s < -3%"')
+    name = ALIASES.get(found[1], found[1])
+    if name not in COMPARED:
+        raise InputError(f"--fail-on {text!r}: no figure is called {found[1]!r}; give one of {', '.join(ALIASES)}")
+    ratio = 1 + float(found[3].replace("−", "-")) / 100
+    if ratio <= 0:
+        raise InputError(f"--fail-on {text!r}: a figure cannot fall by 100 % or more")
+    return Limit(" ".join(text.split()), name, found[2] == ">", ratio)
+
+
+def stands(limit: Limit, comparison: Comparison) -> list[Kept]:
+    """The limit at each level of a comparison: broken only where the whole interval is beyond it, kept only where the
+    whole interval is within."""
+    return [_at(limit, level.metrics[limit.metric], level.concurrency, comparison) for level in comparison.levels]
+
+
+def _at(limit: Limit, found: MetricComparison, concurrency: int, comparison: Comparison) -> Kept:
+    where = f"{found.title} at concurrency {concurrency}"
+    if found.ci95 is None:
+        return Kept("invalid", f"{where} was not compared ({limit.text}): {found.reason}")
+    low, high = found.ci95
+    change = f"{percent(low - 1, signed=True)} to {percent(high - 1, signed=True)}"
+    if found.drifted:
+        return Kept("undecided", f"{where} is undecided ({limit.text}): {found.reason}")
+    if (low > limit.ratio) if limit.over else (high < limit.ratio):
+        return Kept("worse", f"{where} of {comparison.b.label} breaks the limit {limit.text}: it changed by {change}")
+    if (high <= limit.ratio) if limit.over else (low >= limit.ratio):
+        return Kept("kept", f"{where} keeps the limit {limit.text}: it changed by {change}")
+    return Kept("undecided", f"{where} is undecided ({limit.text}): it changed by {change}, more blocks would tell")
+
+
+def worst(found: Sequence[Kept]) -> Outcome:
+    """What a build goes by: worse before invalid before undecided before kept; without any level, invalid."""
+    outcomes = {one.outcome for one in found}
+    ranked: tuple[Outcome, ...] = ("worse", "invalid", "undecided", "kept")
+    return next((outcome for outcome in ranked if outcome in outcomes), "invalid")

@@ -1,0 +1,123 @@
+"""A comparison in the terminal and as Markdown: a sentence first, then the figures, then what to know about them."""
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lmx_loadgen.measure.sentences import percent
+from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
+from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.store.comparison import AuditLine, Comparison, MetricComparison
+
+_NAME_WIDTH = 12
+_STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "refused": "yellow", "equivalent": ""}
+STATUS = {"passed": "passed", "failed": "failed", "unknown": "not known"}
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print it within 80 columns."""
+    for place, sentence in enumerate(comparison.sentences):
+        console.print(Text(unbroken(sanitise(sentence, 600)), style="bold" if place == 0 else ""), highlight=False)
+    console.print(_table(comparison))
+    for line, style in _below(comparison):
+        console.print(Text(line, style=style), highlight=False)
+
+
+def unbroken(words: str) -> str:
+    """The words with a number and its percent sign kept on one line."""
+    return words.replace(" %", "\u00a0%")
+
+
+def _table(comparison: Comparison) -> Table:
+    a, b = (sanitise(side.label, _NAME_WIDTH) for side in (comparison.a, comparison.b))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, header_style="")
+    table.add_column("C", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for heading in (a, b, "change", "95 % interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column(f"{b} is", max_width=_NAME_WIDTH + 3, no_wrap=True)
+    for level in comparison.levels:
+        for place, found in enumerate(level.metrics.values()):
+            concurrency = Text(str(level.concurrency) if place == 0 else "")
+            cells = [Text(cell) for cell in cells_of(found)]
+            verdict = Text(found.verdict, style=_STYLES[found.verdict])
+            last = place == len(level.metrics) - 1
+            table.add_row(concurrency, Text(figure_name(found)), *cells, verdict, end_section=last)
+    return table
+
+
+def figure_name(found: MetricComparison) -> str:
+    """`TTFT ms`; a rate's own name has its unit, which is not tokens where characters were counted."""
+    if found.unit == "characters/s":
+        return found.title.replace("tok/s", "char/s")
+    return f"{found.title} ms" if found.unit == "s" else found.title
+
+
+def cells_of(found: MetricComparison) -> list[str]:
+    """A's value, B's value, the change from A to B and its interval."""
+    if found.ratio is None or found.ci95 is None:
+        return [UNDEFINED] * 4
+    shown = milliseconds if found.unit == "s" else rate
+    low, high = (percent(edge - 1, signed=True).removesuffix(" %") for edge in found.ci95)
+    return [shown(found.a), shown(found.b), percent(found.ratio - 1, signed=True), f"{low} … {high} %"]
+
+
+def _below(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    if comparison.mode == "sequential":
+        yield "sequential: the two were measured in different runs", "yellow"
+    if comparison.until_settled:
+        yield "measured until settled: the intervals allow for having looked at the results meanwhile", "dim"
+    yield f"practical margin ±{percent(comparison.margin)}; verdicts corrected for their number (Holm)", "dim"
+    if comparison.accepted is not None:
+        yield f"failed checks accepted: {sanitise(comparison.accepted, 300)}", "yellow"
+    yield _audit_summary(comparison.audit), "dim"
+    for line in comparison.audit:
+        if line.status != "passed":
+            style = "red" if line.status == "failed" else "yellow"
+            yield f"  {audit_words(line)}", style
+    for note in comparison.notes:
+        yield sanitise(note, 400), "yellow"
+
+
+def audit_words(line: AuditLine) -> str:
+    """One check in words: `Output length failed at C=4: …`."""
+    where = f" at C={','.join(map(str, line.levels))}" if line.levels else ""
+    accepted = " (accepted)" if line.accepted else ""
+    return f"{line.title} {STATUS[line.status]}{where}{accepted}: {sanitise(line.sentence, 400)}"
+
+
+def _audit_summary(lines: list[AuditLine]) -> str:
+    open_ones = {line.key for line in lines if line.status != "passed"}
+    passed = [line.title.lower() for line in lines if line.key not in open_ones]
+    return f"same work, checked: {', '.join(dict.fromkeys(passed)) or 'nothing passed'}"
+
+
+def markdown(comparison: Comparison) -> str:
+    """The same as Markdown, for a pull request's comment."""
+    a, b = (_cell(side.label) for side in (comparison.a, comparison.b))
+    head, *others = comparison.sentences or ["Nothing was compared."]
+    lines = [f"**{_cell(head)}**", "", *(f"- {_cell(sentence)}" for sentence in others), ""]
+    lines += [f"| C | figure | {a} | {b} | change | 95 % interval | {b} is |", "|--:|---|--:|--:|--:|--:|---|"]
+    for level in comparison.levels:
+        for found in level.metrics.values():
+            cells = " | ".join([figure_name(found), *cells_of(found), found.verdict])
+            lines.append(f"| {level.concurrency} | {cells} |")
+    lines += ["", f"| same work? | | {a} | {b} | |", "|---|---|---|---|---|"]
+    for line in comparison.audit:
+        where = f" (C={','.join(map(str, line.levels))})" if line.levels else ""
+        status = STATUS[line.status] + (", accepted" if line.accepted else "")
+        lines.append(f"| {line.title}{where} | {status} | {_cell(line.a)} | {_cell(line.b)} | {_cell(line.sentence)} |")
+    lines += [
+        "",
+        *(f"- {_cell(words)}" for words, _ in _below(comparison) if not words.startswith(("  ", "same work"))),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cell(words: str) -> str:
+    """Text that Markdown shows as it is."""
+    shown = sanitise(words, 600)
+    return "".join(f"\\{character}" if character in "\\`*_[]<>|#~" else character for character in shown)

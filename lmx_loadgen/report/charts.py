@@ -135,8 +135,10 @@ def timeline_chart(series: Sequence[Series]) -> Chart:
     most = max(FEWEST, min(TIMELINE_REQUESTS, ALL_TIMELINE_REQUESTS // max(1, len(places))))
     options = []
     for one, level in places:
-        total = len(one.requests_of(level))
+        total = len(figures.first_block(one.requests_of(level)))
         note = f"{most:,} of {total:,} requests are drawn, evenly chosen." if total > most else ""
+        if total < len(one.requests_of(level)):
+            note = f"{note} The first block is drawn; between blocks it was another target's turn.".strip()
         label = f"{one.name}, concurrency {level['concurrency']}"
         options.append(Option(label, figures.timeline(one, level, most), note))
     fitting = [i for i, option in enumerate(options) if option.figure is not None]

@@ -211,11 +211,12 @@ def _time_axis(title: str, log: bool) -> dict[str, Any]:
 
 
 def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
-    """Each request of a level as a bar in its slot's lane: pale until the first token, then solid until the end.
+    """Each request of a level, or of its first block, as a bar in its slot's lane: pale until the first token, then
+    solid until the end.
 
     Warm-up is grey, a cancelled request grey and hatched; one that failed is red, hatched, and ends in a cross.
     """
-    requests = sorted(one.requests_of(level), key=_start_ns)
+    requests = sorted(first_block(one.requests_of(level)), key=_start_ns)
     if not requests:
         return None
     origin = _start_ns(requests[0])
@@ -248,6 +249,12 @@ def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
         },
     )
     return figure
+
+
+def first_block(requests: Sequence[Request]) -> list[Request]:
+    """The requests of the first block: between the blocks of one target lie those of the others."""
+    first = min((request["block"] for request in requests), default=0)
+    return [request for request in requests if request["block"] == first]
 
 
 def _start_ns(request: Request) -> int:

@@ -51,8 +51,8 @@ def test_the_page_shows_each_level_with_its_figures(load_run: Loader) -> None:
 
     assert "lmx and ollama" in text
     assert "mlx-community/Qwen2.5-7B-Instruct-4bit" in text
-    assert "1,265" in text
-    assert "36 / 12" in text
+    assert "1,183" in text
+    assert "100 / 28" in text
     assert "not exact" in text
 
 

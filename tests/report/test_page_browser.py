@@ -155,13 +155,13 @@ def test_the_level_choice_changes_the_timeline_and_the_distributions(visit: Call
 
     seen.page.select_option("select[data-control=timeline]", label="ollama, concurrency 4")
     seen.page.select_option("select[data-control=concurrency]", label="1")
-    seen.page.wait_for_function("document.querySelector('#chart-timeline').data[0].base.length === 24")
+    seen.page.wait_for_function("document.querySelector('#chart-timeline').data[0].base.length === 12")
 
     after = {chart: seen.shapes(chart) for chart in before}
     drawn = seen.drawn()
     seen.page.select_option("select[data-control=timeline]", label="lmx, concurrency 16")
     seen.page.select_option("select[data-control=concurrency]", label="16")
-    seen.page.wait_for_function("document.querySelector('#chart-timeline').data[0].base.length === 48")
+    seen.page.wait_for_function("document.querySelector('#chart-timeline').data[0].base.length === 32")
 
     assert all(after[chart] and after[chart] != before[chart] for chart in before)
     assert all(wanted == shown > 0 for wanted, shown in drawn.values())

@@ -30,8 +30,8 @@ def printed(result: dict[str, Any], *, terminal: bool = False, width: int = 80) 
 def test_the_table_has_a_row_a_level(load_run: Loader) -> None:
     rows = [line.split() for line in printed(load_run("head-to-head").result).splitlines()]
 
-    assert ["lmx", "1", "183", "215*", "80.1", "44.3", "12", "/", "0"] in rows
-    assert ["16", "1,265", "—", "14.6", "121.4", "36", "/", "12"] in rows
+    assert ["lmx", "1", "182", "212*", "80.4", "47.4", "20", "/", "0"] in rows
+    assert ["16", "1,183", "—", "14.7", "121.8", "100", "/", "28"] in rows
 
 
 def test_the_table_fits_80_columns_with_large_figures_and_long_names(load_run: Loader) -> None:
@@ -87,7 +87,7 @@ def test_the_json_summary_has_the_tables_figures_in_base_units(load_run: Loader)
 
     level = summary["targets"][1]["levels"][2]
     assert level["ttft_p50_s"] == result["targets"][1]["levels"][2]["metrics"]["ttft"]["p50"]
-    assert (level["ok"], level["failed"], level["concurrency"]) == (36, 12, 16)
+    assert (level["ok"], level["failed"], level["concurrency"]) == (100, 28, 16)
     assert summary["complete"] is True
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from lmx_loadgen.measure.level import rules_of
 from lmx_loadgen.measure.model_names import read_name, weight_bits
 from lmx_loadgen.measure.quality import classify_coherence
 from lmx_loadgen.measure.records import Record, answer_text
@@ -105,6 +106,9 @@ def finish_reasons(at: At) -> Finding:
     names = sorted(set(shares[0]) | set(shares[1]))
     apart = sum(abs(shares[0][name] / totals[0] - shares[1][name] / totals[1]) for name in names) / 2
     words = (_finishes(shares[0]), _finishes(shares[1]))
+    if vague := [side.label for side in (at.a, at.b) if not rules_of(side.target).finish_reason_exact]:
+        said = f"{' and '.join(vague)} never says that the limit ended an answer: lengths are compared instead"
+        return Finding("passed" if words[0] == words[1] else "unknown", words, said if words[0] != words[1] else "")
     if apart <= FINISH_APART or apart * min(totals) <= 1:  # one answer is chance
         return Finding("passed", words)
     return Finding("failed", words, f"answers end differently: {words[0]} on {at.a.label}, {words[1]} on {at.b.label}")
@@ -309,8 +313,12 @@ def _prompt_counts(answers: Sequence[Record], at: At) -> float | None:
 
 
 def _fixed_length(at: At) -> bool:
-    asked = all(side.profile.get("request", {}).get("ignore_eos") for side in (at.a, at.b))
-    return asked or all(one.finish_reason == "length" for answers in at.answers for one in answers)
+    """Asked for, or in effect: every answer was ended by the limit, on each side whose word on it can be taken."""
+    if all(side.profile.get("request", {}).get("ignore_eos") for side in (at.a, at.b)):
+        return True
+    pairs = zip((at.a, at.b), at.answers, strict=True)
+    told = [answers for side, answers in pairs if rules_of(side.target).finish_reason_exact]
+    return bool(told) and all(one.finish_reason == "length" for answers in told for one in answers)
 
 
 def _degenerate(line: Mapping[str, Any]) -> bool:

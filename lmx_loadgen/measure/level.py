@@ -107,10 +107,15 @@ def _sample(measured: Sequence[Record], concurrency: int) -> tuple[list[Record],
     return (after_first, "steady") if len(after_first) >= concurrency else (ok, "all")
 
 
+def rules_of(target: Mapping[str, Any]) -> StreamRules:
+    """What a target's streams mean; of a server that this version does not know, nothing is taken for exact."""
+    dialect = DIALECTS.get(target["dialect"])
+    return dialect.rules if dialect is not None else StreamRules(False, False, finish_reason_exact=False)
+
+
 def basis_of(target: Mapping[str, Any], answers: Sequence[Record], *, tokenizer: bool = True) -> Basis:
     """The token basis of a target's answers, by what its server's counts are worth."""
-    dialect = DIALECTS.get(target["dialect"])
-    rules = dialect.rules if dialect is not None else StreamRules(False, False)
+    rules = rules_of(target)
     return choose_basis(
         answers,
         usage_output_exact=rules.usage_output_exact,

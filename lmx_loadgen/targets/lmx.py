@@ -22,7 +22,13 @@ LMX = Dialect(
     key_env="LMX_API_KEY",
     admin_key_env="LMX_ADMIN_KEY",
     # A streamed prompt_tokens is characters ÷ 4, a streamed completion_tokens the number of chunks.
-    rules=StreamRules(usage_prompt_exact=False, usage_output_exact=False, error_text_prefix="\n\n[Error: "),
+    # It says `stop` also where the limit ended an answer.
+    rules=StreamRules(
+        usage_prompt_exact=False,
+        usage_output_exact=False,
+        error_text_prefix="\n\n[Error: ",
+        finish_reason_exact=False,
+    ),
     fields=frozenset({"stream_options"}),
     start_hint="start Opta-LMX",
 )

@@ -27,11 +27,13 @@ class StreamRules:
 
     `usage_prompt_exact` and `usage_output_exact`: whether those figures of a streamed `usage` are counts of
     tokens. `error_text_prefix`: a last content delta that starts with this is an error message, not an answer.
+    `finish_reason_exact`: whether it says `length` where the limit ended an answer.
     """
 
     usage_prompt_exact: bool = True
     usage_output_exact: bool = True
     error_text_prefix: str | None = None
+    finish_reason_exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)

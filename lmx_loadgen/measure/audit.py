@@ -215,8 +215,9 @@ def model(a: Side, b: Side) -> Finding:
         return Finding("passed", names)
     one, other = (read_name(name) for name in names)
     told = [(one.family, other.family), (one.size, other.size)]
-    differ = one.variants != other.variants or any(x != y for x, y in told if x is not None and y is not None)
-    if differ:
+    both_named = one.family is not None and other.family is not None
+    other_kind = both_named and one.variants != other.variants
+    if other_kind or any(x != y for x, y in told if x is not None and y is not None):
         return Finding("failed", names, f"the models differ: {names[0]} on {a.label}, {names[1]} on {b.label}")
     if all(x is not None and y is not None for x, y in told):
         return Finding("passed", names)

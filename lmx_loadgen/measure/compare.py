@@ -100,7 +100,8 @@ def _way(a: Side, b: Side, rules: Rules) -> Way:
 
 def _level(at: At, lines: list[Line], rules: Rules) -> Level:
     basis = at.basis or Basis("events", False, False)
-    a, b = (blocks_of_side(side, at.concurrency, basis) for side in (at.a, at.b))
+    cut = at.a.run_id != at.b.run_id
+    a, b = (blocks_of_side(side, at.concurrency, basis, cut=cut) for side in (at.a, at.b))
     refusals = {} if rules.accepted is not None else _refusals(at, lines)
     pairs = len({block.number for block in a} & {block.number for block in b})
     return Level((a, b), refusals, _alpha(at, pairs))

@@ -11,6 +11,8 @@ _BITS = (
     re.compile(r"(?<![a-z0-9])(\d{1,2})-?bits?(?![a-z])"),  # mlx-community's 4bit
 )
 _FAMILY = re.compile(r"(?:meta-)?([a-z]+(?:-?\d+(?:\.\d+)*(?![\d.]*[bm]))?)")
+# What servers call the model they were started with.
+_NAMELESS = ("default", "default_model", "model", "")
 # Words that make it another model even in the same family and size.
 _VARIANTS = ("coder", "code", "math", "vl", "vision", "base", "thinking", "reasoning", "abliterated")
 
@@ -28,6 +30,8 @@ class NamedModel:
 def read_name(name: str) -> NamedModel:
     """`mlx-community/Qwen2.5-7B-Instruct-4bit` and `qwen2.5:7b-instruct-q4_K_M` read alike."""
     last = name.rsplit("/", 1)[-1].lower().removesuffix(".gguf")
+    if last in _NAMELESS:
+        return NamedModel(None, None, frozenset(), None)
     size = _SIZE.search(last)
     family = _FAMILY.match(last)
     words = set(re.split(r"[^a-z]+", last))

@@ -137,10 +137,14 @@ def side_of(log: LogContents, target: str, label: str | None = None) -> Side:
     return Side(label or target, log, found)
 
 
-def blocks_of_side(side: Side, concurrency: int, basis: Basis) -> list[Block]:
-    """The side's blocks at a concurrency, in the order of their numbers; a run in one piece is cut into `CHUNKS`."""
+def blocks_of_side(side: Side, concurrency: int, basis: Basis, *, cut: bool) -> list[Block]:
+    """The side's blocks at a concurrency, in the order of their numbers.
+
+    With `cut`, a run in one piece is cut into `CHUNKS`. Pieces of one stretch of time are no pairs with those of
+    another, so this is only for sides that are not paired.
+    """
     segments = side.segments(concurrency)
-    if len(segments) < _FEWEST_BLOCKS:
+    if cut and len(segments) < _FEWEST_BLOCKS:
         segments = [piece for segment in segments for piece in _pieces(segment)]
     at_level = side.at(concurrency)
     found = []

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from lmx_loadgen.measure.sentences import percent
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
-from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.text import sanitise, unbroken
 from lmx_loadgen.store.comparison import AuditLine, Comparison, MetricComparison
 
 _NAME_WIDTH = 12
@@ -24,11 +24,6 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(_table(comparison))
     for line, style in _below(comparison):
         console.print(Text(line, style=style), highlight=False)
-
-
-def unbroken(words: str) -> str:
-    """The words with a number and its percent sign kept on one line."""
-    return words.replace(" %", "\u00a0%")
 
 
 def _table(comparison: Comparison) -> Table:

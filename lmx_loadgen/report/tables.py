@@ -189,6 +189,8 @@ def _notes_card(one: Series) -> Markup:
         ("Model", one.model),
         ("Answered by", ", ".join(answered) if answered and answered != [one.model] else ""),
         ("Server", product),
+        ("Weights", sanitise(server.get("quantization") or "", 120)),
+        ("Repeats", sanitise((target.get("cache") or {}).get("sentence") or "", 200)),
         ("Address", sanitise(target.get("base_url") or "", 200)),
         ("Answers ended by", _finish_reasons(one)),
     ]

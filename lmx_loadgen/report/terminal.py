@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lmx_loadgen.measure.metrics import METRICS
 from lmx_loadgen.report.numbers import count, milliseconds, plural, rate
-from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.text import sanitise, unbroken
 from lmx_loadgen.report.view import (
     errors_of,
     is_supported,
@@ -36,6 +36,11 @@ Level = dict[str, Any]
 def print_summary(result: dict[str, Any], console: Console) -> None:
     """Print the table of all targets and levels, which fits 80 columns, and below it what to know about it."""
     console.print(_table(result["targets"]))
+    for comparison in result.get("comparisons") or []:
+        for place, sentence in enumerate(comparison["sentences"]):
+            words = unbroken(sanitise(sentence, 600))
+            console.print(Text(words, style="bold" if place == 0 else ""), highlight=False)
+        console.print(Text("All figures: lmx-loadgen compare", style="dim"), highlight=False)
     for line in _lines_below(result):
         console.print(line, highlight=False)
 
@@ -82,6 +87,8 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
     for target in result["targets"]:
         name = sanitise(target["name"], NAME_WIDTH)
         yield Text(f"{name}: {sanitise(target.get('model') or 'unknown model', 100)}", style="dim")
+        if (cache := target.get("cache")) is not None:
+            yield _indented(sanitise(cache["sentence"], 200), "dim")
         if (errors := _instrument_errors(target)) is not None:
             yield _indented(errors, "dim")
         for note in target_notes(target, "C="):

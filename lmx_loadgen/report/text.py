@@ -41,6 +41,11 @@ def _shown(character: str, keep_lines: bool) -> str:
     return character
 
 
+def unbroken(words: str) -> str:
+    """The words with a number and its percent sign kept on one line."""
+    return words.replace(" %", "\u00a0%")
+
+
 def plotly_text(text: object, limit: int = 60) -> str:
     """The text as plotly shows it literally.
 

@@ -6,13 +6,13 @@ import plotly.graph_objects as go
 
 from lmx_loadgen.measure.sentences import percent
 from lmx_loadgen.report.charts import Chart, Option
-from lmx_loadgen.report.comparison import STATUS, cells_of, figure_name, unbroken
+from lmx_loadgen.report.comparison import STATUS, cells_of, figure_name
 from lmx_loadgen.report.figures import CURVE_HEIGHT
 from lmx_loadgen.report.markup import Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.palette import FAILURE, MUTED, SERIES_COLOURS, SYMBOLS
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
-from lmx_loadgen.report.text import plotly_text, sanitise
+from lmx_loadgen.report.text import plotly_text, sanitise, unbroken
 from lmx_loadgen.report.view import RunView, Series
 from lmx_loadgen.store.comparison import BlockValue, ComparedSide, Comparison, LevelComparison, MetricComparison
 

@@ -9,6 +9,7 @@ from lmx_loadgen.wire.chat import StreamRules
 
 Recognise = Callable[[Cold], Awaitable[str | None]]
 Loaded = Callable[[Cold], Awaitable[list[str]]]
+Quantised = Callable[[Cold, str], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class Dialect:
     `recognise` asks a server whether it is this one: its version, "" when it does not say, None when it is another.
     `loaded` lists the chat models that are loaded now. `fields` are the optional request fields it understands among
     `seed`, `ignore_eos`, `stream_options`. `default_model` is what to ask for when the server cannot tell what it
-    has. `on_demand`: it would load a model it was asked for, so a model that is not loaded must not be asked for.
+    has. `quantisation` asks how the weights of a model are quantised, in the server's own word for it, where its API
+    tells.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Dialect:
     rules: StreamRules = field(default_factory=StreamRules)
     fields: frozenset[str] = frozenset({"seed", "stream_options"})
     default_model: str | None = None
+    quantisation: Quantised | None = None
     start_hint: str = "start the server"
 
 

@@ -87,7 +87,16 @@ async def models_listed(cold: Cold) -> list[str]:
     return ids(reply.data.get("data"), "id") if reply is not None and isinstance(reply.data, dict) else []
 
 
-def version_in(data: Any, *keys: str) -> str:
-    """The first of `keys` that holds a text, else ""."""
+def entry_of(data: Any, key: str, model: str) -> dict[str, Any]:
+    """The entry for a model in a list of objects that stands under `key`; empty when there is none."""
+    entries = data.get(key) if isinstance(data, dict) else None
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and model in (entry.get("id"), entry.get("name"), entry.get("model")):
+            return entry
+    return {}
+
+
+def version_in(data: Any, *keys: str, limit: int = 60) -> str:
+    """The first of `keys` that holds a text, else "", in at most `limit` characters."""
     values = [data.get(key) for key in keys] if isinstance(data, dict) else []
-    return next((value for value in values if isinstance(value, str)), "")[:60]
+    return next((value for value in values if isinstance(value, str)), "")[:limit]

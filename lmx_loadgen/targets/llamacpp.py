@@ -14,12 +14,20 @@ async def recognise(cold: Cold) -> str | None:
     return version_in(reply.data, "build_info") if is_it else None
 
 
+async def quantisation(cold: Cold, model: str) -> str | None:
+    """Only the model's file tells, by its name."""
+    reply = await cold.get("/props", key=True)
+    path = version_in(reply.data, "model_path", limit=4096) if reply is not None else ""
+    return path.replace("\\", "/").rsplit("/", 1)[-1][:120] or None
+
+
 LLAMACPP = Dialect(
     name="llamacpp",
     title="llama.cpp's llama-server",
     default_url="http://127.0.0.1:8080/v1",
     recognise=recognise,
     loaded=models_listed,
+    quantisation=quantisation,
     key_env="LLAMA_API_KEY",
     fields=frozenset({"seed", "stream_options", "ignore_eos"}),
     start_hint="start llama-server",

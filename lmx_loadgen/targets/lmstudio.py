@@ -3,7 +3,7 @@
 from typing import Any
 
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.cold import Cold, ids
+from lmx_loadgen.targets.cold import Cold, entry_of, ids, version_in
 
 
 async def _models(cold: Cold) -> list[dict[str, Any]] | None:
@@ -23,12 +23,18 @@ async def loaded(cold: Cold) -> list[str]:
     return ids([entry for entry in await _models(cold) or [] if entry.get("state") == "loaded"], "id")
 
 
+async def quantisation(cold: Cold, model: str) -> str | None:
+    entry = entry_of({"data": await _models(cold)}, "data", model)
+    return version_in(entry, "quantization") or None
+
+
 LMSTUDIO = Dialect(
     name="lmstudio",
     title="LM Studio",
     default_url="http://127.0.0.1:1234/v1",
     recognise=recognise,
     loaded=loaded,
+    quantisation=quantisation,
     key_env="LMSTUDIO_API_KEY",
     start_hint="start LM Studio's server",
 )

@@ -1,7 +1,7 @@
 """Ollama."""
 
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.cold import Cold, ids, version_in
+from lmx_loadgen.targets.cold import Cold, entry_of, ids, version_in
 
 
 async def recognise(cold: Cold) -> str | None:
@@ -17,12 +17,19 @@ async def loaded(cold: Cold) -> list[str]:
     return ids(reply.data.get("models"), "name", "model") if reply is not None and isinstance(reply.data, dict) else []
 
 
+async def quantisation(cold: Cold, model: str) -> str | None:
+    reply = await cold.get("/api/ps", key=True)
+    details = entry_of(reply.data if reply is not None else None, "models", model).get("details")
+    return version_in(details, "quantization_level") or None
+
+
 OLLAMA = Dialect(
     name="ollama",
     title="Ollama",
     default_url="http://127.0.0.1:11434/v1",
     recognise=recognise,
     loaded=loaded,
+    quantisation=quantisation,
     key_env="OLLAMA_API_KEY",
     start_hint="start Ollama",
 )

@@ -95,6 +95,7 @@ async def prepare(
             version = await _recognised(spec, dialect, cold)
             await _check_key(spec, dialect, cold, key_env)
             model, notes = await _model(spec, dialect, cold)
+            quantised = await dialect.quantisation(cold, model) if dialect.quantisation is not None else None
         except httpx.ConnectError as error:
             raise Unreachable(_nobody_there(spec, dialect, base_url, error)) from None
     return Target(
@@ -102,7 +103,12 @@ async def prepare(
         dialect=dialect,
         base_url=base_url,
         model=model,
-        server={"product": _PRODUCTS.get(dialect.name), "title": dialect.title, "version": version or None},
+        server={
+            "product": _PRODUCTS.get(dialect.name),
+            "title": dialect.title,
+            "version": version or None,
+            "quantization": quantised,
+        },
         headers=headers,
         admin_headers=_admin_headers(spec, dialect, env, home or Path.home()),
         notes=notes,

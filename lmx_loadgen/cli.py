@@ -166,6 +166,11 @@ def _run_options(command: Any) -> Any:
             callback=_seconds,
             help="… but add none after this long. [default: 20m]",
         ),
+        click.option(
+            "--isolate",
+            is_flag=True,
+            help="Before each block, have the other servers unload their models (and load them again).",
+        ),
         click.option("--accept", metavar="REASON", help="Compare in spite of failed checks; the reason is stored."),
         click.option("--dry-run", is_flag=True, help="Print the plan and its duration, and do nothing."),
         click.option("--insecure", is_flag=True, help="Do not check the server's TLS certificate."),
@@ -257,6 +262,7 @@ def run(**flags: Any) -> None:
         workers=flags["workers"] or 1,
         accept=flags["accept"],
         until_settled=flags["until_settled"],
+        isolate=flags["isolate"],
         max_duration=flags["max_duration"] or 1200.0,
     )
     if flags["dry_run"]:

@@ -63,12 +63,12 @@ class Course:
                 return
             if self._next and len(self.targets) > 1:
                 self._pause(self.profile.load.settle)
-            self.before_segment(segment)
             self._run_segment(segment)
 
     def _run_segment(self, segment: Segment) -> None:
         jobs = self.jobs.jobs(segment, self.targets[segment.target], self.workers)
         self.recorder.begin(segment)
+        self.before_segment(segment)
         self.recorder.host_state("before", host.state())
         end = self.driver.run(jobs, spread_ns(self.profile.load.stagger), self.recorder.measuring)
         self.recorder.end_segment(end)
@@ -103,6 +103,7 @@ class Course:
                 segment = self._probe_segment(target, requests)
                 jobs = self.jobs.probe(segment, target, self.workers, first)
                 self.recorder.begin(segment, probe=True)
+                self.before_segment(segment)
                 self.recorder.end_segment(self.driver.run(jobs, 0, lambda: None))
                 self._next = segment.segment + 1
 

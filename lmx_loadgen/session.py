@@ -14,6 +14,7 @@ from lmx_loadgen import host
 from lmx_loadgen.clock import Anchor
 from lmx_loadgen.course import Course, UntilSettled
 from lmx_loadgen.errors import InputError, LoadgenError, NothingMeasured
+from lmx_loadgen.isolation import Isolation, obstacles
 from lmx_loadgen.load.counting import Count, token_counter
 from lmx_loadgen.load.driver import Driver, WorkerProcess
 from lmx_loadgen.load.jobs import JobMaker
@@ -50,6 +51,7 @@ class Options:
     probe: bool = True
     accept: str | None = None
     until_settled: bool = False
+    isolate: bool = False
     max_duration: float = 1200.0
 
 
@@ -133,7 +135,8 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
         stack.enter_context(stop.armed())
         begin = _Start(options, profile, book, targets, calibration)
         if len(targets) > 1:
-            for line in described(profile, begin.plan, list(begin.targets)):
+            told = described(profile, begin.plan, list(begin.targets))
+            for line in told + (obstacles(begin.targets) if options.isolate else []):
                 view.say(line)
         recorder, driver = begin.make(workers, view, stop, count)
         with contextlib.closing(driver), host.in_background():
@@ -154,6 +157,8 @@ def resolved_profile(options: Options) -> Profile:
     found = profile.model_copy(update={"targets": specs})
     if options.until_settled:
         _can_settle(found)
+    if options.isolate and len(specs) < 2:
+        raise InputError("--isolate needs two targets: alone, a server has the machine to itself")
     return found
 
 
@@ -187,7 +192,10 @@ def prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitSt
     verify = _tls(options)
 
     async def all_of_them() -> list[Target]:
-        return [await prepare(spec, os.environ, url=_sim_url(spec, stack), verify=verify) for spec in profile.targets]
+        return [
+            await prepare(spec, os.environ, url=_sim_url(spec, stack), verify=verify, may_load=options.isolate)
+            for spec in profile.targets
+        ]
 
     return anyio.run(all_of_them)
 
@@ -292,6 +300,7 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     """Run the plan; whatever ends it, the log gets its end line. The error, if one ended it."""
     error: LoadgenError | None = None
     reason: str | None = None
+    isolation = Isolation(start.targets, _tls(start.options), recorder.host_state, stop)
     try:
         course = Course(
             profile=start.profile,
@@ -304,10 +313,15 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
             stop=stop,
             probe=start.options.probe,
             until=_until(start.options, recorder.folder),
+            before_segment=isolation if start.options.isolate else lambda segment: None,
         )
         course.run()
     except LoadgenError as problem:
         error, reason = problem, str(problem)
+    try:
+        isolation.restore()
+    except LoadgenError as problem:
+        error = error or problem
     if stop() and reason is None:
         reason = INTERRUPTED
     try:

@@ -98,3 +98,46 @@ def test_data_folders_are_found_in_a_checkout_and_in_an_installed_package(tmp_pa
     assert packaged.folder("profiles", package) == package / "_data" / "profiles"
     assert (packaged.folder("profiles") / "quick.yaml").is_file()
     assert (packaged.folder("reference") / "published.yaml").is_file()
+
+
+def test_the_state_of_a_mac() -> None:
+    found = host.state(
+        Machine(
+            "darwin",
+            commands={
+                "pmset -g therm": "Note: No thermal warning level has been recorded\n\tCPU_Speed_Limit \t= 80\n",
+                "pmset -g": "System-wide power settings:\n lowpowermode         1\n",
+                "memory_pressure -Q": "The system has 1 (2 pages)\nSystem-wide memory free percentage: 61%",
+                "vm_stat": "Mach Virtual Memory Statistics:\nPages free: 1.\nSwapouts:                    4711.\n",
+            },
+        )
+    )
+
+    assert found == {"cpu_speed_limit": 0.8, "low_power": True, "memory_free": 0.61, "swapped_out": 4711}
+
+
+def test_the_state_of_a_linux_machine() -> None:
+    found = host.state(
+        Machine(
+            "linux",
+            files={
+                "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "2400000\n",
+                "/proc/pressure/cpu": "some avg10=12.50 avg60=1.00 avg300=0.20 total=1\n",
+                "/proc/pressure/memory": "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=9.00 total=0\n",
+                "/proc/meminfo": "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:   250 kB\n",
+                "/proc/vmstat": "pswpin 1\npswpout 42\n",
+            },
+        )
+    )
+
+    assert found == {
+        "cpu_mhz": 2400,
+        "cpu_stalled": 0.125,
+        "memory_stalled": 0,
+        "memory_free": 0.25,
+        "swapped_out": 42,
+    }
+
+
+def test_a_machine_that_tells_nothing_of_its_state() -> None:
+    assert host.state(Machine("linux")) == host.state(Machine("darwin")) == {}

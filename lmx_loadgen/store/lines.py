@@ -173,13 +173,14 @@ class SegmentLine(SegmentPlace):
 
 
 class HostStateLine(TypedDict):
-    """How the machine did just before or after a segment, as far as its system tells."""
+    """How the machine did just before or after a segment, as far as its system tells; or after models were unloaded and
+    loaded for it (`isolated`), with their targets."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     type: Literal["host"]
     at_ns: Ns
     segment: Count
-    when: Literal["before", "after"]
+    when: Literal["before", "after", "isolated"]
     state: dict[Text, Any]
 
 

@@ -9,7 +9,16 @@ from lmx_loadgen.wire.chat import StreamRules
 
 Recognise = Callable[[Cold], Awaitable[str | None]]
 Loaded = Callable[[Cold], Awaitable[list[str]]]
-Quantised = Callable[[Cold, str], Awaitable[str | None]]
+AskModel = Callable[[Cold, str], Awaitable[str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Residency:
+    """How a server is asked to take a model into memory and to let go of it: None when it did, else why not."""
+
+    load: AskModel
+    unload: AskModel
+    needs_admin_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +29,7 @@ class Dialect:
     `loaded` lists the chat models that are loaded now. `fields` are the optional request fields it understands among
     `seed`, `ignore_eos`, `stream_options`. `default_model` is what to ask for when the server cannot tell what it
     has. `quantisation` asks how the weights of a model are quantised, in the server's own word for it, where its API
-    tells.
+    tells; `residency` is how it loads and unloads, where it can be asked to.
     """
 
     name: str
@@ -33,13 +42,17 @@ class Dialect:
     rules: StreamRules = field(default_factory=StreamRules)
     fields: frozenset[str] = frozenset({"seed", "stream_options"})
     default_model: str | None = None
-    quantisation: Quantised | None = None
+    quantisation: AskModel | None = None
+    residency: Residency | None = None
     start_hint: str = "start the server"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server that is ready to be measured. `headers` carry its key and stay out of every text made of this."""
+    """A server that is ready to be measured. `headers` carry its key and stay out of every text made of this.
+
+    `is_loaded` is false where its model is to be loaded before its blocks, which only `--isolate` does.
+    """
 
     name: str
     dialect: Dialect
@@ -49,6 +62,7 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     admin_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
+    is_loaded: bool = True
 
 
 class RequestSettings(Protocol):

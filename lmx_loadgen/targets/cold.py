@@ -43,6 +43,19 @@ class Cold:
         """The same below the base address, with the key."""
         return await self._get(self.base_url + path, True)
 
+    async def post(self, path: str, body: Mapping[str, Any]) -> tuple[int, str] | None:
+        """Status and words of the answer to a POST below the root, with the key; None when none came.
+
+        Raises httpx.ConnectError.
+        """
+        try:
+            response = await self.client.post(self.root + path, json=dict(body), headers=self.headers)
+        except httpx.ConnectError:
+            raise
+        except httpx.HTTPError:
+            return None
+        return response.status_code, words_of_body(response.content[:_MAX_BODY])
+
     async def _get(self, url: str, key: bool) -> Reply | None:
         try:
             async with self.client.stream("GET", url, headers=self.headers if key else None) as response:

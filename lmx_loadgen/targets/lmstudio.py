@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
 from lmx_loadgen.targets.cold import Cold, entry_of, ids, version_in
 
@@ -36,5 +37,6 @@ LMSTUDIO = Dialect(
     loaded=loaded,
     quantisation=quantisation,
     key_env="LMSTUDIO_API_KEY",
+    residency=residency.LMSTUDIO,
     start_hint="start LM Studio's server",
 )

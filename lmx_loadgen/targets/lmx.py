@@ -1,5 +1,6 @@
 """Opta-LMX: MLX models on a Mac, OpenAI-compatible."""
 
+from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
 from lmx_loadgen.targets.cold import Cold, models_listed, version_in
 from lmx_loadgen.wire.chat import StreamRules
@@ -30,5 +31,6 @@ LMX = Dialect(
         finish_reason_exact=False,
     ),
     fields=frozenset({"stream_options"}),
+    residency=residency.LMX,
     start_hint="start Opta-LMX",
 )

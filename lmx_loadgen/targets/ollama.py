@@ -1,5 +1,6 @@
 """Ollama."""
 
+from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
 from lmx_loadgen.targets.cold import Cold, entry_of, ids, version_in
 
@@ -31,5 +32,6 @@ OLLAMA = Dialect(
     loaded=loaded,
     quantisation=quantisation,
     key_env="OLLAMA_API_KEY",
+    residency=residency.OLLAMA,
     start_hint="start Ollama",
 )

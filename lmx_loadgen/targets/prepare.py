@@ -2,7 +2,7 @@
 
 import ipaddress
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -76,10 +76,12 @@ async def prepare(
     url: str | None = None,
     verify: ssl.SSLContext | bool = True,
     home: Path | None = None,
+    may_load: bool = False,
 ) -> Target:
     """Find out who answers, with which key, and which model to ask for.
 
-    `url` stands in for the spec's own (a simulator's, known only once it runs). Nothing is ever loaded.
+    `url` stands in for the spec's own (a simulator's, known only once it runs). Nothing is loaded here; with
+    `may_load`, a model that is named need not be, where the server can be asked to load it.
     Raises Unreachable, WrongServer, KeyRefused, ModelNotLoaded, AmbiguousModel or InputError.
     """
     dialect = dialect_of(spec)
@@ -94,7 +96,10 @@ async def prepare(
         try:
             version = await _recognised(spec, dialect, cold)
             await _check_key(spec, dialect, cold, key_env)
-            model, notes = await _model(spec, dialect, cold)
+            loaded = await dialect.loaded(cold)
+            later = may_load and dialect.residency is not None and spec.model is not None
+            later = later and not _named_among(spec, loaded)
+            model, notes = (str(spec.model), (_LATER,)) if later else _model(spec, dialect, cold, loaded)
             quantised = await dialect.quantisation(cold, model) if dialect.quantisation is not None else None
         except httpx.ConnectError as error:
             raise Unreachable(_nobody_there(spec, dialect, base_url, error)) from None
@@ -112,7 +117,11 @@ async def prepare(
         headers=headers,
         admin_headers=_admin_headers(spec, dialect, env, home or Path.home()),
         notes=notes,
+        is_loaded=not later,
     )
+
+
+_LATER = "its model was not loaded: --isolate loads it for its blocks"
 
 
 _PRODUCTS = {"lmx": "opta-lmx", "ollama": "ollama", "lmstudio": "lm-studio", "llamacpp": "llama.cpp", "vllm": "vllm"}
@@ -174,14 +183,15 @@ async def _check_key(spec: TargetSpec, dialect: Dialect, cold: Cold, key_env: st
         raise ModelNotLoaded(f"model_not_loaded: {dialect.title} at {cold.base_url} is not ready: {reply.words}")
 
 
-async def _model(spec: TargetSpec, dialect: Dialect, cold: Cold) -> tuple[str, tuple[str, ...]]:
-    loaded = await dialect.loaded(cold)
+def _named_among(spec: TargetSpec, loaded: Sequence[str]) -> str | None:
+    """The loaded model that the spec names, by its own name or with Ollama's default tag."""
+    return next((name for name in loaded if name in (spec.model, f"{spec.model}:latest")), None)
+
+
+def _model(spec: TargetSpec, dialect: Dialect, cold: Cold, loaded: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     shown = ", ".join(plain(name, 120) for name in loaded[:10])
     if spec.model is not None:
-        if spec.model in loaded:
-            return spec.model, ()
-        same = next((name for name in loaded if name == f"{spec.model}:latest"), None)
-        if same is not None:
+        if (same := _named_among(spec, loaded)) is not None:
             return same, ()
         if not loaded and dialect.default_model is not None:
             return spec.model, (f"{dialect.title} does not tell whether {plain(spec.model, 120)} is loaded",)

@@ -2,11 +2,12 @@
 
     python serve_llama_cpp.py PORT MODEL.gguf [key=value ...]
 
-`n_threads` (compute threads) and `alias` (the model name to report) are handled here; every other key is a
-field of llama.cpp's parameters: `n_ctx=8192` (for all slots together), `n_parallel=4`, …
-Ends when standard input is closed, on SIGTERM, and after `lifetime` seconds (default 1800).
+`n_threads` (compute threads), `alias` (the model name to report) and `nice` (give way to others by so much) are
+handled here; every other key is a field of llama.cpp's parameters: `n_ctx=8192` (for all slots together),
+`n_parallel=4`, … Ends when standard input is closed, on SIGTERM, and after `lifetime` seconds (default 1800).
 """
 
+import os
 import sys
 import threading
 from enum import Enum
@@ -20,6 +21,7 @@ def main(arguments: list[str]) -> None:
     port, model = int(arguments[0]), Path(arguments[1])
     options = dict(argument.split("=", 1) for argument in arguments[2:])
     end_with_parent(int(options.pop("lifetime", "1800")))
+    os.nice(int(options.pop("nice", "0")))
 
     import xllamacpp
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -180,3 +181,67 @@ def test_a_run_that_was_not_calibrated_is_said_to_be_on_the_page(load_run: Loade
     run.result["instrument"]["calibration"] = None
 
     assert "No run was calibrated" in Outline(build_page([run])).text
+
+
+# Head to head
+
+
+def test_verdicts_stand_on_top_and_refusals_in_place_of_numbers(load_run: Loader) -> None:
+    text = Outline(build_page([load_run("head-to-head")])).text.replace("\u00a0", " ")
+
+    assert text.index("lmx gives its first token 24 % sooner than ollama") < text.index("First token 182")
+    refusal = "0 % of the requests failed on lmx and 22 % on ollama: who turns work away is faster with the rest"
+    assert f"No verdict at concurrency 16: {refusal}." in text
+    assert f"TTFT ms — — — — — refused {refusal}" in text
+
+
+def test_the_audit_is_a_table_with_each_check_and_both_values(load_run: Loader) -> None:
+    text = Outline(build_page([load_run("head-to-head")])).text
+
+    assert "Quantisation passed 4-bit 4-bit" in text
+    assert "Prompt tokens not known no count no count there is no exact count of prompt tokens on both sides" in text
+    assert "Error rate, concurrency 16 failed 0 % failed 22 % failed" in text
+
+
+def test_the_forest_plot_has_a_row_a_figure_and_words_for_those_refused(load_run: Loader) -> None:
+    charts = page_data(build_page([load_run("head-to-head")]))["charts"]
+    forest: Any = charts["forest-0"]
+    figure = forest["options"][0]["figure"]
+    rows = {name: x for trace in figure["data"] for name, x in zip(trace["y"], trace["x"], strict=True)}
+
+    assert len(figure["layout"]["yaxis"]["categoryarray"]) == 15
+    assert rows["C=1  TTFT"] == pytest.approx(100 * (1 / 1.3106 - 1), abs=0.1)  # a time: turned round
+    assert rows["C=1  Decode char/s"] < 0
+    texts = [note["text"] for note in figure["layout"]["annotations"]]
+    assert len(texts) == 6
+    assert all(text.startswith("no verdict: ") for text in texts)
+    assert "C=16  TTFT" not in rows
+
+
+def test_blocks_of_both_sides_are_drawn_over_time(load_run: Loader) -> None:
+    charts = page_data(build_page([load_run("head-to-head")]))["charts"]
+    blocks: Any = charts["blocks-0"]
+    first = blocks["options"][0]["figure"]["data"]
+
+    assert [(trace["name"], len(trace["y"])) for trace in first] == [("lmx", 4), ("ollama", 4)]
+    assert [trace["x"] == sorted(trace["x"]) for trace in first] == [True, True]
+
+
+def test_a_comparison_that_was_refused_as_a_whole_draws_no_number(load_run: Loader) -> None:
+    page = build_page([load_run("hostile")])
+    text = Outline(page).text
+
+    assert "sim against <b>evil</b>" in text
+    assert "forest-0" not in page_data(page)["charts"]
+    assert "No figure could be compared: the table says why." in text
+
+
+def test_a_comparison_made_elsewhere_stands_in_for_the_run_s_own(load_run: Loader) -> None:
+    from lmx_loadgen.store.comparison import Comparison
+
+    run = load_run("head-to-head")
+    other = Comparison.model_validate(run.result["comparisons"][0] | {"accepted": "on purpose", "mode": "sequential"})
+    text = Outline(build_page([run], comparisons=[other])).text
+
+    assert "Failed checks were accepted: on purpose" in text
+    assert "Sequential: lmx and ollama were measured in different runs" in text

@@ -29,8 +29,10 @@ URL = "http://127.0.0.1:1234"
 Mock = respx.MockRouter
 
 
-def found(spec: TargetSpec, env: dict[str, str] | None = None, home: Path | None = None) -> Target:
-    return anyio.run(lambda: prepare(spec, env or {}, home=home or Path("/no/home")))
+def found(
+    spec: TargetSpec, env: dict[str, str] | None = None, home: Path | None = None, *, may_load: bool = False
+) -> Target:
+    return anyio.run(lambda: prepare(spec, env or {}, home=home or Path("/no/home"), may_load=may_load))
 
 
 def refusal(error: type[LoadgenError], spec: TargetSpec, env: dict[str, str] | None = None) -> str:
@@ -200,7 +202,7 @@ def test_the_only_loaded_model_is_taken(server: Mock) -> None:
     target = found(LMX)
 
     assert (target.model, target.base_url, target.notes) == ("mlx/Qwen", f"{URL}/v1", ())
-    assert target.server == {"product": "opta-lmx", "title": "Opta-LMX", "version": "0.1.0"}
+    assert target.server == {"product": "opta-lmx", "title": "Opta-LMX", "version": "0.1.0", "quantization": None}
 
 
 def test_embedding_models_are_nobody_to_talk_to(server: Mock) -> None:
@@ -347,3 +349,40 @@ def test_plain_completions_get_the_texts_of_the_messages() -> None:
 
     assert body["prompt"] == "N Be brief.\n\nHi"
     assert "messages" not in body
+
+
+# What the weights are
+
+
+def test_ollama_tells_how_a_model_is_quantised(server: Mock) -> None:
+    ollama(server, "qwen:7b")
+    details = {"quantization_level": "Q4_K_M", "parameter_size": "7B"}
+    server.get("/api/ps").respond(json={"models": [{"name": "qwen:7b", "model": "qwen:7b", "details": details}]})
+
+    assert found(TargetSpec(name="ollama", url=URL)).server["quantization"] == "Q4_K_M"
+
+
+def test_lm_studio_tells_how_a_model_is_quantised(server: Mock) -> None:
+    entry = {"id": "qwen", "type": "llm", "state": "loaded", "quantization": "4bit"}
+    server.get("/api/v0/models").respond(json={"data": [entry]})
+    server.get("/v1/models").mock(return_value=listing("qwen"))
+
+    assert found(TargetSpec(name="lmstudio", url=URL)).server["quantization"] == "4bit"
+
+
+def test_llama_server_s_file_tells_by_its_name_and_not_where_it_lies(server: Mock) -> None:
+    props = {"default_generation_settings": {}, "model_path": "/home/me/secret/SmolLM2-Q8_0.gguf"}
+    server.get("/props").respond(json=props)
+    server.get("/v1/models").mock(return_value=listing("smol"))
+
+    assert found(TargetSpec(name="llamacpp", url=URL)).server["quantization"] == "SmolLM2-Q8_0.gguf"
+
+
+def test_a_named_model_need_not_be_loaded_where_it_may_be_later(server: Mock) -> None:
+    ollama(server)
+    server.get("/v1/models").mock(return_value=listing("qwen:7b"))
+    target = found(TargetSpec(name="ollama", url=URL, model="qwen:7b"), may_load=True)
+
+    assert (target.model, target.is_loaded) == ("qwen:7b", False)
+    assert target.notes == ("its model was not loaded: --isolate loads it for its blocks",)
+    assert not any(call.request.method == "POST" for call in server.calls)

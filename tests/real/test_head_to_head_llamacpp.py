@@ -12,7 +12,8 @@ from models import find_smollm2
 
 pytestmark = pytest.mark.real_server
 
-ONE_LEVEL = ("--concurrency", "1", "--requests", "24", "--max-tokens", "24", "--settle", "0")
+ONE_LEVEL = ("--concurrency", "1", "--requests", "24", "--blocks", "4", "--max-tokens", "16", "--settle", "0")
+ATTEMPTS = 5
 PROMPT = "Explain in detail how a bicycle stays upright."
 
 
@@ -33,8 +34,14 @@ def measured(llama_cpp_packages: None, tmp_path_factory: pytest.TempPathFactory)
             {"name": label, "dialect": "llamacpp", "url": server.url} for label, server in (("two", two), ("one", one))
         ]
         profile.write_text(json.dumps({"name": "threads", "targets": targets}), encoding="utf-8")
-        out = tmp_path_factory.mktemp("threads")
-        yield run_cli(out, "--profile", str(profile), *ONE_LEVEL, "--prompt", PROMPT)
+        # Where both cores belong to the server, the client may have to wait for one. Such a run is refused, rightly, and
+        # says nothing about servers: it is made again.
+        for _ in range(ATTEMPTS):
+            out = tmp_path_factory.mktemp("threads")
+            run = run_cli(out, "--profile", str(profile), *ONE_LEVEL, "--prompt", PROMPT)
+            if not any(level["tainted"] for target in run.result["targets"] for level in target["levels"]):
+                break
+        yield run
 
 
 def test_the_verdict_is_the_one_that_the_servers_own_clocks_give(measured: StoredRun) -> None:

@@ -34,7 +34,7 @@ def measured(llama_cpp_packages: None, tmp_path_factory: pytest.TempPathFactory)
             {"name": label, "dialect": "llamacpp", "url": server.url} for label, server in (("two", two), ("one", one))
         ]
         profile.write_text(json.dumps({"name": "threads", "targets": targets}), encoding="utf-8")
-        # Where both cores belong to the server, the client may have to wait for one. Such a run is refused, rightly, and
+        # Where both cores are the server's, the client may have to wait for one. Such a run is refused, rightly, and
         # says nothing about servers: it is made again.
         for _ in range(ATTEMPTS):
             out = tmp_path_factory.mktemp("threads")

@@ -174,6 +174,20 @@ def summary_json(result: dict[str, Any]) -> dict[str, Any]:
             }
             for target in result["targets"]
         ],
+        "comparisons": [_comparison_json(comparison) for comparison in result.get("comparisons") or []],
+    }
+
+
+def _comparison_json(comparison: dict[str, Any]) -> dict[str, Any]:
+    """Sentences, and by concurrency each figure's verdict on B."""
+    return {
+        "a": comparison["a"]["label"],
+        "b": comparison["b"]["label"],
+        "sentences": comparison["sentences"],
+        "verdicts": {
+            str(level["concurrency"]): {name: found["verdict"] for name, found in level["metrics"].items()}
+            for level in comparison["levels"]
+        },
     }
 
 

@@ -88,6 +88,9 @@ def test_the_json_summary_has_the_tables_figures_in_base_units(load_run: Loader)
     level = summary["targets"][1]["levels"][2]
     assert level["ttft_p50_s"] == result["targets"][1]["levels"][2]["metrics"]["ttft"]["p50"]
     assert (level["ok"], level["failed"], level["concurrency"]) == (100, 28, 16)
+    (comparison,) = summary["comparisons"]
+    assert comparison["sentences"][0].startswith("lmx gives its first token 24 % sooner than ollama")
+    assert comparison["verdicts"]["1"]["ttft_p50"] == "worse"
     assert summary["complete"] is True
 
 

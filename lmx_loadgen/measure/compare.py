@@ -19,7 +19,7 @@ from lmx_loadgen.store.eventlog import LogContents
 @dataclass(frozen=True)
 class Rules:
     """What a comparison goes by. `accepted` is the reason for which failed checks are overridden; `family` counts all
-    verdicts of a run that is not over."""
+    verdicts of a run that is not over, or has several comparisons."""
 
     margin: float = verdict.MARGIN
     accepted: str | None = None
@@ -59,7 +59,8 @@ def compare(a: Side, b: Side, rules: Rules | None = None) -> Comparison:
 def comparisons_of(log: LogContents) -> list[Comparison]:
     """Of one run: each other target against the first, at the levels both have answers at."""
     names = [target["name"] for target in log.header["targets"]]
-    rules = Rules(accepted=log.header.get("accepted"))
+    # Of several comparisons each is one more chance of a false finding.
+    rules = Rules(accepted=log.header.get("accepted"), family=_family(log) if len(names) > 2 else None)
     found = []
     for name in names[1:]:
         with contextlib.suppress(ResultError):  # cut short before both were measured
@@ -75,8 +76,7 @@ def settled(log: LogContents, level: int) -> bool:
     names = [target["name"] for target in log.header["targets"]]
     plan = log.header["plan"]
     concurrency = next(segment["concurrency"] for segment in plan if segment["level"] == level)
-    family = len(COMPARED) * len({segment["level"] for segment in plan})
-    rules = Rules(accepted=log.header.get("accepted"), family=family)
+    rules = Rules(accepted=log.header.get("accepted"), family=_family(log))
     for name in names[1:]:
         a, b = side_of(log, names[0]), side_of(log, name)
         if not a.at(concurrency) or not b.at(concurrency):
@@ -88,6 +88,12 @@ def settled(log: LogContents, level: int) -> bool:
         if any(found[name].verdict in ("undecided", "refused") and name not in one.refusals for name in PRIMARY):
             return False
     return True
+
+
+def _family(log: LogContents) -> int:
+    """How many verdicts a run gives in all: of each other target, at each level, in each figure."""
+    levels = {segment["level"] for segment in log.header["plan"]}
+    return len(COMPARED) * len(levels) * max(1, len(log.header["targets"]) - 1)
 
 
 PRIMARY = ("ttft_p50", "decode_tok_s_p50")

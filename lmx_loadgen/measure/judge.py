@@ -25,8 +25,8 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to judge. `starts` are the Unix seconds at which the sides' runs began; `family` counts tests that are still
-    to come; `is_final` adds what only a reader of the result needs."""
+    """How to judge. `starts` are the Unix seconds at which the sides' runs began; `family` counts tests that are made
+    elsewhere or are still to come; `is_final` adds what only a reader of the result needs."""
 
     is_paired: bool
     margin: float = verdict.MARGIN

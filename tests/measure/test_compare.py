@@ -119,6 +119,10 @@ def test_each_other_target_is_compared_with_the_first() -> None:
 
     assert [(one.a.label, one.b.label) for one in found] == [("a", "b"), ("a", "c")]
     assert figure(found[1]).verdict == "worse"
+    # corrected for both comparisons: the least of the p-values for ten figures
+    ps = [one.p for one in found[1].levels[0].metrics.values() if one.p is not None]
+    adjusted = [one.p_holm for one in found[1].levels[0].metrics.values() if one.p_holm is not None]
+    assert min(adjusted) == pytest.approx(10 * min(ps))
 
 
 def test_a_run_of_one_target_has_no_comparison() -> None:

@@ -6,13 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    model_validator,
+)
 
 from lmx_loadgen import packaged
 from lmx_loadgen.errors import InputError, LoadgenError, ProfileError
+from lmx_loadgen.yaml_file import read_yaml
 
-_MAX_FILE = 1024 * 1024
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\Z")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 _DAY_S = 86_400.0
@@ -132,6 +140,53 @@ class Slo(_Part):
     e2e: Seconds | None = None
 
 
+def _skill(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class SkillSpec(_Part):
+    """A skill to run; without `arguments` it gets the least that its own schema asks for."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@/-]{0,119}$")]
+    arguments: dict[str, Any] | None = None
+
+
+class ToolCallSpec(_Part):
+    """A tool call to ask for: the `tools` on offer as OpenAI's API writes them, and which of them the prompt `expect`s
+    to be called."""
+
+    prompt: Annotated[str, Field(min_length=1, max_length=100_000)]
+    expect: Name
+    tools: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=100)]
+
+    @model_validator(mode="after")
+    def _is_on_offer(self) -> "ToolCallSpec":
+        names = []
+        for tool in self.tools:
+            function = tool.get("function")
+            if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+                raise ValueError("each of `tools` must have a `function` with a `name`")
+            names.append(function["name"])
+        if self.expect not in names:
+            raise ValueError(f"`expect` must name one of the tools: {', '.join(names)}")
+        return self
+
+
+class Checks(_Part):
+    """What a model is asked to do beside the load, outside all measured windows.
+
+    `include_tool_call` asks for `tool_calls`, or where there are none for the weather in Sydney. `stability` compares
+    answers to one prompt alone and among others, where the temperature is 0 and a level has more than one slot.
+    `skill_timeout` is in seconds.
+    """
+
+    include_tool_call: StrictBool = False
+    tool_calls: Annotated[list[ToolCallSpec], Field(max_length=50)] = []
+    include_skills: Annotated[list[Annotated[SkillSpec, BeforeValidator(_skill)]], Field(max_length=50)] = []
+    skill_timeout: Seconds = 30.0
+    stability: StrictBool = True
+
+
 class Profile(_Part):
     """A whole load, as written in `profiles/*.yaml`."""
 
@@ -144,6 +199,7 @@ class Profile(_Part):
     request: Request = Request()
     timeouts: Timeouts = Timeouts()
     slo: Slo = Slo()
+    checks: Checks = Checks()
     tokenizer: Name | None = None
     reading_tok_s: Annotated[Number, Field(gt=0, le=10_000)] = 5.0
 
@@ -162,7 +218,10 @@ def load_profile(name_or_path: str) -> Profile:
             raise ProfileError(
                 f"there is no profile {name_or_path!r}: give a YAML file or one of {', '.join(profile_names())}"
             )
-    return _validated(_read_yaml(path), str(path), ProfileError)
+    data = read_yaml(path, "profile")
+    if not isinstance(data, dict):
+        raise ProfileError(f"{path} must hold a mapping of settings, such as `load:` and `request:`")
+    return _validated(data, str(path), ProfileError)
 
 
 def overridden(profile: Profile, values: Mapping[str, Any], flags: Mapping[str, str] | None = None) -> Profile:
@@ -178,42 +237,6 @@ def overridden(profile: Profile, values: Mapping[str, Any], flags: Mapping[str, 
             part = part[parent]
         part[last] = value
     return _validated(data, None, InputError, flags or {})
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        if path.stat().st_size > _MAX_FILE:
-            raise ProfileError(f"{path} is larger than 1 MB, which no profile is")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ProfileError(f"cannot read the profile {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ProfileError(f"{path} is not UTF-8 text") from None
-    try:
-        data = yaml.load(text, Loader=_StrictLoader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ProfileError(f"{path} is not valid YAML: {' '.join(str(error).split())[:300]}") from None
-    if not isinstance(data, dict):
-        raise ProfileError(f"{path} must hold a mapping of settings, such as `load:` and `request:`")
-    return data
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice and aliases (which can make a small file huge)."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if not isinstance(key, str):
-                raise yaml.YAMLError(f"the key {key!r} is not text (line {node.start_mark.line + 1})")
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"the key {key!r} is given twice (line {node.start_mark.line + 1})")
-        return super().construct_mapping(node, deep)
 
 
 def _validated(

@@ -88,6 +88,7 @@ class LogContents:
     end: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     host: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_log(path: Path) -> LogContents:
@@ -114,6 +115,7 @@ def read_log(path: Path) -> LogContents:
         requests=found["request"],
         segments=found["segment"],
         host=found["host"],
+        checks=found["check"],
         end=found["end"][0] if found["end"] else None,
         notes=notes + faults,
     )
@@ -123,7 +125,13 @@ def _sorted_by_type(
     parsed: Sequence[tuple[int, dict[str, Any] | None]],
 ) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
     """The sound lines by their type, and a sentence for each of the others."""
-    found: dict[str, list[dict[str, Any]]] = {"request": [], "segment": [], "host": [], "end": []}
+    found: dict[str, list[dict[str, Any]]] = {
+        "request": [],
+        "segment": [],
+        "host": [],
+        "check": [],
+        "end": [],
+    }
     faults = []
     for number, line in parsed:
         fault = _fault(line)

@@ -78,6 +78,7 @@ class TargetLine(TypedDict):
     model: Text
     server: dict[Text, Text | None]
     notes: list[Text]
+    hypothesis: NotRequired[Annotated[dict[Text, Any] | None, Field(description="what was expected of its model")]]
 
 
 class SegmentPlace(TypedDict):
@@ -125,7 +126,10 @@ class RequestLine(SegmentPlace):
     type: Literal["request"]
     id: Count
     slot: Count
-    phase: Annotated[Literal["warmup", "measured", "probe"], Field(description="probe: of the prefix cache")]
+    phase: Annotated[
+        Literal["warmup", "measured", "probe", "stability"],
+        Field(description="probe: of the prefix cache; stability: the same prompt alone and among others"),
+    ]
     first_wave: Annotated[
         bool, Strict(), Field(description="the slot's first request, sent while the load was building up")
     ]
@@ -184,6 +188,20 @@ class HostStateLine(TypedDict):
     state: dict[Text, Any]
 
 
+class CheckLine(TypedDict):
+    """What a target was asked to do outside all measured windows, and what came of it, as it came."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    type: Literal["check"]
+    at_ns: Ns
+    target: Text
+    check: Annotated[Literal["tool_call", "skill", "server_benchmark"], Field(description="what was asked for")]
+    asked: Annotated[dict[Text, Any], Field(description="what exactly")]
+    answer: Annotated[dict[Text, Any] | None, Field(description="what the server made of it")]
+    error: Annotated[Text | None, Field(description="why there is no answer")]
+    latency_ns: Ns | None
+
+
 class EndLine(TypedDict):
     """The last line; without it the run was cut off."""
 
@@ -199,6 +217,7 @@ LINES: dict[str, TypeAdapter[Any]] = {
     "request": TypeAdapter(RequestLine),
     "segment": TypeAdapter(SegmentLine),
     "host": TypeAdapter(HostStateLine),
+    "check": TypeAdapter(CheckLine),
     "end": TypeAdapter(EndLine),
 }
 

@@ -13,9 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store.comparison import Comparison
+from lmx_loadgen.store.reference import PublishedFigure
 
 SCHEMA = 1
 NAME = "result.json"
+
+Coherence = Literal["ok", "repetitive", "truncated", "garbled"]
 
 
 class _Model(BaseModel):
@@ -102,6 +105,45 @@ class Witness(_Model):
     within_calibration: bool | None = None
 
 
+class StabilityResult(_Model):
+    """Whether the same prompt gets the same answer when others are answered beside it, at temperature 0.
+
+    `same` of `answers` were word for word what the server said when it was asked alone. The first difference of any is
+    given as a place in that lone answer, counted from 1: in characters, and in text events, which are tokens where the
+    server sends one an event.
+    """
+
+    answers: int
+    same: int
+    first_differing_character: int | None = None
+    first_differing_token: int | None = None
+    sentence: str
+
+
+class QualityResult(_Model):
+    """What the measured answers of a level look like. `flags` counts answers by coherence flag; `natural` ended by
+    themselves, `limited` at the limit, and of `unknown` it cannot be told."""
+
+    answers: int
+    flags: dict[Coherence, int]
+    natural: int
+    limited: int
+    unknown: int
+    stability: StabilityResult | None = None
+
+
+class ServerWord(_Model):
+    """What the server itself says in its answers, beside what the client saw of the same answers. All are medians;
+    times in seconds. `source` is where it says so, and `prompt_sec` is what it took for the prompt by its own word."""
+
+    source: str
+    answers: int
+    prompt_sec: float | None = None
+    toks_per_sec: float | None = None
+    client_ttft_sec: float | None = None
+    client_toks_per_sec: float | None = None
+
+
 class LevelResult(_Model):
     """One concurrency level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
     first wave, `all` keeps it, `none` is empty."""
@@ -121,10 +163,16 @@ class LevelResult(_Model):
     witness: Witness
     tainted: list[str] = []
     notes: list[str] = []
+    quality: QualityResult | None = None
+    server_word: ServerWord | None = None
 
 
 class ToolCallBenchmark(_Model):
-    """One tool call asked for, and what came of it."""
+    """One tool call asked for, and what came of it.
+
+    `raw_tool_call` has the `name` and the `arguments` as they came. Beyond the plan's fields, `form` says how the call
+    was written (see `measure.tool_calls`), and `error` why there was no answer to judge.
+    """
 
     tool_definition: dict[str, Any]
     expected_tool_name: str
@@ -133,12 +181,19 @@ class ToolCallBenchmark(_Model):
     tool_name_correct: bool
     params_valid_json: bool
     params_match_schema: bool
-    raw_tool_call: str | None = None
+    raw_tool_call: dict[str, Any] | None = None
     latency_sec: float | None = None
+    form: str | None = None
+    error: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.call_produced and self.tool_name_correct and self.params_valid_json and self.params_match_schema
 
 
 class SkillsBenchmark(_Model):
-    """One skill run on the server; the preview is its first 200 characters."""
+    """One skill run on the server; the preview is its first 200 characters. `error` is `not supported` where the
+    server has no skills."""
 
     skill_name: str
     skill_invoked_successfully: bool
@@ -168,7 +223,7 @@ class BenchmarkRunStats(_Model):
     output_token_count: int | None = None
     completed_naturally: bool | None = None
     repetition_ratio: float | None = None
-    coherence_flag: Literal["ok", "repetitive", "truncated", "garbled"] | None = None
+    coherence_flag: Coherence | None = None
     tool_call: ToolCallBenchmark | None = None
     skills: list[SkillsBenchmark] = []
 
@@ -204,8 +259,20 @@ class CacheResult(_Model):
     sentence: str
 
 
+class Hypothesis(_Model):
+    """What was expected of a model before it was measured: `published` figures, or `bandwidth`: no more than the
+    machine's memory can deliver of the model's weights; or `none`. Rates are decode tok/s."""
+
+    kind: Literal["published", "bandwidth", "none"]
+    toks_per_sec: float | None = None
+    ttft_sec: float | None = None
+    sentence: str
+    figures: list[PublishedFigure] = []
+
+
 class TargetResult(_Model):
-    """Everything measured on one server. `models_answered` are the names the server gave in its answers."""
+    """Everything measured on one server. `models_answered` are the names the server gave in its answers, `tool_calls`
+    and `skills` what it was asked to do, `server_benchmarks` what it measured of itself."""
 
     name: str
     dialect: str
@@ -216,6 +283,10 @@ class TargetResult(_Model):
     notes: list[str] = []
     levels: list[LevelResult] = []
     cache: CacheResult | None = None
+    hypothesis: Hypothesis | None = None
+    tool_calls: list[ToolCallBenchmark] = []
+    skills: list[SkillsBenchmark] = []
+    server_benchmarks: list[BenchmarkResult] = []
     benchmark: BenchmarkResult | None = None
 
 

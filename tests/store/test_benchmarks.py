@@ -16,7 +16,7 @@ TOOL = ToolCallBenchmark(
     tool_name_correct=True,
     params_valid_json=True,
     params_match_schema=False,
-    raw_tool_call='{"location":',
+    raw_tool_call={"name": "get_weather", "arguments": '{"location":'},
     latency_sec=1.25,
 )
 SKILL = SkillsBenchmark(skill_name="echo", skill_invoked_successfully=False, error="timed out")

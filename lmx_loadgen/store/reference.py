@@ -1,0 +1,116 @@
+"""`reference/published.yaml`: figures that others have published of their servers, each with its source."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from lmx_loadgen.errors import ProfileError
+from lmx_loadgen.yaml_file import read_yaml
+
+NAME = "published.yaml"
+
+Server = Literal["lm_studio", "ollama", "opta_lmx", "llama_cpp", "mlx_lm", "vllm", "other"]
+Words = Annotated[str, Field(min_length=1, max_length=400)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+# The dialects of targets by the names that published figures go by.
+SERVER_OF: Mapping[str, Server] = {
+    "lmstudio": "lm_studio",
+    "ollama": "ollama",
+    "lmx": "opta_lmx",
+    "llamacpp": "llama_cpp",
+    "mlx-lm": "mlx_lm",
+    "vllm": "vllm",
+}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class _Entry(_Model):
+    """One published measurement, as it stands in the file under its model and server.
+
+    `toks_per_sec` is a decode rate; a rate over whole requests is `total_toks_per_sec`, and is never set beside one.
+    """
+
+    toks_per_sec: Positive | None = None
+    total_toks_per_sec: Positive | None = None
+    ttft_sec: Positive | None = None
+    prefill_sec: Positive | None = None
+    source: Words
+    hardware: Words
+    format: Words | None = None
+    server_version: Words | None = None
+    context_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    workload: Words | None = None
+    notes: Annotated[str, Field(max_length=1000)] | None = None
+
+
+class PublishedFigure(_Entry):
+    """One published measurement with the model and the server it is of. `same_chip` is whether it was made on the chip
+    of the machine it is held against, None where that cannot be told."""
+
+    model: str
+    server: Server
+    same_chip: bool | None = None
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, Mapping) else value
+
+
+Entries = Annotated[list[_Entry], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class _Published(_Model):
+    """All that is known of one model. `aliases` are the names under which servers have the same weights."""
+
+    aliases: list[Words] = []
+    lm_studio: Entries | None = None
+    ollama: Entries | None = None
+    opta_lmx: Entries | None = None
+    llama_cpp: Entries | None = None
+    mlx_lm: Entries | None = None
+    vllm: Entries | None = None
+    other: Entries | None = None
+
+
+_FILE = TypeAdapter(dict[Annotated[str, Field(min_length=1, max_length=200)], _Published])
+
+
+class Reference:
+    """Published figures by model. What a name means to it is `names()`: model id → all names it goes by."""
+
+    def __init__(self, figures: Sequence[PublishedFigure], names: Mapping[str, Sequence[str]]) -> None:
+        self.figures = list(figures)
+        self._names = {model: tuple(known) for model, known in names.items()}
+
+    def names(self) -> Mapping[str, tuple[str, ...]]:
+        return self._names
+
+
+def read_reference(path: Path) -> Reference:
+    """The figures in a file. Raises ProfileError that names file and key."""
+    data = read_yaml(path, "reference file")
+    try:
+        models = _FILE.validate_python(data or {})
+    except ValidationError as problem:
+        first = problem.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"] if part != "function-before[_as_list()]") or "the file"
+        raise ProfileError(f"{path}: {key}: {first['msg'].lower()}") from None
+    figures = [
+        PublishedFigure(**entry.model_dump(), model=model, server=server)
+        for model, published in models.items()
+        for server, entries in _by_server(published)
+        for entry in entries
+    ]
+    return Reference(figures, {model: (model, *published.aliases) for model, published in models.items()})
+
+
+def _by_server(published: _Published) -> list[tuple[Server, list[_Entry]]]:
+    servers: tuple[Server, ...] = ("lm_studio", "ollama", "opta_lmx", "llama_cpp", "mlx_lm", "vllm", "other")
+    return [(server, getattr(published, server)) for server in servers if getattr(published, server) is not None]

@@ -333,7 +333,7 @@ def _cached_share(answers: Sequence[Record]) -> float | None:
     return sum(cached or 0 for cached, _ in known) / whole if whole else None
 
 
-def _bits(side: Side) -> int | None:
+def _bits(side: Side) -> float | None:
     told = side.target.get("server", {}).get("quantization")
     return weight_bits(told) or read_name(str(side.target["model"])).bits
 
@@ -375,5 +375,5 @@ def _unique(cached: float | None) -> str:
     return "unique" if cached is None else f"unique, {percent(cached)} cached"
 
 
-def _weights(bits: int | None) -> str:
-    return "not told" if bits is None else f"{bits}-bit"
+def _weights(bits: float | None) -> str:
+    return "not told" if bits is None else f"{bits:g}-bit"

@@ -8,7 +8,7 @@ _BITS = (
     re.compile(r"(?<![a-z0-9])i?q(\d)(?=[_k\W]|$)"),  # q4_K_M, IQ3_XS: llama.cpp and Ollama
     re.compile(r"(?<![a-z0-9])(?:mx|nv)?fp(\d{1,2})(?![0-9])"),
     re.compile(r"(?<![a-z0-9])(?:int|w|bf|f)(\d{1,2})(?![0-9])"),
-    re.compile(r"(?<![a-z0-9])(\d{1,2})-?bits?(?![a-z])"),  # mlx-community's 4bit
+    re.compile(r"(?<![a-z0-9.])(\d{1,2}(?:\.\d)?)[- ]?bits?(?![a-z])"),  # mlx-community's 4bit, 6.5bit
 )
 _FAMILY = re.compile(r"(?:meta-)?([a-z]+(?:-?\d+(?:\.\d+)*(?![\d.]*[bm]))?)")
 # What servers call the model they were started with.
@@ -24,7 +24,7 @@ class NamedModel:
     family: str | None
     size: str | None
     variants: frozenset[str]
-    bits: int | None
+    bits: float | None
 
 
 def read_name(name: str) -> NamedModel:
@@ -43,10 +43,32 @@ def read_name(name: str) -> NamedModel:
     )
 
 
-def weight_bits(text: str | None) -> int | None:
+def weight_bits(text: str | None) -> float | None:
     """The bits of a weight that a name or a server's own word for its quantisation tells: 4 for Q4_K_M or 4bit."""
     for pattern in _BITS:
         found = pattern.search((text or "").lower())
-        if found and 1 <= int(found[1]) <= 32:
-            return int(found[1])
+        if found and 1 <= float(found[1]) <= 32:
+            return float(found[1])
     return None
+
+
+# What says nothing of which weights they are: their format, how they were put into bits, that they follow instructions.
+_SAID_ELSEWHERE = re.compile(
+    r"(?<![a-z0-9])(?:mlx|gguf|ggml|instruct|it|chat|latest|meta|ud|dwq|awq|gptq|(?:mx|nv|bf|f)?p?(?:4|8|16|32)(?=$|[^\w.])"
+    r"|i?q\d(?:_[a-z0-9]+)*|int[48]|mxfp[48]|nvfp4|bf16|fp16|\d{1,2}(?:\.\d)?-?bits?)(?![a-z0-9.])"
+)
+
+
+def same_weights(one: str, other: str) -> bool:
+    """Whether two names surely mean the same model, whatever its format: they are made of the same words and numbers.
+
+    A size must be among them. In doubt it is False: `qwen2.5:72b` is `mlx-community/Qwen2.5-72B-Instruct-4bit`, but no
+    `Qwen2.5-Coder-72B`, and a date or a `distill` makes another model.
+    """
+    words = _words(one)
+    return words == _words(other) and any(_SIZE.fullmatch(word) for word in words)
+
+
+def _words(name: str) -> list[str]:
+    last = _SAID_ELSEWHERE.sub(" ", name.rsplit("/", 1)[-1].lower().removesuffix(".gguf"))
+    return sorted(re.findall(r"\d+(?:\.\d+)?(?:x\d+)?[bm](?![a-z0-9])|[a-z]+|\d+(?:\.\d+)*", last))

@@ -173,6 +173,25 @@ def _run_options(command: Any) -> Any:
         ),
         click.option("--accept", metavar="REASON", help="Compare in spite of failed checks; the reason is stored."),
         click.option("--dry-run", is_flag=True, help="Print the plan and its duration, and do nothing."),
+        click.option("--tool-call/--no-tool-call", default=None, help="Whether to ask each model for a tool call."),
+        click.option("--skill", multiple=True, metavar="NAME", help="Skill to run on the server. Repeatable."),
+        click.option("--skill-timeout", metavar="30s", help="Longest wait for a skill."),
+        click.option(
+            "--stability/--no-stability",
+            default=None,
+            help="Whether to compare answers to one prompt, alone and among others, at temperature 0.",
+        ),
+        click.option(
+            "--server-benchmark",
+            is_flag=True,
+            help="Have Opta-LMX measure itself too, and show both (needs its admin key).",
+        ),
+        click.option(
+            "--reference",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Published figures to expect. [default: those that come with the tool]",
+        ),
         click.option("--insecure", is_flag=True, help="Do not check the server's TLS certificate."),
         click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
         click.option(
@@ -227,6 +246,10 @@ _PROFILE_KEYS = {
     "tokenizer": "tokenizer",
     "blocks": "load.blocks",
     "settle": "load.settle",
+    "tool_call": "checks.include_tool_call",
+    "skill_timeout": "checks.skill_timeout",
+    "stability": "checks.stability",
+    "skill": "checks.include_skills",
 }
 
 
@@ -247,7 +270,7 @@ def run(**flags: Any) -> None:
     from lmx_loadgen.report.progress import ProgressView
     from lmx_loadgen.report.terminal import print_summary, summary_json
 
-    overrides = {key: flags[flag] for flag, key in _PROFILE_KEYS.items() if flags[flag] is not None}
+    overrides = {key: flags[flag] for flag, key in _PROFILE_KEYS.items() if flags[flag] not in (None, ())}
     options = session.Options(
         profile=flags["profile"],
         overrides=overrides,
@@ -264,6 +287,8 @@ def run(**flags: Any) -> None:
         until_settled=flags["until_settled"],
         isolate=flags["isolate"],
         max_duration=flags["max_duration"] or 1200.0,
+        reference=flags["reference"],
+        server_benchmark=flags["server_benchmark"],
     )
     if flags["dry_run"]:
         click.echo("\n".join(session.planned(options)))

@@ -167,7 +167,13 @@ class LevelResult(_Model):
     server_word: ServerWord | None = None
 
 
-class ToolCallBenchmark(_Model):
+class _PlanModel(_Model):
+    """A part of the plan's result. Others write it too: what they say beyond it is left aside."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class ToolCallBenchmark(_PlanModel):
     """One tool call asked for, and what came of it.
 
     `raw_tool_call` has the `name` and the `arguments` as they came. Beyond the plan's fields, `form` says how the call
@@ -191,7 +197,7 @@ class ToolCallBenchmark(_Model):
         return self.call_produced and self.tool_name_correct and self.params_valid_json and self.params_match_schema
 
 
-class SkillsBenchmark(_Model):
+class SkillsBenchmark(_PlanModel):
     """One skill run on the server; the preview is its first 200 characters. `error` is `not supported` where the
     server has no skills."""
 
@@ -202,7 +208,7 @@ class SkillsBenchmark(_Model):
     error: str | None = None
 
 
-class BenchmarkRunStats(_Model):
+class BenchmarkRunStats(_PlanModel):
     """The plan's figures of one model. `p95` is the value that 95 % of runs reach or do better than.
 
     Token counts are means over the runs, rounded. `output_text` and what is said of it are of the first run. Under two
@@ -228,10 +234,10 @@ class BenchmarkRunStats(_Model):
     skills: list[SkillsBenchmark] = []
 
 
-class BenchmarkResult(_Model):
+class BenchmarkResult(_PlanModel):
     """A model on a server, in the plan's shape. Fewer than two completed runs are `insufficient_data`, never zeros."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=())
 
     model_id: str
     backend: str

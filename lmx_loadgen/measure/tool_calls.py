@@ -171,6 +171,7 @@ def _fits(arguments: Mapping[str, Any], schema: Mapping[str, Any] | None) -> boo
     try:
         # An empty registry: a schema that refers to an address is not fetched.
         checker = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-        return bool(checker(schema, registry=Registry()).is_valid(arguments))
+        checker.check_schema(dict(schema))
+        return bool(checker(dict(schema), registry=Registry()).is_valid(arguments))
     except (jsonschema.SchemaError, Unresolvable, RecursionError, TypeError, ValueError):
         return False

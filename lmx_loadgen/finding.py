@@ -83,7 +83,7 @@ def _by_name(word: str, results_dir: Path) -> list[Found]:
         if path.is_file():
             return _of_file(path, results_dir)
     raise ResultError(
-        f"{word} is neither a run, nor an imported file, nor a number of the list in {results_dir}: "
+        f"{word[:200]} is neither a run, nor an imported file, nor a number of the list in {results_dir}: "
         "see `lmx-loadgen results list`"
     )
 

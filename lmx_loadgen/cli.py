@@ -17,7 +17,9 @@ class _Failure(click.ClickException):
     """A LoadgenError on its way out: one sentence on stderr, and its own exit code."""
 
     def __init__(self, error: LoadgenError) -> None:
-        super().__init__(str(error))
+        from lmx_loadgen.report.text import sanitise  # names from files and servers may stand in it
+
+        super().__init__(sanitise(error, 4000, keep_lines=True))
         self.error = error
 
     @property
@@ -443,6 +445,86 @@ def sim(port: int, dialect: str, settings: tuple[str, ...], log: str | None) -> 
 
     chosen = from_pairs(settings, port=port, dialect=dialect, log=log)
     serve(chosen, on_ready=lambda ready: click.echo(f"listening on {ready.url}/v1 (Ctrl-C ends it)"))
+
+
+@main.group()
+def results() -> None:
+    """List, show, import and export single results: one a model and server, in the shape of Opta-LMX's benchmark plan.
+
+    Exit codes: 0 done; 2 a wrong argument; 4 no such result, or none that can be read; 5 results cannot be stored.
+    """
+
+
+_results_dir = click.option(
+    "--results-dir",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Where runs and imported results are stored.",
+)
+_of_model = click.option("--model", metavar="TEXT", help="Only those with this in their model's id.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+
+
+@results.command("list")
+@_results_dir
+@_of_model
+@_as_json
+def results_list(results_dir: Path, model: str | None, as_json: bool) -> None:
+    """List every stored result, newest first: of runs, one a target, and imported ones."""
+    from lmx_loadgen.results import print_list
+
+    print_list(results_dir, model, as_json)
+
+
+@results.command("show")
+@click.argument("which")
+@_results_dir
+@_as_json
+def results_show(which: str, results_dir: Path, as_json: bool) -> None:
+    """Show one result in full.
+
+    WHICH is a number of `results list`, a run's folder, RUN:TARGET, or an imported file.
+    """
+    from lmx_loadgen.results import print_one
+
+    print_one(which, results_dir, as_json)
+
+
+@results.command("import")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@_results_dir
+def results_import(paths: tuple[Path, ...], results_dir: Path) -> None:
+    """Import what Opta-LMX measured of itself, each result once.
+
+    PATH is a file or a folder of them. [default: ~/.opta-lmx/benchmarks] Read are its stored results, saved answers of
+    its GET /admin/benchmark/results, and its older shapes. What cannot be read is skipped, and it is said why.
+    """
+    from lmx_loadgen.results import carry_in
+
+    carry_in(paths, results_dir)
+
+
+@results.command("export")
+@click.argument("which", nargs=-1)
+@click.option(
+    "--to",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where they go, like ~/.opta-lmx/benchmarks.",
+)
+@_results_dir
+@_of_model
+def results_export(which: tuple[str, ...], to: Path, results_dir: Path, model: str | None) -> None:
+    """Write results as Opta-LMX reads them, one a file. [default: all]
+
+    WHICH is as in `results show`; a run's folder means all its targets. A result without a figure that Opta-LMX demands
+    is left out, and it is said why.
+    """
+    from lmx_loadgen.results import carry_out
+
+    carry_out(which, results_dir, to, model)
 
 
 @main.command()

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
+from lmx_loadgen.measure.foreign import results_in
 from lmx_loadgen.measure.tool_calls import judge
 from lmx_loadgen.store.result import BenchmarkResult, SkillsBenchmark, ToolCallBenchmark
 
@@ -34,15 +33,11 @@ def server_benchmarks_of(checks: Sequence[Line]) -> tuple[list[BenchmarkResult],
             notes.append(f"the server's own benchmark: {line['error']}")
         answer = line["answer"] or {}
         earlier = answer.get("earlier")
-        for data in [answer.get("result"), *(reversed(earlier) if isinstance(earlier, list) else [])]:
-            if data is None:
-                continue
-            try:
-                results.append(BenchmarkResult.model_validate(data))
-            except ValidationError as problem:
-                first = problem.errors(include_url=False, include_input=False)[0]
-                where = ".".join(str(part) for part in first["loc"])
-                notes.append(f"a result of the server's own benchmark cannot be read: {where}: {first['msg'].lower()}")
+        newest_first = [answer.get("result"), *(reversed(earlier) if isinstance(earlier, list) else [])]
+        taken = results_in([data for data in newest_first if data is not None]) if answer else None
+        if taken is not None:
+            results += taken.results
+            notes += [f"a result of the server's own benchmark cannot be read: {fault}" for fault in taken.faults]
     return results, list(dict.fromkeys(notes))
 
 

@@ -167,13 +167,7 @@ class LevelResult(_Model):
     server_word: ServerWord | None = None
 
 
-class _PlanModel(_Model):
-    """A part of the plan's result. Others write it too: what they say beyond it is left aside."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class ToolCallBenchmark(_PlanModel):
+class ToolCallBenchmark(_Model):
     """One tool call asked for, and what came of it.
 
     `raw_tool_call` has the `name` and the `arguments` as they came. Beyond the plan's fields, `form` says how the call
@@ -197,7 +191,7 @@ class ToolCallBenchmark(_PlanModel):
         return self.call_produced and self.tool_name_correct and self.params_valid_json and self.params_match_schema
 
 
-class SkillsBenchmark(_PlanModel):
+class SkillsBenchmark(_Model):
     """One skill run on the server; the preview is its first 200 characters. `error` is `not supported` where the
     server has no skills."""
 
@@ -208,11 +202,11 @@ class SkillsBenchmark(_PlanModel):
     error: str | None = None
 
 
-class BenchmarkRunStats(_PlanModel):
+class BenchmarkRunStats(_Model):
     """The plan's figures of one model. `p95` is the value that 95 % of runs reach or do better than.
 
     Token counts are means over the runs, rounded. `output_text` and what is said of it are of the first run. Under two
-    completed runs every statistic is None.
+    completed runs every statistic is None. The numbers of runs are None only in results of others that do not tell.
     """
 
     ttft_p50_sec: float | None = None
@@ -223,8 +217,8 @@ class BenchmarkRunStats(_PlanModel):
     toks_per_sec_mean: float | None = None
     prompt_tokens: int | None = None
     output_tokens: int | None = None
-    runs_completed: int
-    warmup_runs_discarded: int
+    runs_completed: int | None
+    warmup_runs_discarded: int | None
     output_text: str | None = None
     output_token_count: int | None = None
     completed_naturally: bool | None = None
@@ -234,10 +228,13 @@ class BenchmarkRunStats(_PlanModel):
     skills: list[SkillsBenchmark] = []
 
 
-class BenchmarkResult(_PlanModel):
-    """A model on a server, in the plan's shape. Fewer than two completed runs are `insufficient_data`, never zeros."""
+class BenchmarkResult(_Model):
+    """A model on a server, in the plan's shape. Fewer than two completed runs are `insufficient_data`, never zeros.
 
-    model_config = ConfigDict(protected_namespaces=())
+    Beyond the plan's fields, `origin` says who measured it where that was not this tool (see `store.imported`).
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
     model_id: str
     backend: str
@@ -247,6 +244,7 @@ class BenchmarkResult(_PlanModel):
     lmx_version: str | None = None
     prompt_preview: str = Field(max_length=100)
     stats: BenchmarkRunStats | None = None
+    origin: str | None = None
 
 
 class CacheResult(_Model):

@@ -113,7 +113,8 @@ def _judged(looks: list[Look], log: Path, truths: dict[str, object]) -> bool:
     ids = [line["id"] for line in requests]
     again = sum(bool(line.get("reconnected")) for line in requests)
     print(
-        f"{len(requests):,} requests, {len(truths):,} in the simulator's log; by outcome: {dict(outcomes)}; {again} sent again"
+        f"{len(requests):,} requests, {len(truths):,} in the simulator's log; {again} sent again; "
+        f"by outcome: {dict(outcomes)}"
     )
     print(f"memory: {memory[0]:.1f} MB in the second quarter, {memory[1]:.1f} MB in the last")
     print(f"open files: {files[0]:g} and {files[1]:g}")

@@ -157,6 +157,8 @@ def resolved_profile(options: Options) -> Profile:
     found = profile.model_copy(update={"targets": specs})
     if options.until_settled:
         _can_settle(found)
+    if options.accept is not None and not options.accept.strip():
+        raise InputError("--accept needs a reason, which then stands in the result")
     if options.isolate and len(specs) < 2:
         raise InputError("--isolate needs two targets: alone, a server has the machine to itself")
     return found

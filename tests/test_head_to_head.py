@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -161,6 +162,7 @@ def test_the_plan_is_printed_without_asking_any_server(tmp_path: Path) -> None:
         (("-t", "lmx", "--until-settled"), "--until-settled needs two targets"),
         (("-t", "lmx", "-t", "ollama", "--until-settled", "--blocks", "2"), "--blocks of at least 4"),
         (("-t", "lmx", "--isolate"), "--isolate needs two targets"),
+        (("-t", "lmx", "-t", "ollama", "--accept", " "), "--accept needs a reason"),
         (("-t", "lmx", "--blocks", "0"), "--blocks: input should be greater than or equal to 1"),
         (("-t", "lmx", "--settle", "soon"), "--settle: must be a number of seconds"),
         (("-t", "lmx", "--max-duration", "soon"), "'soon' must be a number of seconds"),
@@ -183,6 +185,30 @@ def test_the_reason_for_accepting_stands_in_the_result(lmx: SimProcess, tmp_path
     assert comparison.accepted == "I want to know the cache"
     assert [line.key for line in comparison.audit if line.accepted] == ["cache"]
     assert comparison.levels[0].metrics["ttft_p50"].verdict != "refused"
+
+
+# Alone
+
+
+def test_each_server_has_the_machine_to_itself_and_is_left_as_it_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMX_ADMIN_KEY", "k")
+    settings = replace(QUICK, admin_key="k")
+    with start(replace(settings, dialect="lmx")) as lmx, start(replace(settings, dialect="ollama")) as ollama:
+        targets = ("-t", f"lmx={lmx.url}", "-t", f"ollama={ollama.url}")
+        result = lmx_loadgen("run", *targets, *SHORT, "--blocks", "3", "--isolate", "--out", tmp_path)
+        assert result.exit_code == 0, result.stderr
+        assert [one["name"] for one in httpx.get(f"{ollama.url}/api/ps").json()["models"]] == ["sim-model"]
+        assert [one["id"] for one in httpx.get(f"{lmx.url}/v1/models").json()["data"]] == ["sim-model"]
+    found, log = stored(tmp_path)
+
+    alone = {line["segment"]: line["state"] for line in log.host if line["when"] == "isolated"}
+    order = {line["segment"]: line["target"] for line in log.segments}
+    for segment, state in alone.items():
+        assert state["unloaded"] == [{"lmx": "ollama", "ollama": "lmx"}[order[segment]]]
+    assert {order[segment] for segment in alone} == {"lmx", "ollama"}
+    assert all(level.requests.failed == 0 for target in found.targets for level in target.levels)
 
 
 # Until settled

@@ -168,6 +168,13 @@ def test_a_server_without_a_count_of_tokens_is_compared_in_characters() -> None:
     )
 
 
+def test_a_rate_in_characters_is_called_one_also_where_it_is_undecided() -> None:
+    comparison = compared(Made(dialect="lmx", finish="stop"), Made(), noise=0.3)
+
+    assert comparison.levels[0].metrics["output_tok_s"].verdict == "undecided"
+    assert "lmx or ollama delivers more characters per second in all at" in comparison.sentences[2]
+
+
 def test_with_nothing_to_count_on_both_sides_rates_are_refused() -> None:
     comparison = compared(Made(), Made(change=without_text))
 

@@ -263,7 +263,7 @@ def run(**flags: Any) -> None:
         accept=flags["accept"],
         until_settled=flags["until_settled"],
         isolate=flags["isolate"],
-        max_duration=flags["max_duration"] or 1200.0,
+        max_duration=flags["max_duration"],
     )
     if flags["dry_run"]:
         click.echo("\n".join(session.planned(options)))

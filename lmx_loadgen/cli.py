@@ -194,6 +194,9 @@ def _run_options(command: Any) -> Any:
             type=click.IntRange(1, 64),
             help="Measuring processes. [default: as many as the calibration says the load needs, usually one]",
         ),
+        click.option(
+            "--allow-concurrent", is_flag=True, help="Measure although another run on this machine is on; noted."
+        ),
         click.option("--no-calibrate", is_flag=True, help="Give no instrument error; the result says so."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON and nothing else."),
         click.option("--quiet", "-q", is_flag=True, help="Print only errors."),
@@ -235,7 +238,8 @@ _PROFILE_KEYS = {
 def run(**flags: Any) -> None:
     """Measure one or more servers and store what was seen.
 
-    Exit codes: 0 measured; 2 a wrong flag; 3 a wrong profile; 5 results cannot be stored; 10 nothing answers;
+    Exit codes: 0 measured; 2 a wrong flag; 3 a wrong profile; 5 results cannot be stored; 6 another run is on;
+    10 nothing answers;
     11 another server answers; 12 key refused; 13 model not loaded; 14 several models; 20 every request failed;
     130 Ctrl-C (what was measured is stored).
     """
@@ -243,7 +247,7 @@ def run(**flags: Any) -> None:
 
     from rich.console import Console
 
-    from lmx_loadgen import calibration, session
+    from lmx_loadgen import calibration, lock, session
     from lmx_loadgen.report.progress import ProgressView
     from lmx_loadgen.report.terminal import print_summary, summary_json
 
@@ -269,7 +273,13 @@ def run(**flags: Any) -> None:
         click.echo("\n".join(session.planned(options)))
         return
     silent = flags["as_json"] or flags["quiet"]
-    with ProgressView(Console(stderr=True), quiet=silent) as view:
+    with (
+        lock.held(allow_concurrent=flags["allow_concurrent"]) as locked,
+        ProgressView(Console(stderr=True), quiet=silent) as view,
+    ):
+        options = replace(options, lock=locked)
+        for warning in locked.warnings:
+            view.say(warning)
         if flags["workers"] is None:
             most = max(session.resolved_profile(options).load.concurrency)
             options = replace(options, workers=calibration.workers_for(options, most))
@@ -302,24 +312,30 @@ def run(**flags: Any) -> None:
     show_default=True,
     help="Where it is stored; `run --out` looks in the same place.",
 )
+@click.option("--allow-concurrent", is_flag=True, help="Do it although another run on this machine is on.")
 @click.option("--json", "as_json", is_flag=True, help="Print the calibration as JSON and nothing else.")
-def calibrate(quick: bool, workers: int, loop: str | None, stamps: str | None, out: Path, as_json: bool) -> None:
+def calibrate(
+    quick: bool, workers: int, loop: str | None, stamps: str | None, out: Path, allow_concurrent: bool, as_json: bool
+) -> None:
     """Measure by how much this tool itself is wrong on this machine.
 
     It loads the built-in simulator, which logs when each request was there and each chunk was written, and prints by
     how much its own stamps differ. Runs carry the newest result and show it beside every figure. Exit codes:
-    0 calibrated; 1 it failed; 5 it cannot be stored; 130 Ctrl-C.
+    0 calibrated; 1 it failed; 5 it cannot be stored; 6 another run is on; 130 Ctrl-C.
     """
     from rich.console import Console
 
-    from lmx_loadgen import calibration, session
+    from lmx_loadgen import calibration, lock, session
     from lmx_loadgen.report.terminal import print_calibration
     from lmx_loadgen.store.calibration import store
 
     options = session.Options(out=out, loop=loop, stamps=stamps, workers=workers)
-    made = calibration.calibrate(
-        options, is_quick=quick, told=lambda words: None if as_json else click.echo(f"{words} …", err=True)
-    )
+    with lock.held(allow_concurrent=allow_concurrent) as locked:
+        for warning in locked.warnings:
+            click.echo(warning, err=True)
+        made = calibration.calibrate(
+            options, is_quick=quick, told=lambda words: None if as_json else click.echo(f"{words} …", err=True)
+        )
     path = store(out, made)
     if as_json:
         click.echo(made.model_dump_json(indent=1))
@@ -355,6 +371,30 @@ def plot(runs: tuple[Path, ...], results_dir: Path, output: Path | None, open_it
     click.echo(str(page))
     if open_it:
         click.launch(page.resolve().as_uri())
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+def recompute(runs: tuple[Path, ...]) -> None:
+    """Compute `result.json` anew from `events.jsonl` alone.
+
+    RUN is a run's folder, also of one that was killed and has no result. The same version gives the same result, byte
+    for byte, and then nothing is written. A former result of another version is kept beside the new one. Exit codes:
+    0 done; 4 a run that cannot be read, or is of a later version; 5 a result that cannot be stored (the others are
+    done all the same).
+    """
+    from lmx_loadgen.recompute import recompute
+
+    failed: LoadgenError | None = None
+    for folder in runs:
+        try:
+            click.echo(recompute(folder).sentence)
+        except LoadgenError as error:
+            if failed is not None:
+                click.echo(f"Error: {failed}", err=True)
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 @main.command()

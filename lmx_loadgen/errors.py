@@ -5,6 +5,7 @@
     ├── ProfileError             3   a profile, prompts or reference file: names file, key and what is allowed
     ├── ResultError              4   a stored run that cannot be read
     ├── StorageError             5   the result folder cannot be written
+    ├── Busy                     6   another lmx-loadgen is measuring on this machine
     ├── TargetError
     │   ├── Unreachable         10   nothing answers at the address
     │   ├── WrongServer         11   another server answers there
@@ -48,6 +49,12 @@ class StorageError(LoadgenError):
     """The results folder cannot be written."""
 
     exit_code = 5
+
+
+class Busy(LoadgenError):
+    """Another lmx-loadgen is measuring on this machine; the message names it."""
+
+    exit_code = 6
 
 
 class TargetError(LoadgenError):

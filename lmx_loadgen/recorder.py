@@ -16,7 +16,7 @@ from lmx_loadgen.load.messages import SegmentEnd, Sent
 from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.load.record import quick_look, request_line
 from lmx_loadgen.profile import Profile
-from lmx_loadgen.store.eventlog import EventLog
+from lmx_loadgen.store.eventlog import SCHEMA, EventLog
 from lmx_loadgen.targets.base import Target
 
 
@@ -151,9 +151,11 @@ class Recorder:
         self._log.sync()
         self._view.end_segment()
 
-    def end(self, reason: str | None) -> None:
-        """Store the end line and close the log; a run with a `reason` is not complete."""
-        self._log.append({"type": "end", "end_ns": now_ns(), "complete": reason is None, "reason": reason})
+    def end(self, reason: str | None, joined: Sequence[dict[str, Any]] = ()) -> None:
+        """Store the end line and close the log; a run with a `reason` is not complete. `joined` are others that
+        measured on this machine at the same time."""
+        how = {"complete": reason is None, "reason": reason}
+        self._log.append({"type": "end", "end_ns": now_ns(), **how, "joined": list(joined)})
         self._log.close()
 
 
@@ -168,7 +170,7 @@ def header(
     """The first line of an event log: all that is known before the first request."""
     return {
         "type": "header",
-        "schema": 1,
+        "schema": SCHEMA,
         "tool_version": __version__,
         "run_id": run_id,
         "clock": {"mono_ns": anchor.mono_ns, "unix_ns": anchor.unix_ns},

@@ -22,6 +22,7 @@ from lmx_loadgen.load.messages import Ready
 from lmx_loadgen.load.plan import blocks_of, described, make_plan
 from lmx_loadgen.load.prompts import PromptBook, prompt_book
 from lmx_loadgen.load.worker import tls_context
+from lmx_loadgen.lock import Lock
 from lmx_loadgen.profile import Profile, TargetSpec, load_profile, overridden
 from lmx_loadgen.recorder import Recorder, View, header, make_folder, new_run_id
 from lmx_loadgen.store.result import RunResult, write_result
@@ -53,6 +54,7 @@ class Options:
     until_settled: bool = False
     isolate: bool = False
     max_duration: float = 1200.0
+    lock: Lock | None = None
 
 
 class StopFlag:
@@ -292,6 +294,7 @@ class _Start:
         line = header(self.profile, list(self.targets.values()), self.plan, how, self.run_id, anchor)
         line["accepted"] = self.options.accept
         line["until_settled"] = self.options.until_settled
+        line["beside"] = self.options.lock.beside if self.options.lock is not None else None
         line["prompt_preview"] = str(self.book.measured[0].messages[-1]["content"])[:100]
         return line
 
@@ -325,7 +328,7 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     if stop() and reason is None:
         reason = INTERRUPTED
     try:
-        recorder.end(reason)
+        recorder.end(reason, start.options.lock.joined() if start.options.lock is not None else ())
     except LoadgenError as problem:
         error = error or problem
     return error

@@ -12,7 +12,15 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def schemas() -> dict[str, Any]:
     """Both schemas by the name of the file they describe (JSON Schema 2020-12)."""
     line: TypeAdapter[Any] = TypeAdapter(
-        Annotated[lines.HeaderLine | lines.RequestLine | lines.SegmentLine | lines.EndLine, Field(discriminator="type")]
+        Annotated[
+            lines.HeaderLine
+            | lines.RequestLine
+            | lines.SegmentLine
+            | lines.HostStateLine
+            | lines.ResumeLine
+            | lines.EndLine,
+            Field(discriminator="type"),
+        ]
     )
     return {
         eventlog.NAME: {

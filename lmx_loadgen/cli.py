@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from lmx_loadgen import __version__
 from lmx_loadgen.errors import LoadgenError, NothingMeasured
@@ -172,6 +173,12 @@ def _run_options(command: Any) -> Any:
             help="Before each block, have the other servers unload their models (and load them again).",
         ),
         click.option("--accept", metavar="REASON", help="Compare in spite of failed checks; the reason is stored."),
+        click.option(
+            "--resume",
+            metavar="RUN",
+            type=click.Path(path_type=Path),
+            help="Go on with the run in this folder, which was stopped or cut off.",
+        ),
         click.option("--dry-run", is_flag=True, help="Print the plan and its duration, and do nothing."),
         click.option("--insecure", is_flag=True, help="Do not check the server's TLS certificate."),
         click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
@@ -233,13 +240,24 @@ _PROFILE_KEYS = {
 }
 
 
+# what may be given beside --resume: all else is as the run was begun
+_BESIDE_RESUME = {"resume", "as_json", "quiet", "allow_concurrent"}
+
+
+def _refuse_beside_resume(ctx: click.Context) -> None:
+    for param in ctx.command.params:
+        given = param.name is not None and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
+        if given and param.name not in _BESIDE_RESUME:
+            raise click.UsageError(f"{param.opts[0]} cannot be given with --resume: the run goes on as it was begun")
+
+
 @main.command()
 @_run_options
 def run(**flags: Any) -> None:
     """Measure one or more servers and store what was seen.
 
     Exit codes: 0 measured; 2 a wrong flag; 3 a wrong profile; 5 results cannot be stored; 6 another run is on;
-    10 nothing answers;
+    7 a run that cannot be resumed; 10 nothing answers;
     11 another server answers; 12 key refused; 13 model not loaded; 14 several models; 20 every request failed;
     130 Ctrl-C (what was measured is stored).
     """
@@ -251,6 +269,8 @@ def run(**flags: Any) -> None:
     from lmx_loadgen.report.progress import ProgressView
     from lmx_loadgen.report.terminal import print_summary, summary_json
 
+    if flags["resume"]:
+        _refuse_beside_resume(click.get_current_context())
     overrides = {key: flags[flag] for flag, key in _PROFILE_KEYS.items() if flags[flag] is not None}
     options = session.Options(
         profile=flags["profile"],
@@ -277,13 +297,13 @@ def run(**flags: Any) -> None:
         lock.held(allow_concurrent=flags["allow_concurrent"]) as locked,
         ProgressView(Console(stderr=True), quiet=silent) as view,
     ):
-        options = replace(options, lock=locked)
+        options = replace(options, lock=locked) if not flags["resume"] else session.resuming(flags["resume"], locked)
         for warning in locked.warnings:
             view.say(warning)
-        if flags["workers"] is None:
+        if flags["workers"] is None and options.past is None:
             most = max(session.resolved_profile(options).load.concurrency)
             options = replace(options, workers=calibration.workers_for(options, most))
-        if flags["no_calibrate"]:
+        if flags["no_calibrate"] or options.past is not None:
             outcome = session.run(options, view, lambda loop, stamps: None)
         else:
             outcome = session.run(options, view, calibration.for_run(options, view.say))
@@ -293,6 +313,8 @@ def run(**flags: Any) -> None:
     elif not flags["quiet"]:
         print_summary(result, Console())
         click.echo(f"stored in {outcome.folder}")
+        if not outcome.result.complete:
+            click.echo(f"go on with it: lmx-loadgen run --resume {outcome.folder}")
     if outcome.exit_code == NothingMeasured.exit_code:
         click.echo(f"Error: every request failed; what the server said is in {outcome.folder}", err=True)
     sys.exit(outcome.exit_code)

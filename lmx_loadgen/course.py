@@ -10,6 +10,7 @@ from lmx_loadgen.load.jobs import JobMaker, spread_ns
 from lmx_loadgen.load.plan import Segment, blocks_of, rounds
 from lmx_loadgen.profile import Profile
 from lmx_loadgen.recorder import Recorder
+from lmx_loadgen.resume import Past
 from lmx_loadgen.targets.base import Target
 
 MORE_ROUNDS = 2
@@ -30,7 +31,10 @@ class UntilSettled:
 
 @dataclass
 class Course:
-    """Runs the plan of one run. `run` raises the LoadgenError that ends it early; what was sent is recorded."""
+    """Runs the plan of one run. `run` raises the LoadgenError that ends it early; what was sent is recorded.
+
+    With a `past` it goes the same way again, and passes over what is finished.
+    """
 
     profile: Profile
     plan: Sequence[Segment]
@@ -43,10 +47,11 @@ class Course:
     until: UntilSettled | None = None
     probe: bool = True
     before_segment: Callable[[Segment], None] = lambda segment: None
+    past: Past | None = None
 
     def __post_init__(self) -> None:
         self._next = 0
-        self._began = time.monotonic()
+        self._began = time.monotonic() - (self.past.spent_s if self.past is not None else 0.0)
 
     def run(self) -> None:
         """All levels, low to high, then the probe of each target's cache."""
@@ -61,6 +66,9 @@ class Course:
         for segment in segments:
             if self.stop():
                 return
+            if self._is_finished(segment):
+                self._next = max(self._next, segment.segment) + 1
+                continue
             if self._next and len(self.targets) > 1:
                 self._pause(self.profile.load.settle)
             self._run_segment(segment)
@@ -75,13 +83,19 @@ class Course:
         self.recorder.host_state("after", host.state())
         self._next = max(self._next, segment.segment) + 1
 
+    def _is_finished(self, segment: Segment) -> bool:
+        return self.past is not None and segment.segment in self.past.finished
+
     def _add_rounds(self, level: int, until: UntilSettled) -> None:
         """Look, and measure on while the verdicts are open and there is time for another pair of rounds."""
         planned = blocks = blocks_of(self.profile.load, len(self.targets))
+        begun = self.past.blocks_begun(level) if self.past is not None else 0
         began, done = time.monotonic(), 0
-        while not self.stop() and blocks < until.most_blocks and not until.settled(level):
+        while not self.stop() and blocks < until.most_blocks:
             spent = time.monotonic() - began
-            if time.monotonic() - self._began + (spent / done * MORE_ROUNDS if done else 0.0) > until.max_s:
+            late = time.monotonic() - self._began + (spent / done * MORE_ROUNDS if done else 0.0) > until.max_s
+            # What had begun was decided before the run was cut off.
+            if blocks >= begun and (until.settled(level) or late):
                 return
             wanted = range(blocks, blocks + MORE_ROUNDS)
             # Later levels of the plan have numbers already: these come after all of them.
@@ -101,11 +115,13 @@ class Course:
                 if self.stop() or target.name not in self.recorder.answered:
                     continue
                 segment = self._probe_segment(target, requests)
+                self._next = segment.segment + 1
+                if self._is_finished(segment):
+                    continue
                 jobs = self.jobs.probe(segment, target, self.workers, first)
                 self.recorder.begin(segment, probe=True)
                 self.before_segment(segment)
                 self.recorder.end_segment(self.driver.run(jobs, 0, lambda: None))
-                self._next = segment.segment + 1
 
     def _probe_segment(self, target: Target, requests: int) -> Segment:
         """A segment beside the levels: its number of level is one that no level has."""

@@ -16,7 +16,8 @@ from lmx_loadgen.load.messages import SegmentEnd, Sent
 from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.load.record import quick_look, request_line
 from lmx_loadgen.profile import Profile
-from lmx_loadgen.store.eventlog import SCHEMA, EventLog
+from lmx_loadgen.resume import Past
+from lmx_loadgen.store.eventlog import NAME, SCHEMA, EventLog
 from lmx_loadgen.targets.base import Target
 
 
@@ -53,21 +54,23 @@ class Recorder:
     """The event log of one run, from its header to its end line.
 
     Args:
-        folder: the run's own folder, already made.
-        header: the log's first line.
+        folder: the run's own folder.
+        log: its event log, with the line that the run begins with.
         count: counts the tokens of a text, where the profile names a tokenizer.
+        past: what was measured before, when the run is taken up again.
     """
 
     def __init__(
         self,
         folder: Path,
-        header: dict[str, Any],
+        log: EventLog,
         *,
         profile: Profile,
         targets: Sequence[Target],
         jobs: JobMaker,
         view: View,
         count: Count | None = None,
+        past: Past | None = None,
     ) -> None:
         self.folder = folder
         self._profile = profile
@@ -77,10 +80,9 @@ class Recorder:
         self._count = count
         self._segment: Segment | None = None
         self._probe = False
-        self._next_id = 0
-        self.answered: set[str] = set()
-        self._log = EventLog.create(folder / "events.jsonl")
-        self._log.append(header)
+        self._next_id = past.next_id if past is not None else 0
+        self.answered: set[str] = past.answered if past is not None else set()
+        self._log = log
 
     def begin(self, segment: Segment, *, probe: bool = False) -> None:
         """From now on, what is sent belongs to this segment; what a `probe` sends is in no figure of a level."""
@@ -192,6 +194,13 @@ def header(
         ],
         "plan": [segment.as_dict() for segment in plan],
     }
+
+
+def begun_log(folder: Path, header: dict[str, Any]) -> EventLog:
+    """A run's event log with its first line. Raises StorageError."""
+    log = EventLog.create(folder / NAME)
+    log.append(header)
+    return log
 
 
 def new_run_id() -> str:

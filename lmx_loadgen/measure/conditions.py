@@ -36,7 +36,8 @@ def course_notes(log: LogContents) -> list[str]:
 def _resumed(log: LogContents, line: dict[str, Any]) -> str:
     mine = [one for one in log.superseded if one["superseded_by"] == line["attempt"]]
     void = sum(one["type"] == "request" for one in mine)
-    again = f", from the start of the block that was cut off (its first {void} requests do not count)" if void else ""
+    logged = f" ({void} of its requests had been logged, and do not count)" if void else ""
+    again = f", from the start of the block that was cut off{logged}" if line["redo"] else ""
     torn = "; a torn last line was cut off" if line["cut_bytes"] else ""
     return f"the run was taken up again at {line['resumed_at']}{again}{torn}"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from lmx_loadgen import __version__
 from lmx_loadgen.errors import LoadgenError, NothingMeasured
@@ -174,6 +175,12 @@ def _run_options(command: Any) -> Any:
             help="Before each block, have the other servers unload their models (and load them again).",
         ),
         click.option("--accept", metavar="REASON", help="Compare in spite of failed checks; the reason is stored."),
+        click.option(
+            "--resume",
+            metavar="RUN",
+            type=click.Path(path_type=Path),
+            help="Go on with the run in this folder, which was stopped or cut off.",
+        ),
         click.option("--dry-run", is_flag=True, help="Print the plan and its duration, and do nothing."),
         click.option("--tool-call/--no-tool-call", default=None, help="Whether to ask each model for a tool call."),
         click.option("--skill", multiple=True, metavar="NAME", help="Skill to run on the server. Repeatable."),
@@ -215,6 +222,9 @@ def _run_options(command: Any) -> Any:
             type=click.IntRange(1, 64),
             help="Measuring processes. [default: as many as the calibration says the load needs, usually one]",
         ),
+        click.option(
+            "--allow-concurrent", is_flag=True, help="Measure although another run on this machine is on; noted."
+        ),
         click.option("--no-calibrate", is_flag=True, help="Give no instrument error; the result says so."),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON and nothing else."),
         click.option("--quiet", "-q", is_flag=True, help="Print only errors."),
@@ -255,12 +265,24 @@ _PROFILE_KEYS = {
 }
 
 
+# what may be given beside --resume: all else is as the run was begun
+_BESIDE_RESUME = {"resume", "as_json", "quiet", "allow_concurrent"}
+
+
+def _refuse_beside_resume(ctx: click.Context) -> None:
+    for param in ctx.command.params:
+        given = param.name is not None and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
+        if given and param.name not in _BESIDE_RESUME:
+            raise click.UsageError(f"{param.opts[0]} cannot be given with --resume: the run goes on as it was begun")
+
+
 @main.command()
 @_run_options
 def run(**flags: Any) -> None:
     """Measure one or more servers and store what was seen.
 
-    Exit codes: 0 measured; 2 a wrong flag; 3 a wrong profile; 5 results cannot be stored; 10 nothing answers;
+    Exit codes: 0 measured; 2 a wrong flag; 3 a wrong profile; 5 results cannot be stored; 6 another run is on;
+    7 a run that cannot be resumed; 10 nothing answers;
     11 another server answers; 12 key refused; 13 model not loaded; 14 several models; 20 every request failed;
     130 Ctrl-C (what was measured is stored).
     """
@@ -268,10 +290,12 @@ def run(**flags: Any) -> None:
 
     from rich.console import Console
 
-    from lmx_loadgen import calibration, session
+    from lmx_loadgen import calibration, lock, session
     from lmx_loadgen.report.progress import ProgressView
     from lmx_loadgen.report.terminal import print_summary, summary_json
 
+    if flags["resume"]:
+        _refuse_beside_resume(click.get_current_context())
     overrides = {key: flags[flag] for flag, key in _PROFILE_KEYS.items() if flags[flag] not in (None, ())}
     options = session.Options(
         profile=flags["profile"],
@@ -296,11 +320,17 @@ def run(**flags: Any) -> None:
         click.echo("\n".join(session.planned(options)))
         return
     silent = flags["as_json"] or flags["quiet"]
-    with ProgressView(Console(stderr=True), quiet=silent) as view:
-        if flags["workers"] is None:
+    with (
+        lock.held(allow_concurrent=flags["allow_concurrent"]) as locked,
+        ProgressView(Console(stderr=True), quiet=silent) as view,
+    ):
+        options = replace(options, lock=locked) if not flags["resume"] else session.resuming(flags["resume"], locked)
+        for warning in locked.warnings:
+            view.say(warning)
+        if flags["workers"] is None and options.past is None:
             most = max(session.resolved_profile(options).load.concurrency)
             options = replace(options, workers=calibration.workers_for(options, most))
-        if flags["no_calibrate"]:
+        if flags["no_calibrate"] or options.past is not None:
             outcome = session.run(options, view, lambda loop, stamps: None)
         else:
             outcome = session.run(options, view, calibration.for_run(options, view.say))
@@ -310,6 +340,8 @@ def run(**flags: Any) -> None:
     elif not flags["quiet"]:
         print_summary(result, Console())
         click.echo(f"stored in {outcome.folder}")
+        if not outcome.result.complete:
+            click.echo(f"go on with it: lmx-loadgen run --resume {outcome.folder}")
     if outcome.exit_code == NothingMeasured.exit_code:
         click.echo(f"Error: every request failed; what the server said is in {outcome.folder}", err=True)
     sys.exit(outcome.exit_code)
@@ -329,24 +361,30 @@ def run(**flags: Any) -> None:
     show_default=True,
     help="Where it is stored; `run --out` looks in the same place.",
 )
+@click.option("--allow-concurrent", is_flag=True, help="Do it although another run on this machine is on.")
 @click.option("--json", "as_json", is_flag=True, help="Print the calibration as JSON and nothing else.")
-def calibrate(quick: bool, workers: int, loop: str | None, stamps: str | None, out: Path, as_json: bool) -> None:
+def calibrate(
+    quick: bool, workers: int, loop: str | None, stamps: str | None, out: Path, allow_concurrent: bool, as_json: bool
+) -> None:
     """Measure by how much this tool itself is wrong on this machine.
 
     It loads the built-in simulator, which logs when each request was there and each chunk was written, and prints by
     how much its own stamps differ. Runs carry the newest result and show it beside every figure. Exit codes:
-    0 calibrated; 1 it failed; 5 it cannot be stored; 130 Ctrl-C.
+    0 calibrated; 1 it failed; 5 it cannot be stored; 6 another run is on; 130 Ctrl-C.
     """
     from rich.console import Console
 
-    from lmx_loadgen import calibration, session
+    from lmx_loadgen import calibration, lock, session
     from lmx_loadgen.report.terminal import print_calibration
     from lmx_loadgen.store.calibration import store
 
     options = session.Options(out=out, loop=loop, stamps=stamps, workers=workers)
-    made = calibration.calibrate(
-        options, is_quick=quick, told=lambda words: None if as_json else click.echo(f"{words} …", err=True)
-    )
+    with lock.held(allow_concurrent=allow_concurrent) as locked:
+        for warning in locked.warnings:
+            click.echo(warning, err=True)
+        made = calibration.calibrate(
+            options, is_quick=quick, told=lambda words: None if as_json else click.echo(f"{words} …", err=True)
+        )
     path = store(out, made)
     if as_json:
         click.echo(made.model_dump_json(indent=1))
@@ -382,6 +420,30 @@ def plot(runs: tuple[Path, ...], results_dir: Path, output: Path | None, open_it
     click.echo(str(page))
     if open_it:
         click.launch(page.resolve().as_uri())
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+def recompute(runs: tuple[Path, ...]) -> None:
+    """Compute `result.json` anew from `events.jsonl` alone.
+
+    RUN is a run's folder, also of one that was killed and has no result. The same version gives the same result, byte
+    for byte, and then nothing is written. A former result of another version is kept beside the new one. Exit codes:
+    0 done; 4 a run that cannot be read, or is of a later version; 5 a result that cannot be stored (the others are
+    done all the same).
+    """
+    from lmx_loadgen.recompute import recompute
+
+    failed: LoadgenError | None = None
+    for folder in runs:
+        try:
+            click.echo(recompute(folder).sentence)
+        except LoadgenError as error:
+            if failed is not None:
+                click.echo(f"Error: {failed}", err=True)
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 @main.command()

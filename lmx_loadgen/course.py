@@ -8,9 +8,10 @@ from lmx_loadgen import host
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.jobs import JobMaker, spread_ns
 from lmx_loadgen.load.messages import Job
-from lmx_loadgen.load.plan import Segment, blocks_of, rounds
+from lmx_loadgen.load.plan import Segment, blocks_of, rounds, stability_levels
 from lmx_loadgen.profile import Profile
 from lmx_loadgen.recorder import Recorder
+from lmx_loadgen.resume import Past
 from lmx_loadgen.targets.base import Target
 
 MORE_ROUNDS = 2
@@ -31,7 +32,10 @@ class UntilSettled:
 
 @dataclass
 class Course:
-    """Runs the plan of one run. `run` raises the LoadgenError that ends it early; what was sent is recorded."""
+    """Runs the plan of one run. `run` raises the LoadgenError that ends it early; what was sent is recorded.
+
+    With a `past` it goes the same way again, and passes over what is finished.
+    """
 
     profile: Profile
     plan: Sequence[Segment]
@@ -45,10 +49,11 @@ class Course:
     probe: bool = True
     checks: Callable[[Target], None] | None = None
     before_segment: Callable[[Segment], None] = lambda segment: None
+    past: Past | None = None
 
     def __post_init__(self) -> None:
         self._next = 0
-        self._began = time.monotonic()
+        self._began = time.monotonic() - (self.past.spent_s if self.past is not None else 0.0)
 
     def run(self) -> None:
         """All levels, low to high; then each target's cache is probed, its answers are held against each other, and it
@@ -61,7 +66,7 @@ class Course:
         for target in self.targets.values():
             if self.probe:
                 self._probe_cache(target)
-            if self.probe and self._has_stability():
+            if self.probe:
                 self._compare_answers(target)
             if self.checks is not None and not self.stop():
                 self.before_segment(self._beside(target, 1))
@@ -71,6 +76,9 @@ class Course:
         for segment in segments:
             if self.stop():
                 return
+            if self._is_finished(segment):
+                self._next = max(self._next, segment.segment) + 1
+                continue
             if self._next and len(self.targets) > 1:
                 self._pause(self.profile.load.settle)
             self._run_segment(segment)
@@ -85,13 +93,19 @@ class Course:
         self.recorder.host_state("after", host.state())
         self._next = max(self._next, segment.segment) + 1
 
+    def _is_finished(self, segment: Segment) -> bool:
+        return self.past is not None and segment.segment in self.past.finished
+
     def _add_rounds(self, level: int, until: UntilSettled, began: float) -> None:
         """Look, and measure on while the verdicts are open and there is time for another pair of rounds, which takes as
         long as those since the level `began`."""
         planned = blocks = blocks_of(self.profile.load, len(self.targets))
-        while not self.stop() and blocks < until.most_blocks and not until.settled(level):
+        begun = self.past.blocks_begun(level) if self.past is not None else 0
+        while not self.stop() and blocks < until.most_blocks:
             now = time.monotonic()
-            if now - self._began + (now - began) / blocks * MORE_ROUNDS > until.max_s:
+            late = now - self._began + (now - began) / blocks * MORE_ROUNDS > until.max_s
+            # What had begun was decided before the run was cut off.
+            if blocks >= begun and (until.settled(level) or late):
                 return
             wanted = range(blocks, blocks + MORE_ROUNDS)
             # Later levels of the plan have numbers already: these come after all of them.
@@ -110,24 +124,21 @@ class Course:
             segment = self._beside(target, 1, requests)
             self._run_beside(segment, "probe", self.jobs.probe(segment, target, self.workers, first))
 
-    def _has_stability(self) -> bool:
-        """Answers can only be expected to be the same where nothing is drawn by lot."""
-        profile = self.profile
-        return profile.checks.stability and profile.request.temperature == 0 and profile.load.concurrency[-1] > 1
-
     def _compare_answers(self, target: Target) -> None:
         """The same prompt alone, and then as often at once as each level has slots."""
-        for concurrency in dict.fromkeys((1, *self.profile.load.concurrency)):
+        for concurrency in stability_levels(self.profile):
             segment = self._beside(target, concurrency, concurrency)
             self._run_beside(segment, "stability", self.jobs.stability(segment, target, self.workers))
 
     def _run_beside(self, segment: Segment, phase: str, jobs: Sequence[Job]) -> None:
         if self.stop() or segment.target not in self.recorder.answered:
             return
+        self._next = segment.segment + 1
+        if self._is_finished(segment):
+            return
         self.recorder.begin(segment, phase=phase)
         self.before_segment(segment)
         self.recorder.end_segment(self.driver.run(jobs, 0, lambda: None))
-        self._next = segment.segment + 1
 
     def _beside(self, target: Target, concurrency: int, requests: int = 0) -> Segment:
         """A segment beside the levels: its number of level is one that no level has."""

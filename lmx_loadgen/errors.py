@@ -5,6 +5,8 @@
     ├── ProfileError             3   a profile, prompts or reference file: names file, key and what is allowed
     ├── ResultError              4   a stored run or result that cannot be read
     ├── StorageError             5   the result folder cannot be written
+    ├── Busy                     6   another lmx-loadgen is measuring on this machine
+    ├── NotResumable             7   `run --resume`: the run is complete, or something is not as it was
     ├── TargetError
     │   ├── Unreachable         10   nothing answers at the address
     │   ├── WrongServer         11   another server answers there
@@ -48,6 +50,18 @@ class StorageError(LoadgenError):
     """The results folder cannot be written."""
 
     exit_code = 5
+
+
+class Busy(LoadgenError):
+    """Another lmx-loadgen is measuring on this machine; the message names it."""
+
+    exit_code = 6
+
+
+class NotResumable(LoadgenError):
+    """A run that cannot go on: it is complete, or something is not as it was; the message names it."""
+
+    exit_code = 7
 
 
 class TargetError(LoadgenError):

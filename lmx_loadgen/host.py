@@ -8,12 +8,13 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+LOCK_FOLDER_ENV = "LMX_LOADGEN_LOCK_DIR"
 _WAIT_S = 2.0
 _PACKAGES = ("httpx", "httptools", "uvloop", "anyio", "pydantic")
 
@@ -106,6 +107,17 @@ def _number(pattern: str, text: str | None) -> float | None:
 def host_name() -> str:
     """Eight hexadecimal characters that tell this machine from others, and no more."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def lock_folder(probe: Probe | None = None, env: Mapping[str, str] = os.environ, home: Path | None = None) -> Path:
+    """Where this user's lock lies: the folder for caches, or `LMX_LOADGEN_LOCK_DIR` (for tests, and for machines whose
+    home cannot be written)."""
+    if chosen := env.get(LOCK_FOLDER_ENV):
+        return Path(chosen)
+    home = home or Path.home()
+    if (probe or Probe()).system == "darwin":
+        return home / "Library" / "Caches" / "lmx-loadgen"
+    return Path(env.get("XDG_CACHE_HOME") or home / ".cache") / "lmx-loadgen"
 
 
 def versions() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Gives each server the machine to itself for the length of a block: the others unload their models meanwhile."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ def obstacles(targets: Mapping[str, Target]) -> list[str]:
 class Isolation:
     """Called before each segment; `noted` is told what was done and how the machine did afterwards.
 
+    `found_away` names the targets whose models were not loaded when the run began, where it began earlier.
     Raises ModelNotLoaded when a server does not do as it is asked. `restore` loads again what was unloaded.
     """
 
@@ -44,11 +45,12 @@ class Isolation:
     noted: Callable[[str, dict[str, Any]], None]
     stop: Callable[[], bool]
     state: Callable[[], dict[str, Any]] = host.state
+    found_away: Collection[str] | None = None
     _away: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._found_away = {one.name for one in self.targets.values() if not one.is_loaded}
-        self._away |= self._found_away
+        self._away |= {one.name for one in self.targets.values() if not one.is_loaded}
+        self._found_away = set(self._away if self.found_away is None else self.found_away)
 
     def __call__(self, segment: Segment) -> None:
         """Unload the models of all others, load that of the segment's target, and wait for memory to settle."""

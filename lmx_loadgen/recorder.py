@@ -16,7 +16,8 @@ from lmx_loadgen.load.messages import SegmentEnd, Sent
 from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.load.record import quick_look, request_line
 from lmx_loadgen.profile import Profile
-from lmx_loadgen.store.eventlog import EventLog
+from lmx_loadgen.resume import Past
+from lmx_loadgen.store.eventlog import NAME, SCHEMA, EventLog
 from lmx_loadgen.targets.base import Target
 
 
@@ -53,21 +54,23 @@ class Recorder:
     """The event log of one run, from its header to its end line.
 
     Args:
-        folder: the run's own folder, already made.
-        header: the log's first line.
+        folder: the run's own folder.
+        log: its event log, with the line that the run begins with.
         count: counts the tokens of a text, where the profile names a tokenizer.
+        past: what was measured before, when the run is taken up again.
     """
 
     def __init__(
         self,
         folder: Path,
-        header: dict[str, Any],
+        log: EventLog,
         *,
         profile: Profile,
         targets: Sequence[Target],
         jobs: JobMaker,
         view: View,
         count: Count | None = None,
+        past: Past | None = None,
     ) -> None:
         self.folder = folder
         self._profile = profile
@@ -77,10 +80,9 @@ class Recorder:
         self._count = count
         self._segment: Segment | None = None
         self._phase: str | None = None
-        self._next_id = 0
-        self.answered: set[str] = set()
-        self._log = EventLog.create(folder / "events.jsonl")
-        self._log.append(header)
+        self._next_id = past.next_id if past is not None else 0
+        self.answered: set[str] = past.answered if past is not None else set()
+        self._log = log
 
     def begin(self, segment: Segment, *, phase: str | None = None) -> None:
         """From now on, what is sent belongs to this segment; with a `phase` of its own, it is in no level's figures."""
@@ -155,9 +157,11 @@ class Recorder:
         """Store what came of something that a target was asked to do beside the load."""
         self._log.append({"type": "check", "at_ns": now_ns(), "target": target.name, **line})
 
-    def end(self, reason: str | None) -> None:
-        """Store the end line and close the log; a run with a `reason` is not complete."""
-        self._log.append({"type": "end", "end_ns": now_ns(), "complete": reason is None, "reason": reason})
+    def end(self, reason: str | None, joined: Sequence[dict[str, Any]] = ()) -> None:
+        """Store the end line and close the log; a run with a `reason` is not complete. `joined` are others that
+        measured on this machine at the same time."""
+        how = {"complete": reason is None, "reason": reason}
+        self._log.append({"type": "end", "end_ns": now_ns(), **how, "joined": list(joined)})
         self._log.close()
 
 
@@ -173,7 +177,7 @@ def header(
     """The first line of an event log: all that is known before the first request."""
     return {
         "type": "header",
-        "schema": 1,
+        "schema": SCHEMA,
         "tool_version": __version__,
         "run_id": run_id,
         "clock": {"mono_ns": anchor.mono_ns, "unix_ns": anchor.unix_ns},
@@ -196,6 +200,13 @@ def header(
         ],
         "plan": [segment.as_dict() for segment in plan],
     }
+
+
+def begun_log(folder: Path, header: dict[str, Any]) -> EventLog:
+    """A run's event log with its first line. Raises StorageError."""
+    log = EventLog.create(folder / NAME)
+    log.append(header)
+    return log
 
 
 def new_run_id() -> str:

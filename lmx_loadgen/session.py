@@ -24,14 +24,16 @@ from lmx_loadgen.load.messages import Ready
 from lmx_loadgen.load.plan import Segment, blocks_of, described, make_plan
 from lmx_loadgen.load.prompts import PromptBook, prompt_book
 from lmx_loadgen.load.worker import tls_context
+from lmx_loadgen.lock import Lock
 from lmx_loadgen.profile import Profile, TargetSpec, load_profile, overridden
-from lmx_loadgen.recorder import Recorder, View, header, make_folder, new_run_id
+from lmx_loadgen.recorder import Recorder, View, begun_log, header, make_folder, new_run_id
+from lmx_loadgen.resume import INTERRUPTED, Past, fingerprints, past_of
+from lmx_loadgen.store.eventlog import EventLog
 from lmx_loadgen.store.result import Hypothesis, RunResult, write_result
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.targets.prepare import dialect_of, parse_target, prepare
 from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
 
-INTERRUPTED = "interrupted"
 _FEWEST_TO_SETTLE = 4
 _MOST_TO_SETTLE_S = 1200.0
 
@@ -58,6 +60,8 @@ class Options:
     max_duration: float | None = None
     reference: Path | None = None
     server_benchmark: bool = False
+    lock: Lock | None = None
+    past: Past | None = None
 
 
 class StopFlag:
@@ -104,10 +108,20 @@ def run(options: Options, view: View, calibrated: Calibrated) -> Outcome:
     seen is stored whatever happens, and only then is an error raised.
     """
     recorded = record(resolved_profile(options), options, view, calibrated)
-    result = _result(recorded.folder)
-    write_result(recorded.folder, result)
+    try:
+        result = _result(recorded.folder)
+    except LoadgenError as trouble:
+        raise recorded.error or trouble from None
+    try:
+        write_result(recorded.folder, result)
+    except LoadgenError as trouble:
+        if recorded.error is None:
+            hint = f"what was measured is safe: `lmx-loadgen recompute {recorded.folder}` makes it"
+            trouble.args = (f"{trouble}; {hint}",)
+            raise
     if recorded.error is not None:
-        recorded.error.args = (f"{recorded.error}; what was measured is in {recorded.folder}",)
+        hint = f"`lmx-loadgen run --resume {recorded.folder}` goes on with it"
+        recorded.error.args = (f"{recorded.error}; what was measured is in {recorded.folder}, and {hint}",)
         raise recorded.error
     if recorded.signal is not None:
         return Outcome(result, recorded.folder, 128 + recorded.signal)
@@ -129,6 +143,7 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
     """Run a profile and write its event log, but no result; see `run`."""
     book = prompt_book(profile.prompts, base_dir=Path.cwd())
     count = token_counter(profile.tokenizer, Path.cwd()) if profile.tokenizer is not None else None
+    prints = fingerprints(book, profile.tokenizer, Path.cwd())
     stop = StopFlag()
     with contextlib.ExitStack() as stack:
         loop, stamps = instrument(options)
@@ -136,14 +151,18 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
         for worker in workers:
             stack.callback(worker.close)
         targets = prepare_targets(profile, options, stack)
-        hypotheses = expected(targets, options.reference)
+        if options.past is not None:
+            options.past.refuse_if_changed(targets, prints)
+        hypotheses = expected(targets, options.reference) if options.past is None else {}
         calibration = calibrated(loop, stamps.value)
         stack.enter_context(stop.armed())
-        begin = _Start(options, profile, book, targets, calibration, hypotheses)
+        begin = _Start(options, profile, book, targets, calibration, hypotheses, prints)
+        if options.past is not None:
+            view.say(f"going on with {options.past.folder}: {len(options.past.finished)} blocks are done")
         for name, found in hypotheses.items():
             view.say(f"{name}: {found.sentence}")
         if len(targets) > 1:
-            told = _told(profile, begin.plan, options)
+            told = _told(profile, begin.plan, options) if options.past is None else []
             for line in told + (obstacles(begin.targets) if options.isolate else []):
                 view.say(line)
         recorder, driver = begin.make(workers, view, stop, count)
@@ -153,7 +172,12 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
 
 
 def resolved_profile(options: Options) -> Profile:
-    """The profile with every flag applied, targets and models included. Raises ProfileError or InputError."""
+    """The profile with every flag applied, targets and models included; that of a run that goes on is its own.
+
+    Raises ProfileError, InputError or NotResumable.
+    """
+    if options.past is not None:
+        return options.past.profile
     profile = overridden(load_profile(options.profile), options.overrides, options.flags)
     specs = [parse_target(text) for text in options.targets] or list(profile.targets) or [TargetSpec(name="sim")]
     names = [spec.name for spec in specs]
@@ -172,6 +196,26 @@ def resolved_profile(options: Options) -> Profile:
     if options.isolate and len(specs) < 2:
         raise InputError("--isolate needs two targets: alone, a server has the machine to itself")
     return found
+
+
+def resuming(folder: Path, lock: Lock | None = None) -> Options:
+    """How to go on with the run in `folder`: as it was begun. Raises ResultError or NotResumable."""
+    past = past_of(folder)
+    how, kept = past.header["instrument"], past.going_on
+    return Options(
+        loop=how["loop"],
+        stamps=how["stamps"],
+        workers=how["workers"],
+        accept=past.header.get("accepted"),
+        until_settled=past.header["until_settled"],
+        lock=lock,
+        past=past,
+        **{name: kept[name] for name in _KEPT},
+    )
+
+
+# Options that only a run that goes on needs to know again.
+_KEPT = ("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark")
 
 
 def planned(options: Options) -> list[str]:
@@ -269,16 +313,20 @@ class _Start:
         targets: Sequence[Target],
         calibration: Mapping[str, Any] | None,
         hypotheses: Mapping[str, Hypothesis],
+        prints: Mapping[str, str | None],
     ) -> None:
         self.options = options
         self.hypotheses = hypotheses
         self.calibration = calibration
+        self.prints = prints
         self.profile = profile
         self.book = book
         self.targets = {target.name: target for target in targets}
-        self.plan = make_plan(profile, list(self.targets))
-        self.run_id = new_run_id()
-        self.jobs = JobMaker(profile, book, self.run_id, insecure=options.insecure, ca_file=options.ca_file)
+        past = options.past
+        self.plan = make_plan(profile, list(self.targets)) if past is None else past.plan
+        self.run_id = new_run_id() if past is None else str(past.header["run_id"])
+        key = self.run_id if past is None else past.nonce_key
+        self.jobs = JobMaker(profile, book, key, insecure=options.insecure, ca_file=options.ca_file)
 
     def make(
         self, workers: Sequence[WorkerProcess], view: View, stop: StopFlag, count: Count | None
@@ -289,22 +337,35 @@ class _Start:
         driver = Driver(workers, lambda sent: holder[0].sent(sent), stop)
         try:
             ready = driver.wait_ready()
-            folder = make_folder(self.options.out, list(self.targets), self.run_id, anchor)
+            folder, log = self._log(ready, anchor)
             holder.append(
                 Recorder(
                     folder,
-                    self._header(ready, anchor),
+                    log,
                     profile=self.profile,
                     targets=list(self.targets.values()),
                     jobs=self.jobs,
                     view=view,
                     count=count,
+                    past=self.options.past,
                 )
             )
         except BaseException:
             driver.close()
             raise
         return holder[0], driver
+
+    def _log(self, ready: Ready, anchor: Anchor) -> tuple[Path, EventLog]:
+        """The run's folder, and its log with the line that says how it begins, or that it goes on."""
+        past = self.options.past
+        if past is not None:
+            return past.folder, past.reopened(anchor, self._beside)
+        folder = make_folder(self.options.out, list(self.targets), self.run_id, anchor)
+        return folder, begun_log(folder, self._header(ready, anchor))
+
+    @property
+    def _beside(self) -> dict[str, Any] | None:
+        return self.options.lock.beside if self.options.lock is not None else None
 
     def _header(self, ready: Ready, anchor: Anchor) -> dict[str, Any]:
         how = {
@@ -317,6 +378,11 @@ class _Start:
         line = header(self.profile, list(self.targets.values()), self.plan, how, self.run_id, anchor, said)
         line["accepted"] = self.options.accept
         line["until_settled"] = self.options.until_settled
+        line["beside"] = self._beside
+        line["going_on"] = {name: getattr(self.options, name) for name in _KEPT} | {
+            "found_away": [target.name for target in self.targets.values() if not target.is_loaded],
+            "prints": dict(self.prints),
+        }
         line["prompt_preview"] = str(self.book.measured[0].messages[-1]["content"])[:100]
         return line
 
@@ -325,7 +391,9 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     """Run the plan; whatever ends it, the log gets its end line. The error, if one ended it."""
     error: LoadgenError | None = None
     reason: str | None = None
-    isolation = Isolation(start.targets, _tls(start.options), recorder.host_state, stop)
+    past = start.options.past
+    found_away = past.going_on["found_away"] if past is not None else None
+    isolation = Isolation(start.targets, _tls(start.options), recorder.host_state, stop, found_away=found_away)
     try:
         course = Course(
             profile=start.profile,
@@ -340,6 +408,7 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
             until=_until(start.options, recorder.folder),
             checks=_checks(start, recorder, stop),
             before_segment=isolation if start.options.isolate else lambda segment: None,
+            past=past,
         )
         course.run()
     except LoadgenError as problem:
@@ -351,7 +420,7 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     if stop() and reason is None:
         reason = INTERRUPTED
     try:
-        recorder.end(reason)
+        recorder.end(reason, start.options.lock.joined() if start.options.lock is not None else ())
     except LoadgenError as problem:
         error = error or problem
     return error
@@ -361,7 +430,8 @@ def _checks(start: _Start, recorder: Recorder, stop: StopFlag) -> Checks | None:
     """What targets are asked to do beside the load; None where a run is nothing but load."""
     options = start.options
     ask = Asker(_tls(options), stop)
-    checks = Checks(start.profile, ask, stop, recorder.check, server_benchmark=options.server_benchmark)
+    done = options.past.checked if options.past is not None else frozenset()
+    checks = Checks(start.profile, ask, stop, recorder.check, server_benchmark=options.server_benchmark, done=done)
     return checks if checks and options.probe else None
 
 

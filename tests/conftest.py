@@ -1,8 +1,12 @@
-"""Fixtures for every room."""
+"""Fixtures for every room, and what holds after every test."""
 
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from lmx_loadgen import host
 
 
 @pytest.fixture
@@ -11,3 +15,49 @@ def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_lock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Tests fight with no other run on this machine over the lock, and leave the user's cache alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("lock")
+        patch.setenv(host.LOCK_FOLDER_ENV, str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def recompute_gives_what_is_stored(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever run a test made: its result is what its event log gives, byte for byte."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if folder is not None:
+        for path in folder.rglob("result.json"):
+            check_recomputed(path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def recompute_gives_what_is_stored_in_shared_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The same for runs of fixtures that several tests share."""
+    yield
+    for path in tmp_path_factory.getbasetemp().glob("*/**/result.json"):
+        if not path.relative_to(tmp_path_factory.getbasetemp()).parts[0].startswith("test_"):
+            check_recomputed(path)
+
+
+def check_recomputed(path: Path) -> None:
+    """A stored result of this version equals the one that its event log gives; one of no version is a test's own."""
+    from lmx_loadgen import __version__
+    from lmx_loadgen.errors import ResultError
+    from lmx_loadgen.measure.metrics import VERSION
+    from lmx_loadgen.measure.summary import summarise
+    from lmx_loadgen.store.eventlog import read_log
+    from lmx_loadgen.store.result import as_bytes, read_result
+
+    log = path.with_name("events.jsonl")
+    try:
+        stored = read_result(path.parent) if log.is_file() else None
+    except ResultError:
+        return
+    if stored is not None and (stored.metrics_version, stored.tool.computed_by) == (VERSION, __version__):
+        assert as_bytes(summarise(read_log(log))) == path.read_bytes(), f"{path} is not what its event log gives"

@@ -201,3 +201,45 @@ def test_a_wrong_skill_is_a_wrong_flag() -> None:
 
     assert result.exit_code == 2
     assert "--skill" in result.stderr
+
+
+def test_a_run_that_goes_on_asks_only_what_was_not_asked(lmx: SimProcess, tmp_path: Path) -> None:
+    """Killed after its first check: what is there stays, and what is missing is made up for."""
+    result = lmx_loadgen(
+        *("run", "-t", f"lmx={lmx.url}", *SMALL, "--out", tmp_path, "--tool-call", "--skill", "echo", "--skill", "nope")
+    )
+    assert result.exit_code == 0, result.output
+    (folder,) = tmp_path.iterdir()
+    log = folder / "events.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    first = next(place for place, line in enumerate(lines) if '"type":"check"' in line)
+    log.write_text("".join(lines[: first + 1]))
+
+    resumed = lmx_loadgen("run", "--resume", folder)
+
+    assert resumed.exit_code == 0, resumed.output
+    target = target_of(tmp_path)
+    assert len(target["tool_calls"]) == 1
+    assert [skill["skill_name"] for skill in target["skills"]] == ["echo", "nope"]
+    again = log.read_text().splitlines(keepends=True)
+    assert again[: first + 1] == lines[: first + 1]
+    assert sum('"type":"request"' in line for line in again) == sum('"type":"request"' in line for line in lines)
+
+
+def test_a_half_done_comparison_of_answers_is_done_again_as_a_whole(lmx: SimProcess, tmp_path: Path) -> None:
+    lmx_loadgen("run", "-t", f"lmx={lmx.url}", *SMALL, "--out", tmp_path)
+    (folder,) = tmp_path.iterdir()
+    log = folder / "events.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    alone = next(place for place, line in enumerate(lines) if '"phase":"stability"' in line)
+    end_of_alone = next(place for place in range(alone, len(lines)) if '"type":"segment"' in lines[place])
+    log.write_text("".join(lines[: end_of_alone + 1]))
+
+    resumed = lmx_loadgen("run", "--resume", folder)
+
+    assert resumed.exit_code == 0, resumed.output
+    stability = target_of(tmp_path)["levels"][1]["quality"]["stability"]
+    assert (stability["answers"], stability["same"]) == (2, 2)
+    nonces = [json.loads(line)["nonce"] for line in log.read_text().splitlines() if '"phase":"stability"' in line]
+    assert len(nonces) == 4
+    assert nonces[0] != nonces[1] == nonces[2] == nonces[3]

@@ -1,6 +1,6 @@
 """All checks of one target, one after the other, each handed over as a line of the event log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,12 @@ from lmx_loadgen.profile import Profile
 from lmx_loadgen.targets.base import Target
 
 
+def key_of(target: str, line: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What a `check` line is about: the target, the kind of check, and the prompt or skill."""
+    asked = line["asked"]
+    return target, line["check"], str(asked.get("prompt") or asked.get("skill") or "")
+
+
 @dataclass(frozen=True)
 class Checks:
     """What a profile asks of each target beside the load. A check that fails is a finding, never an error.
@@ -19,6 +25,7 @@ class Checks:
     Args:
         noted: is given the fields of each `check` line.
         server_benchmark: whether servers that can are to measure themselves.
+        done: what need not be asked again, by `key_of`.
     """
 
     profile: Profile
@@ -26,6 +33,7 @@ class Checks:
     stop: Callable[[], bool]
     noted: Callable[[Target, dict[str, Any]], None]
     server_benchmark: bool = False
+    done: frozenset[tuple[str, str, str]] = frozenset()
 
     def __bool__(self) -> bool:
         checks = self.profile.checks
@@ -40,10 +48,13 @@ class Checks:
                 return
 
     def _all(self, target: Target) -> Iterator[list[dict[str, Any]]]:
-        for spec in wanted(self.profile.checks):
-            yield [ask_for_call(target, spec, self.ask, self._bound_s())]
-        yield run_skills(target, self.profile.checks, self.ask)
-        if self.server_benchmark:
+        checks = self.profile.checks
+        for spec in wanted(checks):
+            if (target.name, "tool_call", spec.prompt) not in self.done:
+                yield [ask_for_call(target, spec, self.ask, self._bound_s())]
+        skills = [spec for spec in checks.include_skills if (target.name, "skill", spec.name) not in self.done]
+        yield run_skills(target, checks.model_copy(update={"include_skills": skills}), self.ask)
+        if self.server_benchmark and (target.name, "server_benchmark", "") not in self.done:
             yield [run_server_benchmark(target, self.profile, self.ask)]
 
     def _bound_s(self) -> float:

@@ -142,6 +142,15 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str])
     return lines
 
 
+def stability_levels(profile: Profile) -> list[int]:
+    """How often at once one prompt is asked to compare its answers: alone first. Empty where nothing is compared:
+    answers can only be expected to be the same where nothing is drawn by lot."""
+    concurrency = profile.load.concurrency
+    if not profile.checks.stability or profile.request.temperature > 0 or concurrency[-1] == 1:
+        return []
+    return list(dict.fromkeys((1, *concurrency)))
+
+
 def _afterwards(profile: Profile) -> str:
     """What is asked of a target once its load is done."""
     checks = profile.checks

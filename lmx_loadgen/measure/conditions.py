@@ -18,6 +18,30 @@ def conditions(log: LogContents) -> list[str]:
     return [sentence for sentence in found if sentence is not None]
 
 
+def course_notes(log: LogContents) -> list[str]:
+    """A sentence for each time the run was taken up again, and for whoever measured on this machine as well."""
+    found = [_resumed(log, line) for line in log.resumes]
+    ends = [line for line in [*log.superseded, log.end] if line is not None and line["type"] == "end"]
+    others = [line.get("beside") for line in [log.header, *log.resumes]]
+    others += [one for line in ends for one in line.get("joined") or []]
+    for other in others:
+        if other is not None:
+            found.append(
+                f"another lmx-loadgen (pid {other['pid']}, started {other['started_at']}) measured on this machine at "
+                "the same time: both are slower for it"
+            )
+    return list(dict.fromkeys(found))
+
+
+def _resumed(log: LogContents, line: dict[str, Any]) -> str:
+    mine = [one for one in log.superseded if one["superseded_by"] == line["attempt"]]
+    void = sum(one["type"] == "request" for one in mine)
+    logged = f" ({void} of its requests had been logged, and do not count)" if void else ""
+    again = f", from the start of the block that was cut off{logged}" if line["redo"] else ""
+    torn = "; a torn last line was cut off" if line["cut_bytes"] else ""
+    return f"the run was taken up again at {line['resumed_at']}{again}{torn}"
+
+
 def _throttled(states: Sequence[dict[str, Any]]) -> str | None:
     limits = _known(states, "cpu_speed_limit")
     slowed = [limit for limit in limits if limit < 1]

@@ -5,12 +5,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lmx_loadgen import __version__
 from lmx_loadgen.clock import Anchor
 from lmx_loadgen.measure.answers import coherence_of, completed_naturally, with_answers
 from lmx_loadgen.measure.cache import cache_of
 from lmx_loadgen.measure.checked import server_benchmarks_of, skills_of, tool_calls_of
 from lmx_loadgen.measure.compare import comparisons_of
-from lmx_loadgen.measure.conditions import conditions
+from lmx_loadgen.measure.conditions import conditions, course_notes
 from lmx_loadgen.measure.level import basis_of, calibration_of, level_result, rules_of
 from lmx_loadgen.measure.metrics import VERSION
 from lmx_loadgen.measure.quality import compute_repetition_ratio
@@ -40,7 +41,7 @@ def summarise(log: LogContents) -> RunResult:
     end = log.end
     return RunResult(
         metrics_version=VERSION,
-        tool=Tool(version=header["tool_version"]),
+        tool=Tool(version=header["tool_version"], computed_by=__version__),
         run_id=header["run_id"],
         started_at=header["started_at"],
         ended_at=anchor.iso(end["end_ns"]) if end else None,
@@ -52,7 +53,7 @@ def summarise(log: LogContents) -> RunResult:
         instrument={"calibration": None, **header["instrument"]},
         targets=[_target(log, target) for target in header["targets"]],
         comparisons=comparisons_of(log),
-        notes=log.notes + conditions(log) + ([] if calibration_of(header) else [_UNCALIBRATED]),
+        notes=log.notes + course_notes(log) + conditions(log) + ([] if calibration_of(header) else [_UNCALIBRATED]),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.errors import ResultError
+from lmx_loadgen.measure.metrics import VERSION
 from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store import eventlog, result
@@ -36,7 +37,22 @@ def _view(folder: Path) -> RunView:
     log = eventlog.read_log(log_path) if log_path.is_file() else None
     killed = log is not None and not (folder / result.NAME).is_file()
     stored = summarise(log) if log is not None and killed else result.read_result(folder)
+    _check_definitions(folder, stored)
     return view_of(stored, log.requests if log else [])
+
+
+def _check_definitions(folder: Path, stored: RunResult) -> None:
+    """Figures of other metric definitions may mean something else under the same name: they share no chart."""
+    if stored.metrics_version < VERSION:
+        raise ResultError(
+            f"{folder / result.NAME} is of metric definitions {stored.metrics_version}, and this version draws those "
+            f"of {VERSION}, which are never mixed: compute it anew with `lmx-loadgen recompute {folder}`"
+        )
+    if stored.metrics_version > VERSION:
+        raise ResultError(
+            f"{folder / result.NAME} is of later metric definitions ({stored.metrics_version}, this version has "
+            f"{VERSION}): update lmx-loadgen to draw it"
+        )
 
 
 def view_of(stored: RunResult, requests: list[dict[str, Any]]) -> RunView:

@@ -1,15 +1,18 @@
 """The calibration table of a machine: how wrong this tool is on it, at which load."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import pydantic_core
+from pydantic import BaseModel, ConfigDict
 
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store.result import write_whole
+from lmx_loadgen.store.versions import CALIBRATION, UnknownVersion
 
-SCHEMA = 1
+SCHEMA = CALIBRATION.newest
 
 
 class _Model(BaseModel):
@@ -88,12 +91,17 @@ def read_calibrations(folder: Path, host: str) -> list[Calibration]:
     """This machine's calibrations; none when there is no file. Raises ResultError for one that cannot be read."""
     path = path_for(folder, host)
     try:
-        return CalibrationFile.model_validate_json(path.read_bytes()).calibrations
+        data = pydantic_core.from_json(path.read_bytes())
+        if isinstance(data, dict):
+            data = CALIBRATION.migrated(data, CALIBRATION.known(data.get(CALIBRATION.key, SCHEMA)))
+        return CalibrationFile.model_validate(data).calibrations
     except FileNotFoundError:
         return []
     except OSError as error:
         raise ResultError(f"cannot read {path}: {error.strerror or error}") from None
-    except ValidationError:
+    except UnknownVersion as problem:
+        raise ResultError(f"{path} {problem}") from None
+    except ValueError:  # also pydantic's
         raise ResultError(f"{path} is not a calibration of this version; delete it and calibrate again") from None
 
 
@@ -107,13 +115,15 @@ def find(calibrations: Sequence[Calibration], version: str, loop: str, stamps: s
 def store(folder: Path, new: Calibration) -> Path:
     """Put a calibration in the place of the one it renews (a quick one never replaces a full one). Raises
     StorageError."""
+    path = path_for(folder, new.host)
     try:
         known = read_calibrations(folder, new.host)
-    except ResultError:
+    except ResultError:  # damaged, or of a later version: it makes room, and is not lost
         known = []
+        with contextlib.suppress(OSError):
+            path.replace(path.with_name(f"{path.name}.old"))
     same = (new.tool_version, new.loop, new.stamps, new.workers, new.quick)
     kept = [c for c in known if (c.tool_version, c.loop, c.stamps, c.workers, c.quick) != same]
-    path = path_for(folder, new.host)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -3,21 +3,28 @@
 A header line first, a line for each request as it ends, a line for each segment and for the machine's state before and
 after it, an end line. Whatever ends the tool, what was appended stays readable: each line is one write, so only the
 last one can be torn.
+
+A run that is taken up again goes on in the same file, after a `resume` line. It names the segments that are done again:
+their lines before it stay in the file and count no more. Later times are of that line's clock, and the reader brings
+them to the header's.
 """
 
 import contextlib
 import errno
+import fcntl
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import pydantic_core
 
 from lmx_loadgen.errors import ResultError, StorageError
+from lmx_loadgen.store.versions import EVENT_LOG, UnknownVersion
 
-SCHEMA = 1
+SCHEMA = EVENT_LOG.newest
 NAME = "events.jsonl"
 _MAX_NOTES = 20
 _MAX_DEPTH = 100
@@ -34,9 +41,28 @@ class EventLog:
     def create(cls, path: Path) -> "EventLog":
         """Start a new log; the file must not exist yet."""
         try:
-            return cls(path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644))
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StorageError(f"cannot start the event log {path}: {_words(error)}") from None
+        _lock(path, fd)
+        return cls(path, fd)
+
+    @classmethod
+    def reopen(cls, path: Path) -> tuple["EventLog", int]:
+        """Go on with a log, behind its last whole line; how many bytes of a torn one were cut off."""
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        except OSError as error:
+            raise StorageError(f"cannot go on with the event log {path}: {_words(error)}") from None
+        try:
+            _lock(path, fd)
+            return cls(path, fd), _without_torn_end(fd)
+        except OSError as error:
+            os.close(fd)
+            raise StorageError(f"cannot go on with the event log {path}: {_words(error)}") from None
+        except StorageError:
+            os.close(fd)
+            raise
 
     def append(self, line: dict[str, Any]) -> None:
         """Write one line, whole, and hand it to the operating system at once."""
@@ -80,7 +106,11 @@ class EventLog:
 
 @dataclass(frozen=True)
 class LogContents:
-    """A log as read: lines as dicts, and a note for everything that had to be left out."""
+    """A log as read: lines as dicts, and a note for everything that had to be left out.
+
+    `superseded` are the lines, of every type, that a later `resume` line did away with; their `superseded_by` is its
+    attempt. All times are on the header's clock.
+    """
 
     header: dict[str, Any]
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -89,6 +119,8 @@ class LogContents:
     notes: list[str] = field(default_factory=list)
     host: list[dict[str, Any]] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
+    resumes: list[dict[str, Any]] = field(default_factory=list)
+    superseded: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_log(path: Path) -> LogContents:
@@ -106,10 +138,12 @@ def read_log(path: Path) -> LogContents:
         lines.pop()
         notes.append("the last line is torn and was dropped: the run was cut off while writing it")
     parsed = [(number, _parsed(line)) for number, line in enumerate(lines, 1) if line.strip()]
-    header = _header(path, parsed)
-    found, faults = _sorted_by_type(parsed[1:])
+    header, version = _header(path, parsed)
+    sound, faults = _sound(parsed[1:], version)
     if len(faults) > _MAX_NOTES:
         faults[_MAX_NOTES:] = [f"{len(faults) - _MAX_NOTES} more lines are damaged and were skipped"]
+    kept, superseded = _in_force(sound, header)
+    found = {kind: [line for line in kept if line["type"] == kind] for kind in _KINDS}
     return LogContents(
         header=header,
         requests=found["request"],
@@ -118,39 +152,96 @@ def read_log(path: Path) -> LogContents:
         checks=found["check"],
         end=found["end"][0] if found["end"] else None,
         notes=notes + faults,
+        resumes=found["resume"],
+        superseded=superseded,
     )
 
 
-def _sorted_by_type(
-    parsed: Sequence[tuple[int, dict[str, Any] | None]],
-) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
-    """The sound lines by their type, and a sentence for each of the others."""
-    found: dict[str, list[dict[str, Any]]] = {
-        "request": [],
-        "segment": [],
-        "host": [],
-        "check": [],
-        "end": [],
-    }
-    faults = []
+_KINDS = ("request", "segment", "host", "check", "end", "resume")
+
+
+def _sound(parsed: Sequence[tuple[int, dict[str, Any] | None]], version: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """The sound lines, brought up to the present version, and a sentence for each of the others."""
+    found, faults = [], []
     for number, line in parsed:
+        line = None if line is None else EVENT_LOG.migrated(line, version)
         fault = _fault(line)
-        if line is not None and fault is None and line["type"] in found:
-            found[line["type"]].append(line)
+        if line is not None and fault is None and line["type"] != "header":
+            found.append(line)
         else:
             faults.append(f"line {number} is damaged{fault or ''} and was skipped")
     return found, faults
 
 
-def _header(path: Path, parsed: Sequence[tuple[int, dict[str, Any] | None]]) -> dict[str, Any]:
+def _in_force(
+    sound: Sequence[dict[str, Any]], header: dict[str, Any]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The lines that count, with their times on the header's clock, and those that a resume did away with: all lines
+    of the segments that it does again, and an end that was none."""
+    if all(line["type"] != "resume" for line in sound):
+        return list(sound), []
+    kept: list[dict[str, Any]] = []
+    superseded: list[dict[str, Any]] = []
+    shift_ns, latest_ns = 0, int(header["clock"]["mono_ns"])
+    for line in sound:
+        if line["type"] == "resume":
+            shift_ns = _shift_ns(line["clock"], header["clock"], latest_ns)
+            void = [one["type"] == "end" or one.get("segment") in line["redo"] for one in kept]
+            superseded += [one | {"superseded_by": line["attempt"]} for one in compress(kept, void)]
+            kept = [one for one, is_void in zip(kept, void, strict=True) if not is_void]
+        moved = _moved(line, shift_ns)
+        latest_ns = max([latest_ns, *(moment for _, moment in _moments(moved))])
+        kept.append(moved)
+    return kept, superseded
+
+
+def _shift_ns(clock: dict[str, int], first: dict[str, int], latest_ns: int) -> int:
+    """What to add to times of one clock for times of the first. The wall clock ties them together: a monotonic clock
+    may have begun anew, or stood still while the machine slept. Where the wall clock was set back in between, what
+    came later still stays later."""
+    shift_ns = (clock["unix_ns"] - clock["mono_ns"]) - (first["unix_ns"] - first["mono_ns"])
+    return max(shift_ns, latest_ns - clock["mono_ns"])
+
+
+# Of the fields that end in _ns, those that are no moments on the clock: since the request was sent, or for how long.
+_SPANS = {"headers_ns", "lag_ns"}
+
+
+def _moments(line: dict[str, Any]) -> list[tuple[str, int]]:
+    """The moments of a line: (field, time), those of fields that later versions add among them."""
+    fields = [(name, value) for name, value in line.items() if name.endswith("_ns") and name not in _SPANS]
+    return [
+        (name, moment)
+        for name, value in fields
+        for moment in (value if isinstance(value, list | tuple) else [value])
+        if isinstance(moment, int)
+    ]
+
+
+def _moved(line: dict[str, Any], shift_ns: int) -> dict[str, Any]:
+    """The line with its moments shifted."""
+    if not shift_ns:
+        return line
+    moved: dict[str, Any] = {}
+    for name, moment in _moments(line):
+        several = isinstance(line[name], list | tuple)
+        moved[name] = [*moved.get(name, []), moment + shift_ns] if several else moment + shift_ns
+    return line | moved
+
+
+def _header(path: Path, parsed: Sequence[tuple[int, dict[str, Any] | None]]) -> tuple[dict[str, Any], int]:
+    """The header in its present shape, and the version it was written in."""
     first = parsed[0][1] if parsed else None
     if first is None or first.get("type") != "header":
         raise ResultError(f"{path} has no header line: it is not an event log of lmx-loadgen")
-    if first.get("schema") != SCHEMA:
-        raise ResultError(f"{path} has schema {str(first.get('schema'))[:20]!r}; this version reads schema {SCHEMA}")
+    try:
+        version = EVENT_LOG.known(first.get(EVENT_LOG.key))
+    except UnknownVersion as problem:
+        raise ResultError(f"{path} {problem}") from None
+    first = EVENT_LOG.migrated(first, version)
     if (fault := _fault(first)) is not None:
         raise ResultError(f"{path} has a damaged header line{fault}: its run cannot be read")
-    return first
+    return first, version
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
@@ -200,6 +291,29 @@ def _tame(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict):
         return {_tame(key): _tame(part, depth + 1) for key, part in value.items()}
     return [_tame(part, depth + 1) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _lock(path: Path, fd: int) -> None:
+    """One writer at a time. A file system that knows no locks has to do without."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StorageError(f"{path} is still being written by another lmx-loadgen: wait until it has ended") from None
+    except OSError:
+        pass
+
+
+def _without_torn_end(fd: int) -> int:
+    """Cut off what stands behind the last whole line, and see to it that this one ends; the bytes cut off."""
+    size = os.fstat(fd).st_size
+    tail = os.pread(fd, size, 0).rpartition(b"\n")[2]
+    if not tail:
+        return 0
+    if _parsed(tail) is not None:
+        os.write(fd, b"\n")
+        return 0
+    os.ftruncate(fd, size - len(tail))
+    return len(tail)
 
 
 def _words(error: OSError) -> str:

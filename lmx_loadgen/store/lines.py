@@ -92,12 +92,20 @@ class SegmentPlace(TypedDict):
     block: Count
 
 
+class Measurer(TypedDict):
+    """Another lmx-loadgen that measured on this machine at the same time."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    pid: Count | None
+    started_at: Text | None
+
+
 class HeaderLine(TypedDict):
     """The first line: everything that was known before the first request."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     type: Literal["header"]
-    schema: Literal[1]
+    schema: Literal[2]
     tool_version: Text
     run_id: Text
     clock: Clock
@@ -111,6 +119,8 @@ class HeaderLine(TypedDict):
     prompt_preview: NotRequired[Text]
     accepted: NotRequired[Annotated[Text | None, Field(description="why failed checks of a comparison are overridden")]]
     until_settled: NotRequired[Annotated[Flag, Field(description="whether results decided how long it went on")]]
+    going_on: NotRequired[Annotated[dict[Text, Any], Field(description="what a resumed run needs beside all this")]]
+    beside: NotRequired[Annotated[Measurer | None, Field(description="who was measuring already")]]
 
 
 class TokenizerTokens(TypedDict):
@@ -202,6 +212,19 @@ class CheckLine(TypedDict):
     latency_ns: Ns | None
 
 
+class ResumeLine(TypedDict):
+    """The run goes on here after it was cut off or stopped. Times in later lines are of this clock."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    type: Literal["resume"]
+    clock: Clock
+    resumed_at: Annotated[str, Strict(), Field(description="UTC, ISO 8601")]
+    attempt: Annotated[int, Strict(), Field(ge=1, le=2**31, description="1 for the first time it was taken up again")]
+    redo: Annotated[list[Count], Field(description="segments done again: their lines before this one are void")]
+    cut_bytes: Annotated[Count, Field(description="length of a torn line that was cut off before this one")]
+    beside: NotRequired[Measurer | None]
+
+
 class EndLine(TypedDict):
     """The last line; without it the run was cut off."""
 
@@ -210,6 +233,7 @@ class EndLine(TypedDict):
     end_ns: Ns
     complete: Flag
     reason: Text | None
+    joined: NotRequired[Annotated[list[Measurer], Field(description="who measured on this machine as well")]]
 
 
 LINES: dict[str, TypeAdapter[Any]] = {
@@ -218,6 +242,7 @@ LINES: dict[str, TypeAdapter[Any]] = {
     "segment": TypeAdapter(SegmentLine),
     "host": TypeAdapter(HostStateLine),
     "check": TypeAdapter(CheckLine),
+    "resume": TypeAdapter(ResumeLine),
     "end": TypeAdapter(EndLine),
 }
 

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import PublishedFigure
+from lmx_loadgen.store.versions import RESULT, UnknownVersion
 
-SCHEMA = 1
+SCHEMA = RESULT.newest
 NAME = "result.json"
 
 Coherence = Literal["ok", "repetitive", "truncated", "garbled"]
@@ -295,8 +296,11 @@ class TargetResult(_Model):
 
 
 class Tool(_Model):
+    """`version` measured the run, `computed_by` is the version that computed this result from its event log."""
+
     name: Literal["lmx-loadgen"] = "lmx-loadgen"
     version: str
+    computed_by: str
 
 
 class RunResult(_Model):
@@ -324,10 +328,15 @@ class RunResult(_Model):
         return self.model_dump(mode="json", by_alias=True)
 
 
+def as_bytes(result: RunResult) -> bytes:
+    """The content of `result.json`; the same result always gives the same bytes."""
+    return result.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
+
+
 def write_result(folder: Path, result: RunResult) -> Path:
     """Write `result.json` into the run's folder: whole or not at all. Raises StorageError."""
     path = folder / NAME
-    write_whole(path, result.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+    write_whole(path, as_bytes(result))
     return path
 
 
@@ -355,8 +364,11 @@ def read_result(folder: Path) -> RunResult:
         raise ResultError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError as problem:
         raise ResultError(f"{path} is not a result of lmx-loadgen: not JSON: {problem}") from None
-    if isinstance(data, dict) and data.get("schema", SCHEMA) != SCHEMA:
-        raise ResultError(f"{path} has schema {str(data['schema'])[:20]!r}; this version reads schema {SCHEMA}")
+    if isinstance(data, dict):
+        try:
+            data = RESULT.migrated(data, RESULT.known(data.get(RESULT.key, SCHEMA)))
+        except UnknownVersion as problem:
+            raise ResultError(f"{path} {problem}") from None
     try:
         return RunResult.model_validate(data)
     except ValidationError as problem:

@@ -18,6 +18,7 @@ def schemas() -> dict[str, Any]:
             | lines.SegmentLine
             | lines.HostStateLine
             | lines.CheckLine
+            | lines.ResumeLine
             | lines.EndLine,
             Field(discriminator="type"),
         ]

@@ -1,9 +1,10 @@
 """Event-log lines made by hand: times in milliseconds, so that the arithmetic of a test fits in the head."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from lmx_loadgen.measure.records import Record, record
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.eventlog import SCHEMA, LogContents
 
 MS = 1_000_000
 PROFILE: dict[str, Any] = {"slo": {"ttft": None, "tpot": None, "e2e": None}, "reading_tok_s": 5.0}
@@ -97,7 +98,7 @@ def header_line(dialect: str = "openai", blocks: int = 1, **changes: Any) -> dic
     """The header of a run against one target, "box", with one level of `blocks` segments."""
     return {
         "type": "header",
-        "schema": 1,
+        "schema": SCHEMA,
         "tool_version": "0.1.0",
         "run_id": "0123abcd",
         "clock": {"mono_ns": 0, "unix_ns": 1_700_000_000_000_000_000},
@@ -117,6 +118,19 @@ def header_line(dialect: str = "openai", blocks: int = 1, **changes: Any) -> dic
         ],
         "plan": [PLACE | {"segment": number, "requests": 5, "duration": None, "warmup": 1} for number in range(blocks)],
         "prompt_preview": "Explain transformers",
+    } | changes
+
+
+def resume_line(redo: Sequence[int] = (), **changes: Any) -> dict[str, Any]:
+    """The run goes on, on the clock it began with."""
+    return {
+        "type": "resume",
+        "clock": {"mono_ns": 0, "unix_ns": 1_700_000_000_000_000_000},
+        "resumed_at": "2023-11-14T22:13:20.000Z",
+        "attempt": 1,
+        "redo": list(redo),
+        "cut_bytes": 0,
+        "beside": None,
     } | changes
 
 

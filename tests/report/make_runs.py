@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.measure.summary import summarise
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.eventlog import SCHEMA, read_log
 from lmx_loadgen.store.result import write_result
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "runs"
@@ -229,7 +229,7 @@ def event_log(bench: Bench, servers: list[Server], run_id: str, reason: str | No
     start, end = min(line["intended_ns"] for line in bench.lines), max(line["end_ns"] for line in bench.lines)
     header = {
         "type": "header",
-        "schema": 1,
+        "schema": SCHEMA,
         "tool_version": "0.1.0",
         "run_id": run_id,
         "clock": {"mono_ns": start, "unix_ns": 1_795_426_867_512_000_000},

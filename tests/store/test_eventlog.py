@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store.eventlog import EventLog, LogContents, read_log
 from lmx_loadgen.store.schema import schemas
-from tests.measure.made_lines import failed_line, header_line, request_line, segment_line, steady, usage
+from tests.measure.made_lines import (
+    MS,
+    failed_line,
+    header_line,
+    request_line,
+    resume_line,
+    segment_line,
+    steady,
+    usage,
+)
 
 END: dict[str, Any] = {"type": "end", "end_ns": 9, "complete": True, "reason": None}
 
@@ -179,12 +188,29 @@ def test_without_a_header_it_is_no_log(path: Path, content: bytes) -> None:
         read_log(path)
 
 
-@pytest.mark.parametrize("schema", [2, "1", None, {"a": 1}])
-def test_another_schema_is_refused(path: Path, schema: Any) -> None:
+@pytest.mark.parametrize("schema", [0, "1", None, {"a": 1}, True, 1.0])
+def test_what_is_no_schema_is_refused(path: Path, schema: Any) -> None:
     path.write_text(json.dumps(header_line() | {"schema": schema}) + "\n")
 
-    with pytest.raises(ResultError, match=r"has schema .*; this version reads schema 1"):
+    with pytest.raises(ResultError, match="has no event log schema version of lmx-loadgen"):
         read_log(path)
+
+
+def test_a_later_schema_is_refused_and_says_what_to_do(path: Path) -> None:
+    path.write_text(json.dumps(header_line() | {"schema": 3}) + "\n")
+
+    with pytest.raises(
+        ResultError, match=r"events\.jsonl has event log schema 3, .* reads up to 2: update lmx-loadgen"
+    ):
+        read_log(path)
+
+
+def test_a_log_of_version_1_is_read(path: Path) -> None:
+    """It differs in nothing but its number: it has no line that says the run was taken up again."""
+    log = read_log(write(path, header_line(schema=1), request_line(steady()), END))
+
+    assert (log.header, log.notes) == (header_line(), [])
+    assert (log.requests, log.end) == ([request_line(steady())], END)
 
 
 @pytest.mark.parametrize("field", ["clock", "targets", "plan", "profile", "host"])
@@ -232,6 +258,103 @@ def test_any_words_stay_one_line(path: Path) -> None:
     log = read_log(write(path, header_line(), request_line(steady(), reason=words)))
 
     assert log.requests[0]["reason"] == words
+
+
+# A run that was taken up again
+
+
+def test_what_a_resume_does_again_counts_no_more_and_is_not_lost(path: Path) -> None:
+    before = [
+        request_line(steady(), id=0, segment=0),
+        segment_line(1, 2, 3, segment=0),
+        request_line(steady(), id=1, segment=1),
+        segment_line(None, None, 3, segment=1, stopped="interrupted"),
+        {**END, "complete": False, "reason": "interrupted"},
+    ]
+    after = [request_line(steady(), id=2, segment=1), segment_line(1, 2, 3, segment=1), END]
+    log = read_log(write(path, header_line(), *before, resume_line(redo=[1]), *after))
+
+    assert [line["id"] for line in log.requests] == [0, 2]
+    assert [(line["segment"], line["stopped"]) for line in log.segments] == [(0, None), (1, None)]
+    assert log.end is not None
+    assert log.end["complete"] is True
+    assert log.superseded == [line | {"superseded_by": 1} for line in before[2:]]
+    assert log.notes == []
+
+
+def test_a_run_that_was_taken_up_and_cut_off_again_has_no_end(path: Path) -> None:
+    log = read_log(write(path, header_line(), END, resume_line()))
+
+    assert log.end is None
+
+
+def test_times_after_a_resume_are_brought_to_the_headers_clock(path: Path) -> None:
+    """A machine that was started anew, an hour later: its monotonic clock began at zero again."""
+    hour = 3_600_000_000_000
+    first = {"mono_ns": 5_000 * MS, "unix_ns": 1_700_000_000_000_000_000}
+    second = {"mono_ns": 7 * MS, "unix_ns": first["unix_ns"] + hour}
+    request = request_line(steady(), send=10, connect_ns=[8 * MS, 9 * MS], lag_ns=3)
+    host = {"type": "host", "at_ns": 11 * MS, "segment": 0, "when": "after", "state": {}, "seen_ns": 12 * MS}
+    log = read_log(
+        write(path, header_line(clock=first), resume_line(clock=second), request, segment_line(11, 12, 13), host, END)
+    )
+
+    moved = 5_000 * MS + hour - 7 * MS
+    (line,) = log.requests
+    assert (line["send_ns"], line["intended_ns"]) == (10 * MS + moved, 10 * MS + moved)
+    assert line["connect_ns"] == [8 * MS + moved, 9 * MS + moved]
+    assert (line["lag_ns"], line["headers_ns"], line["arrivals"]) == (3, 0, request["arrivals"])
+    assert [log.segments[0][name] for name in ("ramp_end_ns", "drain_start_ns", "end_ns")] == [
+        at * MS + moved for at in (11, 12, 13)
+    ]
+    assert (log.host[0]["at_ns"], log.host[0]["seen_ns"]) == (11 * MS + moved, 12 * MS + moved)
+    assert log.end is not None
+    assert log.end["end_ns"] == END["end_ns"] + moved
+
+
+def test_later_stays_later_where_the_wall_clock_was_set_back(path: Path) -> None:
+    clock = {"mono_ns": 2_000 * MS, "unix_ns": 1_600_000_000_000_000_000}
+    log = read_log(
+        write(
+            path,
+            header_line(),
+            request_line(steady(), send=1000),
+            resume_line(clock=clock),
+            request_line(steady(), id=1, send=2001),
+        )
+    )
+
+    assert log.requests[1]["send_ns"] == log.requests[0]["end_ns"] + MS
+
+
+@pytest.mark.parametrize(
+    ("tail", "cut", "requests"),
+    [
+        (b"", 0, 2),
+        (b'{"type":"requ', 13, 2),
+        (b"\x00" * 40, 40, 2),
+        (json.dumps(request_line(steady())).encode(), 0, 3),
+    ],
+    ids=["whole", "torn", "zeros", "no newline"],
+)
+def test_a_log_is_carried_on_behind_its_last_whole_line(path: Path, tail: bytes, cut: int, requests: int) -> None:
+    write(path, header_line(), request_line(steady()))
+    path.write_bytes(path.read_bytes() + tail)
+    log, found = EventLog.reopen(path)
+    log.append(request_line(steady(), id=9))
+    log.close()
+
+    assert found == cut
+    assert read_log(path).notes == []
+    assert len(read_log(path).requests) == requests
+
+
+def test_two_do_not_write_one_log(path: Path) -> None:
+    log = EventLog.create(path)
+    with pytest.raises(StorageError, match="is still being written by another lmx-loadgen"):
+        EventLog.reopen(path)
+    log.close()
+    EventLog.reopen(path)[0].close()
 
 
 # Disks that will not
@@ -326,9 +449,10 @@ def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:
         request_line(steady(), usage=usage(1, 2), connect_ns=[1, 2], number=3, nonce="0f", reconnected=False),
         failed_line("connect_error", None, send_ns=None, tokenizer_tokens={"prompt": 1, "output": None}),
         segment_line(None, None, 3, stopped="interrupted"),
+        resume_line(),
         END,
     ],
-    ids=["header", "request", "failed", "segment", "end"],
+    ids=["header", "request", "failed", "segment", "resume", "end"],
 )
 def test_the_schema_takes_our_lines_and_no_others(line: dict[str, Any]) -> None:
     validator = jsonschema.Draft202012Validator(schemas()["events.jsonl"])
@@ -337,7 +461,7 @@ def test_the_schema_takes_our_lines_and_no_others(line: dict[str, Any]) -> None:
     validator.validate(line)
     assert not validator.is_valid(line | {"type": "other"})
     for name in line:
-        if name not in ("number", "nonce", "reconnected", "tokenizer_tokens", "prompt_preview", "type"):
+        if name not in ("beside", "number", "nonce", "reconnected", "tokenizer_tokens", "prompt_preview", "type"):
             less = {other: value for other, value in line.items() if other != name}
             assert not validator.is_valid(less), name
 

@@ -20,7 +20,7 @@ def test_a_result_is_read_as_it_was_written(result: RunResult, tmp_path: Path) -
     assert path == tmp_path / "result.json"
     assert read_result(tmp_path) == result
     assert json.loads(path.read_text()) == result.as_dict()
-    assert json.loads(path.read_text())["schema"] == 1
+    assert json.loads(path.read_text())["schema"] == 2
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -54,7 +54,8 @@ def test_a_folder_that_is_gone_is_a_clear_error(tmp_path: Path) -> None:
         (b"\xff\xfe", "is not a result of lmx-loadgen: not JSON"),
         (b"[]", "is not a result of lmx-loadgen: the file"),
         (b"{}", "is not a result of lmx-loadgen: metrics_version: Field required"),
-        (b'{"schema": 2}', "has schema '2'; this version reads schema 1"),
+        (b'{"schema": 3}', "has result schema 3, and this version .* reads up to 2: update lmx-loadgen to read it"),
+        (b'{"schema": "x"}', "has no result schema version"),
     ],
 )
 def test_what_is_no_result_is_said_to_be_none(content: bytes, words: str, tmp_path: Path) -> None:
@@ -67,6 +68,17 @@ def test_what_is_no_result_is_said_to_be_none(content: bytes, words: str, tmp_pa
 def test_a_missing_result_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match=r"cannot read .*result\.json: No such file or directory"):
         read_result(tmp_path)
+
+
+def test_a_result_of_version_1_is_read(result: RunResult, tmp_path: Path) -> None:
+    """It did not tell who computed it from who measured it."""
+    old = result.as_dict() | {"schema": 1, "tool": {"name": "lmx-loadgen", "version": "0.0.9"}}
+    (tmp_path / "result.json").write_text(json.dumps(old))
+    found = read_result(tmp_path)
+
+    assert (found.tool.version, found.tool.computed_by) == ("0.0.9", "0.0.9")
+    assert found.schema_ == 2
+    assert found.targets == result.targets
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])

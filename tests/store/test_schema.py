@@ -8,7 +8,16 @@ import pytest
 
 from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.store import lines, schema
-from tests.measure.made_lines import failed_line, header_line, made_log, request_line, segment_line, steady, usage
+from tests.measure.made_lines import (
+    failed_line,
+    header_line,
+    made_log,
+    request_line,
+    resume_line,
+    segment_line,
+    steady,
+    usage,
+)
 
 END = {"type": "end", "end_ns": 9, "complete": True, "reason": None}
 REQUEST = request_line([(5, ["role"]), (200, ["content:a", "content:b"])], usage=usage(7, 2))
@@ -86,7 +95,9 @@ Change = Callable[[dict[str, Any]], object]
         (REQUEST, lambda line: line["events"][0].__setitem__(2, None)),
         (REQUEST, lambda line: line["events"][0].__setitem__(0, -1)),
         (REQUEST, lambda line: line.update(usage=[1])),
-        (header_line(), lambda line: line.update(schema=2)),
+        (header_line(), lambda line: line.update(schema=3)),
+        (resume_line(), lambda line: line.update(redo=[-1])),
+        (resume_line(), lambda line: line.update(attempt=0)),
         (header_line(), lambda line: line["profile"].update(reading_tok_s=0)),
         (header_line(), lambda line: line["profile"]["slo"].pop("e2e")),
         (header_line(), lambda line: line["targets"][0].pop("model")),
@@ -103,10 +114,12 @@ def test_a_line_that_is_wrong_is_refused_by_schema_and_reader(line: dict[str, An
     assert wrong["type"] not in lines.LINES or not accepted(wrong)
 
 
-@pytest.mark.parametrize("line", [header_line(), REQUEST, segment_line(0, 1, 2), END], ids=lambda line: line["type"])
+@pytest.mark.parametrize(
+    "line", [header_line(), REQUEST, segment_line(0, 1, 2), resume_line(), END], ids=lambda line: line["type"]
+)
 def test_every_required_field_is_missed(line: dict[str, Any]) -> None:
     stored = as_stored(line)
-    optional = {"prompt_preview", "number", "nonce", "reconnected", "tokenizer_tokens", "type"}
+    optional = {"beside", "prompt_preview", "number", "nonce", "reconnected", "tokenizer_tokens", "type"}
     assert accepted(stored)
     for name in set(stored) - optional:
         without = {key: value for key, value in stored.items() if key != name}

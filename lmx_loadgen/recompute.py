@@ -1,0 +1,105 @@
+"""`recompute`: a run's result out of its event log alone, as this version computes it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydantic_core
+
+from lmx_loadgen import __version__
+from lmx_loadgen.errors import ResultError, StorageError
+from lmx_loadgen.measure.metrics import VERSION
+from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.store import eventlog, result
+from lmx_loadgen.store.result import as_bytes, read_result, write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """What came of one run. `kept` is where its former result now is, None where there was none or nothing changed."""
+
+    folder: Path
+    changed: bool
+    kept: Path | None
+    sentence: str
+
+
+def recompute(folder: Path) -> Recomputed:
+    """Compute the result of a run anew and store it; a former one that differs is kept beside it.
+
+    The same version always gives the same bytes, and then nothing is written. Raises ResultError for a run that cannot
+    be read, or whose result is of a later version; StorageError where the new one cannot be stored.
+    """
+    log = folder / eventlog.NAME
+    if not log.is_file():
+        raise ResultError(f"{folder} has no event log ({eventlog.NAME}): there is nothing to compute a result from")
+    new = as_bytes(summarise(eventlog.read_log(log)))
+    path = folder / result.NAME
+    old = _stored(path)
+    if old == new:
+        return Recomputed(folder, False, None, f"{folder}: the same, byte for byte ({_how()})")
+    if old is None:
+        write_whole(path, new)
+        return Recomputed(folder, True, None, f"{folder}: there was no result; made one ({_how()})")
+    label, why = _former(folder, old)
+    kept = _keep(folder, label, old)
+    write_whole(path, new)
+    return Recomputed(folder, True, kept, f"{folder}: computed anew ({_how()}); {why}, and is kept as {kept.name}")
+
+
+def _how() -> str:
+    return f"lmx-loadgen {__version__}, metric definitions {VERSION}"
+
+
+def _stored(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ResultError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _former(folder: Path, old: bytes) -> tuple[str, str]:
+    """What to call a former result, and a word on why it differs. Raises ResultError for one of a later version."""
+    try:
+        found = read_result(folder)
+    except ResultError:
+        if _is_later(old):
+            raise
+        return "unreadable", "the former one cannot be read"
+    if found.metrics_version > VERSION:
+        raise ResultError(
+            f"{folder / result.NAME} was computed by later metric definitions ({found.metrics_version}, this version "
+            f"has {VERSION}): update lmx-loadgen to recompute it"
+        )
+    by, version = found.tool.computed_by, found.metrics_version
+    if (by, version) == (__version__, VERSION):
+        return "changed", "the former one is not what this version makes of the log (it, or the log, was changed)"
+    return f"{by}-metrics-{version}", f"the former one is by lmx-loadgen {by}, metric definitions {version}"
+
+
+def _is_later(old: bytes) -> bool:
+    try:
+        schema = pydantic_core.from_json(old).get("schema")
+    except (ValueError, AttributeError):
+        return False
+    return type(schema) is int and schema > result.SCHEMA
+
+
+def _keep(folder: Path, label: str, old: bytes) -> Path:
+    """Write the former result beside the new one, under a name that nothing else has."""
+    for turn in range(1, 1000):
+        path = folder / f"result.{_plain(label)}{f'.{turn}' if turn > 1 else ''}.json"
+        try:
+            if not path.exists():
+                write_whole(path, old)
+                return path
+            if path.read_bytes() == old:
+                return path
+        except OSError as error:
+            raise StorageError(f"cannot keep the former result as {path}: {error.strerror or error}") from None
+    raise StorageError(f"{folder} holds a thousand former results: move some of them away")
+
+
+def _plain(label: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in ".-+" else "_" for sign in label)[:60]

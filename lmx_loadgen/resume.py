@@ -1,0 +1,196 @@
+"""Taking up a run again that was cut off or stopped: what its log says of it, and whether all is as it was.
+
+What has been measured stays. A segment without its end is done again from its start, with the same prompts in the same
+order, but under nonces that were never sent: the server may still have its first half in a cache.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pydantic_core
+from pydantic import ValidationError
+
+from lmx_loadgen import __version__, host
+from lmx_loadgen.checks.run import key_of
+from lmx_loadgen.clock import NS, Anchor
+from lmx_loadgen.errors import NotResumable
+from lmx_loadgen.load.plan import Segment, stability_levels
+from lmx_loadgen.load.prompts import PromptBook
+from lmx_loadgen.profile import Profile
+from lmx_loadgen.store.eventlog import NAME, EventLog, LogContents, read_log
+from lmx_loadgen.targets.base import Target
+from lmx_loadgen.wire.refusal import plain
+
+INTERRUPTED = "interrupted"
+_PROBES = 2
+
+
+@dataclass(frozen=True)
+class Past:
+    """A run that is to go on: its folder, and its log as far as it came."""
+
+    folder: Path
+    log: LogContents
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        return self.log.header
+
+    @cached_property
+    def profile(self) -> Profile:
+        """The profile as it was run, each target with the model that was found. Raises NotResumable."""
+        try:
+            profile = Profile.model_validate(self.header["profile"])
+        except ValidationError:
+            raise NotResumable(f"the profile in {self.folder / NAME} is damaged: the run cannot go on") from None
+        models = {target["name"]: target["model"] for target in self.header["targets"]}
+        specs = [spec.model_copy(update={"model": models.get(spec.name)}) for spec in profile.targets]
+        return profile.model_copy(update={"targets": specs})
+
+    @property
+    def plan(self) -> list[Segment]:
+        fields = Segment.__dataclass_fields__
+        return [Segment(**{name: one[name] for name in fields if name in one}) for one in self.header["plan"]]
+
+    @property
+    def going_on(self) -> Mapping[str, Any]:
+        """What the header keeps for this, beside what a result needs."""
+        found: Mapping[str, Any] = self.header["going_on"]
+        return found
+
+    @property
+    def attempt(self) -> int:
+        return len(self.log.resumes) + 1
+
+    @property
+    def nonce_key(self) -> str:
+        """No attempt has the nonces of another."""
+        return f"{self.header['run_id']}+{self.attempt}"
+
+    @cached_property
+    def finished(self) -> frozenset[int]:
+        """The segments that need not be done again."""
+        ended = {line["segment"] for line in self.log.segments if line["stopped"] != INTERRUPTED}
+        return frozenset(ended - self._half_done)
+
+    @cached_property
+    def _half_done(self) -> set[int]:
+        """Segments beside the levels of which others are missing: the parts of a cache probe only mean something
+        together, and so do answers to one prompt alone and among others."""
+        wanted = {"probe": _PROBES, "stability": len(stability_levels(self.profile))}
+        phases = {line["segment"]: line["phase"] for line in self.log.requests if line["phase"] in wanted}
+        beside = [line for line in self.log.segments if line["segment"] in phases]
+        whole = [(line["target"], phases[line["segment"]]) for line in beside if line["stopped"] != INTERRUPTED]
+        return {
+            line["segment"]
+            for line in beside
+            if whole.count(key := (line["target"], phases[line["segment"]])) < wanted[key[1]]
+        }
+
+    @property
+    def checked(self) -> frozenset[tuple[str, str, str]]:
+        """What targets have been asked to do already, as `checks.run.key_of` names it."""
+        return frozenset(key_of(line["target"], line) for line in self.log.checks)
+
+    @property
+    def redo(self) -> list[int]:
+        """The segments that had begun and are done again."""
+        lines = [*self.log.requests, *self.log.segments, *self.log.host]
+        return sorted({line["segment"] for line in lines} - self.finished)
+
+    def blocks_begun(self, level: int) -> int:
+        """How many rounds of a level had begun, also such as were added to settle it."""
+        lines = [*self.log.requests, *self.log.segments]
+        return max((line["block"] + 1 for line in lines if line["level"] == level), default=0)
+
+    @property
+    def next_id(self) -> int:
+        lines = [line for line in [*self.log.requests, *self.log.superseded] if line["type"] == "request"]
+        return max((line["id"] + 1 for line in lines), default=0)
+
+    @property
+    def answered(self) -> set[str]:
+        """The targets that have given an answer."""
+        return {line["target"] for line in self.log.requests if line["outcome"] == "ok"}
+
+    @property
+    def spent_s(self) -> float:
+        """How long was measured in segments that count."""
+        done = [line for line in self.log.segments if line["segment"] in self.finished]
+        return float(sum(line["end_ns"] - (line["start_ns"] or line["end_ns"]) for line in done) / NS)
+
+    def reopened(self, anchor: Anchor, beside: Mapping[str, Any] | None) -> EventLog:
+        """The log, with a line that says that the run goes on. Raises StorageError."""
+        log, cut_bytes = EventLog.reopen(self.folder / NAME)
+        log.append(
+            {
+                "type": "resume",
+                "clock": {"mono_ns": anchor.mono_ns, "unix_ns": anchor.unix_ns},
+                "resumed_at": anchor.iso(anchor.mono_ns),
+                "attempt": self.attempt,
+                "redo": self.redo,
+                "cut_bytes": cut_bytes,
+                "beside": beside,
+            }
+        )
+        return log
+
+    def refuse_if_changed(self, targets: Sequence[Target], prints: Mapping[str, str | None]) -> None:
+        """Raises NotResumable, naming the first thing that is not as it was."""
+        known = {target["name"]: target for target in self.header["targets"]}
+        for target in targets:
+            was = known[target.name]
+            sim = target.dialect.name == "sim" and self._spec_url(target.name) is None  # each run starts its own
+            pairs = {
+                "address": (None if sim else was["base_url"], None if sim else target.base_url),
+                "dialect": (was["dialect"], target.dialect.name),
+                "model": (was["model"], target.model),
+                **{part: (was["server"].get(part), target.server.get(part)) for part in ("version", "quantization")},
+            }
+            for what, (before, now) in pairs.items():
+                if before is not None and now is not None and before != now:
+                    raise self._changed(f"the {what} of {target.name}", before, now)
+        for what, before in self.going_on["prints"].items():
+            if before != prints.get(what):
+                raise NotResumable(f"{self.folder} cannot go on: the {what} file has changed since; make a new run")
+
+    def _spec_url(self, name: str) -> str | None:
+        return next((spec.url for spec in self.profile.targets if spec.name == name), None)
+
+    def _changed(self, what: str, before: object, now: object) -> NotResumable:
+        return NotResumable(
+            f"{self.folder} cannot go on: {what} was {plain(str(before), 120)} and is {plain(str(now), 120)} now; make "
+            "a new run"
+        )
+
+
+def past_of(folder: Path) -> Past:
+    """The run in a folder, to go on with. Raises ResultError, or NotResumable where it is over or another made it."""
+    log = read_log(folder / NAME)
+    if log.end is not None and log.end["complete"]:
+        raise NotResumable(f"{folder} is complete: nothing of it is left to measure")
+    past = Past(folder, log)
+    if "going_on" not in log.header:
+        raise NotResumable(f"{folder} does not say enough of how it was run to go on: make a new run")
+    for what, before, now in (
+        ("the version of lmx-loadgen", log.header["tool_version"], __version__),
+        ("the machine", log.header["host"].get("name"), host.host_name()),
+    ):
+        if before != now:
+            raise past._changed(what, before, now)
+    return past
+
+
+def fingerprints(book: PromptBook, tokenizer: str | None, base_dir: Path) -> dict[str, str | None]:
+    """What tells whether files that a profile names have changed: a short hash of each, None where it names none."""
+    prompts = pydantic_core.to_json([[prompt.id, list(prompt.messages)] for prompt in (*book.measured, *book.warmup)])
+    file = None if tokenizer is None else (base_dir / Path(tokenizer).expanduser()).read_bytes()
+    return {"prompts": _hash(prompts), "tokenizer": None if file is None else _hash(file)}
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

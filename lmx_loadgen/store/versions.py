@@ -1,0 +1,65 @@
+"""The schema versions of the stored formats, and how what an older version wrote is brought up to the present one.
+
+Each format has a row of migrations, version → what makes the next version of it, applied one after the other. The
+newest version is the one after the last migration. Whoever changes a format so that an older reader would misread it
+adds a migration here; a new field with a default needs none.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Document = dict[str, Any]
+Migrate = Callable[[Document], Document]
+
+
+class UnknownVersion(ValueError):
+    """A version that this tool cannot read; `str(error)` says what to do about it."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One stored format: the key that holds its version, and a migration from each older version to the next."""
+
+    name: str
+    key: str
+    migrations: Mapping[int, Migrate]
+
+    @property
+    def newest(self) -> int:
+        return max(self.migrations, default=0) + 1
+
+    def known(self, version: object) -> int:
+        """The version, when this tool reads it. Raises UnknownVersion."""
+        if type(version) is not int or version < 1:
+            raise UnknownVersion(f"has no {self.name} schema version of lmx-loadgen ({str(version)[:20]!r})")
+        if version > self.newest:
+            raise UnknownVersion(
+                f"has {self.name} schema {version}, and this version of lmx-loadgen reads up to {self.newest}: "
+                "update lmx-loadgen to read it"
+            )
+        return version
+
+    def migrated(self, document: Document, version: int) -> Document:
+        """A document of a `known` version as the newest version has it; the one given stays as it is."""
+        for older in range(version, self.newest):
+            document = self.migrations[older](dict(document))
+        return document
+
+
+def _log_1_to_2(line: Document) -> Document:
+    """Version 2 has `resume` lines, which a reader must know: they say which lines before them no longer count."""
+    return line | {"schema": 2} if line.get("type") == "header" else line
+
+
+def _result_1_to_2(result: Document) -> Document:
+    """Version 2 tells who computed a result from who measured it, which were the same until then."""
+    tool = result.get("tool")
+    tool = tool | {"computed_by": tool.get("version")} if isinstance(tool, dict) else tool
+    return result | {"schema": 2, "tool": tool}
+
+
+# The event log's version stands in its header and is that of every line; migrations are given line by line.
+EVENT_LOG = Format("event log", "schema", {1: _log_1_to_2})
+RESULT = Format("result", "schema", {1: _result_1_to_2})
+CALIBRATION = Format("calibration", "schema_version", {})

@@ -1,0 +1,48 @@
+"""Formats as older versions wrote them, brought up to the present one step after the other."""
+
+from typing import Any
+
+import pytest
+
+from lmx_loadgen.store.versions import CALIBRATION, EVENT_LOG, RESULT, Format, UnknownVersion
+
+# Only for tests: version 2 called `ttft` what version 1 called `latency`, version 3 has it in seconds.
+MADE = Format(
+    "made-up",
+    "schema",
+    {
+        1: lambda old: {"schema": 2, "ttft": old["latency"]},
+        2: lambda old: old | {"schema": 3, "ttft": old["ttft"] / 1000},
+    },
+)
+
+
+def test_migrations_are_applied_in_their_order() -> None:
+    old = {"schema": 1, "latency": 250}
+
+    assert MADE.newest == 3
+    assert MADE.migrated(old, MADE.known(1)) == {"schema": 3, "ttft": 0.25}
+    assert MADE.migrated({"schema": 2, "ttft": 250}, 2) == {"schema": 3, "ttft": 0.25}
+    assert old == {"schema": 1, "latency": 250}
+
+
+def test_the_present_version_stays_as_it_is() -> None:
+    now = {"schema": 3, "ttft": 0.25}
+
+    assert MADE.migrated(now, MADE.known(3)) is now
+
+
+def test_a_later_version_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UnknownVersion, match=r"^has made-up schema 4, .* reads up to 3: update lmx-loadgen"):
+        MADE.known(4)
+
+
+@pytest.mark.parametrize("version", [None, "1", 0, -1, 1.0, True, [], {"a": 1}])
+def test_what_is_no_version_is_refused(version: Any) -> None:
+    with pytest.raises(UnknownVersion, match="has no made-up schema version of lmx-loadgen"):
+        MADE.known(version)
+
+
+@pytest.mark.parametrize("form", [EVENT_LOG, RESULT, CALIBRATION], ids=lambda form: form.name)
+def test_no_step_is_missing(form: Format) -> None:
+    assert sorted(form.migrations) == list(range(1, form.newest))

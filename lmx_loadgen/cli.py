@@ -8,16 +8,22 @@ from typing import Any
 import click
 
 from lmx_loadgen import __version__
-from lmx_loadgen.errors import LoadgenError, NothingMeasured
+from lmx_loadgen.errors import LoadgenError, NothingMeasured, StoppedEarly
+from lmx_loadgen.report.text import sanitise
 
 _SIM_DIALECTS = ["openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm"]
+
+
+def _shown(words: object) -> str:
+    """A sentence fit for a terminal: servers and files have put words in it."""
+    return sanitise(words, 4000)
 
 
 class _Failure(click.ClickException):
     """A LoadgenError on its way out: one sentence on stderr, and its own exit code."""
 
     def __init__(self, error: LoadgenError) -> None:
-        super().__init__(str(error))
+        super().__init__(_shown(error))
         self.error = error
 
     @property
@@ -149,6 +155,16 @@ def _run_options(command: Any) -> Any:
         ),
         click.option("--gap-timeout", metavar="60s", help="Longest silence inside an answer."),
         click.option("--request-timeout", metavar="10m", help="Longest whole request."),
+        click.option(
+            "--no-progress-timeout",
+            metavar="120s",
+            help="End a level after this long without a byte from the server. [default: 120s, or just over the limits "
+            "above where they allow longer silence]",
+        ),
+        click.option("--max-errors", type=int, help="End a level once so many of its requests have failed."),
+        click.option(
+            "--max-error-rate", metavar="20%", help="… or more than this share of its last 20 requests (from 10 on)."
+        ),
         click.option("--slo-ttft", metavar="1s", help="Goodput counts requests with a TTFT within this."),
         click.option("--slo-tpot", metavar="50ms", help="… a time per output token within this."),
         click.option("--slo-e2e", metavar="20s", help="… and an end-to-end time within this."),
@@ -221,6 +237,9 @@ _PROFILE_KEYS = {
     "first_token_timeout": "timeouts.first_token",
     "gap_timeout": "timeouts.gap",
     "request_timeout": "timeouts.request",
+    "no_progress_timeout": "timeouts.no_progress",
+    "max_errors": "load.max_errors",
+    "max_error_rate": "load.max_error_rate",
     "slo_ttft": "slo.ttft",
     "slo_tpot": "slo.tpot",
     "slo_e2e": "slo.e2e",
@@ -237,7 +256,7 @@ def run(**flags: Any) -> None:
 
     Exit codes: 0 measured; 2 a wrong flag; 3 a wrong profile; 5 results cannot be stored; 10 nothing answers;
     11 another server answers; 12 key refused; 13 model not loaded; 14 several models; 20 every request failed;
-    130 Ctrl-C (what was measured is stored).
+    21 a level was given up for its errors or the server's silence; 130 Ctrl-C (what was measured is stored).
     """
     from dataclasses import replace
 
@@ -285,6 +304,8 @@ def run(**flags: Any) -> None:
         click.echo(f"stored in {outcome.folder}")
     if outcome.exit_code == NothingMeasured.exit_code:
         click.echo(f"Error: every request failed; what the server said is in {outcome.folder}", err=True)
+    if outcome.exit_code == StoppedEarly.exit_code:
+        click.echo(f"Error: {_shown(outcome.result.reason)}; what was measured is in {outcome.folder}", err=True)
     sys.exit(outcome.exit_code)
 
 
@@ -350,7 +371,7 @@ def plot(runs: tuple[Path, ...], results_dir: Path, output: Path | None, open_it
     from lmx_loadgen.store.peers import read_tools_vs_truth
 
     page = output or results_dir / "report.html"
-    drawn = views(runs, results_dir, lambda words: click.echo(f"skipped: {words}", err=True))
+    drawn = views(runs, results_dir, lambda words: click.echo(f"skipped: {_shown(words)}", err=True))
     write_page(page, drawn, read_tools_vs_truth(packaged.folder("reference")))
     click.echo(str(page))
     if open_it:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lmx_loadgen import host
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.jobs import JobMaker, spread_ns
+from lmx_loadgen.load.messages import INTERRUPTED
 from lmx_loadgen.load.plan import Segment, blocks_of, rounds
 from lmx_loadgen.profile import Profile
 from lmx_loadgen.recorder import Recorder
@@ -30,7 +31,11 @@ class UntilSettled:
 
 @dataclass
 class Course:
-    """Runs the plan of one run. `run` raises the LoadgenError that ends it early; what was sent is recorded."""
+    """Runs the plan of one run. `run` raises the LoadgenError that ends it early; what was sent is recorded.
+
+    A target whose level was stopped, for its errors or its silence, gets no more load: what its other levels would show
+    is not worth the wait. `given_up` has the sentence that says so. Other targets go on.
+    """
 
     profile: Profile
     plan: Sequence[Segment]
@@ -47,6 +52,7 @@ class Course:
     def __post_init__(self) -> None:
         self._next = 0
         self._began = time.monotonic()
+        self.given_up: dict[str, str] = {}
 
     def run(self) -> None:
         """All levels, low to high, then the probe of each target's cache."""
@@ -61,6 +67,8 @@ class Course:
         for segment in segments:
             if self.stop():
                 return
+            if segment.target in self.given_up:
+                continue
             if self._next and len(self.targets) > 1:
                 self._pause(self.profile.load.settle)
             self._run_segment(segment)
@@ -70,8 +78,12 @@ class Course:
         self.recorder.begin(segment)
         self.before_segment(segment)
         self.recorder.host_state("before", host.state())
-        end = self.driver.run(jobs, spread_ns(self.profile.load.stagger), self.recorder.measuring)
+        guard = self.recorder.guard
+        end = self.driver.run(jobs, spread_ns(self.profile.load.stagger), self.recorder.measuring, lambda: guard.reason)
         self.recorder.end_segment(end)
+        why = guard.reason if end.stopped in (None, INTERRUPTED) else end.stopped
+        if why is not None and not self.stop():
+            self.given_up[segment.target] = f"{segment.target} was given up at concurrency {segment.concurrency}: {why}"
         self.recorder.host_state("after", host.state())
         self._next = max(self._next, segment.segment) + 1
 
@@ -79,7 +91,7 @@ class Course:
         """Look, and measure on while the verdicts are open and there is time for another pair of rounds."""
         planned = blocks = blocks_of(self.profile.load, len(self.targets))
         began, done = time.monotonic(), 0
-        while not self.stop() and blocks < until.most_blocks and not until.settled(level):
+        while not self.stop() and not self.given_up and blocks < until.most_blocks and not until.settled(level):
             spent = time.monotonic() - began
             if time.monotonic() - self._began + (spent / done * MORE_ROUNDS if done else 0.0) > until.max_s:
                 return
@@ -98,7 +110,7 @@ class Course:
         """Two prompts that were never sent before, of equal length, and then the second of them again."""
         for target in self.targets.values():
             for requests, first in ((2, 0), (1, 1)):
-                if self.stop() or target.name not in self.recorder.answered:
+                if self.stop() or target.name in self.given_up or target.name not in self.recorder.answered:
                     continue
                 segment = self._probe_segment(target, requests)
                 jobs = self.jobs.probe(segment, target, self.workers, first)

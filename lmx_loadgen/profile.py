@@ -16,6 +16,7 @@ _MAX_FILE = 1024 * 1024
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\Z")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 _DAY_S = 86_400.0
+_NO_PROGRESS_S = 120.0
 
 
 def seconds(value: Any) -> float:
@@ -39,6 +40,18 @@ def _no_bool(value: Any) -> Any:
 
 def _spread(value: Any) -> Any:
     return value if value == "auto" else seconds(value)
+
+
+def _as_share(value: Any) -> Any:
+    """0.2 or "20%"."""
+    if isinstance(value, bool):
+        raise ValueError("must be a share like 0.2 or 20%")
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value.strip()[:-1]) / 100 if value.strip().endswith("%") else float(value)
+    except ValueError:
+        raise ValueError("must be a share like 0.2 or 20%") from None
 
 
 def _levels(value: Any) -> Any:
@@ -83,7 +96,9 @@ class Load(_Part):
     """A closed loop: `concurrency` levels, and for each `requests` and/or `duration` (seconds).
 
     With neither, a level has ten requests or four per slot, whichever is more. Several targets share a level in
-    `blocks` that take turns, with a pause of `settle` seconds before each.
+    `blocks` that take turns, with a pause of `settle` seconds before each. A level is given up, and with it the rest
+    of its target, once `max_errors` of its requests have failed, or more than the share `max_error_rate` of the last
+    twenty.
     """
 
     concurrency: Annotated[list[Level], BeforeValidator(_levels), Field(min_length=1, max_length=64)] = [1]
@@ -95,6 +110,8 @@ class Load(_Part):
     ] = "auto"
     blocks: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
     settle: Annotated[float, BeforeValidator(seconds), Field(ge=0, le=3600, allow_inf_nan=False)] = 2.0
+    max_errors: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = None
+    max_error_rate: Annotated[float, BeforeValidator(_as_share), Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
 
 
 class Prompts(_Part):
@@ -116,12 +133,22 @@ class Request(_Part):
 
 
 class Timeouts(_Part):
-    """Bounds on waits, in seconds; each has its own outcome when it is passed."""
+    """Bounds on waits, in seconds; each of a request has its own outcome when it is passed.
+
+    `no_progress` is of a level: it ends after this long without one byte from the server. Where it is not given, that
+    is two minutes, or just longer than the bounds on a request let it wait in silence: a long prompt may be read.
+    """
 
     connect: Seconds = 10.0
     first_token: Seconds = 300.0
     gap: Seconds = 60.0
     request: Seconds = 600.0
+    no_progress: Seconds | None = None
+
+    @property
+    def longest_silence(self) -> float:
+        """Seconds without a byte after which a level is given up."""
+        return self.no_progress or max(_NO_PROGRESS_S, min(max(self.first_token, self.gap), self.request) + 1.0)
 
 
 class Slo(_Part):

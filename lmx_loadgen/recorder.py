@@ -10,7 +10,9 @@ from typing import Any, Protocol
 from lmx_loadgen import __version__, host
 from lmx_loadgen.clock import NS, Anchor, now_ns
 from lmx_loadgen.errors import StorageError
+from lmx_loadgen.keys import Keys
 from lmx_loadgen.load.counting import Count
+from lmx_loadgen.load.guard import Guard
 from lmx_loadgen.load.jobs import PROBE_TOKENS, JobMaker
 from lmx_loadgen.load.messages import SegmentEnd, Sent
 from lmx_loadgen.load.plan import Segment
@@ -72,6 +74,7 @@ class Recorder:
         self.folder = folder
         self._profile = profile
         self._rules = {target.name: target.dialect.rules for target in targets}
+        self._keys = keys_of(targets)
         self._jobs = jobs
         self._view = view
         self._count = count
@@ -79,12 +82,14 @@ class Recorder:
         self._probe = False
         self._next_id = 0
         self.answered: set[str] = set()
+        self.guard = Guard(profile.load.max_errors, profile.load.max_error_rate)
         self._log = EventLog.create(folder / "events.jsonl")
         self._log.append(header)
 
     def begin(self, segment: Segment, *, probe: bool = False) -> None:
         """From now on, what is sent belongs to this segment; what a `probe` sends is in no figure of a level."""
         self._segment, self._probe = segment, probe
+        self.guard.begin(segment.target, segment.level)
 
     def host_state(self, when: str, state: dict[str, Any]) -> None:
         """Store how the machine does just before or after the segment."""
@@ -104,6 +109,7 @@ class Recorder:
         segment = self._segment
         assert segment is not None
         assert sent.segment == segment.segment
+        _hide_on_the_wire(sent, self._keys)
         line = request_line(
             sent,
             segment,
@@ -116,8 +122,10 @@ class Recorder:
             count=self._count,
             prompt_text=self._jobs.prompt_text(sent.phase, sent.template, sent.nonce) if self._count else "",
         )
+        line = self._keys.hide_in({**line, "events": self._keys.hide_told(line["events"])})
         self._next_id += 1
         self._log.append(line)
+        self.guard.saw(line["outcome"], line["reason"])
         if line["outcome"] == "ok":
             self.answered.add(segment.target)
         if line["phase"] == "measured" and line["outcome"] != "cancelled":
@@ -153,7 +161,14 @@ class Recorder:
 
     def end(self, reason: str | None) -> None:
         """Store the end line and close the log; a run with a `reason` is not complete."""
-        self._log.append({"type": "end", "end_ns": now_ns(), "complete": reason is None, "reason": reason})
+        self._log.append(
+            {
+                "type": "end",
+                "end_ns": now_ns(),
+                "complete": reason is None,
+                "reason": reason and self._keys.hide(reason),
+            }
+        )
         self._log.close()
 
 
@@ -166,6 +181,7 @@ def header(
     anchor: Anchor,
 ) -> dict[str, Any]:
     """The first line of an event log: all that is known before the first request."""
+    keys = keys_of(targets)
     return {
         "type": "header",
         "schema": 1,
@@ -182,14 +198,28 @@ def header(
                 "name": target.name,
                 "dialect": target.dialect.name,
                 "base_url": target.base_url,
-                "model": target.model,
-                "server": target.server,
-                "notes": list(target.notes),
+                "model": keys.hide(target.model),
+                "server": keys.hide_in(target.server),
+                "notes": keys.hide_in(list(target.notes)),
             }
             for target in targets
         ],
         "plan": [segment.as_dict() for segment in plan],
     }
+
+
+def keys_of(targets: Sequence[Target]) -> Keys:
+    """Every key that a request to one of the targets may carry."""
+    return Keys.sent_in(*(headers for target in targets for headers in (target.headers, target.admin_headers)))
+
+
+def _hide_on_the_wire(sent: Sent, keys: Keys) -> None:
+    """Mask the keys in what came back, before anything of it is read or cut."""
+    if not keys:
+        return
+    trace = sent.trace
+    trace.body = bytearray(keys.hide_bytes(bytes(trace.body)))
+    trace.headers = [(name, keys.hide_bytes(value)) for name, value in trace.headers]
 
 
 def new_run_id() -> str:

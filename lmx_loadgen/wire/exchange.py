@@ -33,7 +33,7 @@ class Exchange:
         self._framed = False
         self._now = 0
         self._body_in_read = 0
-        self._last_ns = 0
+        self.last_ns = 0
         self._timer: asyncio.TimerHandle | None = None
 
     # -- httptools callbacks
@@ -78,8 +78,8 @@ class Exchange:
         """Take in one socket read that arrived at `at_ns`."""
         if self.ended.done():
             return
-        at_ns = max(at_ns, self._last_ns)  # kernel stamps are carried between clocks: never let time run back
-        self._now = self._last_ns = at_ns
+        at_ns = max(at_ns, self.last_ns)  # kernel stamps are carried between clocks: never let time run back
+        self._now = self.last_ns = at_ns
         self.bytes_in += len(data)
         self._body_in_read = 0
         error: str | None = None
@@ -143,7 +143,7 @@ class Exchange:
                 f"no token after {limits.first_token:g} s",
             )
         else:
-            part = (self._last_ns + int(limits.gap * NS), "gap_timeout", f"silent for {limits.gap:g} s")
+            part = (self.last_ns + int(limits.gap * NS), "gap_timeout", f"silent for {limits.gap:g} s")
         return min(whole, part)
 
     def finish(self) -> None:

@@ -80,6 +80,13 @@ class StampedTransport(httpx.AsyncBaseTransport):
         self._ssl = ssl_context
         self._stamps = stamps
         self._link: Link | None = None
+        self._heard_ns = 0
+
+    @property
+    def heard_ns(self) -> int:
+        """When the last byte of any answer came; 0 when none has."""
+        exchange = self._link.exchange if self._link is not None else None
+        return max(self._heard_ns, exchange.last_ns if exchange is not None else 0)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send, and return when the headers are there.
@@ -166,6 +173,7 @@ class StampedTransport(httpx.AsyncBaseTransport):
 
     def release(self, exchange: Exchange) -> None:
         """The exchange is over: keep the connection if it can serve another, else close it."""
+        self._heard_ns = max(self._heard_ns, exchange.last_ns)
         link = self._link
         if link is not None and link.exchange is exchange:
             link.exchange = None

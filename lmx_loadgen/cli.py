@@ -190,6 +190,12 @@ def _run_options(command: Any) -> Any:
         click.option("--accept", metavar="REASON", help="Compare in spite of failed checks; the reason is stored."),
         click.option("--dry-run", is_flag=True, help="Print the plan and its duration, and do nothing."),
         click.option("--insecure", is_flag=True, help="Do not check the server's TLS certificate."),
+        click.option(
+            "--i-own-this-server",
+            is_flag=True,
+            help="Allow a load of over 4 in flight, 200 requests or 120 s on an address that is neither loopback nor "
+            "private.",
+        ),
         click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
         click.option(
             "--out",
@@ -282,6 +288,7 @@ def run(**flags: Any) -> None:
         accept=flags["accept"],
         until_settled=flags["until_settled"],
         isolate=flags["isolate"],
+        i_own_this_server=flags["i_own_this_server"],
         max_duration=flags["max_duration"] or 1200.0,
     )
     if flags["dry_run"]:

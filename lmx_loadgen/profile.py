@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
 from lmx_loadgen import packaged
 from lmx_loadgen.errors import InputError, LoadgenError, ProfileError
+from lmx_loadgen.strict_yaml import read_yaml
 
-_MAX_FILE = 1024 * 1024
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\Z")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 _DAY_S = 86_400.0
 _NO_PROGRESS_S = 120.0
+_KEY_VARIABLES = ("api_key_env", "admin_key_env")
 
 
 def seconds(value: Any) -> float:
@@ -68,6 +68,7 @@ Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=_DAY_S, allo
 Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
 Level = Annotated[StrictInt, Field(ge=1, le=4096)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")]
 
 
 class _Part(BaseModel):
@@ -88,8 +89,8 @@ class TargetSpec(_Part):
     url: str | None = None
     model: Name | None = None
     dialect: str | None = None
-    api_key_env: Name | None = None
-    admin_key_env: Name | None = None
+    api_key_env: VariableName | None = None
+    admin_key_env: VariableName | None = None
 
 
 class Load(_Part):
@@ -189,7 +190,7 @@ def load_profile(name_or_path: str) -> Profile:
             raise ProfileError(
                 f"there is no profile {name_or_path!r}: give a YAML file or one of {', '.join(profile_names())}"
             )
-    return _validated(_read_yaml(path), str(path), ProfileError)
+    return _validated(read_yaml(path, "profile"), str(path), ProfileError)
 
 
 def overridden(profile: Profile, values: Mapping[str, Any], flags: Mapping[str, str] | None = None) -> Profile:
@@ -205,42 +206,6 @@ def overridden(profile: Profile, values: Mapping[str, Any], flags: Mapping[str, 
             part = part[parent]
         part[last] = value
     return _validated(data, None, InputError, flags or {})
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        if path.stat().st_size > _MAX_FILE:
-            raise ProfileError(f"{path} is larger than 1 MB, which no profile is")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ProfileError(f"cannot read the profile {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ProfileError(f"{path} is not UTF-8 text") from None
-    try:
-        data = yaml.load(text, Loader=_StrictLoader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ProfileError(f"{path} is not valid YAML: {' '.join(str(error).split())[:300]}") from None
-    if not isinstance(data, dict):
-        raise ProfileError(f"{path} must hold a mapping of settings, such as `load:` and `request:`")
-    return data
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice and aliases (which can make a small file huge)."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if not isinstance(key, str):
-                raise yaml.YAMLError(f"the key {key!r} is not text (line {node.start_mark.line + 1})")
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"the key {key!r} is given twice (line {node.start_mark.line + 1})")
-        return super().construct_mapping(node, deep)
 
 
 def _validated(
@@ -263,6 +228,8 @@ def _sentence(error: Any, source: str | None, flags: Mapping[str, str]) -> str:
         near = difflib.get_close_matches(str(path[-1]), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"{where}: unknown key{hint} (allowed: {', '.join(known)})"
+    if path and path[-1] in _KEY_VARIABLES:  # whoever put the key itself there must not see it printed
+        return f"{where}: must be the name of an environment variable that holds the key, not the key itself"
     message = error["msg"].removeprefix("Value error, ")
     return f"{where}: {message[0].lower()}{message[1:]}, got {_shown(error.get('input'))}"
 

@@ -23,6 +23,7 @@ from lmx_loadgen.load.messages import INTERRUPTED, Ready
 from lmx_loadgen.load.plan import blocks_of, described, make_plan
 from lmx_loadgen.load.prompts import PromptBook, prompt_book
 from lmx_loadgen.load.worker import tls_context
+from lmx_loadgen.ownership import check_owned
 from lmx_loadgen.profile import Profile, TargetSpec, load_profile, overridden
 from lmx_loadgen.recorder import Recorder, View, header, make_folder, new_run_id
 from lmx_loadgen.store.result import RunResult, write_result
@@ -52,6 +53,7 @@ class Options:
     accept: str | None = None
     until_settled: bool = False
     isolate: bool = False
+    i_own_this_server: bool = False
     max_duration: float = 1200.0
 
 
@@ -98,7 +100,10 @@ def run(options: Options, view: View, calibrated: Calibrated) -> Outcome:
     Raises a LoadgenError for whatever stops the run before anything was measured. Once measuring has begun, what was
     seen is stored whatever happens, and only then is an error raised.
     """
-    recorded = record(resolved_profile(options), options, view, calibrated)
+    profile = resolved_profile(options)
+    if not options.i_own_this_server:
+        check_owned(profile)
+    recorded = record(profile, options, view, calibrated)
     result = _result(recorded.folder)
     write_result(recorded.folder, result)
     if recorded.error is not None:

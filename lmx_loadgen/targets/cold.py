@@ -140,7 +140,7 @@ def entry_of(data: Any, key: str, model: str) -> dict[str, Any]:
     return {}
 
 
-def version_in(data: Any, *keys: str, limit: int = 60) -> str:
-    """The first of `keys` that holds a text, else "", in at most `limit` characters."""
+def version_in(data: Any, *keys: str) -> str:
+    """The first of `keys` that holds a text, else "". Its words are the server's: cut and cleaned by who shows them."""
     values = [data.get(key) for key in keys] if isinstance(data, dict) else []
-    return next((value for value in values if isinstance(value, str)), "")[:limit]
+    return next((value for value in values if isinstance(value, str)), "")[:4096]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import math
 import re
 import resource
 from collections.abc import Callable
@@ -47,10 +48,15 @@ class Work:
     first_sends: list[int] = field(default_factory=list)
     drain_start_ns: int | None = None
 
+    def left_s(self) -> float:
+        """For how many seconds there may be something to send; 0 when there is nothing more."""
+        if self.job.requests is not None and self.taken >= self.job.requests:
+            return 0.0
+        return math.inf if self.deadline_ns is None else max(0.0, (self.deadline_ns - now_ns()) / NS)
+
     def take(self) -> int | None:
         """The number of the next request, or None when the level has no more."""
-        late = self.deadline_ns is not None and now_ns() >= self.deadline_ns
-        if late or (self.job.requests is not None and self.taken >= self.job.requests):
+        if not self.left_s():
             if self.drain_start_ns is None:
                 self.drain_start_ns = now_ns()
             return None
@@ -124,7 +130,7 @@ class Segment:
             first = False
             failures = failures + 1 if _failed(trace) else 0
             if failures:
-                await anyio.sleep(backoff_s(failures, trace))
+                await anyio.sleep(min(backoff_s(failures, trace), self.work.left_s()))
             intended = now_ns() if failures else (trace.end_ns or now_ns())
 
     async def _send(

@@ -10,6 +10,7 @@ once put the median time to first token off by 184 ms where this one is off by w
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator
 
@@ -150,7 +151,7 @@ class StampedTransport(httpx.AsyncBaseTransport):
         except ssl.SSLError as error:
             self._connect_failed(trace, "connect_error", f"TLS: {one_line(error)}")
         except (OSError, ssl.CertificateError, UnicodeError) as error:
-            self._connect_failed(trace, "connect_error", one_line(error))
+            self._connect_failed(trace, "connect_error", _words(error))
         trace.connect_end_ns = now_ns()
         return True
 
@@ -190,6 +191,12 @@ def _serialise(request: httpx.Request, content: bytes) -> bytes:
     lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
     lines += [b"%s: %s" % pair for pair in request.headers.raw]
     return b"\r\n".join(lines) + b"\r\n\r\n" + content
+
+
+def _words(error: Exception) -> str:
+    """What kept a connection from being made; of a refused one the system's words, not asyncio's."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number is not None and number > 0 else one_line(error)
 
 
 def _raise_failure(trace: Trace) -> None:

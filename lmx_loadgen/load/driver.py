@@ -51,6 +51,7 @@ class WorkerProcess:
         )
         assert self._process.stdout is not None
         self.fd = self._process.stdout.fileno()
+        self.pid = self._process.pid
         self._buffer = bytearray()
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)

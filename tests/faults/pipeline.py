@@ -53,12 +53,13 @@ class Pipeline:
         insecure: bool = False,
         ca_file: str | None = None,
         tokens: int = 6,
+        prompt: str = "What can go wrong?",
         **load: Any,
     ) -> LogContents:
         """The event log of one segment; without `load`, of one request."""
         profile = Profile(
             load=Load(**{"requests": 1, "warmup": 0, **load}),
-            prompts=Prompts(text="What can go wrong?"),
+            prompts=Prompts(text=prompt),
             request=Request(max_tokens=tokens),
             timeouts=Timeouts(**dict.fromkeys(("connect", "first_token", "gap", "request"), MOST_S) | (timeouts or {})),
         )

@@ -350,7 +350,7 @@ def calibrate(quick: bool, workers: int, loop: str | None, stamps: str | None, o
     )
     path = store(out, made)
     if as_json:
-        click.echo(made.model_dump_json(indent=1))
+        click.echo(json.dumps(made.model_dump(mode="json"), indent=1))
     else:
         print_calibration(made, Console())
         click.echo(f"stored in {path}")

@@ -56,7 +56,7 @@ def echoes(bearer: str) -> list[Told]:
         stream(chunk({"content": "a"}, timings={"k": bearer}, stats={"k": [{"k": bearer}]}), finish),
         Told(gzip.compress(packed.body), headers=[*packed.headers, ("Content-Encoding", b"gzip")]),
         as_json({"error": {"message": f"bad key {bearer}"}}, 401),
-        as_json({"error": "x" * 285 + key}, 500),  # what is said of an error is cut in the middle of it
+        as_json({"error": "x" * 270 + key}, 500),  # what is said of an error is cut in the middle of it
         Told(f"<html><body>{bearer}</body></html>".encode(), 502),
         Told(b"", 302, [("Location", f"http://elsewhere/?key={key}".encode())]),
         Told(b"", 429, [("Retry-After", key.encode())]),

@@ -136,6 +136,28 @@ def test_one_byte_at_a_time(stamps, on_loop):
     on_loop(work())
 
 
+def test_an_answer_in_more_pieces_than_any_has_is_ended(stamps, on_loop, monkeypatch):
+    monkeypatch.setattr("lmx_loadgen.wire.exchange.MAX_READS", 20)
+
+    async def work():
+        gates = [asyncio.Event() for _ in range(40)]
+        script = [HEAD, *(step for gate in gates for step in (chunked(b": ping\n\n", end=False), gate)), HANG]
+        async with serving(script) as server:
+            transport = StampedTransport(stamps=stamps)
+            request = build(server.url, None, b"{}", QUICK)
+            task = asyncio.create_task(perform(transport, request))
+            for reads, gate in enumerate(gates, 1):
+                while len(request.extensions["trace"].arrival_ns) < reads and not task.done():
+                    await asyncio.sleep(0)
+                gate.set()
+            trace = await task
+            await transport.aclose()
+        assert trace.failure == ("protocol_error", "answer in over 20 pieces")
+        assert len(trace.arrival_ns) == 21
+
+    on_loop(work())
+
+
 def test_one_connection_serves_many_requests(stamps, on_loop):
     async def work():
         async with serving([HEAD, chunked(delta("a"))]) as server:

@@ -94,7 +94,10 @@ class Isolation:
             async with httpx.AsyncClient(timeout=timeout, verify=self.verify, trust_env=False) as client:
                 cold = Cold(client, target.base_url, {**target.headers, **target.admin_headers}, within_s=_LOAD_S)
                 act = residency.load if what == "load" else residency.unload
-                return await act(cold, target.model)
+                with anyio.fail_after(_LOAD_S):  # however many instances it lists
+                    return await act(cold, target.model)
+        except TimeoutError:
+            return f"not within {_LOAD_S:g} s"
         except httpx.ConnectError as error:
             return f"nothing answers ({error})"
 

@@ -1,6 +1,8 @@
 """Heavy load goes to the user's own machines, and to others only on the owner's word. No name is looked up here."""
 
+import errno
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from lmx_loadgen.cli import main
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.ownership import check_owned, is_public, resolved
 from lmx_loadgen.profile import Load, Profile, TargetSpec
+from lmx_loadgen.sim.process import start
+from lmx_loadgen.sim.settings import SimSettings
 
 
 def profile(url: str, **load: Any) -> Profile:
@@ -125,3 +129,15 @@ def test_the_owner_s_word_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     assert CliRunner().invoke(main, arguments).exit_code == 2
     assert CliRunner().invoke(main, [*arguments, "--i-own-this-server"]).exit_code == 10  # nothing answers there
+
+
+# Our own server
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of this machine")
+def test_the_simulator_listens_on_127_0_0_1_alone_unless_told_otherwise() -> None:
+    with start() as sim, socket.socket() as other:
+        assert sim.url == f"http://127.0.0.1:{sim.port}"
+        assert other.connect_ex(("127.0.0.2", sim.port)) == errno.ECONNREFUSED
+    with start(SimSettings(host="127.0.0.2")) as sim, socket.create_connection(("127.0.0.2", sim.port), 5):
+        pass

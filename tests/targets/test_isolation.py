@@ -130,3 +130,16 @@ def test_it_waits_until_memory_holds_still(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert next(free, None) is None  # looked until two looks agreed, and once more for the note
     assert bench.noted[0][1]["memory_free"] == 0.801
+
+
+def test_a_server_that_lists_instances_without_end_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer comes in time; there are always more of them to ask for."""
+    monkeypatch.setattr("lmx_loadgen.isolation._LOAD_S", 0.5)
+    bench = Bench(target("ollama"), target("lmstudio"))
+    instances = [{"id": number} for number in range(100_000)]
+    with respx.mock() as router:
+        listed = {"models": [{"key": "lmstudio-model", "loaded_instances": instances}]}
+        router.get(f"{URLS['lmstudio']}/api/v1/models").respond(json=listed)
+        router.post(f"{URLS['lmstudio']}/api/v1/models/unload").respond(json={})
+        with pytest.raises(ModelNotLoaded, match=r"did not unload lmstudio-model: not within 0\.5 s"):
+            bench.isolation(segment("ollama"))

@@ -9,18 +9,22 @@ import click
 from click.core import ParameterSource
 
 from lmx_loadgen import __version__
-from lmx_loadgen.errors import LoadgenError, NothingMeasured
+from lmx_loadgen.errors import LoadgenError, NothingMeasured, StoppedEarly
+from lmx_loadgen.report.text import sanitise
 
 _SIM_DIALECTS = ["openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm"]
+
+
+def _shown(words: object) -> str:
+    """A sentence fit for a terminal: servers and files have put words in it."""
+    return sanitise(words, 4000)
 
 
 class _Failure(click.ClickException):
     """A LoadgenError on its way out: one sentence on stderr, and its own exit code."""
 
     def __init__(self, error: LoadgenError) -> None:
-        from lmx_loadgen.report.text import sanitise  # names from files and servers may stand in it
-
-        super().__init__(sanitise(error, 4000, keep_lines=True))
+        super().__init__(_shown(error))
         self.error = error
 
     @property
@@ -152,6 +156,16 @@ def _run_options(command: Any) -> Any:
         ),
         click.option("--gap-timeout", metavar="60s", help="Longest silence inside an answer."),
         click.option("--request-timeout", metavar="10m", help="Longest whole request."),
+        click.option(
+            "--no-progress-timeout",
+            metavar="120s",
+            help="End a level after this long without a byte from the server. [default: 120s, or just over the limits "
+            "above where they allow longer silence]",
+        ),
+        click.option("--max-errors", type=int, help="End a level once so many of its requests have failed."),
+        click.option(
+            "--max-error-rate", metavar="20%", help="… or more than this share of its last 20 requests (from 10 on)."
+        ),
         click.option("--slo-ttft", metavar="1s", help="Goodput counts requests with a TTFT within this."),
         click.option("--slo-tpot", metavar="50ms", help="… a time per output token within this."),
         click.option("--slo-e2e", metavar="20s", help="… and an end-to-end time within this."),
@@ -202,6 +216,12 @@ def _run_options(command: Any) -> Any:
             help="Published figures to expect. [default: those that come with the tool]",
         ),
         click.option("--insecure", is_flag=True, help="Do not check the server's TLS certificate."),
+        click.option(
+            "--i-own-this-server",
+            is_flag=True,
+            help="Allow a load of over 4 in flight, 200 requests or 120 s on an address that is neither loopback nor "
+            "private.",
+        ),
         click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
         click.option(
             "--out",
@@ -252,6 +272,9 @@ _PROFILE_KEYS = {
     "first_token_timeout": "timeouts.first_token",
     "gap_timeout": "timeouts.gap",
     "request_timeout": "timeouts.request",
+    "no_progress_timeout": "timeouts.no_progress",
+    "max_errors": "load.max_errors",
+    "max_error_rate": "load.max_error_rate",
     "slo_ttft": "slo.ttft",
     "slo_tpot": "slo.tpot",
     "slo_e2e": "slo.e2e",
@@ -284,7 +307,7 @@ def run(**flags: Any) -> None:
     Exit codes: 0 measured; 2 a wrong flag; 3 a wrong profile; 5 results cannot be stored; 6 another run is on;
     7 a run that cannot be resumed; 10 nothing answers;
     11 another server answers; 12 key refused; 13 model not loaded; 14 several models; 20 every request failed;
-    130 Ctrl-C (what was measured is stored).
+    21 a level was given up for its errors or the server's silence; 130 Ctrl-C (what was measured is stored).
     """
     from dataclasses import replace
 
@@ -315,6 +338,7 @@ def run(**flags: Any) -> None:
         max_duration=flags["max_duration"],
         reference=flags["reference"],
         server_benchmark=flags["server_benchmark"],
+        i_own_this_server=flags["i_own_this_server"],
     )
     if flags["dry_run"]:
         click.echo("\n".join(session.planned(options)))
@@ -344,6 +368,8 @@ def run(**flags: Any) -> None:
             click.echo(f"go on with it: lmx-loadgen run --resume {outcome.folder}")
     if outcome.exit_code == NothingMeasured.exit_code:
         click.echo(f"Error: every request failed; what the server said is in {outcome.folder}", err=True)
+    if outcome.exit_code == StoppedEarly.exit_code:
+        click.echo(f"Error: {_shown(outcome.result.reason)}; what was measured is in {outcome.folder}", err=True)
     sys.exit(outcome.exit_code)
 
 
@@ -387,7 +413,7 @@ def calibrate(
         )
     path = store(out, made)
     if as_json:
-        click.echo(made.model_dump_json(indent=1))
+        click.echo(json.dumps(made.model_dump(mode="json"), indent=1))
     else:
         print_calibration(made, Console())
         click.echo(f"stored in {path}")
@@ -415,7 +441,7 @@ def plot(runs: tuple[Path, ...], results_dir: Path, output: Path | None, open_it
     from lmx_loadgen.store.peers import read_tools_vs_truth
 
     page = output or results_dir / "report.html"
-    drawn = views(runs, results_dir, lambda words: click.echo(f"skipped: {words}", err=True))
+    drawn = views(runs, results_dir, lambda words: click.echo(f"skipped: {_shown(words)}", err=True))
     write_page(page, drawn, read_tools_vs_truth(packaged.folder("reference")))
     click.echo(str(page))
     if open_it:

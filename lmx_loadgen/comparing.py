@@ -1,5 +1,6 @@
 """`compare` from its arguments to its output: find the sides, compare, show, and hold the limits against it."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def _text(comparison: Comparison, shape: str) -> str:
     from lmx_loadgen.report import comparison as shown
 
     if shape == "json":
-        return comparison.model_dump_json(indent=1) + "\n"
+        # In ASCII: a terminal may be reading, and servers have put words in it.
+        return json.dumps(comparison.model_dump(mode="json"), indent=1) + "\n"
     if shape == "markdown":
         return shown.markdown(comparison)
     from rich.console import Console

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lmx_loadgen import host
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.jobs import JobMaker, spread_ns
-from lmx_loadgen.load.messages import Job
+from lmx_loadgen.load.messages import INTERRUPTED, Job
 from lmx_loadgen.load.plan import Segment, blocks_of, rounds, stability_levels
 from lmx_loadgen.profile import Profile
 from lmx_loadgen.recorder import Recorder
@@ -34,6 +34,8 @@ class UntilSettled:
 class Course:
     """Runs the plan of one run. `run` raises the LoadgenError that ends it early; what was sent is recorded.
 
+    A target whose level was stopped, for its errors or its silence, gets no more load: what its other levels would show
+    is not worth the wait. `given_up` has the sentence that says so. Other targets go on.
     With a `past` it goes the same way again, and passes over what is finished.
     """
 
@@ -54,6 +56,7 @@ class Course:
     def __post_init__(self) -> None:
         self._next = 0
         self._began = time.monotonic() - (self.past.spent_s if self.past is not None else 0.0)
+        self.given_up: dict[str, str] = {}
 
     def run(self) -> None:
         """All levels, low to high; then each target's cache is probed, its answers are held against each other, and it
@@ -68,7 +71,7 @@ class Course:
                 self._probe_cache(target)
             if self.probe:
                 self._compare_answers(target)
-            if self.checks is not None and not self.stop():
+            if self.checks is not None and not self.stop() and target.name not in self.given_up:
                 self.before_segment(self._beside(target, 1))
                 self.checks(target)
 
@@ -76,6 +79,8 @@ class Course:
         for segment in segments:
             if self.stop():
                 return
+            if segment.target in self.given_up:
+                continue
             if self._is_finished(segment):
                 self._next = max(self._next, segment.segment) + 1
                 continue
@@ -88,8 +93,12 @@ class Course:
         self.recorder.begin(segment)
         self.before_segment(segment)
         self.recorder.host_state("before", host.state())
-        end = self.driver.run(jobs, spread_ns(self.profile.load.stagger), self.recorder.measuring)
+        guard = self.recorder.guard
+        end = self.driver.run(jobs, spread_ns(self.profile.load.stagger), self.recorder.measuring, lambda: guard.reason)
         self.recorder.end_segment(end)
+        why = guard.reason if end.stopped in (None, INTERRUPTED) else end.stopped
+        if why is not None and not self.stop():
+            self.given_up[segment.target] = f"{segment.target} was given up at concurrency {segment.concurrency}: {why}"
         self.recorder.host_state("after", host.state())
         self._next = max(self._next, segment.segment) + 1
 
@@ -101,7 +110,7 @@ class Course:
         long as those since the level `began`."""
         planned = blocks = blocks_of(self.profile.load, len(self.targets))
         begun = self.past.blocks_begun(level) if self.past is not None else 0
-        while not self.stop() and blocks < until.most_blocks:
+        while not self.stop() and not self.given_up and blocks < until.most_blocks:
             now = time.monotonic()
             late = now - self._began + (now - began) / blocks * MORE_ROUNDS > until.max_s
             # What had begun was decided before the run was cut off.
@@ -131,7 +140,7 @@ class Course:
             self._run_beside(segment, "stability", self.jobs.stability(segment, target, self.workers))
 
     def _run_beside(self, segment: Segment, phase: str, jobs: Sequence[Job]) -> None:
-        if self.stop() or segment.target not in self.recorder.answered:
+        if self.stop() or not self._is_well(segment.target):
             return
         self._next = segment.segment + 1
         if self._is_finished(segment):
@@ -139,6 +148,9 @@ class Course:
         self.recorder.begin(segment, phase=phase)
         self.before_segment(segment)
         self.recorder.end_segment(self.driver.run(jobs, 0, lambda: None))
+
+    def _is_well(self, target: str) -> bool:
+        return target in self.recorder.answered and target not in self.given_up
 
     def _beside(self, target: Target, concurrency: int, requests: int = 0) -> Segment:
         """A segment beside the levels: its number of level is one that no level has."""

@@ -10,9 +10,11 @@ import httpx
 
 from lmx_loadgen import host
 from lmx_loadgen.errors import ModelNotLoaded
+from lmx_loadgen.keys import Keys
 from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.targets.cold import Cold
+from lmx_loadgen.wire.refusal import plain
 
 # Loading a large model from a cold disk takes minutes.
 _LOAD_S = 600.0
@@ -80,9 +82,10 @@ class Isolation:
     def _ask(self, target: Target, what: str) -> None:
         refusal = anyio.run(self._asked, target, what)
         if refusal is not None:
+            keys = Keys.sent_in(target.headers, target.admin_headers)
             raise ModelNotLoaded(
                 f"model_not_loaded: --isolate: {target.dialect.title} at {target.base_url} did not {what} "
-                f"{target.model}: {refusal}"
+                f"{plain(keys.hide(target.model), 120)}: {refusal}"
             )
 
     async def _asked(self, target: Target, what: str) -> str | None:
@@ -91,9 +94,12 @@ class Isolation:
         timeout = httpx.Timeout(_LOAD_S, connect=10.0)
         try:
             async with httpx.AsyncClient(timeout=timeout, verify=self.verify, trust_env=False) as client:
-                cold = Cold(client, target.base_url, {**target.headers, **target.admin_headers})
+                cold = Cold(client, target.base_url, {**target.headers, **target.admin_headers}, within_s=_LOAD_S)
                 act = residency.load if what == "load" else residency.unload
-                return await act(cold, target.model)
+                with anyio.fail_after(_LOAD_S):  # however many instances it lists
+                    return await act(cold, target.model)
+        except TimeoutError:
+            return f"not within {_LOAD_S:g} s"
         except httpx.ConnectError as error:
             return f"nothing answers ({error})"
 

@@ -19,11 +19,13 @@ from pydantic import (
 
 from lmx_loadgen import packaged
 from lmx_loadgen.errors import InputError, LoadgenError, ProfileError
-from lmx_loadgen.yaml_file import read_yaml
+from lmx_loadgen.strict_yaml import read_yaml
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\Z")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 _DAY_S = 86_400.0
+_NO_PROGRESS_S = 120.0
+_KEY_VARIABLES = ("api_key_env", "admin_key_env")
 
 
 def seconds(value: Any) -> float:
@@ -49,6 +51,18 @@ def _spread(value: Any) -> Any:
     return value if value == "auto" else seconds(value)
 
 
+def _as_share(value: Any) -> Any:
+    """0.2 or "20%"."""
+    if isinstance(value, bool):
+        raise ValueError("must be a share like 0.2 or 20%")
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value.strip()[:-1]) / 100 if value.strip().endswith("%") else float(value)
+    except ValueError:
+        raise ValueError("must be a share like 0.2 or 20%") from None
+
+
 def _levels(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         value = [value]
@@ -63,6 +77,7 @@ Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=_DAY_S, allo
 Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
 Level = Annotated[StrictInt, Field(ge=1, le=4096)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")]
 
 
 class _Part(BaseModel):
@@ -83,15 +98,17 @@ class TargetSpec(_Part):
     url: str | None = None
     model: Name | None = None
     dialect: str | None = None
-    api_key_env: Name | None = None
-    admin_key_env: Name | None = None
+    api_key_env: VariableName | None = None
+    admin_key_env: VariableName | None = None
 
 
 class Load(_Part):
     """A closed loop: `concurrency` levels, and for each `requests` and/or `duration` (seconds).
 
     With neither, a level has ten requests or four per slot, whichever is more. Several targets share a level in
-    `blocks` that take turns, with a pause of `settle` seconds before each.
+    `blocks` that take turns, with a pause of `settle` seconds before each. A level is given up, and with it the rest
+    of its target, once `max_errors` of its requests have failed, or more than the share `max_error_rate` of the last
+    twenty.
     """
 
     concurrency: Annotated[list[Level], BeforeValidator(_levels), Field(min_length=1, max_length=64)] = [1]
@@ -103,6 +120,8 @@ class Load(_Part):
     ] = "auto"
     blocks: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
     settle: Annotated[float, BeforeValidator(seconds), Field(ge=0, le=3600, allow_inf_nan=False)] = 2.0
+    max_errors: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = None
+    max_error_rate: Annotated[float, BeforeValidator(_as_share), Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
 
 
 class Prompts(_Part):
@@ -124,12 +143,22 @@ class Request(_Part):
 
 
 class Timeouts(_Part):
-    """Bounds on waits, in seconds; each has its own outcome when it is passed."""
+    """Bounds on waits, in seconds; each of a request has its own outcome when it is passed.
+
+    `no_progress` is of a level: it ends after this long without one byte from the server. Where it is not given, that
+    is two minutes, or just longer than the bounds on a request let it wait in silence: a long prompt may be read.
+    """
 
     connect: Seconds = 10.0
     first_token: Seconds = 300.0
     gap: Seconds = 60.0
     request: Seconds = 600.0
+    no_progress: Seconds | None = None
+
+    @property
+    def longest_silence(self) -> float:
+        """Seconds without a byte after which a level is given up."""
+        return self.no_progress or max(_NO_PROGRESS_S, min(max(self.first_token, self.gap), self.request) + 1.0)
 
 
 class Slo(_Part):
@@ -230,10 +259,7 @@ def load_profile(name_or_path: str) -> Profile:
             raise ProfileError(
                 f"there is no profile {name_or_path!r}: give a YAML file or one of {', '.join(profile_names())}"
             )
-    data = read_yaml(path, "profile")
-    if not isinstance(data, dict):
-        raise ProfileError(f"{path} must hold a mapping of settings, such as `load:` and `request:`")
-    return _validated(data, str(path), ProfileError)
+    return _validated(read_yaml(path, "profile"), str(path), ProfileError)
 
 
 def overridden(profile: Profile, values: Mapping[str, Any], flags: Mapping[str, str] | None = None) -> Profile:
@@ -271,6 +297,8 @@ def _sentence(error: Any, source: str | None, flags: Mapping[str, str]) -> str:
         near = difflib.get_close_matches(str(path[-1]), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"{where}: unknown key{hint} (allowed: {', '.join(known)})"
+    if path and path[-1] in _KEY_VARIABLES:  # whoever put the key itself there must not see it printed
+        return f"{where}: must be the name of an environment variable that holds the key, not the key itself"
     message = error["msg"].removeprefix("Value error, ")
     return f"{where}: {message[0].lower()}{message[1:]}, got {_shown(error.get('input'))}"
 

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 from lmx_loadgen import __version__, host
 from lmx_loadgen.clock import NS, Anchor, now_ns
 from lmx_loadgen.errors import StorageError
+from lmx_loadgen.keys import Keys
 from lmx_loadgen.load.counting import Count
+from lmx_loadgen.load.guard import Guard
 from lmx_loadgen.load.jobs import PROBE_TOKENS, JobMaker
 from lmx_loadgen.load.messages import SegmentEnd, Sent
 from lmx_loadgen.load.plan import Segment
@@ -75,6 +77,7 @@ class Recorder:
         self.folder = folder
         self._profile = profile
         self._rules = {target.name: target.dialect.rules for target in targets}
+        self._keys = keys_of(targets)
         self._jobs = jobs
         self._view = view
         self._count = count
@@ -82,11 +85,13 @@ class Recorder:
         self._phase: str | None = None
         self._next_id = past.next_id if past is not None else 0
         self.answered: set[str] = past.answered if past is not None else set()
+        self.guard = Guard(profile.load.max_errors, profile.load.max_error_rate)
         self._log = log
 
     def begin(self, segment: Segment, *, phase: str | None = None) -> None:
         """From now on, what is sent belongs to this segment; with a `phase` of its own, it is in no level's figures."""
         self._segment, self._phase = segment, phase
+        self.guard.begin(segment.target, segment.level)
 
     def host_state(self, when: str, state: dict[str, Any]) -> None:
         """Store how the machine does just before or after the segment."""
@@ -106,6 +111,7 @@ class Recorder:
         segment = self._segment
         assert segment is not None
         assert sent.segment == segment.segment
+        _hide_on_the_wire(sent, self._keys)
         line = request_line(
             sent,
             segment,
@@ -118,8 +124,10 @@ class Recorder:
             count=self._count,
             prompt_text=self._jobs.prompt_text(sent.phase, sent.template, sent.nonce) if self._count else "",
         )
+        line = self._keys.hide_in({**line, "events": self._keys.hide_told(line["events"])})
         self._next_id += 1
         self._log.append(line)
+        self.guard.saw(line["outcome"], line["reason"])
         if line["outcome"] == "ok":
             self.answered.add(segment.target)
         if line["phase"] == "measured" and line["outcome"] != "cancelled":
@@ -155,12 +163,12 @@ class Recorder:
 
     def check(self, target: Target, line: dict[str, Any]) -> None:
         """Store what came of something that a target was asked to do beside the load."""
-        self._log.append({"type": "check", "at_ns": now_ns(), "target": target.name, **line})
+        self._log.append({"type": "check", "at_ns": now_ns(), "target": target.name, **self._keys.hide_in(line)})
 
     def end(self, reason: str | None, joined: Sequence[dict[str, Any]] = ()) -> None:
         """Store the end line and close the log; a run with a `reason` is not complete. `joined` are others that
         measured on this machine at the same time."""
-        how = {"complete": reason is None, "reason": reason}
+        how = {"complete": reason is None, "reason": reason and self._keys.hide(reason)}
         self._log.append({"type": "end", "end_ns": now_ns(), **how, "joined": list(joined)})
         self._log.close()
 
@@ -172,9 +180,10 @@ def header(
     instrument: dict[str, Any],
     run_id: str,
     anchor: Anchor,
-    hypotheses: Mapping[str, Any],
+    hypotheses: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The first line of an event log: all that is known before the first request."""
+    keys = keys_of(targets)
     return {
         "type": "header",
         "schema": SCHEMA,
@@ -191,10 +200,10 @@ def header(
                 "name": target.name,
                 "dialect": target.dialect.name,
                 "base_url": target.base_url,
-                "model": target.model,
-                "server": target.server,
-                "notes": list(target.notes),
-                "hypothesis": hypotheses.get(target.name),
+                "model": keys.hide(target.model),
+                "server": keys.hide_in(target.server),
+                "notes": keys.hide_in(list(target.notes)),
+                "hypothesis": keys.hide_in((hypotheses or {}).get(target.name)),
             }
             for target in targets
         ],
@@ -207,6 +216,20 @@ def begun_log(folder: Path, header: dict[str, Any]) -> EventLog:
     log = EventLog.create(folder / NAME)
     log.append(header)
     return log
+
+
+def keys_of(targets: Sequence[Target]) -> Keys:
+    """Every key that a request to one of the targets may carry."""
+    return Keys.sent_in(*(headers for target in targets for headers in (target.headers, target.admin_headers)))
+
+
+def _hide_on_the_wire(sent: Sent, keys: Keys) -> None:
+    """Mask the keys in what came back, before anything of it is read or cut."""
+    if not keys:
+        return
+    trace = sent.trace
+    trace.body = bytearray(keys.hide_bytes(bytes(trace.body)))
+    trace.headers = [(name, keys.hide_bytes(value)) for name, value in trace.headers]
 
 
 def new_run_id() -> str:

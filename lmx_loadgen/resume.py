@@ -25,7 +25,6 @@ from lmx_loadgen.store.eventlog import NAME, EventLog, LogContents, read_log
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.wire.refusal import plain
 
-INTERRUPTED = "interrupted"
 _PROBES = 2
 
 
@@ -74,7 +73,7 @@ class Past:
     @cached_property
     def finished(self) -> frozenset[int]:
         """The segments that need not be done again."""
-        ended = {line["segment"] for line in self.log.segments if line["stopped"] != INTERRUPTED}
+        ended = {line["segment"] for line in self.log.segments if line["stopped"] is None}
         return frozenset(ended - self._half_done)
 
     @cached_property
@@ -84,7 +83,7 @@ class Past:
         wanted = {"probe": _PROBES, "stability": len(stability_levels(self.profile))}
         phases = {line["segment"]: line["phase"] for line in self.log.requests if line["phase"] in wanted}
         beside = [line for line in self.log.segments if line["segment"] in phases]
-        whole = [(line["target"], phases[line["segment"]]) for line in beside if line["stopped"] != INTERRUPTED]
+        whole = [(line["target"], phases[line["segment"]]) for line in beside if line["stopped"] is None]
         return {
             line["segment"]
             for line in beside

@@ -15,23 +15,25 @@ from lmx_loadgen.checks.asking import Asker
 from lmx_loadgen.checks.run import Checks
 from lmx_loadgen.clock import Anchor
 from lmx_loadgen.course import Course, UntilSettled
-from lmx_loadgen.errors import InputError, LoadgenError, NothingMeasured
+from lmx_loadgen.errors import InputError, LoadgenError, NothingMeasured, StoppedEarly
 from lmx_loadgen.isolation import Isolation, obstacles
+from lmx_loadgen.keys import without_keys
 from lmx_loadgen.load.counting import Count, token_counter
 from lmx_loadgen.load.driver import Driver, WorkerProcess
 from lmx_loadgen.load.jobs import JobMaker
-from lmx_loadgen.load.messages import Ready
+from lmx_loadgen.load.messages import INTERRUPTED, Ready
 from lmx_loadgen.load.plan import Segment, blocks_of, described, make_plan
 from lmx_loadgen.load.prompts import PromptBook, prompt_book
 from lmx_loadgen.load.worker import tls_context
 from lmx_loadgen.lock import Lock
+from lmx_loadgen.ownership import check_owned
 from lmx_loadgen.profile import Profile, TargetSpec, load_profile, overridden
 from lmx_loadgen.recorder import Recorder, View, begun_log, header, make_folder, new_run_id
-from lmx_loadgen.resume import INTERRUPTED, Past, fingerprints, past_of
+from lmx_loadgen.resume import Past, fingerprints, past_of
 from lmx_loadgen.store.eventlog import EventLog
 from lmx_loadgen.store.result import Hypothesis, RunResult, write_result
 from lmx_loadgen.targets.base import Target
-from lmx_loadgen.targets.prepare import dialect_of, parse_target, prepare
+from lmx_loadgen.targets.prepare import dialect_of, key_variables, parse_target, prepare
 from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
 
 _FEWEST_TO_SETTLE = 4
@@ -62,6 +64,7 @@ class Options:
     server_benchmark: bool = False
     lock: Lock | None = None
     past: Past | None = None
+    i_own_this_server: bool = False
 
 
 class StopFlag:
@@ -107,7 +110,10 @@ def run(options: Options, view: View, calibrated: Calibrated) -> Outcome:
     Raises a LoadgenError for whatever stops the run before anything was measured. Once measuring has begun, what was
     seen is stored whatever happens, and only then is an error raised.
     """
-    recorded = record(resolved_profile(options), options, view, calibrated)
+    profile = resolved_profile(options)
+    if not options.i_own_this_server:
+        check_owned(profile)
+    recorded = record(profile, options, view, calibrated)
     try:
         result = _result(recorded.folder)
     except LoadgenError as trouble:
@@ -127,7 +133,7 @@ def run(options: Options, view: View, calibrated: Calibrated) -> Outcome:
         return Outcome(result, recorded.folder, 128 + recorded.signal)
     if not any(level.requests.ok for target in result.targets for level in target.levels):
         return Outcome(result, recorded.folder, NothingMeasured.exit_code)
-    return Outcome(result, recorded.folder, 0)
+    return Outcome(result, recorded.folder, 0 if result.complete else StoppedEarly.exit_code)
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,8 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
     stop = StopFlag()
     with contextlib.ExitStack() as stack:
         loop, stamps = instrument(options)
-        workers = [WorkerProcess(loop, stamps) for _ in range(options.workers)]
+        environment = without_keys(os.environ, key_variables(profile.targets))
+        workers = [WorkerProcess(loop, stamps, environment) for _ in range(options.workers)]
         for worker in workers:
             stack.callback(worker.close)
         targets = prepare_targets(profile, options, stack)
@@ -215,7 +222,7 @@ def resuming(folder: Path, lock: Lock | None = None) -> Options:
 
 
 # Options that only a run that goes on needs to know again.
-_KEPT = ("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark")
+_KEPT = ("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark", "i_own_this_server")
 
 
 def planned(options: Options) -> list[str]:
@@ -259,7 +266,7 @@ def prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitSt
 
     async def all_of_them() -> list[Target]:
         return [
-            await prepare(spec, os.environ, url=_sim_url(spec, stack), verify=verify, may_load=options.isolate)
+            await prepare(spec, os.environ, url=_sim_url(profile, spec, stack), verify=verify, may_load=options.isolate)
             for spec in profile.targets
         ]
 
@@ -275,13 +282,14 @@ def _tls(options: Options) -> Any:
         raise InputError(f"--ca-file {options.ca_file}: {error}") from None
 
 
-def _sim_url(spec: TargetSpec, stack: contextlib.ExitStack) -> str | None:
+def _sim_url(profile: Profile, spec: TargetSpec, stack: contextlib.ExitStack) -> str | None:
     if spec.url is not None or dialect_of(spec).name != "sim":
         return None
     from lmx_loadgen.sim.presets import DEMO
     from lmx_loadgen.sim.process import start
 
-    return stack.enter_context(start(DEMO)).base_url
+    environment = without_keys(os.environ, key_variables(profile.targets))
+    return stack.enter_context(start(DEMO, environment)).base_url
 
 
 def instrument(options: Options) -> tuple[str, StampSource]:
@@ -394,22 +402,22 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     past = start.options.past
     found_away = past.going_on["found_away"] if past is not None else None
     isolation = Isolation(start.targets, _tls(start.options), recorder.host_state, stop, found_away=found_away)
+    course = Course(
+        profile=start.profile,
+        plan=start.plan,
+        targets=start.targets,
+        jobs=start.jobs,
+        workers=start.options.workers,
+        recorder=recorder,
+        driver=driver,
+        stop=stop,
+        probe=start.options.probe,
+        until=_until(start.options, recorder.folder),
+        checks=_checks(start, recorder, stop),
+        before_segment=isolation if start.options.isolate else lambda segment: None,
+        past=past,
+    )
     try:
-        course = Course(
-            profile=start.profile,
-            plan=start.plan,
-            targets=start.targets,
-            jobs=start.jobs,
-            workers=start.options.workers,
-            recorder=recorder,
-            driver=driver,
-            stop=stop,
-            probe=start.options.probe,
-            until=_until(start.options, recorder.folder),
-            checks=_checks(start, recorder, stop),
-            before_segment=isolation if start.options.isolate else lambda segment: None,
-            past=past,
-        )
         course.run()
     except LoadgenError as problem:
         error, reason = problem, str(problem)
@@ -417,8 +425,8 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
         isolation.restore()
     except LoadgenError as problem:
         error = error or problem
-    if stop() and reason is None:
-        reason = INTERRUPTED
+    if reason is None:
+        reason = INTERRUPTED if stop() else "; ".join(course.given_up.values()) or None
     try:
         recorder.end(reason, start.options.lock.joined() if start.options.lock is not None else ())
     except LoadgenError as problem:

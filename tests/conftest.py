@@ -31,7 +31,7 @@ def recompute_gives_what_is_stored(request: pytest.FixtureRequest) -> Iterator[N
     """Whatever run a test made: its result is what its event log gives, byte for byte."""
     folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
     yield
-    if folder is not None:
+    if folder is not None and request.node.get_closest_marker("edits_runs") is None:
         for path in folder.rglob("result.json"):
             check_recomputed(path)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from lmx_loadgen.cli import main
 from lmx_loadgen.course import Course, UntilSettled
+from lmx_loadgen.load.guard import Guard
 from lmx_loadgen.load.plan import Segment, make_plan
 from lmx_loadgen.measure.compare import Rules, compare
 from lmx_loadgen.measure.sides import side_of
@@ -242,12 +244,16 @@ class Steps:
     def __init__(self) -> None:
         self.segments: list[Segment] = []
         self.answered: set[str] = set()
+        self.guard = Guard()
 
     def jobs(self, segment: Segment, target: object, workers: int) -> list[object]:
         return []
 
-    def begin(self, segment: Segment, *, probe: bool = False) -> None:
+    def begin(self, segment: Segment, *, phase: str | None = None) -> None:
         self.segments.append(segment)
+
+    def run(self, *arguments: object) -> object:
+        return SimpleNamespace(stopped=None)
 
     def __getattr__(self, name: str) -> object:
         return lambda *arguments, **named: None

@@ -221,7 +221,7 @@ def test_rounds_that_were_added_are_gone_on_with_wherever_it_was_cut_off(last: i
     def goes_through(steps: Cut, past: Past | None = None) -> list[Segment]:
         made = course(steps, profile, until)
         made.past, made.stop = past, steps.is_cut
-        steps.begin = lambda segment, probe=False: (steps.segments.append(segment), known.append(segment))  # type: ignore[method-assign,func-returns-value]
+        steps.begin = lambda segment, phase=None: (steps.segments.append(segment), known.append(segment))  # type: ignore[method-assign,func-returns-value]
         made.run()
         return steps.segments
 

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import hashlib
+import math
+import re
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +22,11 @@ from lmx_loadgen.wire.transport import StampedTransport
 
 _FIRST_BACKOFF_S = 0.1
 _MAX_BACKOFF_S = 2.0
+_MAX_RETRY_AFTER_S = 30.0
+# How a stream ends that says it failed, in the ways servers do. A slot only goes slower for it; what counts as failed
+# is decided later, from decoded events.
+_ERROR_SAID = re.compile(rb'(?:^|\n)(?:event: ?error|data: ?\{ ?"error")|"\\n\\n\[Error: ')
+_LOOK_AT = 4096
 
 Emit = Callable[[Sent], None]
 
@@ -41,10 +48,15 @@ class Work:
     first_sends: list[int] = field(default_factory=list)
     drain_start_ns: int | None = None
 
+    def left_s(self) -> float:
+        """For how many seconds there may be something to send; 0 when there is nothing more."""
+        if self.job.requests is not None and self.taken >= self.job.requests:
+            return 0.0
+        return math.inf if self.deadline_ns is None else max(0.0, (self.deadline_ns - now_ns()) / NS)
+
     def take(self) -> int | None:
         """The number of the next request, or None when the level has no more."""
-        late = self.deadline_ns is not None and now_ns() >= self.deadline_ns
-        if late or (self.job.requests is not None and self.taken >= self.job.requests):
+        if not self.left_s():
             if self.drain_start_ns is None:
                 self.drain_start_ns = now_ns()
             return None
@@ -65,14 +77,18 @@ class Segment:
         self._url = httpx.URL(job.url)
         self._headers = httpx.Headers(job.headers)
         self._warm_ns: list[int] = []
+        self._quiet_from_ns: int | None = None
+        self.stop_reason: str | None = None
         self._cpu_start = _cpu_s()
         self._began_ns = now_ns()
 
     async def prepare(self) -> int | None:
         """Open the connections and run the warm-ups; the mean response time of those that went well, in ns."""
+        self._quiet_from_ns = now_ns()
         async with anyio.create_task_group() as group:
             for slot in self.job.slots:
                 group.start_soon(self._warm_up, slot)
+        self._quiet_from_ns = None
         self._warm_ns.sort()
         return sum(self._warm_ns) // len(self._warm_ns) if self._warm_ns else None
 
@@ -89,12 +105,19 @@ class Segment:
     async def measure(self, go: Go) -> None:
         """Run the loop from `go.start_ns` until the work is done and every request has ended."""
         self._cpu_start, self._began_ns = _cpu_s(), now_ns()
+        self._quiet_from_ns = go.start_ns + max(go.offsets_ns, default=0)
         self.work.start_ns = go.start_ns
         if self.job.duration_ns is not None:
             self.work.deadline_ns = go.start_ns + self.job.duration_ns
         async with anyio.create_task_group() as group:
             for slot, offset in zip(self.job.slots, go.offsets_ns, strict=True):
                 group.start_soon(self._run_slot, slot, go.start_ns + offset)
+
+    def quiet_since_ns(self) -> int | None:
+        """When the last byte came on any connection, or since when one may be expected; None while none is."""
+        if self._quiet_from_ns is None:
+            return None
+        return max(self._quiet_from_ns, *(transport.heard_ns for transport in self._transports.values()), 0)
 
     async def _run_slot(self, slot: int, start_ns: int) -> None:
         await anyio.sleep(max(0, start_ns - now_ns()) / NS)
@@ -107,7 +130,7 @@ class Segment:
             first = False
             failures = failures + 1 if _failed(trace) else 0
             if failures:
-                await anyio.sleep(min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** (failures - 1)))
+                await anyio.sleep(min(backoff_s(failures, trace), self.work.left_s()))
             intended = now_ns() if failures else (trace.end_ns or now_ns())
 
     async def _send(
@@ -121,7 +144,8 @@ class Segment:
         try:
             await perform(self._transports[slot], request)
         except asyncio.CancelledError:
-            trace.failure = trace.failure or ("cancelled", "the run was stopped")
+            if trace.failure is None or trace.failure[0] == "cancelled":
+                trace.failure = ("cancelled", self.stop_reason or "the run was stopped")
             raise
         finally:
             trace.end_ns = trace.end_ns or now_ns()
@@ -149,8 +173,21 @@ class Segment:
         )
 
 
+def backoff_s(failures: int, trace: Trace) -> float:
+    """How long a slot waits after so many failures in a row: twice as long each time up to two seconds, and as long as
+    the server asks for in `Retry-After`, up to half a minute."""
+    own = min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * float(2 ** min(failures - 1, 10)))
+    asked = next((value for name, value in trace.headers if name == b"retry-after"), b"").strip()
+    return max(own, min(_MAX_RETRY_AFTER_S, float(asked))) if asked.isdigit() and len(asked) < 10 else own
+
+
 def _failed(trace: Trace) -> bool:
-    return trace.failure is not None or trace.status != 200
+    """Whether this is a request to wait after, as far as its bytes tell without decoding them."""
+    if trace.failure is not None or trace.status != 200:
+        return True
+    if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in trace.headers):
+        return False
+    return trace.first_text_ns is None or _ERROR_SAID.search(trace.body[-_LOOK_AT:]) is not None
 
 
 def _cpu_s() -> float:

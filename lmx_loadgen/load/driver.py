@@ -6,24 +6,27 @@ moment, and reads what they send. It takes no part in the measuring.
 
 import os
 import pickle
+import select
 import selectors
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lmx_loadgen.clock import now_ns
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.arrivals import stagger_offsets
-from lmx_loadgen.load.messages import HEADER, Go, Job, Ready, SegmentEnd, Sent, Stop, Warm, packed
+from lmx_loadgen.load.messages import HEADER, INTERRUPTED, Go, Job, Ready, SegmentEnd, Sent, Stop, Warm, packed
 from lmx_loadgen.wire.stamps import StampSource
 
 _START_WAIT_S = 20.0
 _STOP_WAIT_S = 1.5
 _HEAD_START_NS = 2_000_000
-
+# A worker says every second that it is alive, and ends within moments when it is told to.
+_SILENT_WORKER_S = 30.0
+_HELD_UP_S = 5.0
 
 WORKER = "lmx_loadgen.load.worker"
 
@@ -33,34 +36,45 @@ class WorkerDied(LoadgenError):
 
 
 class WorkerProcess:
-    """One measuring process and the pipes to it."""
+    """One measuring process and the pipes to it. `environment` is its own, without keys: those come with the jobs."""
 
-    def __init__(self, loop: str, stamps: StampSource) -> None:
+    def __init__(self, loop: str, stamps: StampSource, environment: Mapping[str, str] | None = None) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._process = subprocess.Popen(
             [sys.executable, "-m", WORKER, loop, stamps.value],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
+            env=environment,
             bufsize=0,
             start_new_session=True,  # Ctrl-C is for the parent, which stops the worker in good order
         )
         assert self._process.stdout is not None
         self.fd = self._process.stdout.fileno()
+        self.pid = self._process.pid
         self._buffer = bytearray()
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
+        self.heard = time.monotonic()
 
     def send(self, message: Any) -> None:
+        """Hand the message over. Raises WorkerDied where the process is gone, or takes nothing for half a minute."""
         assert self._process.stdin is not None
         data = memoryview(packed(message))
         try:
             while data:
-                data = data[self._process.stdin.write(data) or 0 :]
+                written = self._process.stdin.write(data)
+                if written is not None:
+                    data = data[written:]
+                elif not select.select([], [self._process.stdin], [], _SILENT_WORKER_S)[1]:
+                    raise self.stuck()
         except BrokenPipeError:
             raise self.death() from None
 
     def read(self) -> Iterator[Any]:
         """The messages that one read of the pipe completes. Raises WorkerDied at its end."""
         data = os.read(self.fd, 2**20)
+        self.heard = time.monotonic()
         if not data:
             raise self.death()
         self._buffer += data
@@ -86,6 +100,14 @@ class WorkerProcess:
         said = f": {words[-1][:200]}" if words else ""
         return WorkerDied(f"a measuring process ended unexpectedly (exit code {code}){said}")
 
+    def stuck(self) -> WorkerDied:
+        """The error to raise when the process is there and does nothing; it is ended."""
+        self._process.kill()
+        return WorkerDied(
+            f"a measuring process did not answer for {_SILENT_WORKER_S:g} s and was ended; its requests in flight are "
+            "lost"
+        )
+
     def close(self) -> None:
         """Let the process go: it ends when its stdin does, and is killed if it does not."""
         process = self._process
@@ -99,6 +121,28 @@ class WorkerProcess:
             process.kill()
             process.wait()
         self._stderr.close()
+
+
+class _Patience:
+    """How long the parent waits for a worker that says nothing, or does not end when it is told to."""
+
+    def __init__(self) -> None:
+        self._since = self._looked = time.monotonic()
+        self._end_by: float | None = None
+
+    def end_within_s(self) -> None:
+        """From now on the workers are expected to end."""
+        self._end_by = time.monotonic() + _SILENT_WORKER_S
+
+    def check(self, busy: Iterable[WorkerProcess]) -> None:
+        """Raises WorkerDied for a busy worker that is stuck."""
+        now = time.monotonic()
+        if now - self._looked > _HELD_UP_S:  # this process was: what it did not hear is not the workers' fault
+            self._since = now
+        self._looked = now
+        for worker in busy:
+            if now - max(worker.heard, self._since) > _SILENT_WORKER_S or now > (self._end_by or now):
+                raise worker.stuck()
 
 
 class Driver:
@@ -128,41 +172,56 @@ class Driver:
         deadline = time.monotonic() + _START_WAIT_S
         ready: list[Ready] = []
         while len(ready) < len(self._workers):
-            ready += [message for message in self._messages() if isinstance(message, Ready)]
+            ready += [message for _, message in self._messages() if isinstance(message, Ready)]
             if time.monotonic() > deadline:
                 raise WorkerDied(f"a measuring process did not start within {_START_WAIT_S:g} s")
         return ready[0]
 
-    def run(self, jobs: Sequence[Job], stagger_ns: int | None, on_start: Callable[[], None]) -> SegmentEnd:
+    def run(
+        self,
+        jobs: Sequence[Job],
+        stagger_ns: int | None,
+        on_start: Callable[[], None],
+        halt: Callable[[], str | None] = lambda: None,
+    ) -> SegmentEnd:
         """Run one segment, a job for each worker, and return its merged marks.
 
         `stagger_ns` is the spread of the slots' starts; None takes the mean response time of the warm-ups.
-        `on_start` is called when the warm-ups are done and measuring begins.
+        `on_start` is called when the warm-ups are done and measuring begins. Once `halt` gives a reason the segment is
+        stopped for it. Raises WorkerDied when a worker is gone or stuck.
         """
         for worker, job in zip(self._workers, jobs, strict=True):
             worker.send(job)
         warm: list[Warm] = []
-        ends: list[SegmentEnd] = []
-        stopped = False
+        ends: dict[WorkerProcess, SegmentEnd] = {}
+        stopped: str | None = None
+        patience = _Patience()
         while len(ends) < len(self._workers):
-            if not stopped and self._stop_asked():
-                stopped = True
-                self._stop(jobs[0].segment)
-            for message in self._messages():
+            if stopped is None and (stopped := self._why_stop(ends.values(), halt)) is not None:
+                self._stop(jobs[0].segment, stopped)
+                patience.end_within_s()
+            patience.check([worker for worker in self._workers if worker not in ends])
+            for worker, message in self._messages():
                 if isinstance(message, Sent):
                     self._on_sent(message)
                 elif isinstance(message, SegmentEnd):
-                    ends.append(message)
+                    ends[worker] = message
                 elif isinstance(message, Warm):
                     warm.append(message)
-                    if len(warm) == len(self._workers) and not stopped:
+                    if len(warm) == len(self._workers) and stopped is None:
                         on_start()
                         self._go(jobs, warm, stagger_ns)
-        return merge_ends(ends)
+        return merge_ends([ends[worker] for worker in self._workers])
 
-    def _stop(self, segment: int) -> None:
+    def _why_stop(self, ends: Iterable[SegmentEnd], halt: Callable[[], str | None]) -> str | None:
+        """The user, too many errors, or one worker that has given up: then the others do too."""
+        if self._stop_asked():
+            return INTERRUPTED
+        return halt() or next((end.stopped for end in ends if end.stopped), None)
+
+    def _stop(self, segment: int, reason: str) -> None:
         for worker in self._workers:
-            worker.send(Stop(segment))
+            worker.send(Stop(segment, reason))
 
     def _go(self, jobs: Sequence[Job], warm: Sequence[Warm], stagger_ns: int | None) -> None:
         if stagger_ns is None:
@@ -173,10 +232,11 @@ class Driver:
         for worker, job in zip(self._workers, jobs, strict=True):
             worker.send(Go(start_ns, [offsets[slot] for slot in job.slots]))
 
-    def _messages(self) -> Iterator[Any]:
-        """What the workers have said within the next tenth of a second."""
+    def _messages(self) -> Iterator[tuple[WorkerProcess, Any]]:
+        """What the workers have said within the next tenth of a second, and which one said it."""
         for key, _ in self._selector.select(timeout=0.1):
-            yield from key.data.read()
+            for message in key.data.read():
+                yield key.data, message
 
     def close(self) -> None:
         self._selector.close()

@@ -75,6 +75,7 @@ class JobMaker:
                 repeat=self._profile.prompts.cache == "repeat",
                 verify=not self._insecure,
                 ca_file=self._ca_file,
+                no_progress=timeouts.longest_silence,
             )
             for worker in range(workers)
         ]

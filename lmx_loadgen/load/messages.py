@@ -13,6 +13,7 @@ from lmx_loadgen.load.body import BodyTemplate
 from lmx_loadgen.wire.trace import Limits, Trace
 
 HEADER = struct.Struct("!I")
+INTERRUPTED = "interrupted"
 
 
 def packed(message: Any) -> bytes:
@@ -27,6 +28,7 @@ class Job:
 
     `order` says which template each request takes, by the request's number in the level, round and round;
     `numbers` of this worker are `first`, `first + step`, … so that workers never send the same request.
+    `no_progress` is how many seconds may pass without one byte from the server.
     """
 
     segment: int
@@ -46,6 +48,7 @@ class Job:
     repeat: bool
     verify: bool
     ca_file: str | None
+    no_progress: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,15 @@ class Go:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Close the requests in flight and end this segment, also when it has not begun yet."""
+    """Close the requests in flight and end this segment, also when it has not begun yet. `reason` is stored."""
+
+    segment: int
+    reason: str = INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The worker's event loop still turns; said about once a second while a segment is on."""
 
     segment: int
 

@@ -18,7 +18,8 @@ import anyio
 
 from lmx_loadgen.load.closed_loop import Segment
 from lmx_loadgen.load.lag import LagMeter
-from lmx_loadgen.load.messages import HEADER, Go, Job, Ready, Stop, Warm, packed
+from lmx_loadgen.load.messages import HEADER, INTERRUPTED, Go, Job, Ready, Stop, Warm, packed
+from lmx_loadgen.load.watchdog import Watchdog
 from lmx_loadgen.wire.stamps import StampSource
 from lmx_loadgen.wire.transport import StampedTransport
 
@@ -73,8 +74,8 @@ class Worker:
         self._stamps = stamps
         self._inbox: asyncio.Queue[Go] = asyncio.Queue()
         self._jobs: asyncio.Queue[Job | None] = asyncio.Queue()
-        self._running: tuple[int, anyio.CancelScope] | None = None
-        self._stopped: set[int] = set()
+        self._running: tuple[Segment, anyio.CancelScope] | None = None
+        self._stopped: dict[int, str] = {}
         self._transports: dict[tuple[str, int], StampedTransport] = {}
         self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}
 
@@ -92,15 +93,18 @@ class Worker:
             elif isinstance(message, Go):
                 self._inbox.put_nowait(message)
             elif isinstance(message, Stop):
-                self._stopped.add(message.segment)
-                self._cancel(message.segment)
-        if self._running is not None:
-            self._cancel(self._running[0])
+                self._stopped[message.segment] = message.reason
+                if self._running is not None and self._running[0].job.segment == message.segment:
+                    self._cancel(message.reason)
+        self._cancel(INTERRUPTED)
         self._jobs.put_nowait(None)
 
-    def _cancel(self, segment: int) -> None:
-        if self._running is not None and self._running[0] == segment:
-            self._running[1].cancel()
+    def _cancel(self, reason: str) -> None:
+        if self._running is not None:
+            segment, scope = self._running
+            if reason != INTERRUPTED:
+                segment.stop_reason = reason
+            scope.cancel()
 
     async def _run(self, job: Job) -> None:
         meter = LagMeter(asyncio.get_running_loop())
@@ -109,17 +113,19 @@ class Worker:
         gc.freeze()
         gc.disable()
         with anyio.CancelScope() as scope:
-            self._running = (job.segment, scope)
+            self._running = (segment, scope)
+            watchdog = Watchdog(segment, self._parent.send, self._cancel)
             if job.segment in self._stopped:
-                scope.cancel()
+                self._cancel(self._stopped[job.segment])
             mean_ns = await segment.prepare()
             self._parent.send(Warm(job.segment, mean_ns))
             await segment.measure(await self._inbox.get())
         self._running = None
+        watchdog.close()
         gc.enable()
         gc.unfreeze()
         meter.close()
-        self._parent.send(segment.end("interrupted" if scope.cancelled_caught else None))
+        self._parent.send(segment.end((segment.stop_reason or INTERRUPTED) if scope.cancelled_caught else None))
         await self._parent.drained()
 
     def _for_slots(self, job: Job) -> dict[int, StampedTransport]:

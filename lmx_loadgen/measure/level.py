@@ -75,7 +75,9 @@ def level_result(log: LogContents, target: Mapping[str, Any], number: int, of_le
         complete=len(segments) >= wanted and not any(line["stopped"] for line in segments),
         witness=seen,
         tainted=instrument.taints(metrics, seen),
-        notes=_notes(measured, chosen, sample, basis, window, target) + _calibration_notes(seen),
+        notes=_notes(measured, chosen, sample, basis, window, target)
+        + _calibration_notes(seen)
+        + _stop_notes(segments),
     )
 
 
@@ -94,6 +96,11 @@ def _calibration_notes(seen: Witness) -> list[str]:
     if seen.within_calibration is not False:
         return []
     return ["the load was higher than any that was calibrated: the instrument's own error may be larger than shown"]
+
+
+def _stop_notes(segments: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why the level was given up, where it was."""
+    return [f"stopped early: {line['stopped']}" for line in segments if line["stopped"] not in (None, "interrupted")]
 
 
 def _sample(measured: Sequence[Record], concurrency: int) -> tuple[list[Record], Any]:

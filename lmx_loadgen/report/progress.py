@@ -96,7 +96,7 @@ class ProgressView:
     def say(self, words: str) -> None:
         """A line for good."""
         if not self._quiet:
-            self._console.print(Text(words), soft_wrap=True, highlight=False)
+            self._console.print(Text(sanitise(words, 2000)), soft_wrap=True, highlight=False)
 
     def start_segment(
         self, target: str, concurrency: int, total: int | None, duration: float | None, block: int | None = None

@@ -160,7 +160,7 @@ class App:
             orders = {} if said is None else check_orders(said)
             if orders.get("fault", "reset_mid") not in FAULTS:
                 raise InputError(f"unknown fault {orders['fault']!r}; known are: {', '.join(sorted(FAULTS))}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Refused(self.dialect.error(400, f"X-Sim is not JSON: {error}")) from None
         except InputError as error:
             raise Refused(self.dialect.error(400, str(error))) from None

@@ -96,11 +96,11 @@ def garbage_http(x: Exchange) -> bool:
     return True
 
 
-def endless_headers(x: Exchange) -> bool:
-    """Header after header, until the client goes or the time is up."""
+def _go_on_writing(x: Exchange, first: bytes, again: bytes) -> bool:
+    """`first`, and then `again` every 5 ms until the client goes or the time is up."""
     end = seconds_from_now(x)
     x.conn.on_lost = x.lost
-    x.conn.write(b"HTTP/1.1 200 OK\r\n")
+    x.conn.write(first)
 
     def more(due: int) -> None:
         if not x.alive:
@@ -109,11 +109,32 @@ def endless_headers(x: Exchange) -> bool:
             x.end_with(x.conn.close)
         else:
             if not x.conn.backlog:
-                x.conn.write(b"".join(b"X-Endless-%d: %s\r\n" % (due + i, b"a" * 64) for i in range(20)))
+                x.conn.write(again)
             x.services.timeline.at(now_ns() + NS // 200, more)
 
     more(0)
     return True
+
+
+def endless_headers(x: Exchange) -> bool:
+    """Header after header, never the end of them."""
+    more = b"".join(b"X-Endless-%d: %s\r\n" % (number, b"a" * 64) for number in range(20))
+    return _go_on_writing(x, b"HTTP/1.1 200 OK\r\n", more)
+
+
+def endless_interim(x: Exchange) -> bool:
+    """Interim responses without end."""
+    return _go_on_writing(x, b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 50)
+
+
+def endless_pings(x: Exchange) -> bool:
+    """A stream of comments: alive, and without a word."""
+    return _go_on_writing(x, x.dialect.head(200, x.dialect.stream_headers, close=True), b": ping\n\n")
+
+
+def drip(x: Exchange) -> bool:
+    """A stream's headers, and of its first event a byte every 5 ms, without end."""
+    return _go_on_writing(x, x.dialect.head(200, x.dialect.stream_headers, close=True) + b'data: {"id":"', b"a")
 
 
 def _raw_stream(x: Exchange, body: bytes, extra: tuple[str, ...] = ()) -> None:
@@ -390,6 +411,9 @@ FAULTS: dict[str, Fault] = {
     "garbage_http": garbage_http,
     "garbage_sse": garbage_sse,
     "endless_headers": endless_headers,
+    "endless_interim": endless_interim,
+    "endless_pings": endless_pings,
+    "drip": drip,
     "gzip_body": gzip_body,
     "wrong_content_length": wrong_content_length,
     "interim_100": partial(interim, code=100, reason="Continue"),

@@ -22,6 +22,6 @@ def from_pairs(pairs: Sequence[str], **fixed: Any) -> SimSettings:
             raise InputError(f"--set takes NAME=VALUE; the settings and their defaults: {known}")
         try:
             values[name] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             values[name] = text
     return SimSettings.from_json(json.dumps({**fixed, **values}))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -68,10 +69,11 @@ class SimProcess:
         self.stop()
 
 
-def start(settings: SimSettings | None = None) -> SimProcess:
-    """Start a simulator and wait until it listens. Raises LoadgenError when it does not."""
+def start(settings: SimSettings | None = None, environment: Mapping[str, str] | None = None) -> SimProcess:
+    """Start a simulator and wait until it listens. Raises LoadgenError when it does not. `environment` is the
+    process's own, by default this one's."""
     settings = settings or SimSettings()
-    environment = dict(os.environ)
+    environment = dict(os.environ if environment is None else environment)
     known = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = str(PACKAGE_ROOT) + (os.pathsep + known if known else "")
     with tempfile.TemporaryFile() as complaints:

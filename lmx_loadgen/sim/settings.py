@@ -72,7 +72,7 @@ class SimSettings:
         """Read what `to_json` wrote, or a hand-written part of it. Raises InputError."""
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"the simulator settings are not JSON: {error}") from None
         if not isinstance(data, dict):
             raise InputError("the simulator settings must be a JSON object")

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lmx_loadgen.errors import ProfileError
+from lmx_loadgen.strict_yaml import read_yaml
 
 NAME = "tools-vs-truth.yaml"
 
@@ -46,12 +46,10 @@ class ToolsVsTruth(_Model):
 def read_tools_vs_truth(folder: Path) -> ToolsVsTruth | None:
     """The table in a reference folder, None where there is none. Raises ProfileError for one that cannot be read."""
     path = folder / NAME
-    try:
-        return ToolsVsTruth.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ProfileError(f"cannot read {path}: {error}") from None
+    try:
+        return ToolsVsTruth.model_validate(read_yaml(path, "reference file"))
     except ValidationError as problem:
         first = problem.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from lmx_loadgen.errors import ProfileError
-from lmx_loadgen.yaml_file import read_yaml
+from lmx_loadgen.strict_yaml import read_yaml
 
 NAME = "published.yaml"
 
@@ -97,7 +97,7 @@ def read_reference(path: Path) -> Reference:
     """The figures in a file. Raises ProfileError that names file and key."""
     data = read_yaml(path, "reference file")
     try:
-        models = _FILE.validate_python(data or {})
+        models = _FILE.validate_python(data)
     except ValidationError as problem:
         first = problem.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"] if part != "function-before[_as_list()]") or "the file"

@@ -18,6 +18,7 @@ from lmx_loadgen.store.versions import RESULT, UnknownVersion
 
 SCHEMA = RESULT.newest
 NAME = "result.json"
+_MAX_FILE = 256 * 1024 * 1024
 
 Coherence = Literal["ok", "repetitive", "truncated", "garbled"]
 
@@ -359,6 +360,8 @@ def read_result(folder: Path) -> RunResult:
     """The stored result of a run. Raises ResultError."""
     path = folder / NAME
     try:
+        if path.stat().st_size > _MAX_FILE:
+            raise ResultError(f"{path} is larger than {_MAX_FILE // 2**20} MB, which no result is")
         data = pydantic_core.from_json(path.read_bytes())
     except OSError as error:
         raise ResultError(f"cannot read {path}: {error.strerror or error}") from None

@@ -4,12 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import httpx
 import pydantic_core
 
+from lmx_loadgen.keys import Keys
+from lmx_loadgen.wire.encoding import Undecodable, unpacked
 from lmx_loadgen.wire.refusal import words_of_body
 
 _MAX_BODY = 4 * 1024 * 1024
+_MAX_NAME = 500
+_PLAIN = {"Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +29,20 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Cold:
-    """A server by its base address (which ends in `/v1` or whatever path its API has), and a client to ask it with."""
+    """A server by its base address (which ends in `/v1` or whatever path its API has), and a client to ask it with.
+
+    No request takes longer than `within_s`, however slowly its answer drips in.
+    """
 
     client: httpx.AsyncClient
     base_url: str
     headers: Mapping[str, str]
+    within_s: float = 15.0
+
+    @property
+    def keys(self) -> Keys:
+        """What to mask in words of this server before they are shown."""
+        return Keys.sent_in(self.headers)
 
     @property
     def root(self) -> str:
@@ -48,31 +62,48 @@ class Cold:
 
         Raises httpx.ConnectError.
         """
-        try:
-            response = await self.client.post(self.root + path, json=dict(body), headers=self.headers)
-        except httpx.ConnectError:
-            raise
-        except httpx.HTTPError:
-            return None
-        return response.status_code, words_of_body(response.content[:_MAX_BODY])
+        found = await self._whole("POST", self.root + path, self.headers, dict(body))
+        return None if found is None else (found[0].status_code, words_of_body(self.keys.hide_bytes(found[1])))
 
     async def _get(self, url: str, key: bool) -> Reply | None:
-        try:
-            async with self.client.stream("GET", url, headers=self.headers if key else None) as response:
-                body = bytearray()
-                async for piece in response.aiter_bytes():
-                    body += piece
-                    if len(body) > _MAX_BODY:
-                        return None
-        except httpx.ConnectError:
-            raise
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError):
+        found = await self._whole("GET", url, self.headers if key else {})
+        if found is None:
             return None
+        response, body = found
         try:
-            data = pydantic_core.from_json(bytes(body))
+            data = pydantic_core.from_json(body)
         except ValueError:
             data = None
-        return Reply(response.status_code, response.headers, data, words_of_body(bytes(body)))
+        return Reply(response.status_code, response.headers, data, words_of_body(self.keys.hide_bytes(body)))
+
+    async def _whole(
+        self, method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None = None
+    ) -> tuple[httpx.Response, bytes] | None:
+        """The answer and its whole body; None when none came in time, or none that can be read. Raises
+        httpx.ConnectError."""
+        with anyio.move_on_after(self.within_s):
+            try:
+                async with self.client.stream(method, url, headers={**_PLAIN, **headers}, json=body) as response:
+                    return await _bounded(response)
+            except httpx.ConnectError:
+                raise
+            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, Undecodable):
+                return None
+        return None
+
+
+async def _bounded(response: httpx.Response) -> tuple[httpx.Response, bytes] | None:
+    """The answer with its body, None where that is larger than any that is asked for. Raises Undecodable."""
+    body = bytearray()
+    async for piece in response.aiter_raw():
+        body += piece
+        if len(body) > _MAX_BODY:
+            return None
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("", "identity"):
+        return response, bytes(body)
+    plain, _ = unpacked(encoding, bytes(body), [(0, len(body))], whole=True)
+    return (response, plain) if len(plain) <= _MAX_BODY else None
 
 
 def ids(entries: Any, *keys: str) -> list[str]:
@@ -84,7 +115,7 @@ def ids(entries: Any, *keys: str) -> list[str]:
         if not isinstance(entry, dict) or "embed" in str(entry.get("type", "")).lower():
             continue
         name = next((entry[key] for key in keys if isinstance(entry.get(key), str) and entry[key]), None)
-        if name is not None and not _sounds_like_embedding(name):
+        if name is not None and len(name) <= _MAX_NAME and not _sounds_like_embedding(name):
             found.append(name)
     return found
 
@@ -109,7 +140,7 @@ def entry_of(data: Any, key: str, model: str) -> dict[str, Any]:
     return {}
 
 
-def version_in(data: Any, *keys: str, limit: int = 60) -> str:
-    """The first of `keys` that holds a text, else "", in at most `limit` characters."""
+def version_in(data: Any, *keys: str) -> str:
+    """The first of `keys` that holds a text, else "". Its words are the server's: cut and cleaned by who shows them."""
     values = [data.get(key) for key in keys] if isinstance(data, dict) else []
-    return next((value for value in values if isinstance(value, str)), "")[:limit]
+    return next((value for value in values if isinstance(value, str)), "")[:4096]

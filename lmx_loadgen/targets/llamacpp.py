@@ -17,8 +17,8 @@ async def recognise(cold: Cold) -> str | None:
 async def quantisation(cold: Cold, model: str) -> str | None:
     """Only the model's file tells, by its name."""
     reply = await cold.get("/props", key=True)
-    path = version_in(reply.data, "model_path", limit=4096) if reply is not None else ""
-    return path.replace("\\", "/").rsplit("/", 1)[-1][:120] or None
+    path = version_in(reply.data, "model_path") if reply is not None else ""
+    return path.replace("\\", "/").rsplit("/", 1)[-1] or None
 
 
 LLAMACPP = Dialect(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import anyio
 import httpx
 
 from lmx_loadgen.errors import (
@@ -23,6 +24,7 @@ from lmx_loadgen.targets.cold import Cold
 from lmx_loadgen.wire.refusal import plain
 
 _TIMEOUT_S = 5.0
+_WHOLE_S = 60.0
 _ADMIN_KEY_FILE = Path(".opta-lmx") / "admin.key"
 
 
@@ -48,6 +50,14 @@ def dialect_of(spec: TargetSpec) -> Dialect:
     if name not in DIALECTS:
         raise InputError(f"target {spec.name}: no such dialect {plain(name, 40)!r}; give one of {', '.join(DIALECTS)}")
     return DIALECTS[name]
+
+
+def key_variables(specs: Sequence[TargetSpec]) -> set[str]:
+    """The names of all environment variables that hold a key of any kind of server, or of these targets."""
+    own = {name for spec in specs for name in (spec.api_key_env, spec.admin_key_env)}
+    return {name for name in own | {d.key_env for d in DIALECTS.values()} if name} | {
+        dialect.admin_key_env for dialect in DIALECTS.values() if dialect.admin_key_env
+    }
 
 
 def normalise_url(url: str, where: str) -> str:
@@ -94,15 +104,20 @@ async def prepare(
     async with httpx.AsyncClient(timeout=timeout, verify=verify, trust_env=False) as client:
         cold = Cold(client, base_url, headers)
         try:
-            version = await _recognised(spec, dialect, cold)
-            await _check_key(spec, dialect, cold, key_env)
-            loaded = await dialect.loaded(cold)
-            later = may_load and dialect.residency is not None and spec.model is not None
-            later = later and not _named_among(spec, loaded)
-            model, notes = (str(spec.model), (_LATER,)) if later else _model(spec, dialect, cold, loaded)
-            quantised = await dialect.quantisation(cold, model) if dialect.quantisation is not None else None
+            with anyio.fail_after(_WHOLE_S):
+                version = await _recognised(spec, dialect, cold)
+                await _check_key(spec, dialect, cold, key_env)
+                loaded = await dialect.loaded(cold)
+                later = may_load and dialect.residency is not None and spec.model is not None
+                later = later and not _named_among(spec, loaded)
+                model, notes = (str(spec.model), (_LATER,)) if later else _model(spec, dialect, cold, loaded)
+                quantised = await dialect.quantisation(cold, model) if dialect.quantisation is not None else None
         except httpx.ConnectError as error:
             raise Unreachable(_nobody_there(spec, dialect, base_url, error)) from None
+        except TimeoutError:
+            raise Unreachable(
+                f"what answers at {base_url} did not say within {_WHOLE_S:g} s who it is and what it has loaded"
+            ) from None
     return Target(
         name=spec.name,
         dialect=dialect,
@@ -111,8 +126,8 @@ async def prepare(
         server={
             "product": _PRODUCTS.get(dialect.name),
             "title": dialect.title,
-            "version": version or None,
-            "quantization": quantised,
+            "version": plain(cold.keys.hide(version), 60) if version else None,
+            "quantization": plain(cold.keys.hide(quantised), 120) if quantised else None,
         },
         headers=headers,
         admin_headers=_admin_headers(spec, dialect, env, home or Path.home()),
@@ -189,7 +204,7 @@ def _named_among(spec: TargetSpec, loaded: Sequence[str]) -> str | None:
 
 
 def _model(spec: TargetSpec, dialect: Dialect, cold: Cold, loaded: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    shown = ", ".join(plain(name, 120) for name in loaded[:10])
+    shown = ", ".join(plain(cold.keys.hide(name), 120) for name in loaded[:10])
     if spec.model is not None:
         if (same := _named_among(spec, loaded)) is not None:
             return same, ()

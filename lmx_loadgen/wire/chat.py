@@ -21,6 +21,10 @@ _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 _TIMING_KEYS = ("timings", "stats")
 # Ollama's stand in the event itself, in nanoseconds.
 _OLLAMA_TIMINGS = ("load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration")
+# More than the longest answer that can be asked for has, and small enough to hold and to store.
+MAX_EVENTS = 500_000
+MAX_TEXT = 8 * 1024 * 1024
+_MAX_FACTS = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ class _Stream:
     garbage: str | None = None
     done: bool = False
     items: int = 0
+    text_size: int = 0
     _usage_is_final: bool = False
 
     def read(self, items: Iterable[Item], arrivals: list[tuple[int, int]]) -> None:
@@ -140,6 +145,10 @@ class _Stream:
                 index += 1
                 reached += arrivals[index][1]
             self.items += 1
+            if len(self.events) >= MAX_EVENTS or self.text_size > MAX_TEXT:
+                too_much = f"an answer of over {MAX_EVENTS} events or {MAX_TEXT // 2**20} MB of text"
+                self.garbage = self.garbage or too_much
+                return
             if item.comment:
                 self.events.append((index, "ping", ""))
             elif item.data == "[DONE]":
@@ -185,11 +194,11 @@ class _Stream:
                 if isinstance(choice, dict):
                     self._choice(choice, index)
         usage = chunk.get("usage")
-        if isinstance(usage, dict):
+        if isinstance(usage, dict) and _is_small(usage):
             self._take_usage(usage, choices == [], index)
         for key in _TIMING_KEYS:
             timings = chunk.get(key)
-            if isinstance(timings, dict):
+            if isinstance(timings, dict) and _is_small(timings):
                 self.timings = timings
         if "eval_duration" in chunk:
             self.timings = {key: chunk[key] for key in _OLLAMA_TIMINGS if key in chunk}
@@ -215,6 +224,7 @@ class _Stream:
             text = _text(value)
             if text:
                 said = True
+                self.text_size += len(text)
                 self.events.append((index, kind, text))
         if not said and delta and delta.get("role"):
             self.events.append((index, "role", ""))
@@ -309,6 +319,14 @@ def _text(value: Any) -> str:
 
 def _name(value: Any) -> str | None:
     return (plain(_text(value), 200) or None) if isinstance(value, str) else None
+
+
+def _is_small(facts: dict[str, Any]) -> bool:
+    """Whether this can be the figures it should be: they are stored as they came."""
+    try:
+        return len(repr(facts)) <= _MAX_FACTS
+    except RecursionError:
+        return False
 
 
 def _tool_arguments(calls: Any) -> list[Any]:

@@ -6,7 +6,7 @@ import re
 import httptools
 
 from lmx_loadgen.clock import NS, now_ns
-from lmx_loadgen.wire.trace import MAX_BODY, MAX_HEAD, Limits, Trace, one_line
+from lmx_loadgen.wire.trace import MAX_BODY, MAX_HEAD, MAX_READS, Limits, Trace, one_line
 
 # Any of the fields that carry text, followed by a string that is not empty. It only tells the watchdog and the
 # live display that the answer has begun; the measured first token is found afterwards, from decoded events.
@@ -33,7 +33,7 @@ class Exchange:
         self._framed = False
         self._now = 0
         self._body_in_read = 0
-        self._last_ns = 0
+        self.last_ns = 0
         self._timer: asyncio.TimerHandle | None = None
 
     # -- httptools callbacks
@@ -78,8 +78,9 @@ class Exchange:
         """Take in one socket read that arrived at `at_ns`."""
         if self.ended.done():
             return
-        at_ns = max(at_ns, self._last_ns)  # kernel stamps are carried between clocks: never let time run back
-        self._now = self._last_ns = at_ns
+        # Kernel stamps are carried between clocks: never let time run back.
+        at_ns = max(at_ns, self.last_ns or self.trace.send_ns or 0)
+        self._now = self.last_ns = at_ns
         self.bytes_in += len(data)
         self._body_in_read = 0
         error: str | None = None
@@ -101,6 +102,8 @@ class Exchange:
             self.fail("protocol_error", f"response headers over {MAX_HEAD // 1024} KB")
         elif len(self.trace.body) > MAX_BODY:
             self.fail("protocol_error", f"answer over {MAX_BODY // 2**20} MB")
+        elif len(self.trace.arrival_ns) > MAX_READS:
+            self.fail("protocol_error", f"answer in over {MAX_READS} pieces")
 
     def feed_eof(self, error: Exception | None) -> None:
         """The connection is gone: by an orderly end (`error` is None) or torn down."""
@@ -143,7 +146,7 @@ class Exchange:
                 f"no token after {limits.first_token:g} s",
             )
         else:
-            part = (self._last_ns + int(limits.gap * NS), "gap_timeout", f"silent for {limits.gap:g} s")
+            part = (self.last_ns + int(limits.gap * NS), "gap_timeout", f"silent for {limits.gap:g} s")
         return min(whole, part)
 
     def finish(self) -> None:

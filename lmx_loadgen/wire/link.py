@@ -93,6 +93,7 @@ class SocketLink:
 
     def write(self, data: bytes, trace: Trace) -> None:
         trace.send_ns = now_ns()
+        self._reader.expect_nothing_before(trace.send_ns)
         try:
             sent = self._sock.send(data)
         except (BlockingIOError, InterruptedError):

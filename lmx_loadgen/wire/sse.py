@@ -5,9 +5,11 @@ or CRLF and in nothing else (not in U+2028, which occurs inside JSON); one BOM a
 event that the stream ends inside of is not an event.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 _BOM = b"\xef\xbb\xbf"
+_STRETCH = 1024 * 1024
 
 
 class Item(NamedTuple):
@@ -69,13 +71,17 @@ class Decoder:
 
     def _any_line_ends(self, buffer: bytes, position: int, items: list[Item]) -> int:
         size = len(buffer)
+        lf = cr = -2  # where the next one is: looked for again only once it is passed, or many lines would take hours
         while position < size:
             if self._after_cr:
                 self._after_cr = False
                 if buffer[position] == 0x0A:
                     position += 1
                     continue
-            lf, cr = buffer.find(b"\n", position), buffer.find(b"\r", position)
+            if lf != -1 and lf < position:
+                lf = buffer.find(b"\n", position)
+            if cr != -1 and cr < position:
+                cr = buffer.find(b"\r", position)
             if lf < 0 and cr < 0:
                 break
             end = lf if cr < 0 else cr if lf < 0 else min(lf, cr)
@@ -110,6 +116,8 @@ class Decoder:
         return name
 
 
-def decode(body: bytes) -> list[Item]:
-    """All items of a whole body."""
-    return Decoder().feed(body)
+def decode(body: bytes) -> Iterator[Item]:
+    """The items of a whole body, a stretch of it at a time: a hostile one may hold millions."""
+    decoder = Decoder()
+    for start in range(0, len(body), _STRETCH):
+        yield from decoder.feed(body[start : start + _STRETCH])

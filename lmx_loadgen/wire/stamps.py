@@ -18,6 +18,7 @@ _TIMESPEC = struct.Struct("@qq")
 _READ_SIZE = 256 * 1024
 _MAX_AGE_NS = 10 * NS
 _HELD_UP_NS = 20_000
+_STEPPED_NS = 1_000_000
 
 _buffer = bytearray(_READ_SIZE)  # one for the process: a read is copied out before the next one begins
 _view = memoryview(_buffer)
@@ -70,8 +71,13 @@ class StampedSocket:
     def __init__(self, sock: socket.socket, source: StampSource) -> None:
         self._sock = sock
         self._kernel = source is StampSource.KERNEL
+        self._not_before_ns = 0
         if self._kernel:
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+
+    def expect_nothing_before(self, at_ns: int) -> None:
+        """What comes from now on cannot have come before this moment: a request is written then."""
+        self._not_before_ns = at_ns
 
     def read(self) -> tuple[bytes, int]:
         """What is there, and when it came (ns, monotonic). Empty at end of file; raises OSError as `recv` does.
@@ -88,4 +94,7 @@ class StampedSocket:
             if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) >= _TIMESPEC.size:
                 seconds, nanos = _TIMESPEC.unpack_from(data)
                 at_ns = carried_over(seconds * NS + nanos, wall, mono)
-        return bytes(_view[:size]), mono if at_ns is None else at_ns
+        if at_ns is None or at_ns < self._not_before_ns - _STEPPED_NS:
+            at_ns = mono  # the wall clock was stepped between the stamp and now
+        self._not_before_ns = max(at_ns, self._not_before_ns)
+        return bytes(_view[:size]), at_ns

@@ -6,6 +6,7 @@ from typing import Any
 
 MAX_BODY = 64 * 1024 * 1024
 MAX_HEAD = 256 * 1024
+MAX_READS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

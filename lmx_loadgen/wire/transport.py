@@ -10,6 +10,7 @@ once put the median time to first token off by 184 ms where this one is off by w
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator
 
@@ -80,6 +81,13 @@ class StampedTransport(httpx.AsyncBaseTransport):
         self._ssl = ssl_context
         self._stamps = stamps
         self._link: Link | None = None
+        self._heard_ns = 0
+
+    @property
+    def heard_ns(self) -> int:
+        """When the last byte of any answer came; 0 when none has."""
+        exchange = self._link.exchange if self._link is not None else None
+        return max(self._heard_ns, exchange.last_ns if exchange is not None else 0)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send, and return when the headers are there.
@@ -143,7 +151,7 @@ class StampedTransport(httpx.AsyncBaseTransport):
         except ssl.SSLError as error:
             self._connect_failed(trace, "connect_error", f"TLS: {one_line(error)}")
         except (OSError, ssl.CertificateError, UnicodeError) as error:
-            self._connect_failed(trace, "connect_error", one_line(error))
+            self._connect_failed(trace, "connect_error", _words(error))
         trace.connect_end_ns = now_ns()
         return True
 
@@ -166,6 +174,7 @@ class StampedTransport(httpx.AsyncBaseTransport):
 
     def release(self, exchange: Exchange) -> None:
         """The exchange is over: keep the connection if it can serve another, else close it."""
+        self._heard_ns = max(self._heard_ns, exchange.last_ns)
         link = self._link
         if link is not None and link.exchange is exchange:
             link.exchange = None
@@ -182,6 +191,12 @@ def _serialise(request: httpx.Request, content: bytes) -> bytes:
     lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
     lines += [b"%s: %s" % pair for pair in request.headers.raw]
     return b"\r\n".join(lines) + b"\r\n\r\n" + content
+
+
+def _words(error: Exception) -> str:
+    """What kept a connection from being made; of a refused one the system's words, not asyncio's."""
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number is not None and number > 0 else one_line(error)
 
 
 def _raise_failure(trace: Trace) -> None:

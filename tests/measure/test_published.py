@@ -118,7 +118,7 @@ def test_what_makes_another_model() -> None:
             "m: {ollama: {toks_per_sec: fast, source: s, hardware: h}}",
             "m.ollama.0.toks_per_sec: input should be a valid",
         ),
-        ("- m", "the file: input should be a valid dictionary"),
+        ("- m", "must hold a mapping of settings, as a reference file does"),
         ("m: &a {ollama: []}\nn: *a", "aliases are not allowed"),
         ("m: [", "is not valid YAML"),
     ],

@@ -53,6 +53,9 @@ CHECKS: dict[str, Callable[[Seen], object]] = {
     "garbage_http": lambda s: s.status is None and not s.raw.startswith(b"HTTP") and len(s.raw) > 100,
     "garbage_sse": lambda s: s.status == 200 and s.headers["content-type"] == STREAM and not s.events,
     "endless_headers": lambda s: s.status is None and s.raw.count(b"\r\nX-Endless-") > 10 and b"\r\n\r\n" not in s.raw,
+    "endless_interim": lambda s: s.status is None and s.raw.startswith(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 102"),
+    "endless_pings": lambda s: s.status == 200 and s.body.count(b": ping\n\n") > 10 and not s.events,
+    "drip": lambda s: s.status == 200 and s.body.startswith(b'data: {"id":"aaaaaaaaaa') and b"\n" not in s.body,
     "gzip_body": lambda s: (
         s.headers["content-encoding"] == "gzip" and gzip.decompress(s.body).endswith(b"data: [DONE]\n\n")
     ),

@@ -38,7 +38,15 @@ def test_no_table_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("tools: [", "cannot read"), ("", "the file"), (GOOD.replace("p99: 10", "p99: fast"), "tools.1.ttft_error_ms")],
+    [
+        ("tools: [", "not valid YAML"),
+        ("", "must hold a mapping"),
+        ("date: &a x\nmachine: *a", "aliases are not allowed"),
+        ("[" * 5000, "not valid YAML"),
+        ("machine: x" + " " * 1_100_000, "larger than 1 MB"),
+        ("machine: x", "date"),
+        (GOOD.replace("p99: 10", "p99: fast"), "tools.1.ttft_error_ms"),
+    ],
 )
 def test_a_damaged_table_is_named(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / NAME).write_text(text)

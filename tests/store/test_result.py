@@ -103,3 +103,10 @@ def test_runs_are_found_oldest_first_finished_or_not(tmp_path: Path) -> None:
 
     assert [run.name for run in find_runs(tmp_path)] == ["20261123T110000Z-a", "20261123T120000Z-b"]
     assert find_runs(tmp_path / "gone") == []
+
+
+def test_a_file_larger_than_any_result_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "result.json").open("wb") as file:
+        file.truncate(300 * 1024 * 1024)  # a hole: it takes no room
+    with pytest.raises(ResultError, match="larger than 256 MB"):
+        read_result(tmp_path)

@@ -1,6 +1,7 @@
 """Models unloaded and loaded between blocks: who is asked what, and what is said where it cannot be done."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from lmx_loadgen.isolation import Isolation, obstacles
 from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
+from tests.hostile.server import answering, as_json
 
 URLS = {"lmx": "http://127.0.0.1:1", "ollama": "http://127.0.0.1:2", "lmstudio": "http://127.0.0.1:3"}
 
@@ -130,3 +132,14 @@ def test_it_waits_until_memory_holds_still(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert next(free, None) is None  # looked until two looks agreed, and once more for the note
     assert bench.noted[0][1]["memory_free"] == 0.801
+
+
+def test_a_server_that_lists_instances_without_end_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer comes in time; there are always more of them to ask for."""
+    monkeypatch.setattr("lmx_loadgen.isolation._LOAD_S", 0.5)
+    instances = [{"id": number} for number in range(100_000)]
+    listed = {"models": [{"key": "lmstudio-model", "loaded_instances": instances}]}
+    with answering(lambda asked: as_json(listed if asked.number < 0 else {})) as url:
+        bench = Bench(target("ollama"), replace(target("lmstudio"), base_url=f"{url}/v1"))
+        with pytest.raises(ModelNotLoaded, match=r"did not unload lmstudio-model: not within 0\.5 s"):
+            bench.isolation(segment("ollama"))

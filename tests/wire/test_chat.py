@@ -2,13 +2,14 @@
 
 import gzip
 import json
+import time
 import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmx_loadgen.wire.chat import RawAnswer, StreamRules, read_answer, usage_counts
+from lmx_loadgen.wire.chat import MAX_EVENTS, MAX_TEXT, RawAnswer, StreamRules, read_answer, usage_counts
 from lmx_loadgen.wire.refusal import plain, words_of_body
 
 LMX = StreamRules(False, False, "\n\n[Error: ")
@@ -256,3 +257,48 @@ def test_plain_text_is_one_printable_line(text):
     shown = plain(text)
     assert len(shown) <= 300
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in shown)
+
+
+def test_more_events_than_any_answer_has_are_not_kept():
+    found = read(b":\n" * (MAX_EVENTS + 100_000))
+
+    assert found.outcome == "protocol_error"
+    assert "over 500000 events" in found.reason
+    assert len(found.events) == MAX_EVENTS
+
+
+def test_more_text_than_any_answer_has_is_not_kept():
+    found = read(sse(*[delta(content="a" * 1_000_000)] * 20))
+
+    assert found.outcome == "protocol_error"
+    assert sum(len(text) for _, _, text in found.events) <= MAX_TEXT + 1_000_000
+
+
+@pytest.mark.parametrize("key", ["usage", "timings"])
+def test_figures_that_are_no_figures_are_not_kept(key):
+    facts = {"prompt_tokens": 3, "completion_tokens": 2, "story": "x" * 20_000}
+    found = read(sse(delta("stop", content="a") | {key: facts}))
+
+    assert found.outcome == "ok"
+    assert (found.usage, found.server_timings) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (b"<p>Sorry,<script>var a = '<b>'</script> no.</p><STYLE >p {}</style\n><i>502</i>", "Sorry, no. 502"),
+        (b"<script>a<script>b</script>c</script>d", "c d"),
+        (b"<style>a</style>b<script>c<script>d", "b c d"),
+    ],
+)
+def test_of_a_page_its_words_are_kept(page, words):
+    assert words_of_body(page) == words
+
+
+def test_a_page_of_scripts_that_never_end_is_read_in_its_own_time():
+    """Looking for the end of each of them would take minutes."""
+    began = time.process_time()
+    for piece in (b"<script", b"<script>", b"<style><script ", b"<"):
+        for _ in range(15):
+            words_of_body(piece * (64_000 // len(piece)))
+    assert time.process_time() - began < 20

@@ -1,12 +1,14 @@
 """Server-sent events by the WHATWG rules, however the bytes are split."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmx_loadgen.wire.sse import Decoder, Item, decode
+from lmx_loadgen.wire import sse
+from lmx_loadgen.wire.sse import Decoder, Item
 from tests.wire.recorded import READS, recorded
 
 SOME_STREAMS = [
@@ -40,6 +42,10 @@ def reference(body: bytes) -> list[tuple[str, str, bool]]:
 
 def bare(items: list[Item]) -> list[tuple[str, str, bool]]:
     return [(item.event, item.data, item.comment) for item in items]
+
+
+def decode(body: bytes) -> list[Item]:
+    return list(sse.decode(body))
 
 
 def fed(pieces: list[bytes]) -> list[Item]:
@@ -129,3 +135,22 @@ def test_recorded_streams_hold_no_surprise():
     for name in READS:
         body = recorded(name).body
         assert bare(decode(body)) == reference(body)
+
+
+def test_a_body_of_line_ends_alone_is_read_in_its_own_time() -> None:
+    """A search for the line end that is not there, at every line, would take ten times as long, and more."""
+
+    def seconds(ends: bytes) -> float:
+        began = time.process_time()
+        assert decode(ends * (1_000_000 // len(ends)) + b"data: a\n\n")[-1].data == "a"
+        return time.process_time() - began
+
+    both = min(seconds(b"\n\r") for _ in range(3))
+    assert min(seconds(b"\r") for _ in range(3)) < 5 * both
+
+
+def test_a_long_body_is_read_stretch_by_stretch() -> None:
+    """An event, a line end and a character that lie across the edge of two stretches stay whole."""
+    for before in range(sse._STRETCH - 12, sse._STRETCH + 3):
+        body = b":" + b"x" * (before - 2) + b"\n" + "data: ü\r\n\r\ndata: b\n\n".encode()
+        assert [item.data for item in decode(body)[1:]] == ["ü", "b"]

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -131,6 +132,28 @@ def test_one_byte_at_a_time(stamps, on_loop):
         assert trace.failure is None
         assert bytes(trace.body) == delta("a") + delta("b")
         assert sum(trace.arrival_bytes) == len(trace.body)
+
+    on_loop(work())
+
+
+def test_an_answer_in_more_pieces_than_any_has_is_ended(stamps, on_loop, monkeypatch):
+    monkeypatch.setattr("lmx_loadgen.wire.exchange.MAX_READS", 20)
+
+    async def work():
+        gates = [asyncio.Event() for _ in range(40)]
+        script = [HEAD, *(step for gate in gates for step in (chunked(b": ping\n\n", end=False), gate)), HANG]
+        async with serving(script) as server:
+            transport = StampedTransport(stamps=stamps)
+            request = build(server.url, None, b"{}", QUICK)
+            task = asyncio.create_task(perform(transport, request))
+            for reads, gate in enumerate(gates, 1):
+                while len(request.extensions["trace"].arrival_ns) < reads and not task.done():
+                    await asyncio.sleep(0)
+                gate.set()
+            trace = await task
+            await transport.aclose()
+        assert trace.failure == ("protocol_error", "answer in over 20 pieces")
+        assert len(trace.arrival_ns) == 21
 
     on_loop(work())
 
@@ -341,6 +364,30 @@ class TestKernelStamps:
     @pytest.mark.parametrize("stamp_ns", [2_000, 1_400 - 11_000_000_000])
     def test_a_stepped_wall_clock_is_not_believed(self, stamp_ns):
         assert carried_over(stamp_ns=stamp_ns, wall_ns=1_400, mono_ns=50_000) is None
+
+    @pytest.mark.skipif(not kernel_stamps_available(), reason="the kernel gives no stamps here")
+    @pytest.mark.parametrize("step_s", [5, -5, 3600])
+    def test_a_step_of_the_wall_clock_between_stamp_and_read_moves_no_arrival(self, step_s, monkeypatch):
+        """Five seconds are within the age a stamp may have, so what came before has to tell."""
+        wall, stepped = time.time_ns, []
+        monkeypatch.setattr(
+            "lmx_loadgen.wire.stamps.time.time_ns", lambda: wall() + (step_s * 1_000_000_000 if stepped else 0)
+        )
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            socket.create_connection(listener.getsockname()) as writer,
+        ):
+            reader, _ = listener.accept()
+            with reader:
+                stamped = StampedSocket(reader, StampSource.KERNEL)
+                stamped.expect_nothing_before(now_ns())
+                arrivals = []
+                for step in ([], [True], []):
+                    before = now_ns()
+                    writer.sendall(b"hello")
+                    stepped[:] = step
+                    arrivals.append((before, stamped.read()[1], now_ns()))
+        assert all(before - 1_000_000 <= at_ns <= after for before, at_ns, after in arrivals), arrivals
 
     def test_macos_has_none(self):
         assert not kernel_stamps_available("darwin")

@@ -203,7 +203,7 @@ def _model_id(request: Request) -> str:
 
     try:
         body = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return str(body.get("model_id", "")) if isinstance(body, dict) else ""
 

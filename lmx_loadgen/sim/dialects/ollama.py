@@ -149,7 +149,7 @@ def _entry(model: str) -> Json:
 def _show(state: State, request: Request) -> Reply:
     try:
         model = str(json.loads(request.body).get("model", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return Reply(400, {"error": "unexpected EOF"})
     if not state.knows(model):
         return Reply(404, {"error": f"model '{model}' not found"})

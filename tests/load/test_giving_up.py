@@ -30,7 +30,6 @@ from lmx_loadgen.store.result import read_result
 from lmx_loadgen.wire.trace import Trace
 from tests.faults.pipeline import Pipeline, pipeline, target_at
 
-
 TIMER_NS = 1_000_000  # timers of event loops go by whole milliseconds
 
 

@@ -17,7 +17,9 @@ class _Failure(click.ClickException):
     """A LoadgenError on its way out: one sentence on stderr, and its own exit code."""
 
     def __init__(self, error: LoadgenError) -> None:
-        super().__init__(str(error))
+        from lmx_loadgen.report.text import sanitise  # names from files and servers may stand in it
+
+        super().__init__(sanitise(error, 4000, keep_lines=True))
         self.error = error
 
     @property
@@ -173,6 +175,25 @@ def _run_options(command: Any) -> Any:
         ),
         click.option("--accept", metavar="REASON", help="Compare in spite of failed checks; the reason is stored."),
         click.option("--dry-run", is_flag=True, help="Print the plan and its duration, and do nothing."),
+        click.option("--tool-call/--no-tool-call", default=None, help="Whether to ask each model for a tool call."),
+        click.option("--skill", multiple=True, metavar="NAME", help="Skill to run on the server. Repeatable."),
+        click.option("--skill-timeout", metavar="30s", help="Longest wait for a skill."),
+        click.option(
+            "--stability/--no-stability",
+            default=None,
+            help="Whether to compare answers to one prompt, alone and among others, at temperature 0.",
+        ),
+        click.option(
+            "--server-benchmark",
+            is_flag=True,
+            help="Have Opta-LMX measure itself too, and show both (needs its admin key).",
+        ),
+        click.option(
+            "--reference",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Published figures to expect. [default: those that come with the tool]",
+        ),
         click.option("--insecure", is_flag=True, help="Do not check the server's TLS certificate."),
         click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
         click.option(
@@ -227,6 +248,10 @@ _PROFILE_KEYS = {
     "tokenizer": "tokenizer",
     "blocks": "load.blocks",
     "settle": "load.settle",
+    "tool_call": "checks.include_tool_call",
+    "skill_timeout": "checks.skill_timeout",
+    "stability": "checks.stability",
+    "skill": "checks.include_skills",
 }
 
 
@@ -247,7 +272,7 @@ def run(**flags: Any) -> None:
     from lmx_loadgen.report.progress import ProgressView
     from lmx_loadgen.report.terminal import print_summary, summary_json
 
-    overrides = {key: flags[flag] for flag, key in _PROFILE_KEYS.items() if flags[flag] is not None}
+    overrides = {key: flags[flag] for flag, key in _PROFILE_KEYS.items() if flags[flag] not in (None, ())}
     options = session.Options(
         profile=flags["profile"],
         overrides=overrides,
@@ -264,6 +289,8 @@ def run(**flags: Any) -> None:
         until_settled=flags["until_settled"],
         isolate=flags["isolate"],
         max_duration=flags["max_duration"] or 1200.0,
+        reference=flags["reference"],
+        server_benchmark=flags["server_benchmark"],
     )
     if flags["dry_run"]:
         click.echo("\n".join(session.planned(options)))
@@ -418,6 +445,86 @@ def sim(port: int, dialect: str, settings: tuple[str, ...], log: str | None) -> 
 
     chosen = from_pairs(settings, port=port, dialect=dialect, log=log)
     serve(chosen, on_ready=lambda ready: click.echo(f"listening on {ready.url}/v1 (Ctrl-C ends it)"))
+
+
+@main.group()
+def results() -> None:
+    """List, show, import and export single results: one a model and server, in the shape of Opta-LMX's benchmark plan.
+
+    Exit codes: 0 done; 2 a wrong argument; 4 no such result, or none that can be read; 5 results cannot be stored.
+    """
+
+
+_results_dir = click.option(
+    "--results-dir",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Where runs and imported results are stored.",
+)
+_of_model = click.option("--model", metavar="TEXT", help="Only those with this in their model's id.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+
+
+@results.command("list")
+@_results_dir
+@_of_model
+@_as_json
+def results_list(results_dir: Path, model: str | None, as_json: bool) -> None:
+    """List every stored result, newest first: of runs, one a target, and imported ones."""
+    from lmx_loadgen.results import print_list
+
+    print_list(results_dir, model, as_json)
+
+
+@results.command("show")
+@click.argument("which")
+@_results_dir
+@_as_json
+def results_show(which: str, results_dir: Path, as_json: bool) -> None:
+    """Show one result in full.
+
+    WHICH is a number of `results list`, a run's folder, RUN:TARGET, or an imported file.
+    """
+    from lmx_loadgen.results import print_one
+
+    print_one(which, results_dir, as_json)
+
+
+@results.command("import")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@_results_dir
+def results_import(paths: tuple[Path, ...], results_dir: Path) -> None:
+    """Import what Opta-LMX measured of itself, each result once.
+
+    PATH is a file or a folder of them. [default: ~/.opta-lmx/benchmarks] Read are its stored results, saved answers of
+    its GET /admin/benchmark/results, and its older shapes. What cannot be read is skipped, and it is said why.
+    """
+    from lmx_loadgen.results import carry_in
+
+    carry_in(paths, results_dir)
+
+
+@results.command("export")
+@click.argument("which", nargs=-1)
+@click.option(
+    "--to",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where they go, like ~/.opta-lmx/benchmarks.",
+)
+@_results_dir
+@_of_model
+def results_export(which: tuple[str, ...], to: Path, results_dir: Path, model: str | None) -> None:
+    """Write results as Opta-LMX reads them, one a file. [default: all]
+
+    WHICH is as in `results show`; a run's folder means all its targets. A result without a figure that Opta-LMX demands
+    is left out, and it is said why.
+    """
+    from lmx_loadgen.results import carry_out
+
+    carry_out(which, results_dir, to, model)
 
 
 @main.command()

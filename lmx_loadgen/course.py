@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lmx_loadgen import host
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.jobs import JobMaker, spread_ns
+from lmx_loadgen.load.messages import Job
 from lmx_loadgen.load.plan import Segment, blocks_of, rounds
 from lmx_loadgen.profile import Profile
 from lmx_loadgen.recorder import Recorder
@@ -42,6 +43,7 @@ class Course:
     stop: Callable[[], bool]
     until: UntilSettled | None = None
     probe: bool = True
+    checks: Callable[[Target], None] | None = None
     before_segment: Callable[[Segment], None] = lambda segment: None
 
     def __post_init__(self) -> None:
@@ -49,13 +51,20 @@ class Course:
         self._began = time.monotonic()
 
     def run(self) -> None:
-        """All levels, low to high, then the probe of each target's cache."""
+        """All levels, low to high; then each target's cache is probed, its answers are held against each other, and it
+        is asked to do what the profile's checks say."""
         for level in range(len(self.profile.load.concurrency)):
             self._run_all([segment for segment in self.plan if segment.level == level])
             if self.until is not None:
                 self._add_rounds(level, self.until)
-        if self.probe:
-            self._probe_caches()
+        for target in self.targets.values():
+            if self.probe:
+                self._probe_cache(target)
+            if self.probe and self._has_stability():
+                self._compare_answers(target)
+            if self.checks is not None and not self.stop():
+                self.before_segment(self._beside(target, 1))
+                self.checks(target)
 
     def _run_all(self, segments: Sequence[Segment]) -> None:
         for segment in segments:
@@ -94,21 +103,33 @@ class Course:
         while not self.stop() and (left := until - time.monotonic()) > 0:
             time.sleep(min(_TICK_S, left))
 
-    def _probe_caches(self) -> None:
+    def _probe_cache(self, target: Target) -> None:
         """Two prompts that were never sent before, of equal length, and then the second of them again."""
-        for target in self.targets.values():
-            for requests, first in ((2, 0), (1, 1)):
-                if self.stop() or target.name not in self.recorder.answered:
-                    continue
-                segment = self._probe_segment(target, requests)
-                jobs = self.jobs.probe(segment, target, self.workers, first)
-                self.recorder.begin(segment, probe=True)
-                self.before_segment(segment)
-                self.recorder.end_segment(self.driver.run(jobs, 0, lambda: None))
-                self._next = segment.segment + 1
+        for requests, first in ((2, 0), (1, 1)):
+            segment = self._beside(target, 1, requests)
+            self._run_beside(segment, "probe", self.jobs.probe(segment, target, self.workers, first))
 
-    def _probe_segment(self, target: Target, requests: int) -> Segment:
+    def _has_stability(self) -> bool:
+        """Answers can only be expected to be the same where nothing is drawn by lot."""
+        profile = self.profile
+        return profile.checks.stability and profile.request.temperature == 0 and profile.load.concurrency[-1] > 1
+
+    def _compare_answers(self, target: Target) -> None:
+        """The same prompt alone, and then as often at once as each level has slots."""
+        for concurrency in dict.fromkeys((1, *self.profile.load.concurrency)):
+            segment = self._beside(target, concurrency, concurrency)
+            self._run_beside(segment, "stability", self.jobs.stability(segment, target, self.workers))
+
+    def _run_beside(self, segment: Segment, phase: str, jobs: Sequence[Job]) -> None:
+        if self.stop() or segment.target not in self.recorder.answered:
+            return
+        self.recorder.begin(segment, phase=phase)
+        self.before_segment(segment)
+        self.recorder.end_segment(self.driver.run(jobs, 0, lambda: None))
+        self._next = segment.segment + 1
+
+    def _beside(self, target: Target, concurrency: int, requests: int = 0) -> Segment:
         """A segment beside the levels: its number of level is one that no level has."""
         levels = len(self.profile.load.concurrency)
         number = max(self._next, len(self.plan))
-        return Segment(number, target.name, levels, 1, 0, requests, None, 0)
+        return Segment(number, target.name, levels, concurrency, 0, requests, None, 0)

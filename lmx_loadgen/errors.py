@@ -3,7 +3,7 @@
     LoadgenError                 1
     ├── InputError               2   a flag or an argument
     ├── ProfileError             3   a profile, prompts or reference file: names file, key and what is allowed
-    ├── ResultError              4   a stored run that cannot be read
+    ├── ResultError              4   a stored run or result that cannot be read
     ├── StorageError             5   the result folder cannot be written
     ├── TargetError
     │   ├── Unreachable         10   nothing answers at the address
@@ -39,7 +39,7 @@ class ProfileError(LoadgenError):
 
 
 class ResultError(LoadgenError):
-    """A stored run that cannot be read."""
+    """A stored run or result that cannot be read."""
 
     exit_code = 4
 

@@ -140,6 +140,17 @@ class Slo(_Part):
     e2e: Seconds | None = None
 
 
+def _check_schema(tool: str, schema: Any) -> None:
+    from jsonschema import SchemaError, validators
+
+    if not isinstance(schema, dict):
+        raise ValueError(f"the `parameters` of {tool} must be a JSON schema")
+    try:
+        validators.validator_for(schema).check_schema(schema)
+    except SchemaError as error:
+        raise ValueError(f"the `parameters` of {tool} are no JSON schema: {error.message}") from None
+
+
 def _skill(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
@@ -167,6 +178,7 @@ class ToolCallSpec(_Part):
             if not isinstance(function, dict) or not isinstance(function.get("name"), str):
                 raise ValueError("each of `tools` must have a `function` with a `name`")
             names.append(function["name"])
+            _check_schema(function["name"], function.get("parameters", {}))
         if self.expect not in names:
             raise ValueError(f"`expect` must name one of the tools: {', '.join(names)}")
         return self

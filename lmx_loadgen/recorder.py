@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,15 +76,15 @@ class Recorder:
         self._view = view
         self._count = count
         self._segment: Segment | None = None
-        self._probe = False
+        self._phase: str | None = None
         self._next_id = 0
         self.answered: set[str] = set()
         self._log = EventLog.create(folder / "events.jsonl")
         self._log.append(header)
 
-    def begin(self, segment: Segment, *, probe: bool = False) -> None:
-        """From now on, what is sent belongs to this segment; what a `probe` sends is in no figure of a level."""
-        self._segment, self._probe = segment, probe
+    def begin(self, segment: Segment, *, phase: str | None = None) -> None:
+        """From now on, what is sent belongs to this segment; with a `phase` of its own, it is in no level's figures."""
+        self._segment, self._phase = segment, phase
 
     def host_state(self, when: str, state: dict[str, Any]) -> None:
         """Store how the machine does just before or after the segment."""
@@ -111,8 +111,8 @@ class Recorder:
             prompt_id=self._jobs.prompt_id(sent.phase, sent.template),
             endpoint=self._profile.endpoint,
             rules=self._rules[segment.target],
-            max_tokens=PROBE_TOKENS if self._probe else self._profile.request.max_tokens,
-            phase="probe" if self._probe else None,
+            max_tokens=PROBE_TOKENS if self._phase == "probe" else self._profile.request.max_tokens,
+            phase=self._phase,
             count=self._count,
             prompt_text=self._jobs.prompt_text(sent.phase, sent.template, sent.nonce) if self._count else "",
         )
@@ -151,6 +151,10 @@ class Recorder:
         self._log.sync()
         self._view.end_segment()
 
+    def check(self, target: Target, line: dict[str, Any]) -> None:
+        """Store what came of something that a target was asked to do beside the load."""
+        self._log.append({"type": "check", "at_ns": now_ns(), "target": target.name, **line})
+
     def end(self, reason: str | None) -> None:
         """Store the end line and close the log; a run with a `reason` is not complete."""
         self._log.append({"type": "end", "end_ns": now_ns(), "complete": reason is None, "reason": reason})
@@ -164,6 +168,7 @@ def header(
     instrument: dict[str, Any],
     run_id: str,
     anchor: Anchor,
+    hypotheses: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The first line of an event log: all that is known before the first request."""
     return {
@@ -185,6 +190,7 @@ def header(
                 "model": target.model,
                 "server": target.server,
                 "notes": list(target.notes),
+                "hypothesis": hypotheses.get(target.name),
             }
             for target in targets
         ],

@@ -10,7 +10,9 @@ from typing import Any
 
 import anyio
 
-from lmx_loadgen import host
+from lmx_loadgen import host, packaged
+from lmx_loadgen.checks.asking import Asker
+from lmx_loadgen.checks.run import Checks
 from lmx_loadgen.clock import Anchor
 from lmx_loadgen.course import Course, UntilSettled
 from lmx_loadgen.errors import InputError, LoadgenError, NothingMeasured
@@ -24,7 +26,7 @@ from lmx_loadgen.load.prompts import PromptBook, prompt_book
 from lmx_loadgen.load.worker import tls_context
 from lmx_loadgen.profile import Profile, TargetSpec, load_profile, overridden
 from lmx_loadgen.recorder import Recorder, View, header, make_folder, new_run_id
-from lmx_loadgen.store.result import RunResult, write_result
+from lmx_loadgen.store.result import Hypothesis, RunResult, write_result
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.targets.prepare import dialect_of, parse_target, prepare
 from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
@@ -53,6 +55,8 @@ class Options:
     until_settled: bool = False
     isolate: bool = False
     max_duration: float = 1200.0
+    reference: Path | None = None
+    server_benchmark: bool = False
 
 
 class StopFlag:
@@ -131,9 +135,12 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
         for worker in workers:
             stack.callback(worker.close)
         targets = prepare_targets(profile, options, stack)
+        hypotheses = expected(targets, options.reference)
         calibration = calibrated(loop, stamps.value)
         stack.enter_context(stop.armed())
-        begin = _Start(options, profile, book, targets, calibration)
+        begin = _Start(options, profile, book, targets, calibration, hypotheses)
+        for name, found in hypotheses.items():
+            view.say(f"{name}: {found.sentence}")
         if len(targets) > 1:
             told = described(profile, begin.plan, list(begin.targets))
             for line in told + (obstacles(begin.targets) if options.isolate else []):
@@ -246,8 +253,10 @@ class _Start:
         book: PromptBook,
         targets: Sequence[Target],
         calibration: Mapping[str, Any] | None,
+        hypotheses: Mapping[str, Hypothesis],
     ) -> None:
         self.options = options
+        self.hypotheses = hypotheses
         self.calibration = calibration
         self.profile = profile
         self.book = book
@@ -289,7 +298,8 @@ class _Start:
             "workers": self.options.workers,
             "calibration": self.calibration,
         }
-        line = header(self.profile, list(self.targets.values()), self.plan, how, self.run_id, anchor)
+        said = {name: found.model_dump(mode="json", exclude_none=True) for name, found in self.hypotheses.items()}
+        line = header(self.profile, list(self.targets.values()), self.plan, how, self.run_id, anchor, said)
         line["accepted"] = self.options.accept
         line["until_settled"] = self.options.until_settled
         line["prompt_preview"] = str(self.book.measured[0].messages[-1]["content"])[:100]
@@ -313,6 +323,7 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
             stop=stop,
             probe=start.options.probe,
             until=_until(start.options, recorder.folder),
+            checks=_checks(start, recorder, stop),
             before_segment=isolation if start.options.isolate else lambda segment: None,
         )
         course.run()
@@ -329,6 +340,36 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     except LoadgenError as problem:
         error = error or problem
     return error
+
+
+def _checks(start: _Start, recorder: Recorder, stop: StopFlag) -> Checks | None:
+    """What targets are asked to do beside the load; None where a run is nothing but load."""
+    options = start.options
+    ask = Asker(_tls(options), stop)
+    checks = Checks(start.profile, ask, stop, recorder.check, server_benchmark=options.server_benchmark)
+    return checks if checks and options.probe else None
+
+
+def expected(targets: Sequence[Target], path: Path | None) -> dict[str, Hypothesis]:
+    """What is expected of each target, by its name. Raises ProfileError for a reference file that cannot be used."""
+    from lmx_loadgen.measure.hypothesis import hypothesis
+    from lmx_loadgen.store import reference
+
+    folder, chip = packaged.folder("reference"), host.facts().get("chip")
+    known = reference.read_reference(path or folder / reference.NAME)
+    bandwidths = reference.read_bandwidths(folder / reference.CHIPS)
+    return {
+        target.name: hypothesis(
+            known,
+            bandwidths,
+            model=target.model,
+            quantization=target.server.get("quantization"),
+            server=reference.SERVER_OF.get(target.dialect.name),
+            chip=chip,
+        )
+        for target in targets
+        if target.dialect.name != "sim"
+    }
 
 
 def _until(options: Options, folder: Path) -> UntilSettled | None:

@@ -68,7 +68,7 @@ def test_a_run_is_stored_with_all_that_was_seen(fast: SimProcess, tmp_path: Path
     assert result.stdout.strip().endswith(f"stored in {folder}")
     assert stored.complete
     assert [level.requests.ok for level in stored.targets[0].levels] == [4, 4]
-    assert [line["phase"] for line in log.requests] == ["measured"] * 8 + ["probe"] * 3
+    assert [line["phase"] for line in log.requests] == ["measured"] * 8 + ["probe"] * 3 + ["stability"] * 3
     assert all(line["outcome"] == "ok" and line["response_id"] for line in log.requests)
     assert log.end is not None
     assert log.end["complete"] is True

@@ -97,6 +97,21 @@ class JobMaker:
         )
         return [probing, *(replace(other, warmup=0) for other in others)]
 
+    def stability(self, segment: Segment, target: Target, workers: int) -> list[Job]:
+        """One request a slot, all of them the same: the run's first prompt with one nonce, sent at once."""
+        return [
+            replace(
+                job,
+                warmup=0,
+                order=[0],
+                first=0,
+                step=1,
+                nonce_key=f"{self._run_key}/stability/{target.name}",
+                repeat=True,
+            )
+            for job in self.jobs(segment, target, workers)
+        ]
+
     def _nonce_key(self, segment: Segment) -> str:
         repeat = self._profile.prompts.cache == "repeat"
         return "repeat" if repeat else f"{self._run_key}/{segment.segment}"

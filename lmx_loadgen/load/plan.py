@@ -134,10 +134,21 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str])
         lines.append(f"  concurrency {concurrency}, {amount}{each}{order}")
     if len(targets) > 1:
         lines.append("  " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
+    if afterwards := _afterwards(profile):
+        lines.append(f"  then, of each target: {afterwards}")
     minutes = estimate_s(profile, plan) / 60
     lines.append(f"about {max(1, round(minutes))} min if every answer has its {profile.request.max_tokens} tokens ")
     lines[-1] += f"and they come at {ASSUMED_TOK_S:g} a second"
     return lines
+
+
+def _afterwards(profile: Profile) -> str:
+    """What is asked of a target once its load is done."""
+    checks = profile.checks
+    calls = len(checks.tool_calls) or 1
+    tools = ("a tool call" if calls == 1 else f"{calls} tool calls") if checks.include_tool_call else ""
+    skills = f"skills {', '.join(skill.name for skill in checks.include_skills)}" if checks.include_skills else ""
+    return ", ".join(part for part in (tools, skills) if part)
 
 
 def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:

@@ -3,24 +3,32 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from lmx_loadgen.clock import Anchor
+from lmx_loadgen.measure.answers import coherence_of, completed_naturally, with_answers
 from lmx_loadgen.measure.cache import cache_of
+from lmx_loadgen.measure.checked import server_benchmarks_of, skills_of, tool_calls_of
 from lmx_loadgen.measure.compare import comparisons_of
 from lmx_loadgen.measure.conditions import conditions
-from lmx_loadgen.measure.level import basis_of, calibration_of, level_result
+from lmx_loadgen.measure.level import basis_of, calibration_of, level_result, rules_of
 from lmx_loadgen.measure.metrics import VERSION
-from lmx_loadgen.measure.quality import classify_coherence, compute_repetition_ratio
+from lmx_loadgen.measure.quality import compute_repetition_ratio
 from lmx_loadgen.measure.records import answer_text, records
 from lmx_loadgen.measure.tokens import Basis, output_tokens, prompt_tokens
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import (
     BenchmarkResult,
     BenchmarkRunStats,
+    Hypothesis,
     LevelResult,
     RunResult,
+    SkillsBenchmark,
     TargetResult,
     Tool,
+    ToolCallBenchmark,
 )
+from lmx_loadgen.wire.chat import StreamRules
 
 _UNCALIBRATED = "not calibrated: by how much the instrument itself is wrong is not known"
 
@@ -61,6 +69,10 @@ def _target(log: LogContents, target: Mapping[str, Any]) -> TargetResult:
     others = [model for model in answered if model != target["model"]]
     if others:
         notes.append(f"asked for {target['model']}, answered as {', '.join(others)}")
+    levels = with_answers(levels, lines, target, log.header["profile"])
+    checks = [line for line in log.checks if line["target"] == target["name"]]
+    own, own_notes = server_benchmarks_of(checks)
+    tool_calls, skills = tool_calls_of(checks), skills_of(checks)
     return TargetResult(
         name=target["name"],
         dialect=target["dialect"],
@@ -68,11 +80,32 @@ def _target(log: LogContents, target: Mapping[str, Any]) -> TargetResult:
         server=target["server"],
         model=target["model"],
         models_answered=answered,
-        notes=notes,
+        notes=notes + own_notes,
         levels=levels,
         cache=cache_of([record for record in all_records if record.phase == "probe"]),
-        benchmark=_benchmark(log, target, lines, levels[0]) if levels else None,
+        hypothesis=_hypothesis(target),
+        tool_calls=tool_calls,
+        skills=skills,
+        server_benchmarks=own,
+        benchmark=_with_checks(_benchmark(log, target, lines, levels[0]), tool_calls, skills) if levels else None,
     )
+
+
+def _hypothesis(target: Mapping[str, Any]) -> Hypothesis | None:
+    """What was expected before the run; of what this version cannot read, nothing."""
+    try:
+        return Hypothesis.model_validate(target["hypothesis"]) if target.get("hypothesis") else None
+    except ValidationError:
+        return None
+
+
+def _with_checks(
+    benchmark: BenchmarkResult, tool_calls: Sequence[ToolCallBenchmark], skills: Sequence[SkillsBenchmark]
+) -> BenchmarkResult:
+    """The plan's result has one tool call: the first."""
+    assert benchmark.stats is not None
+    found = {"tool_call": tool_calls[0] if tool_calls else None, "skills": list(skills)}
+    return benchmark.model_copy(update={"stats": benchmark.stats.model_copy(update=found)})
 
 
 def _benchmark(
@@ -103,7 +136,7 @@ def _run_stats(good: Sequence[dict[str, Any]], target: Mapping[str, Any], level:
         return BenchmarkRunStats(runs_completed=0, warmup_runs_discarded=warmups)
     chosen = records(good)
     basis = basis_of(target, chosen)
-    text = _text_stats(good[0], output_tokens(chosen[0], basis), basis)
+    text = _text_stats(good[0], output_tokens(chosen[0], basis), basis, rules_of(target))
     if len(good) < 2:
         return BenchmarkRunStats(runs_completed=len(good), warmup_runs_discarded=warmups, **text)
     prompts = [tokens for tokens in (prompt_tokens(record, basis) for record in chosen) if tokens is not None]
@@ -124,26 +157,14 @@ def _run_stats(good: Sequence[dict[str, Any]], target: Mapping[str, Any], level:
     )
 
 
-def _text_stats(line: Mapping[str, Any], count: int | None, basis: Basis) -> dict[str, Any]:
+def _text_stats(line: Mapping[str, Any], count: int | None, basis: Basis, rules: StreamRules) -> dict[str, Any]:
     """What there is to say of one answer's text, in the plan's words."""
     text = answer_text(line)
-    limit = line["max_tokens"] or 0
-    natural = _completed_naturally(line, count, limit, basis)
+    natural = completed_naturally(line, count, basis, rules)
     return {
         "output_text": text,
         "output_token_count": count,
         "completed_naturally": natural,
         "repetition_ratio": compute_repetition_ratio(text),
-        "coherence_flag": classify_coherence(text, bool(natural) or not limit, count or 0, limit),
+        "coherence_flag": coherence_of(line, natural, count),
     }
-
-
-def _completed_naturally(line: Mapping[str, Any], count: int | None, limit: int, basis: Basis) -> bool | None:
-    """Some servers say `stop` when the limit ended the answer; then only an exact count can tell, else None."""
-    if line["finish_reason"] == "length":
-        return False
-    if count is None or not limit:
-        return None
-    if basis.exact:
-        return count < limit
-    return True if count < limit // 2 else None

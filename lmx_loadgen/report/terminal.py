@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lmx_loadgen.measure.metrics import METRICS
+from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.numbers import count, milliseconds, plural, rate
 from lmx_loadgen.report.text import sanitise, unbroken
 from lmx_loadgen.report.view import (
@@ -91,6 +92,8 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
             yield _indented(sanitise(cache["sentence"], 200), "dim")
         if (errors := _instrument_errors(target)) is not None:
             yield _indented(errors, "dim")
+        for words, is_good in findings(target):
+            yield _indented(words, "dim" if is_good else "yellow")
         for note in target_notes(target, "C="):
             yield _indented(note, "yellow")
         for error in errors_of(target):
@@ -171,6 +174,9 @@ def summary_json(result: dict[str, Any]) -> dict[str, Any]:
                 "name": target["name"],
                 "model": target["model"],
                 "levels": [_level_json(level) for level in target["levels"]],
+                "tool_calls": target.get("tool_calls") or [],
+                "skills": target.get("skills") or [],
+                "hypothesis": target.get("hypothesis"),
             }
             for target in result["targets"]
         ],
@@ -209,4 +215,6 @@ def _level_json(level: Level) -> dict[str, Any]:
         "tainted": level.get("tainted") or [],
         "notes": level_notes(level),
         "errors": level["errors"],
+        "quality": level.get("quality"),
+        "server_word": level.get("server_word"),
     }

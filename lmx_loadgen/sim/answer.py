@@ -18,6 +18,7 @@ class State:
     started: int = field(default_factory=lambda: int(time.time()))
     in_flight: int = 0
     served: int = 0
+    benchmarks: list[dict[str, Any]] = field(default_factory=list)
 
     def now(self) -> int:
         """Calendar time in whole seconds, for `created`."""

@@ -18,6 +18,7 @@ from lmx_loadgen.sim.text import ANSWER, BEGINNINGS, PrefixCache, count_prompt, 
 from lmx_loadgen.sim.truth import TruthLog
 
 ENDPOINTS = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
+_PATTERNS = (("/admin/models/", "{id}", "/performance"), ("/v1/skills/", "{name}", "/execute"))
 COLLECT_IDLE, COLLECT_BUSY = 2_000, 50_000  # answers after which garbage is collected: with nothing to do, or anyway
 
 Json = dict[str, Any]
@@ -80,8 +81,9 @@ class App:
         if not request.path.startswith("/admin") and request.path not in self.dialect.open_paths:
             self._check_key(request)
         route = self._routes.get((request.method, request.path))
-        if route is None and request.path.startswith("/admin/models/") and request.path.endswith("/performance"):
-            route = self._routes.get((request.method, "/admin/models/{id}/performance"))
+        for start, middle, end in _PATTERNS:
+            if route is None and request.path.startswith(start) and request.path.endswith(end):
+                route = self._routes.get((request.method, start + middle + end))
         if route is not None:
             return route(self.state, request)
         allowed = [method for method, path in self._routes if path == request.path]
@@ -195,9 +197,11 @@ class App:
         """What is said, and how much: max_tokens, a fixed text, or a natural stop, whichever is least."""
         limit = self._limit(body)
         per_chunk = orders.get("tokens_per_chunk", self.settings.tokens_per_chunk)
-        answer.call = self._tool_call(body, answer.id) if answer.endpoint == "chat" else None
         said = orders.get("text")
         fixed = self._text if said is None else split_pieces(said)
+        # A fixed text is what every answer says, also where tools are on offer.
+        wants_call = answer.endpoint == "chat" and fixed is None
+        answer.call = self._tool_call(body, answer.id) if wants_call else None
         natural: int | None
         if answer.call is not None:
             pieces, start, natural = answer.call.arguments, 0, len(answer.call.arguments)

@@ -31,6 +31,7 @@ class SimSettings:
     dialect: str = "openai"
     models: tuple[str, ...] = ("sim-model",)  # loaded now; empty: none is loaded
     installed: tuple[str, ...] = ()  # known but not loaded
+    skills: tuple[str, ...] = ()  # of the lmx dialect
     load_ms: float = 0.0  # time to load an installed model, where the dialect loads on demand
     engine: str = "batch"
     ttft_ms: float = 50.0
@@ -75,7 +76,7 @@ class SimSettings:
             raise InputError(f"the simulator settings are not JSON: {error}") from None
         if not isinstance(data, dict):
             raise InputError("the simulator settings must be a JSON object")
-        for name in ("models", "installed"):
+        for name in ("models", "installed", "skills"):
             if isinstance(data.get(name), list):
                 data[name] = tuple(data[name])
         _check_types(data, SETTINGS, "simulator setting")

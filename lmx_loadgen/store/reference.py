@@ -114,3 +114,17 @@ def read_reference(path: Path) -> Reference:
 def _by_server(published: _Published) -> list[tuple[Server, list[_Entry]]]:
     servers: tuple[Server, ...] = ("lm_studio", "ollama", "opta_lmx", "llama_cpp", "mlx_lm", "vllm", "other")
     return [(server, getattr(published, server)) for server in servers if getattr(published, server) is not None]
+
+
+CHIPS = "chips.yaml"
+_BANDWIDTHS = TypeAdapter(dict[str, Positive])
+
+
+def read_bandwidths(path: Path) -> dict[str, float]:
+    """Memory bandwidth in GB/s by chip. Raises ProfileError."""
+    try:
+        return _BANDWIDTHS.validate_python(read_yaml(path, "reference file"))
+    except ValidationError as problem:
+        first = problem.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ProfileError(f"{path}: {key}: {first['msg'].lower()}") from None

@@ -206,7 +206,7 @@ class BenchmarkRunStats(_Model):
     """The plan's figures of one model. `p95` is the value that 95 % of runs reach or do better than.
 
     Token counts are means over the runs, rounded. `output_text` and what is said of it are of the first run. Under two
-    completed runs every statistic is None.
+    completed runs every statistic is None. The numbers of runs are None only in results of others that do not tell.
     """
 
     ttft_p50_sec: float | None = None
@@ -217,8 +217,8 @@ class BenchmarkRunStats(_Model):
     toks_per_sec_mean: float | None = None
     prompt_tokens: int | None = None
     output_tokens: int | None = None
-    runs_completed: int
-    warmup_runs_discarded: int
+    runs_completed: int | None
+    warmup_runs_discarded: int | None
     output_text: str | None = None
     output_token_count: int | None = None
     completed_naturally: bool | None = None
@@ -229,7 +229,10 @@ class BenchmarkRunStats(_Model):
 
 
 class BenchmarkResult(_Model):
-    """A model on a server, in the plan's shape. Fewer than two completed runs are `insufficient_data`, never zeros."""
+    """A model on a server, in the plan's shape. Fewer than two completed runs are `insufficient_data`, never zeros.
+
+    Beyond the plan's fields, `origin` says who measured it where that was not this tool (see `store.imported`).
+    """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
@@ -241,6 +244,7 @@ class BenchmarkResult(_Model):
     lmx_version: str | None = None
     prompt_preview: str = Field(max_length=100)
     stats: BenchmarkRunStats | None = None
+    origin: str | None = None
 
 
 class CacheResult(_Model):

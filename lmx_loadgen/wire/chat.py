@@ -19,6 +19,8 @@ from lmx_loadgen.wire.sse import Item, decode
 TEXT_KINDS = frozenset({"content", "reasoning", "tool"})
 _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 _TIMING_KEYS = ("timings", "stats")
+# Ollama's stand in the event itself, in nanoseconds.
+_OLLAMA_TIMINGS = ("load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,8 @@ class _Stream:
             timings = chunk.get(key)
             if isinstance(timings, dict):
                 self.timings = timings
+        if "eval_duration" in chunk:
+            self.timings = {key: chunk[key] for key in _OLLAMA_TIMINGS if key in chunk}
         if len(self.events) == before:
             self.events.append((index, "other", ""))
 

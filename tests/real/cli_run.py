@@ -16,7 +16,7 @@ class StoredRun:
     result: dict[str, Any]  # result.json
     header: dict[str, Any]  # the first line of events.jsonl
     requests: list[dict[str, Any]]  # its request lines, warm-ups included
-    probes: list[dict[str, Any]]  # those of the cache probe
+    probes: list[dict[str, Any]]  # those sent beside the levels: of the cache, of stability
 
     def levels(self) -> list[dict[str, Any]]:
         (target,) = self.result["targets"]
@@ -46,8 +46,8 @@ def run_cli(out: Path, *arguments: str) -> StoredRun:
         summary=json.loads(done.stdout),
         result=json.loads((folder / "result.json").read_text("utf-8")),
         header=lines[0],
-        requests=[line for line in lines if line["type"] == "request" and line["phase"] != "probe"],
-        probes=[line for line in lines if line["type"] == "request" and line["phase"] == "probe"],
+        requests=[line for line in lines if line["type"] == "request" and line["phase"] in ("warmup", "measured")],
+        probes=[line for line in lines if line["type"] == "request" and line["phase"] in ("probe", "stability")],
     )
 
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from lmx_loadgen.sim.answer import Answer, Reply, State, ToolCall
 from lmx_loadgen.sim.connection import Request
+from lmx_loadgen.sim.dialects import lmx_extras
 from lmx_loadgen.sim.dialects.base import DONE, Dialect, Json, Route
 
 VERSION = "0.1.0"
@@ -150,7 +151,8 @@ class Lmx(Dialect):
             ("GET", "/admin/models/{id}/performance"): _performance,
             ("POST", "/admin/models/load"): self._load,
             ("POST", "/admin/models/unload"): self._unload,
-            ("GET", "/admin/benchmark/results"): lambda state, request: Reply(200, []),
+            ("GET", "/admin/benchmark/results"): lmx_extras.list_benchmarks,
+            ("POST", "/admin/benchmark/run"): lmx_extras.run_benchmark,
         }
         return {
             ("GET", "/v1/models"): self.models,
@@ -158,6 +160,8 @@ class Lmx(Dialect):
             ("GET", "/.well-known/opta-lmx"): _discovery,
             ("GET", "/healthz"): lambda state, request: Reply(200, {"status": "ok", "version": VERSION}),
             ("GET", "/readyz"): _ready,
+            ("GET", "/v1/skills"): lmx_extras.list_skills,
+            ("POST", lmx_extras.EXECUTE): lmx_extras.execute_skill,
         } | {place: _for_admins(route) for place, route in admin.items()}
 
     def _load(self, state: State, request: Request) -> Reply:

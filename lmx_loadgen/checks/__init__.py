@@ -1,0 +1,1 @@
+"""Can the model do it at all? What a target is asked beside the load: tool calls, skills, its own benchmark."""

@@ -1,0 +1,191 @@
+"""What a target's answers look like, level by level, and what its server says of them itself."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from lmx_loadgen.clock import NS
+from lmx_loadgen.measure.level import basis_of, rules_of
+from lmx_loadgen.measure.metrics import METRICS
+from lmx_loadgen.measure.quality import classify_coherence
+from lmx_loadgen.measure.records import answer_text, record
+from lmx_loadgen.measure.tokens import Basis, output_tokens
+from lmx_loadgen.store.result import LevelResult, QualityResult, ServerWord, StabilityResult
+from lmx_loadgen.wire.chat import TEXT_KINDS, StreamRules
+
+Line = Mapping[str, Any]
+
+
+def with_answers(
+    levels: Sequence[LevelResult], lines: Sequence[dict[str, Any]], target: Line, profile: Line
+) -> list[LevelResult]:
+    """The levels with `quality` and `server_word`, out of all of the target's request lines."""
+    beside = [line for line in lines if line["phase"] == "stability" and line["outcome"] == "ok"]
+    done = []
+    for level in levels:
+        good = [line for line in lines if line["level"] == level.level and _is_answer(line)]
+        basis = basis_of(target, [record(line) for line in good])
+        found = quality_of(good, basis, rules_of(target))
+        if found is not None:
+            found = found.model_copy(update={"stability": _stability(beside, level.concurrency)})
+        word = _server_word(good, basis, profile)
+        done.append(level.model_copy(update={"quality": found, "server_word": word}))
+    return done
+
+
+def _is_answer(line: Line) -> bool:
+    return bool(line["phase"] == "measured" and line["outcome"] == "ok")
+
+
+# ---- quality ----------------------------------------------------------------------------------------
+
+
+def quality_of(good: Sequence[dict[str, Any]], basis: Basis, rules: StreamRules) -> QualityResult | None:
+    """Every answer judged; None where there is none."""
+    if not good:
+        return None
+    ends = Counter[bool | None]()
+    flags = Counter[str]()
+    for line in good:
+        count = output_tokens(record(line), basis)
+        natural = completed_naturally(line, count, basis, rules)
+        ends[natural] += 1
+        flags[coherence_of(line, natural, count)] += 1
+    return QualityResult(
+        answers=len(good),
+        flags=dict(sorted(flags.items())),  # type: ignore[arg-type]
+        natural=ends[True],
+        limited=ends[False],
+        unknown=ends[None],
+    )
+
+
+def coherence_of(line: Line, natural: bool | None, count: int | None) -> Any:
+    """The plan's flag of one answer. What may have ended by itself is not called truncated."""
+    limit = line["max_tokens"] or 0
+    return classify_coherence(answer_text(line), natural is not False, count if count is not None else limit, limit)
+
+
+def completed_naturally(line: Line, count: int | None, basis: Basis, rules: StreamRules) -> bool | None:
+    """Whether an answer ended by itself; None where that cannot be told.
+
+    Some servers say `stop` also where the limit ended the answer, so the number of tokens has to tell. Text events are
+    no tokens, but each holds one at least; with far fewer of them than tokens allowed, the limit was not reached.
+    """
+    if line["finish_reason"] == "length":
+        return False
+    limit = line["max_tokens"] or 0
+    if count is None or not limit:
+        return None
+    if basis.exact or count >= limit:
+        return count < limit
+    return True if rules.finish_reason_exact or count < limit // 2 else None
+
+
+def _stability(beside: Sequence[Line], concurrency: int) -> StabilityResult | None:
+    """Answers to one prompt among others, against the one that was given alone."""
+    alone = next((line for line in beside if line["concurrency"] == 1), None)
+    among = [line for line in beside if line["concurrency"] == concurrency]
+    if alone is None or concurrency == 1 or not among:
+        return None
+    wanted = answer_text(alone)
+    places = [place for line in among if (place := _first_difference(wanted, answer_text(line))) is not None]
+    first = min(places, default=None)
+    token = None if first is None else _token_at(alone, first)
+    return StabilityResult(
+        answers=len(among),
+        same=len(among) - len(places),
+        first_differing_character=first,
+        first_differing_token=token,
+        sentence=_stability_sentence(len(among), len(places), token),
+    )
+
+
+def _first_difference(one: str, other: str) -> int | None:
+    """The place, counted from 1, of the first character that is not the same; None where the texts are."""
+    if one == other:
+        return None
+    shared = (place for place, (a, b) in enumerate(zip(one, other, strict=False), 1) if a != b)
+    return next(shared, min(len(one), len(other)) + 1)
+
+
+def _token_at(line: Line, character: int) -> int | None:
+    """Which text event of an answer, counted from 1, brought its `character`th one."""
+    reached = number = 0
+    for _, kind, text in line["events"]:
+        if kind in TEXT_KINDS:
+            number += 1
+            reached += len(text)
+            if reached >= character:
+                return number
+    return number + 1
+
+
+def _stability_sentence(answers: int, differing: int, token: int | None) -> str:
+    if not differing:
+        return f"the same prompt, asked {answers} times at once, got word for word the answer it got alone"
+    return (
+        f"{differing} of {answers} answers to the same prompt, asked at once, differ from the one it got alone, first "
+        f"at text event {token}"
+    )
+
+
+# ---- the server's own word --------------------------------------------------------------------------
+
+
+def _server_word(good: Sequence[dict[str, Any]], basis: Basis, profile: Line) -> ServerWord | None:
+    said = [(line, found) for line in good if (found := _own_timings(line.get("server_timings"))) is not None]
+    if not said:
+        return None
+    seen = [record(line) for line, _ in said]
+    ttft = [(one.first_text_ns - one.send_ns) / NS for one in seen if one.first_text_ns and one.send_ns]
+    of = METRICS["decode_tok_s"].of
+    assert of is not None
+    return ServerWord(
+        source=said[0][1][0],
+        answers=len(said),
+        prompt_sec=_median([prompt for _, (_, prompt, _) in said]),
+        toks_per_sec=_median([rate for _, (_, _, rate) in said]),
+        client_ttft_sec=_median(ttft),
+        client_toks_per_sec=_median([of(one, basis, profile) for one in seen]),
+    )
+
+
+def _own_timings(timings: Any) -> tuple[str, float | None, float | None] | None:
+    """(where it says so, seconds for the prompt, tok/s) of what came with an answer; None where nothing is told.
+
+    A rate over a single token is none: its time is that of nothing.
+    """
+    if not isinstance(timings, Mapping):
+        return None
+    if "eval_duration" in timings:
+        ns = _number(timings, "eval_duration")
+        rate = _rate(_number(timings, "eval_count"), None if ns is None else ns / NS)
+        parts = [_number(timings, "load_duration"), _number(timings, "prompt_eval_duration")]
+        known = [part for part in parts if part is not None]
+        return "Ollama's eval_duration and prompt_eval_duration", sum(known) / NS if known else None, rate
+    if "predicted_ms" in timings:
+        ms, prompt = _number(timings, "predicted_ms"), _number(timings, "prompt_ms")
+        rate = _rate(_number(timings, "predicted_n"), None if ms is None else ms / 1e3)
+        return "llama.cpp's timings", None if prompt is None else prompt / 1e3, rate
+    if "tokens_per_second" in timings:
+        return "LM Studio's stats", _number(timings, "time_to_first_token"), _number(timings, "tokens_per_second")
+    return None
+
+
+def _number(timings: Mapping[str, Any], key: str) -> float | None:
+    value = timings.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
+        return None
+    return float(value)
+
+
+def _rate(tokens: float | None, seconds: float | None) -> float | None:
+    return tokens / seconds if tokens is not None and tokens >= 2 and seconds else None
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None

@@ -1,0 +1,96 @@
+"""What to expect of a model before it is measured: what others measured on this chip, or what its memory can deliver.
+
+Generating a token reads all weights that take part in it once. A rate over memory bandwidth ÷ bytes of active weights
+cannot be, and a good server comes to two thirds of it or more.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from lmx_loadgen.measure.model_names import read_name, weight_bits
+from lmx_loadgen.measure.published import apple_chip, bits_of, matching
+from lmx_loadgen.store.reference import PublishedFigure, Reference, Server
+from lmx_loadgen.store.result import Hypothesis
+
+# Families of which every size is dense: all weights take part in every token. Of others a name does not tell.
+_DENSE = frozenset(
+    {
+        *("qwen2", "qwen2.5", "qwen3", "llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "codellama", "mistral"),
+        *("gemma2", "gemma3", "phi3", "phi4", "smollm", "smollm2", "smollm3", "tinyllama"),
+    }
+)
+_ACTIVE = re.compile(r"(?<![a-z0-9])a(\d+(?:\.\d+)?)b(?![a-z0-9])")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([bm])")
+_UNIT = {"b": 1e9, "m": 1e6}
+# Beside each weight's own bits, quantised formats keep scales: half a bit a weight at the least.
+_SCALES = 0.5
+_SHOWN = 3
+_NONE = Hypothesis(kind="none", sentence="nothing is expected: no figure is published of this model on this machine, "
+                   "and its memory bandwidth or the size of its weights is not known")  # fmt: skip
+
+
+def hypothesis(
+    reference: Reference,
+    bandwidths: Mapping[str, float],
+    *,
+    model: str,
+    quantization: str | None,
+    server: Server | None,
+    chip: str | None,
+) -> Hypothesis:
+    """What is expected of a model on a machine with this chip, of whatever server; the server's own figures first."""
+    figures = matching(reference, model, quantization=quantization, chip=chip)
+    here = [one for one in figures if one.same_chip and (one.toks_per_sec or one.ttft_sec)]
+    if here:
+        return _published(sorted(here, key=lambda one: one.server != server), figures)
+    bound = _at_most(bandwidths.get(apple_chip(chip) or ""), model, quantization)
+    return (bound or _NONE).model_copy(update={"figures": figures})
+
+
+def _published(here: Sequence[PublishedFigure], figures: Sequence[PublishedFigure]) -> Hypothesis:
+    said = "; ".join(_words(one) for one in here[:_SHOWN])
+    more = f"; and {len(here) - _SHOWN} more" if len(here) > _SHOWN else ""
+    return Hypothesis(
+        kind="published",
+        toks_per_sec=next((one.toks_per_sec for one in here if one.toks_per_sec), None),
+        ttft_sec=next((one.ttft_sec for one in here if one.ttft_sec), None),
+        sentence=f"published on this chip: {said}{more}",
+        figures=list(figures),
+    )
+
+
+def _words(figure: PublishedFigure) -> str:
+    values = [f"{figure.toks_per_sec:g} tok/s"] if figure.toks_per_sec else []
+    values += [f"TTFT {figure.ttft_sec:g} s"] if figure.ttft_sec else []
+    detail = [figure.format, f"{figure.context_tokens:,} tokens of prompt" if figure.context_tokens else None]
+    beside = ", ".join(part for part in detail if part)
+    return f"{figure.server} {' and '.join(values)}{f' ({beside})' if beside else ''}, {figure.source}"
+
+
+def _at_most(bandwidth: float | None, model: str, quantization: str | None) -> Hypothesis | None:
+    weights, bits = active_weights(model), weight_bits(quantization) or bits_of(model)
+    if bandwidth is None or weights is None or bits is None:
+        return None
+    each = bits + (_SCALES if bits < 16 else 0.0)
+    gigabytes = weights * each / 8 / 1e9
+    most = bandwidth / gigabytes
+    return Hypothesis(
+        kind="bandwidth",
+        toks_per_sec=most,
+        sentence=(
+            f"at most about {most:.3g} tok/s for one user: {bandwidth:g} GB/s of memory bandwidth over "
+            f"{gigabytes:.3g} GB of weights a token ({weights / 1e9:.3g} B at {each:g} bits)"
+        ),
+    )
+
+
+def active_weights(model: str) -> float | None:
+    """How many weights take part in a token, as far as a name tells: `A3B` in it, or the size of a dense family."""
+    last = model.rsplit("/", 1)[-1].lower()
+    if (active := _ACTIVE.search(last)) is not None:
+        return float(active[1]) * 1e9
+    named = read_name(model)
+    size = _SIZE.fullmatch(named.size or "")
+    if size is None or named.family not in _DENSE:
+        return None
+    return float(size[1]) * _UNIT[size[2]]

@@ -1,0 +1,81 @@
+import pytest
+
+from lmx_loadgen import packaged
+from lmx_loadgen.measure.hypothesis import active_weights, hypothesis
+from lmx_loadgen.store.reference import CHIPS, NAME, Server, read_bandwidths, read_reference
+from lmx_loadgen.store.result import Hypothesis
+
+REFERENCE = read_reference(packaged.folder("reference") / NAME)
+BANDWIDTHS = read_bandwidths(packaged.folder("reference") / CHIPS)
+
+
+def expected(model: str, chip: str | None, quantization: str | None = None, server: Server | None = None) -> Hypothesis:
+    return hypothesis(REFERENCE, BANDWIDTHS, model=model, quantization=quantization, server=server, chip=chip)
+
+
+def test_figures_published_on_this_chip_are_expected_the_servers_own_first() -> None:
+    lm_studio = expected("mlx-community/Qwen2.5-7B-Instruct-4bit", "Apple M4 Max", server="lm_studio")
+    ollama = expected("qwen2.5:7b", "Apple M4 Max", server="ollama")
+
+    assert (lm_studio.kind, lm_studio.toks_per_sec) == ("published", 101.87)
+    assert (ollama.kind, ollama.toks_per_sec) == ("published", 72.5)
+    assert "ollama 72.5 tok/s (GGUF 4bit), github.com/itsmostafa/inference-speed-tests" in ollama.sentence
+
+
+def test_figures_of_another_chip_are_shown_but_not_expected() -> None:
+    found = expected("qwen2.5:7b", "Apple M2 Max")
+
+    assert found.kind == "bandwidth"
+    assert {figure.same_chip for figure in found.figures} == {False}
+
+
+def test_memory_bounds_what_can_be_expected() -> None:
+    found = expected("mlx-community/Qwen2.5-72B-Instruct-4bit", "Apple M2 Ultra")
+
+    # 72 B weights of 4.5 bits are 40.5 GB, and 800 GB/s read them 19.75 times a second.
+    assert found.toks_per_sec == pytest.approx(800 / 40.5)
+    assert found.sentence == (
+        "at most about 19.8 tok/s for one user: 800 GB/s of memory bandwidth over 40.5 GB of weights a token "
+        "(72 B at 4.5 bits)"
+    )
+
+
+def test_only_the_active_weights_of_a_mixture_of_experts_count() -> None:
+    found = expected("mlx-community/Qwen3-30B-A3B-4bit", "Apple M2 Ultra")
+
+    assert found.toks_per_sec == pytest.approx(800 / (3 * 4.5 / 8))
+
+
+@pytest.mark.parametrize(
+    ("model", "chip", "quantization"),
+    [
+        ("mlx-community/Qwen2.5-72B-Instruct-4bit", "Intel(R) Xeon(R)", None),
+        ("mlx-community/Qwen2.5-72B-Instruct-4bit", None, None),
+        ("Qwen2.5-14B-Instruct", "Apple M2 Ultra", None),  # of how many bits, nobody says
+        ("mistral-small", "Apple M2 Ultra", "Q4_K_M"),  # of what size
+        ("mixtral-8x7b-4bit", "Apple M2 Ultra", None),  # how many of its experts take part
+        ("gpt-oss-120b-4bit", "Apple M2 Ultra", None),
+        ("llama4-scout-109b-4bit", "Apple M2 Ultra", None),
+    ],
+)
+def test_where_something_is_not_known_nothing_is_expected(
+    model: str, chip: str | None, quantization: str | None
+) -> None:
+    found = expected(model, chip, quantization)
+
+    assert (found.kind, found.toks_per_sec, found.ttft_sec) == ("none", None, None)
+
+
+def test_the_servers_word_for_its_weights_counts() -> None:
+    q8 = expected("qwen2.5:14b", "Apple M2 Ultra", "Q8_0")
+    half = expected("Qwen2.5-14B-Instruct", "Apple M2 Ultra", "F16")
+
+    assert q8.toks_per_sec == pytest.approx(800 / (14 * 8.5 / 8))
+    assert half.toks_per_sec == pytest.approx(800 / (14 * 2))
+
+
+def test_what_a_name_tells_of_its_weights() -> None:
+    assert active_weights("SmolLM2-135M-Instruct") == 135e6
+    assert active_weights("mlx-community/Qwen3.6-35B-A3B-4bit") == 3e9
+    assert active_weights("Llama-3.3-70B-Instruct") == 70e9
+    assert active_weights("inferencerlabs/MiniMax-M2.5-MLX-6.5bit") is None

@@ -1,0 +1,45 @@
+import pytest
+
+from lmx_loadgen.store.plan_shape import identity, plan_fields, undefined
+from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats
+from tests.store.test_benchmarks import TOOL, made
+
+
+def whole(**stats: object) -> BenchmarkResult:
+    """A result with every figure that Opta-LMX demands."""
+    figures = dict.fromkeys(("ttft_p50_sec", "ttft_p95_sec", "ttft_mean_sec"), 0.25)
+    rates = dict.fromkeys(("toks_per_sec_p50", "toks_per_sec_p95", "toks_per_sec_mean"), 40.125)
+    counts = {"prompt_tokens": 30, "output_tokens": 200, "output_token_count": 200}
+    judged = {"completed_naturally": False, "repetition_ratio": 0.0}
+    of_made = made().stats
+    assert of_made is not None
+    return made().model_copy(
+        update={"stats": BenchmarkRunStats(**{**dict(of_made), **figures, **rates, **counts, **judged, **stats})}
+    )
+
+
+def test_only_the_plan_s_fields_are_in_it() -> None:
+    call = TOOL.model_copy(update={"form": "tool_calls", "error": "late"})
+    found = plan_fields(whole(tool_call=call).model_copy(update={"origin": "elsewhere"}))
+
+    assert found["lmx_version"] == ""
+    assert "origin" not in found
+    assert not {"form", "error"} & set(found["stats"]["tool_call"])
+    assert found["stats"]["skills"][0]["error"] == "timed out"
+    assert undefined(whole()) == []
+
+
+@pytest.mark.parametrize("field", ["prompt_tokens", "completed_naturally", "output_text", "runs_completed"])
+def test_what_the_reader_demands_and_is_not_there(field: str) -> None:
+    assert undefined(whole(**{field: None})) == [field]
+
+
+def test_a_tool_call_without_a_latency_cannot_be_read_either() -> None:
+    assert undefined(whole(tool_call=TOOL.model_copy(update={"latency_sec": None}))) == ["tool_call.latency_sec"]
+    assert undefined(whole(tool_call=TOOL.model_copy(update={"raw_tool_call": None}))) == []
+    assert undefined(made().model_copy(update={"stats": None})) == ["stats"]
+
+
+def test_results_are_the_same_by_what_the_plan_says_of_them() -> None:
+    assert identity(whole()) == identity(whole().model_copy(update={"origin": "opta-lmx", "lmx_version": ""}))
+    assert identity(whole()) != identity(whole(prompt_tokens=31))

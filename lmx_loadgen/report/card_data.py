@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lmx_loadgen.measure.metrics import METRICS
 from lmx_loadgen.measure.published import matching
 from lmx_loadgen.report.against import Against, all_against
 from lmx_loadgen.report.head import machine_name
@@ -18,8 +19,6 @@ from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, S
 from lmx_loadgen.store.result import BenchmarkResult
 
 Level = dict[str, Any]
-
-_OWN_RATE, _OWN_WAIT = "decode_tok_s", "ttft"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +77,11 @@ class Card:
         return self.target.get("skills") or self.stats.get("skills") or []
 
     @property
-    def answered(self) -> int:
-        """How many requests of the newest run succeeded."""
-        return sum(int(level["requests"]["ok"]) for level in self.levels)
+    def has_figures(self) -> bool:
+        """Whether anything was measured at the lowest level."""
+        return self.first is not None and any(
+            stat(self.first, name, "mean") is not None for name in ("ttft", "decode_tok_s")
+        )
 
 
 def cards_of(
@@ -154,7 +155,7 @@ def _imported(results: Sequence[BenchmarkResult]) -> list[Card]:
 
 def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
     newest = group[0]
-    levels = _levels(newest)
+    levels = imported_levels(newest)
     return Card(
         origin="imported",
         model=newest.model_id,
@@ -167,7 +168,7 @@ def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
             Past(
                 _day(one.timestamp),
                 one.timestamp,
-                next(iter(_levels(one)), None),
+                next(iter(imported_levels(one)), None),
                 one.prompt_preview == newest.prompt_preview,
             )
             for one in group
@@ -180,24 +181,25 @@ def _day(timestamp: str) -> str:
     return timestamp if when.year == 1 else f"{when:%d %b %H:%M}"
 
 
-def _levels(result: BenchmarkResult) -> list[Level]:
+def imported_levels(result: BenchmarkResult) -> list[Level]:
     """The plan's statistics as the one level they are of: one request at a time."""
     stats = result.stats
     if stats is None:
         return []
     figures = {
-        _OWN_WAIT: (stats.ttft_mean_sec, stats.ttft_p50_sec, stats.ttft_p95_sec),
-        _OWN_RATE: (stats.toks_per_sec_mean, stats.toks_per_sec_p50, stats.toks_per_sec_p95),
+        "ttft": (stats.ttft_mean_sec, stats.ttft_p50_sec, stats.ttft_p95_sec),
+        "decode_tok_s": (stats.toks_per_sec_mean, stats.toks_per_sec_p50, stats.toks_per_sec_p95),
+        "output_tokens": (stats.output_tokens, None, None),
     }
     return [
         {
             "concurrency": 1,
             "requests": {"ok": stats.runs_completed, "failed": None},
             "metrics": {
-                name: {"mean": mean, "p50": p50, "p95": p95, "n": stats.runs_completed}
+                name: {"unit": METRICS[name].unit, "better": METRICS[name].better, "n": stats.runs_completed}
+                | {"mean": mean, "p50": p50, "p95": p95}
                 for name, (mean, p50, p95) in figures.items()
-            }
-            | {"output_tokens": {"mean": stats.output_tokens}},
+            },
             "token_basis": "usage",
             "tokens": {"usage": {"prompt": _times(stats.prompt_tokens, stats.runs_completed)}},
             "token_basis_exact": True,
@@ -205,8 +207,8 @@ def _levels(result: BenchmarkResult) -> list[Level]:
     ]
 
 
-def _times(mean: int | None, number: int) -> int | None:
-    return None if mean is None else mean * number
+def _times(mean: int | None, number: int | None) -> int | None:
+    return None if mean is None or number is None else mean * number
 
 
 # ---- figures of a level -----------------------------------------------------------------------------

@@ -77,6 +77,25 @@ def _only_theirs(against: Against, why: str) -> list[Said]:
     return shown or [Said(UNDEFINED, why)]
 
 
+def edges(delta: Delta) -> str | None:
+    """The 95 % interval of a difference: `+8 … +16 %`."""
+    if delta.ci95 is None or delta.verdict == "refused":
+        return None
+    low, high = (percent(edge, signed=True).removesuffix(" %") for edge in delta.ci95)
+    return f"{low} … {high} %"
+
+
+def to_know(against: Against) -> list[str]:
+    """Under which circumstances a figure was found, why no difference is given, and where it stands."""
+    reasons = dict.fromkeys(
+        delta.why
+        for delta in (against.rate, against.ttft)
+        if delta.why and (delta.theirs is not None or delta.verdict is not None)
+    )
+    found = [against.about, *reasons, f"source: {against.source}" if against.source else ""]
+    return [words for words in found if words]
+
+
 def tag(against: Against) -> str:
     """Where a figure comes from, in the fewest words; a published one with its chip unless that is ours."""
     if against.how == "published" and against.same_chip is not True:

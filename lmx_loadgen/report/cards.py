@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from lmx_loadgen.measure.sentences import percent
 from lmx_loadgen.report import card_words, checks
 from lmx_loadgen.report.against import RIVALS, SERVER_NAMES, Against, Delta, best
 from lmx_loadgen.report.card_data import Card, Level, output_tokens
 from lmx_loadgen.report.head import key_sample
 from lmx_loadgen.report.markup import Child, Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, rate
+from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, plural, rate
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column, first_answer
 from lmx_loadgen.report.text import sanitise, unbroken
 from lmx_loadgen.report.trend import older_runs
 from lmx_loadgen.report.view import interval, is_supported, prompt_tokens, stat
+from lmx_loadgen.store.imported import ORIGINS
 from lmx_loadgen.store.reference import PublishedFigure, Server
 
 MOST_OPEN = 4
@@ -129,7 +129,7 @@ def _card(card: Card, is_open: str | None) -> Markup:
     body = h(
         "div",
         {"class": "parts"},
-        _hypothesis(card),
+        _origin(card) if card.origin == "imported" else _hypothesis(card),
         _results(card),
         _others(card),
         checks.capabilities(card),
@@ -155,17 +155,25 @@ def _title(card: Card) -> Markup:
             _who(card),
             *(h("span", {"class": "chip bad"}, words) for words in _warnings(card)),
         ),
-        h("span", {"class": "short"}, " · ".join(figures) if card.answered else "no answer"),
+        h("span", {"class": "short"}, " · ".join(figures) if card.has_figures else "no answer"),
     )
 
 
 def _warnings(card: Card) -> list[str]:
-    found = ["insufficient data"] if card.benchmark.get("status") == "insufficient_data" or not card.answered else []
+    found = ["insufficient data"] if card.benchmark.get("status") == "insufficient_data" or not card.has_figures else []
     if any(level.get("tainted") for level in card.levels):
         found.append("tainted")
     if any(not level.get("complete", True) for level in card.levels):
         found.append("incomplete")
     return found
+
+
+def _origin(card: Card) -> Markup:
+    """Who measured an imported result, and how."""
+    known = [f"Stored {sanitise(card.runs[0].label, 60)}, of {sanitise(card.machine or 'an unknown machine', 80)}."]
+    note = ORIGINS.get(str(card.benchmark.get("origin")), ORIGINS["elsewhere"])
+    words = [h("p", None, f"{note[0].upper()}{note[1:]}."), h("p", {"class": "about"}, *known)]
+    return checks.part("Imported", words, width="narrow")
 
 
 def _hypothesis(card: Card) -> Markup:
@@ -180,9 +188,16 @@ def _hypothesis(card: Card) -> Markup:
         "Hypothesis",
         h("p", None, unbroken(sanitise(hypothesis["sentence"], 600))),
         h("p", {"class": "result"}, unbroken(measured)) if measured else None,
-        h("ul", {"class": "plain"}, [h("li", None, _figure_words(one)) for one in figures]) if figures else None,
+        _figures_behind(figures) if figures else None,
         width="narrow",
     )
+
+
+def _figures_behind(figures: Sequence[PublishedFigure]) -> Markup:
+    """What was known of the same weights when the run began, folded: the reference may say other things today."""
+    items = [h("li", None, _figure_words(one)) for one in figures]
+    title = f"{plural(len(figures), 'published figure')} known when it began"
+    return h("details", None, h("summary", None, title), h("ul", {"class": "plain"}, items))
 
 
 def _figure_words(figure: PublishedFigure) -> str:
@@ -281,10 +296,6 @@ def _others(card: Card) -> Markup:
 
 
 def _other(one: Against) -> Markup:
-    reasons = dict.fromkeys(
-        delta.why for delta in (one.rate, one.ttft) if delta.why and (delta.theirs is not None or delta.verdict)
-    )
-    known = [one.about, *reasons] if one.how != "published" else [one.about, *reasons, f"source: {one.source}"]
     return h(
         "tr",
         None,
@@ -294,17 +305,14 @@ def _other(one: Against) -> Markup:
         _change(one, one.rate),
         h("td", NUMBER, milliseconds(one.ttft.theirs)),
         _change(one, one.ttft),
-        h("td", {"class": "known"}, unbroken(sanitise("; ".join(filter(None, known)), 900)) or UNDEFINED),
+        h("td", {"class": "known"}, unbroken(sanitise("; ".join(card_words.to_know(one)), 900)) or UNDEFINED),
     )
 
 
 def _change(one: Against, delta: Delta) -> Markup:
     said = card_words.difference(one, delta)
-    edges = None
-    if delta.ci95 is not None and delta.verdict != "refused":
-        low, high = (percent(edge, signed=True).removesuffix(" %") for edge in delta.ci95)
-        edges = h("span", {"class": "under"}, f"{low} … {high} %")
-    return h("td", NUMBER, _said(said, "span"), edges)
+    edges = card_words.edges(delta)
+    return h("td", NUMBER, _said(said, "span"), h("span", {"class": "under"}, edges) if edges else None)
 
 
 def _answer(card: Card) -> Markup | None:

@@ -31,14 +31,18 @@ _SKILLS = ("Skill", "ran", "latency", "what it gave back")
 def report(cards: Sequence[Card], comparisons: Sequence[Comparison]) -> str:
     """The whole document. Whatever servers wrote stands in it as they wrote it, not as Markdown."""
     lines = ["# lmx-loadgen report", ""]
-    said = [sentence for one in comparisons for sentence in one.sentences]
-    if said:
-        lines += ["## Verdicts", "", *(f"- {cell(sentence)}" for sentence in said), ""]
+    if any(one.sentences for one in comparisons):
+        lines += ["## Verdicts", "", *(line for one in comparisons for line in _verdicts(one))]
     lines += ["## Summary", "", *_table(_SUMMARY, map(_summary, cards)), ""]
     lines += ["Newest run of each, at its lowest concurrency. Bold: chance does not explain it.", ""]
     for card in cards:
         lines += [*_card(card), ""]
     return "\n".join([*lines, f"Made by lmx-loadgen {__version__}."]) + "\n"
+
+
+def _verdicts(one: Comparison) -> list[str]:
+    sides = f"{cell(one.b.label)} against {cell(one.a.label)}, measured {cell(one.b.started_at)}"
+    return [sides, "", *(f"- {cell(sentence)}" for sentence in one.sentences), ""]
 
 
 def _table(head: Sequence[str], rows: Iterable[list[str]]) -> list[str]:

@@ -283,6 +283,6 @@ RUNS: dict[str, tuple[Callable[[], list[dict[str, Any]]], Callable[[RunResult], 
     "second": (second_of_three, fill_several),
     "third": (third_of_three, fill_several),
     "failures": (failures, fill_failed),
-    "hostile-card": (hostile, fill_hostile),
+    "hostile": (hostile, fill_hostile),
 }
 THREE = ("first", "second", "third")

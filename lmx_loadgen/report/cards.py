@@ -90,7 +90,7 @@ def _inexact(card: Card) -> Markup | None:
     """A rate that rests on text events is one of chunks."""
     if card.first is None or card.first.get("token_basis_exact", True) or card_words.mean(card, "decode_tok_s") is None:
         return None
-    return h("span", {"class": "under"}, "of chunks, not exact")
+    return h("span", {"class": "under", "title": "it counts chunks, which may hold several tokens"}, "not exact")
 
 
 def _vs(card: Card, server: Server) -> list[Child]:

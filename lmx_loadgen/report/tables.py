@@ -34,7 +34,7 @@ def boxed_table(caption: str, head: Sequence[Child], bodies: Iterable[Markup]) -
     return h(
         "div",
         {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption},
-        h("table", None, h("caption", None, caption), h("thead", None, h("tr", None, head)), bodies),
+        h("table", None, h("caption", None, h("span", None, caption)), h("thead", None, h("tr", None, head)), bodies),
     )
 
 

@@ -1,0 +1,119 @@
+"""What the fuzzer feeds: every reader of what comes from outside, as a function of bytes.
+
+Each entry returns for whatever it is given, or raises one of the package's own errors; anything else is a find.
+"""
+
+import asyncio
+import contextlib
+import functools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from lmx_loadgen.errors import LoadgenError
+from lmx_loadgen.load.counting import token_counter
+from lmx_loadgen.load.prompts import prompt_book
+from lmx_loadgen.measure.foreign import results_in
+from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.profile import Prompts, load_profile
+from lmx_loadgen.store.benchmarks import BenchmarkResultStore
+from lmx_loadgen.store.calibration import path_for, read_calibrations
+from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.reference import read_reference
+from lmx_loadgen.store.result import read_result
+from lmx_loadgen.targets import DIALECTS
+from lmx_loadgen.wire.chat import RawAnswer, StreamRules, read_answer
+from lmx_loadgen.wire.exchange import Exchange
+from lmx_loadgen.wire.sse import Decoder, decode
+from lmx_loadgen.wire.tool_calls import read_tool_answer
+from lmx_loadgen.wire.trace import Limits, Trace
+
+_RULES = [dialect.rules for dialect in DIALECTS.values()]
+
+
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    return asyncio.new_event_loop()
+
+
+@functools.cache
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="fuzz-"))
+
+
+def _cuts(data: bytes) -> list[bytes]:
+    """The bytes in pieces, cut at places that they say themselves."""
+    step = 1 + (data[0] if data else 0) % 17
+    return [data[start : start + step] for start in range(0, len(data), step)]
+
+
+def sse(data: bytes) -> None:
+    """Pieces and whole give the same items."""
+    decoder = Decoder()
+    in_pieces = [item for piece in _cuts(data) for item in decoder.feed(piece)]
+    assert in_pieces == decode(data)
+
+
+def answer(data: bytes) -> None:
+    """A body as an answer, by the rules of some server."""
+    rules: StreamRules = _RULES[len(data) % len(_RULES)]
+    pieces = _cuts(data)
+    arrivals = [(1000 * place, len(piece)) for place, piece in enumerate(pieces)]
+    for endpoint in ("chat", "completions"):
+        read = read_answer(RawAnswer(200, [], data, arrivals), endpoint, rules)
+        assert all(0 <= event[0] < max(1, len(read.arrivals)) for event in read.events)
+    read_answer(RawAnswer(200, [("content-encoding", "gzip")], data, arrivals), "chat", rules)
+    read_answer(RawAnswer(503, [("retry-after", "x"), ("location", "y")], data, arrivals), "chat", rules)
+    read_tool_answer(data)
+
+
+def http(data: bytes) -> None:
+    """Bytes off a socket, read by read; then the end of the connection, and what is left as an answer."""
+    trace = Trace(send_ns=1)
+    exchange = Exchange(_loop(), trace, Limits())
+    for place, piece in enumerate(_cuts(data)):
+        exchange.feed(piece, 1 + place)
+    exchange.feed_eof(None if len(data) % 2 else ConnectionResetError("reset"))
+    assert exchange.ended.done()
+    assert sum(trace.arrival_bytes) == len(trace.body)
+    headers = [(name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in trace.headers]
+    arrivals = list(zip(trace.arrival_ns, trace.arrival_bytes, strict=True))
+    read_answer(RawAnswer(trace.status, headers, bytes(trace.body), arrivals, trace.failure), "chat", _RULES[0])
+
+
+def _file(read: Callable[[Path], object], name: str) -> Callable[[bytes], None]:
+    def entry(data: bytes) -> None:
+        path = _folder() / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        with contextlib.suppress(LoadgenError):
+            read(path)
+
+    return entry
+
+
+def _prompts(path: Path) -> None:
+    prompt_book(Prompts(file=str(path)), path.parent)
+
+
+def _foreign(path: Path) -> None:
+    import pydantic_core
+
+    with contextlib.suppress(ValueError):
+        results_in(pydantic_core.from_json(path.read_bytes()), "file.json")
+    BenchmarkResultStore(path.parent).load_all()
+
+
+ENTRIES: dict[str, Callable[[bytes], None]] = {
+    "sse": sse,
+    "answer": answer,
+    "http": http,
+    "profile": _file(lambda path: load_profile(str(path)), "fuzz.yaml"),
+    "reference": _file(read_reference, "reference.yaml"),
+    "prompts": _file(_prompts, "prompts.jsonl"),
+    "tokenizer": _file(lambda path: token_counter(str(path), path.parent)("some text"), "tokenizer.json"),
+    "log": _file(lambda path: summarise(read_log(path)), "events.jsonl"),
+    "result": _file(lambda path: read_result(path.parent), "run/result.json"),
+    "calibration": _file(lambda path: read_calibrations(path.parent, "fuzz"), f"c/{path_for(Path(), 'fuzz').name}"),
+    "foreign": _file(_foreign, "plan/one.json"),
+}

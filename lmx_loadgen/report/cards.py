@@ -254,7 +254,7 @@ def _level(level: Level) -> Markup:
             h("td", spanned, f"{prompt} / {output}"),
             h("td", spanned, runs),
         ),
-        h("tr", None, _figures(level, "ttft", "TTFT ms")),
+        h("tr", {"class": "second"}, _figures(level, "ttft", "TTFT ms")),
     )
 
 
@@ -287,12 +287,16 @@ def _others(card: Card) -> Markup:
     ]
     rows = [_other(one) for one in card.against]
     missing = [server for server in RIVALS if server != card.server and best(card.against, server) is None]
-    rows += [
-        h("tr", None, h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[server]), [h("td", None, UNDEFINED)] * 6)
-        for server in missing
-    ]
+    rows += [_nothing(server) for server in missing]
     caption = "Measured on this machine first, published by others second. A difference is of ours to theirs."
     return checks.part("Against others", boxed_table(caption, head, [h("tbody", None, rows)]), width="wide")
+
+
+def _nothing(server: Server) -> Markup:
+    """The row of a server that nothing is known of."""
+    numbers = [h("td", NUMBER, UNDEFINED)] * 4
+    ends = h("td", None, UNDEFINED)
+    return h("tr", None, h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[server]), ends, numbers, ends)
 
 
 def _other(one: Against) -> Markup:

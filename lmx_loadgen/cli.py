@@ -288,7 +288,7 @@ def run(**flags: Any) -> None:
         accept=flags["accept"],
         until_settled=flags["until_settled"],
         isolate=flags["isolate"],
-        max_duration=flags["max_duration"] or 1200.0,
+        max_duration=flags["max_duration"],
         reference=flags["reference"],
         server_benchmark=flags["server_benchmark"],
     )

@@ -54,9 +54,10 @@ class Course:
         """All levels, low to high; then each target's cache is probed, its answers are held against each other, and it
         is asked to do what the profile's checks say."""
         for level in range(len(self.profile.load.concurrency)):
+            began = time.monotonic()
             self._run_all([segment for segment in self.plan if segment.level == level])
             if self.until is not None:
-                self._add_rounds(level, self.until)
+                self._add_rounds(level, self.until, began)
         for target in self.targets.values():
             if self.probe:
                 self._probe_cache(target)
@@ -84,19 +85,19 @@ class Course:
         self.recorder.host_state("after", host.state())
         self._next = max(self._next, segment.segment) + 1
 
-    def _add_rounds(self, level: int, until: UntilSettled) -> None:
-        """Look, and measure on while the verdicts are open and there is time for another pair of rounds."""
+    def _add_rounds(self, level: int, until: UntilSettled, began: float) -> None:
+        """Look, and measure on while the verdicts are open and there is time for another pair of rounds, which takes as
+        long as those since the level `began`."""
         planned = blocks = blocks_of(self.profile.load, len(self.targets))
-        began, done = time.monotonic(), 0
         while not self.stop() and blocks < until.most_blocks and not until.settled(level):
-            spent = time.monotonic() - began
-            if time.monotonic() - self._began + (spent / done * MORE_ROUNDS if done else 0.0) > until.max_s:
+            now = time.monotonic()
+            if now - self._began + (now - began) / blocks * MORE_ROUNDS > until.max_s:
                 return
             wanted = range(blocks, blocks + MORE_ROUNDS)
             # Later levels of the plan have numbers already: these come after all of them.
             first = max(self._next, len(self.plan))
             self._run_all(rounds(self.profile, list(self.targets), level, wanted, planned, first))
-            blocks, done = blocks + MORE_ROUNDS, done + MORE_ROUNDS
+            blocks += MORE_ROUNDS
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds

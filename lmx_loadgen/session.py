@@ -21,7 +21,7 @@ from lmx_loadgen.load.counting import Count, token_counter
 from lmx_loadgen.load.driver import Driver, WorkerProcess
 from lmx_loadgen.load.jobs import JobMaker
 from lmx_loadgen.load.messages import Ready
-from lmx_loadgen.load.plan import blocks_of, described, make_plan
+from lmx_loadgen.load.plan import Segment, blocks_of, described, make_plan
 from lmx_loadgen.load.prompts import PromptBook, prompt_book
 from lmx_loadgen.load.worker import tls_context
 from lmx_loadgen.profile import Profile, TargetSpec, load_profile, overridden
@@ -33,6 +33,7 @@ from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
 
 INTERRUPTED = "interrupted"
 _FEWEST_TO_SETTLE = 4
+_MOST_TO_SETTLE_S = 1200.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Options:
     accept: str | None = None
     until_settled: bool = False
     isolate: bool = False
-    max_duration: float = 1200.0
+    max_duration: float | None = None
     reference: Path | None = None
     server_benchmark: bool = False
 
@@ -142,7 +143,7 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
         for name, found in hypotheses.items():
             view.say(f"{name}: {found.sentence}")
         if len(targets) > 1:
-            told = described(profile, begin.plan, list(begin.targets))
+            told = _told(profile, begin.plan, options)
             for line in told + (obstacles(begin.targets) if options.isolate else []):
                 view.say(line)
         recorder, driver = begin.make(workers, view, stop, count)
@@ -164,6 +165,10 @@ def resolved_profile(options: Options) -> Profile:
     found = profile.model_copy(update={"targets": specs})
     if options.until_settled:
         _can_settle(found)
+    elif options.max_duration is not None:
+        raise InputError("--max-duration goes with --until-settled: it limits the blocks that are added")
+    if options.accept is not None and not options.accept.strip():
+        raise InputError("--accept needs a reason, which then stands in the result")
     if options.isolate and len(specs) < 2:
         raise InputError("--isolate needs two targets: alone, a server has the machine to itself")
     return found
@@ -172,8 +177,18 @@ def resolved_profile(options: Options) -> Profile:
 def planned(options: Options) -> list[str]:
     """The plan of a run in words, as `--dry-run` prints it. No server is asked anything."""
     profile = resolved_profile(options)
-    names = [spec.name for spec in profile.targets]
-    return described(profile, make_plan(profile, names), names)
+    return _told(profile, make_plan(profile, [spec.name for spec in profile.targets]), options)
+
+
+def _told(profile: Profile, plan: Sequence[Segment], options: Options) -> list[str]:
+    lines = described(profile, plan, [spec.name for spec in profile.targets])
+    if options.until_settled:
+        from lmx_loadgen.measure.verdict import MOST_BLOCKS
+
+        lines.append("then, at each level, two rounds more at a time until its verdicts are settled:")
+        most = (options.max_duration or _MOST_TO_SETTLE_S) / 60
+        lines.append(f"up to {MOST_BLOCKS} blocks of each, and none begun that would end after {most:g} min")
+    return lines
 
 
 def _can_settle(profile: Profile) -> None:
@@ -380,7 +395,8 @@ def _until(options: Options, folder: Path) -> UntilSettled | None:
     from lmx_loadgen.measure.verdict import MOST_BLOCKS
     from lmx_loadgen.store.eventlog import NAME, read_log
 
-    return UntilSettled(lambda level: settled(read_log(folder / NAME), level), options.max_duration, MOST_BLOCKS)
+    most_s = options.max_duration or _MOST_TO_SETTLE_S
+    return UntilSettled(lambda level: settled(read_log(folder / NAME), level), most_s, MOST_BLOCKS)
 
 
 def _result(folder: Path) -> RunResult:

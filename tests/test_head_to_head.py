@@ -2,11 +2,13 @@
 
 import itertools
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -18,11 +20,15 @@ from lmx_loadgen.measure.sides import side_of
 from lmx_loadgen.profile import Load, Profile
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
+from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.result import RunResult, read_result
 
 QUICK = SimSettings(ttft_ms=40.0, prefill_tok_s=None, step_ms=4.0, engine="independent", jitter=0.02)
+# One hiccup of a busy machine taints a run this short, as it should; whether verdicts are right is another matter.
+BUSY = ("--accept", "other programs run beside these tests")
 SHORT = ("--settle", "0", "--max-tokens", "16", "-c", "1", "-n", "24", "--warmup", "1", "--no-calibrate", "--quiet")
+SHORT += BUSY
 
 
 def lmx_loadgen(*arguments: object) -> Result:
@@ -51,6 +57,11 @@ def stored(out: Path) -> tuple[RunResult, LogContents]:
     return read_result(folder), read_log(folder / "events.jsonl")
 
 
+def failed(comparison: Comparison) -> set[str]:
+    """The checks that the servers failed; how busy this machine was is not their doing."""
+    return {line.key for line in comparison.audit if line.status == "failed"} - {"tainted"}
+
+
 # One command
 
 
@@ -72,7 +83,7 @@ def test_10_percent_are_found_over_real_sockets(measured: Path) -> None:
         assert metrics[name].verdict == "worse", metrics[name]
         assert metrics[name].ratio == pytest.approx(1.1, abs=0.04)
     assert comparison.sentences[0].startswith("lmx gives its first token ")
-    assert [line.key for line in comparison.audit if line.status == "failed"] == []
+    assert failed(comparison) == set()
 
 
 def test_blocks_take_turns_and_have_the_same_prompts(measured: Path) -> None:
@@ -155,12 +166,24 @@ def test_the_plan_is_printed_without_asking_any_server(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_plan_of_a_run_until_settled_says_how_long_it_may_become(tmp_path: Path) -> None:
+    flags = ("--until-settled", "--max-duration", "5m", "--dry-run", "--out", tmp_path)
+    lines = lmx_loadgen("run", "-t", "lmx", "-t", "ollama", *flags).stdout.splitlines()
+
+    assert lines[-2:] == [
+        "then, at each level, two rounds more at a time until its verdicts are settled:",
+        "up to 30 blocks of each, and none begun that would end after 5 min",
+    ]
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
+        (("-t", "lmx", "-t", "ollama", "--max-duration", "5m"), "--max-duration goes with --until-settled"),
         (("-t", "lmx", "--until-settled"), "--until-settled needs two targets"),
         (("-t", "lmx", "-t", "ollama", "--until-settled", "--blocks", "2"), "--blocks of at least 4"),
         (("-t", "lmx", "--isolate"), "--isolate needs two targets"),
+        (("-t", "lmx", "-t", "ollama", "--accept", " "), "--accept needs a reason"),
         (("-t", "lmx", "--blocks", "0"), "--blocks: input should be greater than or equal to 1"),
         (("-t", "lmx", "--settle", "soon"), "--settle: must be a number of seconds"),
         (("-t", "lmx", "--max-duration", "soon"), "'soon' must be a number of seconds"),
@@ -181,8 +204,33 @@ def test_the_reason_for_accepting_stands_in_the_result(lmx: SimProcess, tmp_path
     (comparison,) = stored(tmp_path)[0].comparisons
 
     assert comparison.accepted == "I want to know the cache"
-    assert [line.key for line in comparison.audit if line.accepted] == ["cache"]
+    assert failed(comparison) == {"cache"}
+    assert all(line.accepted for line in comparison.audit if line.status == "failed")
     assert comparison.levels[0].metrics["ttft_p50"].verdict != "refused"
+
+
+# Alone
+
+
+def test_each_server_has_the_machine_to_itself_and_is_left_as_it_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMX_ADMIN_KEY", "k")
+    settings = replace(QUICK, admin_key="k")
+    with start(replace(settings, dialect="lmx")) as lmx, start(replace(settings, dialect="ollama")) as ollama:
+        targets = ("-t", f"lmx={lmx.url}", "-t", f"ollama={ollama.url}")
+        result = lmx_loadgen("run", *targets, *SHORT, "--blocks", "3", "--isolate", "--out", tmp_path)
+        assert result.exit_code == 0, result.stderr
+        assert [one["name"] for one in httpx.get(f"{ollama.url}/api/ps").json()["models"]] == ["sim-model"]
+        assert [one["id"] for one in httpx.get(f"{lmx.url}/v1/models").json()["data"]] == ["sim-model"]
+    found, log = stored(tmp_path)
+
+    alone = {line["segment"]: line["state"] for line in log.host if line["when"] == "isolated"}
+    order = {line["segment"]: line["target"] for line in log.segments}
+    for segment, state in alone.items():
+        assert state["unloaded"] == [{"lmx": "ollama", "ollama": "lmx"}[order[segment]]]
+    assert {order[segment] for segment in alone} == {"lmx", "ollama"}
+    assert all(level.requests.failed == 0 for target in found.targets for level in target.levels)
 
 
 # Until settled
@@ -245,6 +293,16 @@ def test_no_rounds_are_added_when_time_is_up_but_the_plan_is_kept() -> None:
     assert (len(blocks_run(steps, 0)), len(blocks_run(steps, 1))) == (6, 6)
 
 
+def test_no_rounds_are_begun_that_would_end_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each segment takes a minute: six rounds of two are over after twelve, and two more rounds would take four."""
+    for most, blocks in ((15.9 * 60, 6), (16.1 * 60, 8)):
+        steps = Steps()
+        monkeypatch.setattr(time, "monotonic", lambda steps=steps: 60.0 * len(steps.segments))
+        course(steps, Profile(load=Load(concurrency=[1], settle=0)), UntilSettled(lambda level: False, most, 30)).run()
+
+        assert len(blocks_run(steps, 0)) == blocks
+
+
 def test_a_run_goes_on_until_it_is_settled_and_says_so(lmx: SimProcess, ollama: SimProcess, tmp_path: Path) -> None:
     targets = ("-t", f"lmx={lmx.url}", "-t", f"ollama={ollama.url}")
     flags = ("--blocks", "4", "--until-settled", "--max-duration", "60s")
@@ -265,18 +323,19 @@ def test_a_run_goes_on_until_it_is_settled_and_says_so(lmx: SimProcess, ollama: 
 def test_a_server_that_slows_down_looks_different_in_two_runs_and_the_same_in_one(tmp_path: Path) -> None:
     """Two simulators that both slow down by 10 % over the session."""
     hot = replace(QUICK, dialect="openai", jitter=0.0, slowdown=0.55)
-    half = ("--settle", "0", "--max-tokens", "16", "-c", "1", "--warmup", "0", "--no-calibrate", "--quiet")
-    flags = ("-n", "24", *half)
+    flags = (*SHORT, "-n", "60", "--warmup", "0")
     with start(hot) as one:
-        assert lmx_loadgen("run", "-t", f"first={one.url}", *flags, "-n", "60", "--out", tmp_path / "1").exit_code == 0
-        assert lmx_loadgen("run", "-t", f"second={one.url}", *flags, "-n", "60", "--out", tmp_path / "2").exit_code == 0
+        assert lmx_loadgen("run", "-t", f"first={one.url}", *flags, "--out", tmp_path / "1").exit_code == 0
+        assert lmx_loadgen("run", "-t", f"second={one.url}", *flags, "--out", tmp_path / "2").exit_code == 0
     with start(hot) as one, start(hot) as other:
         targets = ("-t", f"first={one.url}", "-t", f"second={other.url}")
-        assert lmx_loadgen("run", *targets, *flags, "-n", "60", "--out", tmp_path / "both").exit_code == 0
-    apart = compare(side_of(stored(tmp_path / "1")[1], "first"), side_of(stored(tmp_path / "2")[1], "second"), Rules())
+        assert lmx_loadgen("run", *targets, *flags, "--out", tmp_path / "both").exit_code == 0
+    runs = side_of(stored(tmp_path / "1")[1], "first"), side_of(stored(tmp_path / "2")[1], "second")
+    apart = compare(*runs, Rules(accepted=BUSY[1]))
     (together,) = stored(tmp_path / "both")[0].comparisons
     alone, beside = (one.levels[0].metrics["e2e_p50"] for one in (apart, together))
 
+    assert failed(apart) == failed(together) == set()
     assert alone.ratio is not None
     assert alone.ratio > 1.03
     assert (alone.drifted, alone.verdict) == (True, "undecided")

@@ -4,6 +4,7 @@ Each check looks at both sides, at one level or at the whole, and finds it passe
 failed refuses the figures it bears on, with a sentence that names the reason and both values.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,10 @@ FINISH_APART = 0.05
 DEGENERATE_APART = 0.20
 ERRORS_APART = 0.01
 CACHED = 0.10
+# Longer answers take longer, spread the wait for the first token over more tokens, and have more gaps to stall in.
+_BY_LENGTH = ("output_tok_s", "e2e_p50", "longest_stall_p50")
+# Some servers leave reasoning in the content, and some templates write the opening tag themselves.
+_THINKING = re.compile(r"\s*<think>|.*</think>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ def prompt_tokens(at: At) -> Finding:
 
 
 def output_length(at: At) -> Finding:
-    """Lengths that were fixed must agree; lengths of the models' own choosing bear on E2E alone."""
+    """Lengths that were fixed must agree; those of the models' own choosing refuse what depends on length."""
     if at.basis is None:
         return Finding("unknown", ("?", "?"), "answers have no count in common")
     a, b = (_mean([output_tokens(one, at.basis) for one in answers]) for answers in at.answers)
@@ -97,7 +102,7 @@ def output_length(at: At) -> Finding:
     where = f"{words[0]} on {at.a.label} and {words[1]} on {at.b.label}, over {percent(LENGTH_APART)} apart"
     if _fixed_length(at):
         return Finding("failed", words, f"answers were meant to be of one length but have {where}")
-    return Finding("failed", words, f"answers ended by themselves and have {where}", ("e2e_p50",))
+    return Finding("failed", words, f"answers ended by themselves and have {where}", _BY_LENGTH)
 
 
 def finish_reasons(at: At) -> Finding:
@@ -129,7 +134,7 @@ def coherence(at: At) -> Finding:
 
 
 def reasoning(at: At) -> Finding:
-    a, b = (_share([any(kind == "reasoning" for _, kind, _ in line["events"]) for line in lines]) for lines in at.lines)
+    a, b = (_share([_reasons(line) for line in lines]) for lines in at.lines)
     words = (f"{percent(a)} with reasoning", f"{percent(b)} with reasoning")
     if (a == 0) == (b == 0):
         return Finding("passed", words)
@@ -193,9 +198,10 @@ def error_rate(at: At) -> Finding:
 
 def cache(at: At) -> Finding:
     """Repeats, or prompts of which a part was answered from a cache."""
-    if any(side.profile.get("prompts", {}).get("cache") == "repeat" for side in (at.a, at.b)):
+    repeats = [side.profile.get("prompts", {}).get("cache") == "repeat" for side in (at.a, at.b)]
+    if any(repeats):
         return Finding(
-            "failed", ("repeats", "repeats"),
+            "failed", ("repeats" if repeats[0] else "unique", "repeats" if repeats[1] else "unique"),
             "the prompts were repeats, so that caches are compared and not servers: use --cache unique",
         )  # fmt: skip
     shares = [_cached_share(answers) for answers in at.answers]
@@ -210,18 +216,37 @@ def cache(at: At) -> Finding:
 
 
 def model(a: Side, b: Side) -> Finding:
-    names = str(a.target["model"]), str(b.target["model"])
+    """By what the answers say they came from, where they do; else by what was asked for."""
+    asked = str(a.target["model"]), str(b.target["model"])
+    answered = _answering(a), _answering(b)
+    words = tuple(_model_words(*one) for one in zip(answered, asked, strict=True))
+    seen = (words[0], words[1])
+    if any(len(names) > 1 for names in answered):
+        return Finding(
+            "failed", seen, f"several models answered on one side: {seen[0]} on {a.label}, {seen[1]} on {b.label}"
+        )
+    names = tuple(found[0] if found else wanted for found, wanted in zip(answered, asked, strict=True))
     if names[0] == names[1]:
-        return Finding("passed", names)
+        return Finding("passed", seen)
     one, other = (read_name(name) for name in names)
     told = [(one.family, other.family), (one.size, other.size)]
     both_named = one.family is not None and other.family is not None
     other_kind = both_named and one.variants != other.variants
     if other_kind or any(x != y for x, y in told if x is not None and y is not None):
-        return Finding("failed", names, f"the models differ: {names[0]} on {a.label}, {names[1]} on {b.label}")
+        return Finding("failed", seen, f"the models differ: {seen[0]} on {a.label}, {seen[1]} on {b.label}")
     if all(x is not None and y is not None for x, y in told):
-        return Finding("passed", names)
-    return Finding("unknown", names, "the names of the models do not tell whether they are the same")
+        return Finding("passed", seen)
+    return Finding("unknown", seen, "the names of the models do not tell whether they are the same")
+
+
+def _answering(side: Side) -> list[str]:
+    return sorted({one.model for one in side.records if one.ok and one.model})
+
+
+def _model_words(answered: Sequence[str], asked: str) -> str:
+    if len(answered) != 1 or answered[0] == asked:
+        return ", ".join(answered) or asked
+    return f"{answered[0]} (asked for {asked})"
 
 
 def quantisation(a: Side, b: Side) -> Finding:
@@ -327,6 +352,12 @@ def _degenerate(line: Mapping[str, Any]) -> bool:
     return classify_coherence(answer_text(line), True, 0, 1) in ("repetitive", "garbled")
 
 
+def _reasons(line: Mapping[str, Any]) -> bool:
+    if any(kind == "reasoning" for _, kind, _ in line["events"]):
+        return True
+    return _THINKING.match(answer_text(line)) is not None
+
+
 def _cached_share(answers: Sequence[Record]) -> float | None:
     known = [(one.usage_cached, one.usage_prompt) for one in answers if one.usage_cached is not None]
     whole = sum(prompt or 0 for _, prompt in known)
@@ -335,7 +366,7 @@ def _cached_share(answers: Sequence[Record]) -> float | None:
 
 def _bits(side: Side) -> float | None:
     told = side.target.get("server", {}).get("quantization")
-    return weight_bits(told) or read_name(str(side.target["model"])).bits
+    return weight_bits(told) or read_name((_answering(side) or [str(side.target["model"])])[0]).bits
 
 
 def _differences(a: Any, b: Any, key: str) -> list[tuple[str, Any, Any]]:

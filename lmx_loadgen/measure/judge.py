@@ -122,32 +122,51 @@ def _judged(figure: _Figure, way: Way, family: int) -> MetricComparison:
     return result
 
 
-def _ask_drift(result: MetricComparison, figure: _Figure, estimate: verdict.Estimate, way: Way) -> None:
-    """Take back a verdict that a trend explains as well.
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """A trend, by how much it may have moved the difference (a logarithm), and that in words."""
 
-    In one session the trend is that of the pairs' ratio: what changes both alike has cancelled out. Of two runs it is
-    that of both, carried from the middle of one to the middle of the other.
-    """
+    trend: drift.Trend
+    change: float
+    words: str
+
+
+def _ask_drift(result: MetricComparison, figure: _Figure, estimate: verdict.Estimate, way: Way) -> None:
+    """Take back a verdict that a trend explains as well; where there is none, let it be the reason why."""
     (times_a, times_b), (logs_a, logs_b) = figure.times, figure.logs
     own = drift.trend(times_a, logs_a), drift.trend(times_b, logs_b)
     result.drift_a, result.drift_b = (_drift(one, one.change) if one else None for one in own)
-    if way.is_paired:
-        trend = drift.trend(times_a, [b - a for a, b in zip(logs_a, logs_b, strict=True)])
-        change, nearest = trend.change if trend else 0.0, abs(estimate.mean)
-        words = "the ratio of the two changed by {} while it was measured"
-    else:
-        trend = drift.shared_trend([(times_a, logs_a), (times_b, logs_b)])
+    suspects = _of_ratio(figure) if way.is_paired else _of_runs(figure, own)
+    if suspects:
+        result.drift = _drift(suspects[0].trend, suspects[0].change)
+    nearest = abs(estimate.mean) if way.is_paired else _nearest(estimate)
+    for one in suspects:
+        if one.trend.is_real and abs(one.change) > math.log(1 + way.margin) and abs(one.change) >= nearest:
+            result.verdict, result.drifted = "undecided", True
+            change = percent(abs(math.expm1(one.change)))
+            result.reason = f"{one.words.format(change)}, which may be all of the difference"
+            return
+
+
+def _of_ratio(figure: _Figure) -> list[_Suspect]:
+    """In one session only the pairs' ratio matters: what changes both alike has cancelled out."""
+    (times, _), (logs_a, logs_b) = figure.times, figure.logs
+    trend = drift.trend(times, [b - a for a, b in zip(logs_a, logs_b, strict=True)])
+    words = "the ratio of the two changed by {} while it was measured"
+    return [_Suspect(trend, trend.change, words)] if trend is not None else []
+
+
+def _of_runs(figure: _Figure, own: Sequence[drift.Trend | None]) -> list[_Suspect]:
+    """Of two runs: a trend common to both, carried from the middle of one to the middle of the other; and that of each
+    alone, since a machine that heats up in the first run is hot, and steady, in all of the second."""
+    (times_a, times_b), (logs_a, logs_b) = figure.times, figure.logs
+    found = []
+    if (trend := drift.shared_trend([(times_a, logs_a), (times_b, logs_b)])) is not None:
         apart = abs(sum(times_b) / len(times_b) - sum(times_a) / len(times_a))
-        change, nearest = trend.slope * min(apart, trend.span_s) if trend else 0.0, _nearest(estimate)
         words = "both runs drifted, by {} from the middle of one to that of the other"
-    if trend is None:
-        return
-    result.drift = _drift(trend, change)
-    if result.verdict == "undecided" or not trend.is_real:
-        return
-    if abs(change) > math.log(1 + way.margin) and abs(change) >= nearest:
-        result.verdict, result.drifted = "undecided", True
-        result.reason = f"{words.format(percent(abs(math.expm1(change))))}, which may be all of the difference"
+        found.append(_Suspect(trend, trend.slope * min(apart, trend.span_s), words))
+    words = "one of the two runs changed by {} while it was measured"
+    return found + [_Suspect(one, one.change, words) for one in own if one is not None]
 
 
 def _nearest(estimate: verdict.Estimate) -> float:

@@ -60,8 +60,9 @@ def sentence(name: str, found: MetricComparison, concurrency: int, comparison: C
             f"(95 % interval of the difference {signed}, {blocks})."
         )
     if found.verdict == "undecided":
+        question = words.question.replace("tokens", "characters") if found.unit == "characters/s" else words.question
         return (
-            f"Whether {a} or {b} {words.question} {at} is undecided: {found.reason} "
+            f"Whether {a} or {b} {question} {at} is undecided: {found.reason} "
             f"(95 % interval of the difference {signed}, {blocks})."
         )
     # In one session the winner is the subject; of two runs it is the second, which is asked about.

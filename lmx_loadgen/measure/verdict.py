@@ -105,7 +105,7 @@ def judged(
 ) -> Verdict:
     """The verdict on B: `equivalent` when the whole interval is within the margin, else better or worse where chance
     does not explain the difference, else undecided."""
-    if 1 - margin < interval[0] and interval[1] < 1 + margin:
+    if 1 / (1 + margin) < interval[0] and interval[1] < 1 + margin:
         return "equivalent"
     if p_adjusted >= ALPHA:
         return "undecided"

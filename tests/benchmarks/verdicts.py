@@ -80,6 +80,7 @@ CASES = {
     "A/A": ("default plan", World(), 400),
     "A/A, looked at again and again": ("until settled", World(), 400),
     "A/A on a machine that wanders by 3 % and drifts by 10 %": ("default plan", HOT, 400),
+    "A/A on such a machine, looked at again and again": ("until settled", HOT, 400),
     "B 5 % slower": ("default plan", World(ratio=1.05), 200),
     "B 5 % slower, looked at again and again": ("until settled", World(ratio=1.05), 200),
 }

@@ -141,11 +141,14 @@ def test_runs_that_asked_for_different_things_are_refused() -> None:
     assert refused(comparison) == EVERYTHING
 
 
-def test_lengths_of_the_models_own_choosing_bear_on_e2e_alone() -> None:
+def test_lengths_of_the_models_own_choosing_leave_what_does_not_depend_on_length() -> None:
+    """A longer answer spreads the wait for its first token over more tokens, and has more gaps to stall in."""
     comparison = compared(Made(finish="stop"), Made(finish="stop", tokens=14))
 
-    assert line_of(comparison, "output_length").metrics == ["e2e_p50"]
-    assert refused(comparison) == {"e2e_p50"}
+    assert line_of(comparison, "output_length").sentence == (
+        "answers ended by themselves and have 10 tokens on lmx and 14 tokens on ollama, over 5 % apart"
+    )
+    assert refused(comparison) == {"output_tok_s", "e2e_p50", "longest_stall_p50"}
 
 
 def test_a_server_without_a_count_of_tokens_is_compared_in_characters() -> None:
@@ -163,6 +166,13 @@ def test_a_server_without_a_count_of_tokens_is_compared_in_characters() -> None:
     assert line_of(comparison, "finish_reasons").sentence == (
         "lmx never says that the limit ended an answer: lengths are compared instead"
     )
+
+
+def test_a_rate_in_characters_is_called_one_also_where_it_is_undecided() -> None:
+    comparison = compared(Made(dialect="lmx", finish="stop"), Made(), noise=0.3)
+
+    assert comparison.levels[0].metrics["output_tok_s"].verdict == "undecided"
+    assert "lmx or ollama delivers more characters per second in all at" in comparison.sentences[2]
 
 
 def test_with_nothing_to_count_on_both_sides_rates_are_refused() -> None:
@@ -205,3 +215,60 @@ def test_models_whose_names_tell_nothing_are_neither_the_same_nor_others() -> No
 
     assert line_of(comparison, "model").status == "unknown"
     assert line_of(compared(Made(model="m:7b"), Made(model="m")), "model").status == "unknown"
+
+
+def thinking_aloud(line: dict[str, Any], number: int) -> dict[str, Any]:
+    (index, _, text), *rest = line["events"]
+    return line | {"events": [[index, "content", f"<think>{text}"], *rest]}
+
+
+def thinking_that_the_template_began(line: dict[str, Any], number: int) -> dict[str, Any]:
+    *before, (index, _, text) = line["events"]
+    return line | {"events": [*before, [index, "content", f"</think>{text}"]]}
+
+
+@pytest.mark.parametrize("change", [thinking_aloud, thinking_that_the_template_began])
+def test_reasoning_in_tags_inside_the_answer_is_reasoning_too(change: Any) -> None:
+    """Some servers split it off into a field of its own, others leave it in the content."""
+    comparison = compared(Made(), Made(change=change))
+
+    assert line_of(comparison, "reasoning").sentence == (
+        "100 % of ollama's answers show reasoning and none of lmx's: switch thinking on or off on both"
+    )
+    assert refused(comparison) == EVERYTHING
+    assert line_of(compared(Made(change=with_reasoning), Made(change=change)), "reasoning").status == "passed"
+
+
+def answered_by(*models: str) -> Any:
+    return lambda line, number: line | {"model": models[number % len(models)]}
+
+
+def test_a_server_that_answers_with_another_model_than_asked_is_refused() -> None:
+    comparison = compared(Made(), Made(change=answered_by("qwen2.5:14b")))
+
+    assert line_of(comparison, "model").sentence == (
+        "the models differ: qwen2.5:7b on lmx, qwen2.5:14b (asked for qwen2.5:7b) on ollama"
+    )
+    assert refused(comparison) == EVERYTHING
+
+
+def test_a_side_that_was_answered_by_two_models_is_refused() -> None:
+    comparison = compared(Made(), Made(change=answered_by("qwen2.5:7b", "qwen2.5:14b")))
+
+    assert line_of(comparison, "model").sentence == (
+        "several models answered on one side: qwen2.5:7b on lmx, qwen2.5:14b, qwen2.5:7b on ollama"
+    )
+
+
+def test_a_server_that_does_not_say_who_answered_goes_by_what_was_asked() -> None:
+    silent = Made(change=lambda line, number: line | {"model": None})
+
+    assert line_of(compared(Made(), silent), "model").status == "passed"
+
+
+def test_repeats_on_one_side_alone_are_named_on_that_side() -> None:
+    repeated = PROFILE | {"prompts": PROFILE["prompts"] | {"cache": "repeat"}}
+    a, b = session({"lmx": Made()}), session({"ollama": Made()}, run_id="4567cdef", profile=repeated)
+    line = line_of(compare(side_of(a, "lmx"), side_of(b, "ollama")), "cache")
+
+    assert (line.status, line.a, line.b) == ("failed", "unique", "repeats")

@@ -4,6 +4,7 @@ import pytest
 
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.measure.compare import Rules, compare, comparisons_of, settled
+from lmx_loadgen.measure.gate import parse_limit, stands
 from lmx_loadgen.measure.sides import COMPARED, side_of
 from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
@@ -114,6 +115,23 @@ def test_a_ratio_that_drifts_further_than_the_difference_is_undecided() -> None:
     assert (found.reason or "").startswith("the ratio of the two changed by ")
 
 
+def test_a_drift_is_the_reason_also_where_chance_leaves_it_undecided() -> None:
+    """More blocks would not settle it, and no limit of a build is kept by it."""
+
+    def warming(line: dict[str, object], number: int) -> dict[str, object]:
+        first = round(200_000_000 * (0.93 + 0.03 * (number // 8)))
+        return line | {"arrivals": [[first + place, 100] for place in range(10)]}
+
+    comparison = interleaved(Made(), Made(change=warming), noise=0.002)
+    found = figure(comparison)
+
+    assert found.p_holm is not None
+    assert found.p_holm > 0.05
+    assert (found.verdict, found.drifted, found.more_blocks) == ("undecided", True, None)
+    assert (found.reason or "").startswith("the ratio of the two changed by ")
+    assert [one.outcome for one in stands(parse_limit("ttft > +20%"), comparison)] == ["undecided"]
+
+
 def test_each_other_target_is_compared_with_the_first() -> None:
     found = comparisons_of(session({"a": Made(), "b": Made(), "c": SLOWER}))
 
@@ -219,6 +237,19 @@ def test_a_drift_of_two_runs_that_would_look_like_a_difference_is_caught() -> No
     assert found.drifted
     assert found.verdict == "undecided"
     assert "which may be all of the difference" in (found.reason or "")
+
+
+def test_a_machine_that_heats_up_in_the_first_run_and_stays_hot_is_caught() -> None:
+    """As heat really goes: the second run has no trend of its own, and the difference is the first one's."""
+    old = session({"lmx": Made()}, drift=0.06, noise=0.002)
+    new = session({"lmx": Made()}, begins=0.10, noise=0.002, run_id="4567cdef", seed=3)
+    found = figure(sequential(_at(old, 0.0), _at(new, 60.0)))
+
+    assert found.ratio == pytest.approx(1.07, abs=0.01)
+    assert found.p_holm is not None
+    assert found.p_holm < 0.05
+    assert (found.drifted, found.verdict) == (True, "undecided")
+    assert (found.reason or "").startswith("one of the two runs changed by 5.8 % while it was measured, which may")
 
 
 def test_a_difference_far_beyond_the_drift_stands() -> None:

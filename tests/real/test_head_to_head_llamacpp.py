@@ -13,6 +13,8 @@ from models import find_smollm2
 pytestmark = pytest.mark.real_server
 
 ONE_LEVEL = ("--concurrency", "1", "--requests", "24", "--blocks", "4", "--max-tokens", "16", "--settle", "0")
+# On a busy machine four blocks may not tell them apart; it then measures on, as a user would have it do.
+LONG_ENOUGH = ("--until-settled", "--max-duration", "2m")
 ATTEMPTS = 5
 PROMPT = "Explain in detail how a bicycle stays upright."
 
@@ -38,7 +40,7 @@ def measured(llama_cpp_packages: None, tmp_path_factory: pytest.TempPathFactory)
         # says nothing about servers: it is made again.
         for _ in range(ATTEMPTS):
             out = tmp_path_factory.mktemp("threads")
-            run = run_cli(out, "--profile", str(profile), *ONE_LEVEL, "--prompt", PROMPT)
+            run = run_cli(out, "--profile", str(profile), *ONE_LEVEL, *LONG_ENOUGH, "--prompt", PROMPT)
             if not any(level["tainted"] for target in run.result["targets"] for level in target["levels"]):
                 break
         yield run

@@ -119,7 +119,26 @@ class Ollama(Dialect):
                 200, {"models": [_entry(m) | {"expires_at": "2099-01-01T00:00:00Z"} for m in state.loaded]}
             ),
             ("POST", "/api/show"): _show,
+            ("POST", "/api/chat"): self._keep,
         }
+
+    def _keep(self, state: State, request: Request) -> Reply:
+        """Load or unload: its native chat without messages. Chats themselves are simulated at /v1 only."""
+        try:
+            body = json.loads(request.body)
+            model, messages, keep_alive = body["model"], body["messages"], body.get("keep_alive")
+        except (ValueError, AttributeError, KeyError, TypeError):
+            return Reply(400, {"error": "unexpected EOF"})
+        if messages:
+            return self.unknown_path(request.method, request.path)
+        if not state.knows(model):
+            return Reply(404, {"error": f'model "{model}" not found, try pulling it first'})
+        source, place = (state.loaded, state.installed) if keep_alive == 0 else (state.installed, state.loaded)
+        if model in source:
+            source.remove(model)
+            place.append(model)
+        said: Json = {"model": model, "message": {"role": "assistant", "content": ""}, "done": True}
+        return Reply(200, said | {"done_reason": "unload" if keep_alive == 0 else "load"})
 
 
 def _entry(model: str) -> Json:

@@ -428,24 +428,51 @@ def calibrate(
     show_default=True,
     help="Draw every run stored here, when no RUN is named.",
 )
-@click.option("--output", type=click.Path(path_type=Path), help="The page. [default: report.html in --results-dir]")
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Published figures to hold against. [default: those that come with the tool]",
+)
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["html", "markdown", "csv", "png"]),
+    default="html",
+    show_default=True,
+    help="A page; a summary as Markdown; every statistic as CSV; the main figures as PNG (needs kaleido).",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Where. [default: report.html, .md, .csv or .png in --results-dir]",
+)
 @click.option("--open/--no-open", "open_it", default=True, help="Open the page in the browser.")
-def plot(runs: tuple[Path, ...], results_dir: Path, output: Path | None, open_it: bool) -> None:
-    """Draw stored runs as one HTML page that needs no network.
+def plot(
+    runs: tuple[Path, ...],
+    results_dir: Path,
+    reference: Path | None,
+    shape: str,
+    output: Path | None,
+    open_it: bool,
+) -> None:
+    """Draw stored runs as one HTML page that needs no network, or as Markdown, CSV or PNG.
 
-    RUN is a run's folder. Exit codes: 0 drawn; 4 no run, or one that cannot be read; 5 the page cannot be written.
+    RUN is a run's folder. Exit codes: 0 drawn; 2 a PNG that cannot be made; 3 a reference file that cannot be used;
+    4 no run, or one that cannot be read; 5 the report cannot be written.
     """
-    from lmx_loadgen import packaged
-    from lmx_loadgen.report.load import views
-    from lmx_loadgen.report.page import write_page
-    from lmx_loadgen.store.peers import read_tools_vs_truth
+    from lmx_loadgen.drawing import carried_out
 
-    page = output or results_dir / "report.html"
-    drawn = views(runs, results_dir, lambda words: click.echo(f"skipped: {_shown(words)}", err=True))
-    write_page(page, drawn, read_tools_vs_truth(packaged.folder("reference")))
-    click.echo(str(page))
-    if open_it:
-        click.launch(page.resolve().as_uri())
+    path = carried_out(
+        runs,
+        results_dir,
+        reference=reference,
+        shape=shape,
+        output=output,
+        told=lambda words: click.echo(_shown(words), err=True),
+    )
+    click.echo(str(path))
+    if open_it and shape == "html":
+        click.launch(path.resolve().as_uri())
 
 
 @main.command()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lmx_loadgen import packaged
 from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable, StorageError
 from lmx_loadgen.measure.compare import Rules, compare
 from lmx_loadgen.measure.gate import Kept, parse_limit, stands, worst
@@ -13,6 +14,7 @@ from lmx_loadgen.measure.sides import Side
 from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.pairing import pair
 from lmx_loadgen.store.comparison import Comparison
+from lmx_loadgen.store.reference import NAME, read_reference
 from lmx_loadgen.store.result import write_whole
 
 _PAGE = Path("comparison.html")
@@ -75,10 +77,11 @@ def _write_page(path: Path, comparison: Comparison, sides: tuple[Side, Side]) ->
     from lmx_loadgen.report.load import view_of
     from lmx_loadgen.report.page import write_page
 
+    reference = read_reference(packaged.folder("reference") / NAME)
     logs = {side.run_id: side.log for side in sides}
     runs = [view_of(summarise(log), log.requests) for log in logs.values()]
     try:
-        write_page(path, runs, comparisons=[comparison])
+        write_page(path, runs, comparisons=[comparison], reference=reference)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
 

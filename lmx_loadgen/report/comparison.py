@@ -9,6 +9,7 @@ from rich.text import Text
 
 from lmx_loadgen.measure.sentences import percent
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
+from lmx_loadgen.report.text import markdown_text as _cell
 from lmx_loadgen.report.text import sanitise, unbroken
 from lmx_loadgen.store.comparison import AuditLine, Comparison, MetricComparison
 
@@ -110,9 +111,3 @@ def markdown(comparison: Comparison) -> str:
         *(f"- {_cell(words)}" for words, _ in _below(comparison) if not words.startswith(("  ", "same work"))),
     ]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _cell(words: str) -> str:
-    """Text that Markdown shows as it is."""
-    shown = sanitise(words, 600)
-    return "".join(f"\\{character}" if character in "\\`*_[]<>|#~" else character for character in shown)

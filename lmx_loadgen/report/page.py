@@ -16,13 +16,15 @@ from plotly.offline import get_plotlyjs
 
 from lmx_loadgen import __version__
 from lmx_loadgen.errors import StorageError
-from lmx_loadgen.report import charts, head, instrument, palette, tables, verdicts
+from lmx_loadgen.report import cards, charts, head, instrument, palette, tables, verdicts
+from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.charts import Chart
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.view import RunView, Series, series_of
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.peers import ToolsVsTruth
-from lmx_loadgen.store.result import write_whole
+from lmx_loadgen.store.reference import Reference
+from lmx_loadgen.store.result import BenchmarkResult, write_whole
 
 
 def write_page(
@@ -30,9 +32,11 @@ def write_page(
     runs: Sequence[RunView],
     peers: ToolsVsTruth | None = None,
     comparisons: Sequence[Comparison] | None = None,
+    reference: Reference | None = None,
+    imported: Sequence[BenchmarkResult] = (),
 ) -> None:
     """Write the page atomically: a reader sees the old file or the new one. Raises `StorageError`."""
-    text = build_page(runs, peers, comparisons)
+    text = build_page(runs, peers, comparisons, reference, imported)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -41,16 +45,22 @@ def write_page(
 
 
 def build_page(
-    runs: Sequence[RunView], peers: ToolsVsTruth | None = None, comparisons: Sequence[Comparison] | None = None
+    runs: Sequence[RunView],
+    peers: ToolsVsTruth | None = None,
+    comparisons: Sequence[Comparison] | None = None,
+    reference: Reference | None = None,
+    imported: Sequence[BenchmarkResult] = (),
 ) -> str:
     """The page as a string: every run's targets on shared axes.
 
     `peers` is how wrong other tools were found to be. `comparisons` are shown in place of those that the runs carry.
+    `reference` has the figures that others published, `imported` are results in the plan's shape from elsewhere.
     """
     series = series_of(runs)
-    matches = list(comparisons) if comparisons is not None else verdicts.of_runs(runs)
+    every = list(comparisons) if comparisons is not None else verdicts.of_runs(runs)
+    matches = every[: verdicts.MOST]
     shown = _all_charts(series, peers, matches)
-    body = _body(runs, series, shown, peers, matches)
+    body = _body(runs, series, shown, peers, matches, cards_of(series, every, reference, imported))
     return _document(head.title_of(series), body, _page_data(shown.values()))
 
 
@@ -78,6 +88,7 @@ def _body(
     shown: dict[str, Chart],
     peers: ToolsVsTruth | None,
     comparisons: Sequence[Comparison],
+    found: Sequence[Card],
 ) -> Markup:
     return h(
         "div",
@@ -91,7 +102,7 @@ def _body(
             [verdicts.sentences(one) for one in comparisons],
             head.glance(series),
         ),
-        h("main", None, _sections(runs, series, shown, peers, comparisons)),
+        h("main", None, _sections(runs, series, shown, peers, comparisons, found)),
         _footer(),
     )
 
@@ -102,10 +113,13 @@ def _sections(
     shown: dict[str, Chart],
     peers: ToolsVsTruth | None,
     comparisons: Sequence[Comparison],
+    found: Sequence[Card],
 ) -> list[Child]:
     return [
+        _section("summary", "Summary", cards.summary(found)) if found else None,
+        _section("cards", "Report cards", cards.all_cards(found)) if found else None,
         [_comparison(place, one, shown) for place, one in enumerate(comparisons)],
-        _section("summary", "Summary", tables.summary(series)),
+        _section("levels", "Every level", tables.summary(series)),
         head.key(series),
         _section("concurrency", "As more requests run at once", _grid("three", shown, "ttft", "decode", "output")),
         _section(

@@ -24,7 +24,6 @@ from lmx_loadgen.report.view import target_notes as notes_of
 
 Level = dict[str, Any]
 
-ANSWER_LIMIT = 4_000
 REASON_LIMIT = 400
 FACT_LIMIT = 400
 NUMBER = {"class": "num"}
@@ -35,7 +34,7 @@ def boxed_table(caption: str, head: Sequence[Child], bodies: Iterable[Markup]) -
     return h(
         "div",
         {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption},
-        h("table", None, h("caption", None, caption), h("thead", None, h("tr", None, head)), bodies),
+        h("table", None, h("caption", None, h("span", None, caption)), h("thead", None, h("tr", None, head)), bodies),
     )
 
 
@@ -176,7 +175,7 @@ def errors(series: Sequence[Series]) -> Markup | None:
 
 
 def target_notes(series: Sequence[Series]) -> Markup:
-    """A card a target: which server answered, what to know about its figures, and what it wrote."""
+    """A card a target: which server answered, and what to know about its figures."""
     return h("div", {"class": "grid cards"}, [_notes_card(one) for one in series])
 
 
@@ -200,7 +199,6 @@ def _notes_card(one: Series) -> Markup:
         h("h3", None, key_sample(one.look), h("span", None, one.name)),
         _facts(facts),
         _listed(notes_of(target, "concurrency ")),
-        _answer(one),
     )
 
 
@@ -221,16 +219,7 @@ def _finish_reasons(one: Series) -> str:
     return ", ".join(f"{sanitise(reason, 40)} ({count(number)})" for reason, number in sums.items())
 
 
-def _answer(one: Series) -> Markup | None:
-    """The first good answer, folded: proof that the server did the work."""
-    text = _first_answer(one)
-    if not text:
-        return None
-    shown = sanitise(text, ANSWER_LIMIT, keep_lines=True)
-    return h("details", None, h("summary", None, "What it wrote in its first measured answer"), h("pre", None, shown))
-
-
-def _first_answer(one: Series) -> str:
+def first_answer(one: Series) -> str:
     """The text of the first measured request that succeeded, or an empty string."""
     good = (
         request

@@ -53,3 +53,9 @@ def plotly_text(text: object, limit: int = 60) -> str:
     not among them, so quotes stay as they are.
     """
     return html.escape(sanitise(text, limit), quote=False)
+
+
+def markdown_text(text: object, limit: int = 600) -> str:
+    """The text as Markdown shows it literally, also in the cell of a table."""
+    shown = sanitise(text, limit)
+    return "".join(f"\\{character}" if character in "\\`*_[]<>|#~" else character for character in shown)

@@ -16,17 +16,17 @@ from lmx_loadgen.report.text import plotly_text, sanitise, unbroken
 from lmx_loadgen.report.view import RunView, Series
 from lmx_loadgen.store.comparison import BlockValue, ComparedSide, Comparison, LevelComparison, MetricComparison
 
-MOST = 6
+MOST = 6  # as many as a page holds well
 _Row = tuple[LevelComparison, MetricComparison, str]
 _SYMBOLS = {"better": "triangle-right", "worse": "triangle-left", "equivalent": "square", "undecided": "circle-open"}
 _CHIPS = {"worse": "bad", "undecided": "warn", "refused": "warn", "failed": "bad", "unknown": "warn"}
 
 
 def of_runs(runs: Sequence[RunView]) -> list[Comparison]:
-    """The comparisons that the runs carry, the newest runs' first, as many as a page holds well."""
+    """The comparisons that the runs carry, the newest runs' first."""
     ordered = sorted(runs, key=lambda run: str(run.result.get("started_at")), reverse=True)
     found = [one for run in ordered for one in run.result.get("comparisons") or []]
-    return [Comparison.model_validate(one) for one in found[:MOST]]
+    return [Comparison.model_validate(one) for one in found]
 
 
 def keys(place: int) -> tuple[str, str]:

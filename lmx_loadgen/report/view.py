@@ -1,8 +1,10 @@
 """Stored runs as the report looks at them: each target of each run is a series with a name and a look."""
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from lmx_loadgen.measure.metrics import METRICS
@@ -93,6 +95,30 @@ def _extras(pairs: Sequence[tuple[RunView, dict[str, Any]]]) -> list[str]:
     return models if len(set(models)) == len(models) else labels
 
 
+def newest_first(series: Sequence[Series]) -> list[Series]:
+    """The series by when their runs began."""
+    return sorted(series, key=lambda one: moment(one.run.result.get("started_at")), reverse=True)
+
+
+def moment(text: Any) -> datetime:
+    """A stored time; the beginning of all time where it cannot be read."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def same_work(one: Series, other: Series) -> bool:
+    """Whether both runs asked for the same: endpoint, prompts and request settings."""
+    return _work(one) == _work(other)
+
+
+def _work(one: Series) -> str:
+    profile = one.run.result.get("profile") or {}
+    return json.dumps([profile.get(key) for key in ("endpoint", "prompts", "request")], sort_keys=True, default=str)
+
+
 # ---- one level of one target ------------------------------------------------------------------------
 
 
@@ -100,6 +126,19 @@ def stat(level: dict[str, Any], metric: str, key: str) -> float | None:
     """One statistic of a metric at a level, `None` where it is undefined or was not computed."""
     value = (level["metrics"].get(metric) or {}).get(key)
     return None if value is None else float(value)
+
+
+def interval(level: dict[str, Any], metric: str) -> tuple[float, float] | None:
+    """The 95 % interval of a metric's mean, `None` where it has none."""
+    edges = (level["metrics"].get(metric) or {}).get("ci95")
+    return (float(edges[0]), float(edges[1])) if edges else None
+
+
+def prompt_tokens(level: dict[str, Any]) -> float | None:
+    """Mean tokens of a prompt, by the count that the level's rates rest on."""
+    counts = (level.get("tokens") or {}).get(str(level.get("token_basis"))) or {}
+    answers = stat(level, "ttft", "n")
+    return counts["prompt"] / answers if counts.get("prompt") is not None and answers else None
 
 
 def system_rate(level: dict[str, Any]) -> float | None:

@@ -6,18 +6,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import make_cards
 import pytest
+from browsers import BROWSERS, MAC_BROWSERS
 
+from lmx_loadgen import packaged
 from lmx_loadgen.report.view import RunView, Series, series_of
 from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.reference import NAME, read_reference
 from lmx_loadgen.store.result import read_result
 
 RUNS = Path(__file__).resolve().parent.parent / "data" / "runs"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-MAC_BROWSERS = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-)
+# Pages with all that a report card shows: one run, three of two models on four targets, nothing but failures.
+CARD_PAGES = {
+    "card-one": ("one",),
+    "card-three": make_cards.THREE,
+    "card-failures": ("failures",),
+    "card-hostile": ("hostile",),
+}
 
 
 def read_run(name: str, label: str | None = None) -> RunView:
@@ -38,7 +44,7 @@ def head_to_head() -> list[Series]:
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one page a sample run, and `many.html` with several runs."""
+    """A folder with one page a sample run, and `many.html` with several runs; and those of CARD_PAGES."""
     from lmx_loadgen.report.page import write_page
 
     folder = tmp_path_factory.mktemp("pages")
@@ -51,6 +57,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         read_run("hostile"),
     ]
     write_page(folder / "many.html", several)
+    reference = read_reference(packaged.folder("reference") / NAME)
+    for name, runs in CARD_PAGES.items():
+        write_page(folder / f"{name}.html", make_cards.views(folder, *runs), reference=reference)
     return folder
 
 

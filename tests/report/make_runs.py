@@ -407,10 +407,14 @@ def write(folder: Path) -> None:
     """Write each run's events.jsonl, and the result.json that the package makes of it."""
     for name, make in RUNS.items():
         run = folder / name
-        run.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in make())
-        (run / "events.jsonl").write_text(lines, encoding="utf-8")
+        write_log(run, make())
         write_result(run, summarise(read_log(run / "events.jsonl")))
+
+
+def write_log(run: Path, log: list[dict[str, Any]]) -> None:
+    run.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in log)
+    (run / "events.jsonl").write_text(lines, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("head-to-head", "interrupted", "failed", "hostile", "many")
+CARDS = ("card-one", "card-three", "card-failures", "card-hostile")
+PAGES = ("head-to-head", "interrupted", "failed", "hostile", "many", *CARDS)
+FAILED = ("failed", "card-failures")
 
 
 @dataclass
@@ -81,7 +83,7 @@ def test_every_chart_is_filled_and_nothing_leaves_the_page(name: str, visit: Cal
     seen = visit(name)
 
     drawn = seen.drawn()
-    assert set(drawn) == ({"chart-timeline", "chart-errors"} if name == "failed" else set(drawn))
+    assert set(drawn) == ({"chart-timeline", "chart-errors"} if name in FAILED else set(drawn))
     assert len(drawn) >= 2
     assert all(wanted == shown > 0 for wanted, shown in drawn.values()), drawn
     assert seen.complaints == []
@@ -195,3 +197,109 @@ def test_a_phone_shows_it_without_sideways_scrolling(visit: Callable[..., Visit]
         "(() => { const e = document.querySelector('.scroll'); return [e.clientWidth, e.scrollWidth]; })()"
     )
     assert box[0] < box[1], "the table should scroll inside its own box"
+
+
+# ---- report cards ------------------------------------------------------------------------------------
+
+
+def summary_of(page: Any) -> list[list[str]]:
+    """The plan's table, cell by cell, as a reader sees it."""
+    rows: list[list[str]] = page.evaluate(
+        """() => [...document.querySelectorAll('#summary tbody tr')].map(
+            row => [...row.cells].map(cell => cell.innerText.replace(/\\s+/g, ' ').trim()))"""
+    )
+    return rows
+
+
+def overflowing(page: Any) -> list[str]:
+    """What sticks out of the window on the right without being in a box that scrolls by itself."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll('#summary *, #cards *')]
+            .filter(e => !e.closest('.scroll table') && !e.closest('pre'))
+            .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5)
+            .map(e => e.outerHTML.slice(0, 80))"""
+    )
+    return found
+
+
+def test_one_run_has_one_open_card_with_all_its_parts(visit: Callable[..., Visit]) -> None:
+    page = visit("card-one").page
+
+    (row,) = summary_of(page)
+    assert row[0] == "mlx-community/ Qwen2.5-7B-Instruct-4bit"
+    assert row[2:4] == ["66.1±12.7 not exact", "179±38"]
+    assert row[4:6] == ["101.9 tok/s published, M4 Max", "−26 % tok/s published, same chip"]
+    assert row[6:] == ["1 of 4", "1 of 2", "ok 94 %, repetitive 5.9 %"]
+    assert page.locator("details.report[open]").count() == 1
+    headings = page.locator(".report h4").all_inner_texts()
+    assert headings == [
+        "Hypothesis",
+        "Results",
+        "Against others",
+        "Tools and skills",
+        "Quality of the answers",
+        "Server says, client sees",
+    ]
+    assert not page.locator(".report pre").is_visible()
+    page.locator(".report details summary", has_text="What it wrote").click()
+    assert page.locator(".report pre").inner_text().startswith("A transformer reads")
+    page.locator(".report details summary", has_text="What it wrote").click()
+
+
+def test_three_runs_have_a_folded_card_a_model_and_backend_and_a_trend(visit: Callable[..., Visit]) -> None:
+    page = visit("card-three").page
+
+    rows = summary_of(page)
+    assert [row[1] for row in rows] == ["lmx", "ollama", "lmstudio", "lmx", "llamacpp"]
+    assert rows[0][5] == "+21 % tok/s undecided TTFT measured in turns"
+    assert rows[4][4] == "—"
+    strong = page.locator("#summary td strong").all_inner_texts()
+    assert [words.replace("\u00a0", " ") for words in strong] == ["+21 % tok/s"]
+    assert page.locator("details.report[open]").count() == 0
+    card = page.locator("details.report").first
+    card.locator("> summary").click()
+    card.locator("summary", has_text="1 earlier run").click()
+    assert card.locator(".trend svg circle").count() == 4
+    box = card.locator(".trend svg").first.bounding_box()
+    assert box["width"] > 150
+    assert box["height"] > 20
+    stroke = "getComputedStyle(document.querySelector('.trend path')).stroke"
+    assert page.evaluate(stroke) == "rgb(86, 180, 233)"
+    card.locator("> summary").click()
+
+
+def test_nothing_but_failures_is_a_card_of_dashes_with_the_published_figures(visit: Callable[..., Visit]) -> None:
+    seen = visit("card-failures")
+    page = seen.page
+
+    (row,) = summary_of(page)
+    assert row[2:] == ["—", "—", "101.9 tok/s published, M4 Max", "—", "0 of 1", "—", "—"]
+    assert page.locator(".report > summary").inner_text().split("\n")[-1] == "no answer"
+    assert "insufficient data" in page.locator(".report > summary").inner_text()
+    text = page.locator("#cards").inner_text()
+    assert "server busy, please try again" in text
+    assert "88.9" in text
+    assert "NaN" not in text
+    assert "None" not in text
+    assert seen.complaints == []
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_cards_fit_on_a_phone_opened_or_not(name: str, visit: Callable[..., Visit]) -> None:
+    page = visit(name, width=390).page
+
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert overflowing(page) == []
+
+
+def test_what_a_server_said_in_a_check_is_shown_and_never_run(visit: Callable[..., Visit]) -> None:
+    seen = visit("card-hostile")
+    page = seen.page
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+
+    assert page.locator("#cards").inner_text().count("<img src=x onerror=window.hacked=20>") >= 8
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img, iframe, svg a, main a").count() == 0
+    assert seen.complaints == []

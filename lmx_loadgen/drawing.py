@@ -1,0 +1,89 @@
+"""`plot` from its arguments to its output: runs, imported results and published figures, in one of four formats."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmx_loadgen import packaged
+from lmx_loadgen.errors import StorageError
+from lmx_loadgen.report.load import views
+from lmx_loadgen.report.view import RunView
+from lmx_loadgen.store.imported import imported_results
+from lmx_loadgen.store.reference import NAME, Reference, read_reference
+from lmx_loadgen.store.result import BenchmarkResult, write_whole
+
+SUFFIXES = {"html": "html", "markdown": "md", "csv": "csv", "png": "png"}
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """All that a report is made of."""
+
+    runs: list[RunView]
+    imported: list[BenchmarkResult]
+    reference: Reference
+
+
+def carried_out(
+    named: Sequence[Path],
+    results_dir: Path,
+    *,
+    reference: Path | None,
+    shape: str,
+    output: Path | None,
+    told: Callable[[str], None],
+) -> Path:
+    """Write the report and say where. Named runs come alone; else everything in `results_dir` is drawn, what was
+    imported there too.
+
+    Raises ResultError, ProfileError (the reference file), StorageError, and InputError where a PNG cannot be made.
+    """
+    path = output or results_dir / f"report.{SUFFIXES[shape]}"
+    material = Material(
+        views(named, results_dir, lambda words: told(f"skipped: {words}")),
+        [] if named else imported_results(results_dir),
+        read_reference(reference or packaged.folder("reference") / NAME),
+    )
+    data = _WRITERS[shape](material)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {path.parent}: {error.strerror or error}") from None
+    write_whole(path, data)
+    return path
+
+
+def _html(material: Material) -> bytes:
+    from lmx_loadgen.report.page import build_page
+    from lmx_loadgen.store.peers import read_tools_vs_truth
+
+    peers = read_tools_vs_truth(packaged.folder("reference"))
+    page = build_page(material.runs, peers, reference=material.reference, imported=material.imported)
+    return page.encode()
+
+
+def _markdown(material: Material) -> bytes:
+    from lmx_loadgen.report import markdown, verdicts
+    from lmx_loadgen.report.card_data import cards_of
+    from lmx_loadgen.report.view import series_of
+
+    comparisons = verdicts.of_runs(material.runs)
+    cards = cards_of(series_of(material.runs), comparisons, material.reference, material.imported)
+    return markdown.report(cards, comparisons).encode()
+
+
+def _csv(material: Material) -> bytes:
+    from lmx_loadgen.report import spreadsheet
+    from lmx_loadgen.report.view import series_of
+
+    return spreadsheet.table(series_of(material.runs), material.imported).encode()
+
+
+def _png(material: Material) -> bytes:
+    from lmx_loadgen.report import picture
+    from lmx_loadgen.report.view import series_of
+
+    return picture.png(series_of(material.runs))
+
+
+_WRITERS: dict[str, Callable[[Material], bytes]] = {"html": _html, "markdown": _markdown, "csv": _csv, "png": _png}

@@ -1,0 +1,281 @@
+"""What a model's figures are held against: the same model on LM Studio and on Ollama, measured or published.
+
+Only servers that took turns in one run have a verdict. Figures of separate runs are points without an interval: their
+difference may be chance, and is never emphasised. Published figures are other people's, on other days.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lmx_loadgen.measure.model_names import same_weights, weight_bits
+from lmx_loadgen.measure.published import apple_chip, bits_of
+from lmx_loadgen.report.head import machine_name
+from lmx_loadgen.report.view import Series, newest_first, prompt_tokens, same_work, stat
+from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, Verdict
+from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
+
+Level = dict[str, Any]
+How = Literal["compared", "compared apart", "one run", "separate runs", "published"]
+
+RIVALS: tuple[Server, ...] = ("lm_studio", "ollama")
+SERVER_NAMES: dict[Server, str] = {
+    "lm_studio": "LM Studio",
+    "ollama": "Ollama",
+    "opta_lmx": "Opta-LMX",
+    "llama_cpp": "llama.cpp",
+    "mlx_lm": "mlx_lm.server",
+    "vllm": "vLLM",
+    "other": "other",
+}
+_COMPARED = {"decode_tok_s": "decode_tok_s_p50", "ttft": "ttft_p50"}
+_TURNED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
+_MOST_FAILED = 0.01  # the audit's own limit: who turns work away is faster with the rest
+_LONG_CONTEXT = 2_000
+_LIKE_LENGTH = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One figure of theirs, and by how much ours differs: `change` is ours ÷ theirs − 1, of a time as of a rate.
+
+    Without a change `why` says why there is none; with a verdict it has its reason. `unit` is that of a rate which is
+    not in tokens.
+    """
+
+    theirs: float | None = None
+    change: float | None = None
+    ci95: tuple[float, float] | None = None
+    verdict: Verdict | None = None
+    why: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """One server that a card's model is held against. `who` is the target or the hardware, `source` where a published
+    figure stands, `about` what else is to be known."""
+
+    server: Server
+    how: How
+    who: str
+    rate: Delta
+    ttft: Delta
+    source: str = ""
+    about: str = ""
+    same_chip: bool | None = None
+
+    def is_strong(self, delta: Delta) -> bool:
+        """Whether chance does not explain a difference: only then may it be emphasised."""
+        return self.how == "compared" and delta.verdict in ("better", "worse")
+
+
+def all_against(
+    group: Sequence[Series],
+    series: Sequence[Series],
+    comparisons: Sequence[Comparison],
+    published: Sequence[PublishedFigure],
+    reference: Reference | None = None,
+) -> list[Against]:
+    """Everything a model is held against: for LM Studio and Ollama what was measured before what was published, then
+    what is published of other servers.
+
+    Args:
+        group: all runs of the model on its server, newest first.
+        series: everything on the page.
+    """
+    found: list[Against] = []
+    for server in RIVALS:
+        if SERVER_OF.get(str(group[0].target.get("dialect"))) != server:
+            measured = _compared(group, series, comparisons, server) or _apart(group[0], series, server, reference)
+            found += [measured] if measured else []
+        found += [_published(group[0], figure) for figure in published if figure.server == server]
+    return found + [_published(group[0], figure) for figure in published if figure.server not in RIVALS]
+
+
+def best(against: Sequence[Against], server: Server) -> Against | None:
+    """What a table with room for one shows: the measured one, else the published one that comes nearest."""
+    found = [one for one in against if one.server == server]
+    order = {"published": 1}
+    return min(found, key=lambda one: (order.get(one.how, 0), one.rate.change is None), default=None)
+
+
+# ---- measured in one run, in turns -------------------------------------------------------------------
+
+
+def _compared(
+    group: Sequence[Series], series: Sequence[Series], comparisons: Sequence[Comparison], server: Server
+) -> Against | None:
+    """The newest comparison of one of these runs with that server."""
+    for one in group:
+        for comparison in comparisons:
+            for ours, theirs, turned in ((comparison.b, comparison.a, False), (comparison.a, comparison.b, True)):
+                if _is_of(ours, one) and _server_of(theirs, series) == server and comparison.levels:
+                    return _from_comparison(comparison, one, group[0], theirs, server, turned=turned)
+    return None
+
+
+def _is_of(side: ComparedSide, one: Series) -> bool:
+    return side.run_id == one.run.result.get("run_id") and side.target == one.target["name"]
+
+
+def _server_of(side: ComparedSide, series: Sequence[Series]) -> Server | None:
+    dialect = next((one.target.get("dialect") for one in series if _is_of(side, one)), None)
+    return SERVER_OF.get(str(dialect))
+
+
+def _from_comparison(
+    comparison: Comparison, one: Series, newest: Series, theirs: ComparedSide, server: Server, *, turned: bool
+) -> Against:
+    wanted = next((level["concurrency"] for level in newest.levels()), None)
+    level = next((level for level in comparison.levels if level.concurrency == wanted), comparison.levels[0])
+    about = [] if level.concurrency == 1 else [f"at concurrency {level.concurrency}"]
+    if one is not newest:
+        about.append(f"in an earlier run, {one.run.label}")
+    if level.token_basis == "characters":
+        about.append("rates in characters, since both have no count of tokens in common")
+    return Against(
+        server,
+        "compared" if comparison.mode == "interleaved" else "compared apart",
+        theirs.label,
+        _delta(level, "decode_tok_s", turned=turned),
+        _delta(level, "ttft", turned=turned),
+        about="; ".join(about),
+    )
+
+
+def _delta(level: LevelComparison, metric: str, *, turned: bool) -> Delta:
+    found = level.metrics.get(_COMPARED[metric])
+    if found is None:
+        return Delta(why="it was not compared")
+    verdict = _TURNED.get(found.verdict, found.verdict) if turned else found.verdict
+    if found.ratio is None or found.ci95 is None:
+        return Delta(verdict=verdict, why=found.reason or "")
+    low, high = found.ci95
+    ratio, edges = (1 / found.ratio, (1 / high, 1 / low)) if turned else (found.ratio, (low, high))
+    theirs = found.b if turned else found.a
+    unit = "char/s" if found.unit == "characters/s" else ""
+    return Delta(theirs, ratio - 1, (edges[0] - 1, edges[1] - 1), verdict, found.reason or "", unit)
+
+
+# ---- measured apart ----------------------------------------------------------------------------------
+
+
+def _apart(ours: Series, series: Sequence[Series], server: Server, reference: Reference | None) -> Against | None:
+    """The newest run of the same weights on that server, on the same machine and with the same work; one that was
+    measured in our own run first."""
+    levels = ours.levels()
+    there = [one for one in newest_first(series) if SERVER_OF.get(str(one.target.get("dialect"))) == server]
+    fitting = [one for one in there if _same_machine(ours, one) and same_work(ours, one) and same(ours, one, reference)]
+    fitting.sort(key=lambda one: one.run is not ours.run)
+    for one in fitting:
+        level = one.level_at(levels[0]["concurrency"]) if levels else None
+        if level is not None:
+            how: How = "one run" if one.run is ours.run else "separate runs"
+            at = "" if level["concurrency"] == 1 else f"at concurrency {level['concurrency']}"
+            rate, ttft = (_points(levels[0], level, metric) for metric in ("decode_tok_s", "ttft"))
+            return Against(server, how, one.name, rate, ttft, about=at)
+    return None
+
+
+def _same_machine(one: Series, other: Series) -> bool:
+    machines = [machine_name(series.run.result.get("host") or {}) for series in (one, other)]
+    return machines[0] == machines[1]
+
+
+def same(one: Series, other: Series, reference: Reference | None) -> bool:
+    """Whether both surely have the same weights in the same number of bits. In doubt they do not."""
+    names = [str(series.target.get("model") or "") for series in (one, other)]
+    bits = [_bits(series) for series in (one, other)]
+    if names[0] == names[1]:
+        return bool(names[0]) and bits[0] == bits[1]
+    listed = any(set(names) <= set(known) for known in (reference.names() if reference else {}).values())
+    return bits[0] is not None and bits[0] == bits[1] and (listed or same_weights(*names))
+
+
+def _bits(one: Series) -> float | None:
+    told = (one.target.get("server") or {}).get("quantization")
+    return weight_bits(told) or bits_of(str(one.target.get("model") or ""))
+
+
+def _points(ours: Level, theirs: Level, metric: str) -> Delta:
+    """Two means beside each other, where nothing speaks against it."""
+    value, mine = (stat(level, metric, "mean") for level in (theirs, ours))
+    if value is None or mine is None:
+        return Delta(value, why="there is no figure on both sides")
+    why = _not_alike(ours, theirs, metric)
+    return Delta(value, why=why) if why else Delta(value, mine / value - 1)
+
+
+def _not_alike(ours: Level, theirs: Level, metric: str) -> str:
+    if metric == "decode_tok_s" and not (ours.get("token_basis_exact") and theirs.get("token_basis_exact")):
+        return "there is no exact count of tokens on both sides"
+    if ours.get("tainted") or theirs.get("tainted"):
+        return "the instrument was disturbed on one side"
+    shares = [_failed(level) for level in (ours, theirs)]
+    if abs(shares[0] - shares[1]) > _MOST_FAILED:
+        return "one side failed more often: who turns work away is faster with the rest"
+    return ""
+
+
+def _failed(level: Level) -> float:
+    ok, failed = int(level["requests"]["ok"]), int(level["requests"]["failed"] or 0)
+    return failed / (ok + failed) if ok + failed else 0.0
+
+
+# ---- published ---------------------------------------------------------------------------------------
+
+
+def _published(ours: Series, figure: PublishedFigure) -> Against:
+    chip = apple_chip(figure.hardware) or figure.hardware
+    return Against(
+        figure.server,
+        "published",
+        chip,
+        _held(ours, figure, "decode_tok_s", figure.toks_per_sec),
+        _held(ours, figure, "ttft", figure.ttft_sec),
+        source=figure.source,
+        about="; ".join(_circumstances(figure)),
+        same_chip=figure.same_chip,
+    )
+
+
+def _held(ours: Series, figure: PublishedFigure, metric: str, value: float | None) -> Delta:
+    """A change only where it was the same chip and the same kind of work."""
+    level = ours.level_at(1)
+    mine = None if level is None else stat(level, metric, "mean")
+    if value is None:
+        return Delta()
+    if level is None or mine is None:
+        return Delta(value, why="nothing was measured with one request at a time")
+    if figure.same_chip is not True:
+        return Delta(value, why="" if figure.same_chip is False else "whether it is our chip is not known")
+    why = _other_context(level, figure, metric)
+    return Delta(value, why=why) if why else Delta(value, mine / value - 1)
+
+
+def _other_context(level: Level, figure: PublishedFigure, metric: str) -> str:
+    """What speaks against it in the length of the prompt: TTFT is mostly that, a decode rate only where it is long."""
+    published, ours = figure.context_tokens, prompt_tokens(level)
+    if metric == "decode_tok_s":
+        return f"its context had {published:,} tokens" if (published or 0) > _LONG_CONTEXT else ""
+    if published is None or ours is None:
+        return "the length of its prompt or of ours is not known"
+    return "" if abs(ours / published - 1) <= _LIKE_LENGTH else f"its prompt had {published:,} tokens, ours {ours:,.0f}"
+
+
+def _circumstances(figure: PublishedFigure) -> Iterator[str]:
+    yield figure.hardware
+    if figure.total_toks_per_sec is not None:
+        yield f"{figure.total_toks_per_sec:,.1f} tok/s over whole requests, which is no decode rate"
+    if figure.format:
+        yield figure.format
+    if figure.server_version:
+        yield figure.server_version
+    if figure.context_tokens:
+        yield f"context of {figure.context_tokens:,} tokens"
+    if figure.prefill_sec is not None:
+        yield f"prefill {figure.prefill_sec:g} s"
+    if figure.max_tokens:
+        yield f"answers of up to {figure.max_tokens:,} tokens"
+    yield from (words for words in (figure.workload, figure.notes) if words)

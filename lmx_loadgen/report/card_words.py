@@ -1,0 +1,159 @@
+"""A report card's facts in few words, the same on the page and in Markdown."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from lmx_loadgen.measure.sentences import percent
+from lmx_loadgen.report.against import Against, Delta
+from lmx_loadgen.report.card_data import Card
+from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
+from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.view import stat
+
+JUDGED = ("call_produced", "tool_name_correct", "params_valid_json", "params_match_schema")
+NOT_SUPPORTED = "not supported"
+TAGS = {
+    "compared": "measured in turns",
+    "compared apart": "measured in separate runs",
+    "one run": "measured, no interval",
+    "separate runs": "measured in separate runs",
+    "published": "published",
+}
+_METRIC_WORDS = (("decode_tok_s", "tok/s"), ("ttft", "TTFT"))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A difference in a few words. `why` explains it, `strong` says that chance does not."""
+
+    words: str
+    why: str = ""
+    strong: bool = False
+
+
+def mean(card: Card, metric: str) -> float | None:
+    """The mean at the card's lowest level."""
+    return None if card.first is None else stat(card.first, metric, "mean")
+
+
+def difference(against: Against, delta: Delta) -> Said:
+    """By how much ours differs: `+12 %`, `undecided`, `refused`, `equal`, or a dash."""
+    if delta.verdict in ("refused", "undecided"):
+        return Said(str(delta.verdict), delta.why)
+    if delta.change is None:
+        return Said(UNDEFINED, delta.why)
+    if delta.verdict == "equivalent":
+        return Said("equal", f"{percent(delta.change, signed=True)}, within what does not matter")
+    return Said(percent(delta.change, signed=True), "", against.is_strong(delta))
+
+
+def in_short(against: Against | None) -> list[Said]:
+    """The same for a cell of a table: a line for the rate, one for TTFT, or the one figure there is."""
+    if against is None:
+        return [Said(UNDEFINED, "nothing was measured or published to hold it against")]
+    pairs = list(zip((against.rate, against.ttft), _METRIC_WORDS, strict=True))
+    said = [(difference(against, delta), name) for delta, (_, name) in pairs]
+    first = said[0][0]
+    if all(one.words == first.words for one, _ in said):
+        if first.words == UNDEFINED:
+            return _only_theirs(against, first.why)
+        if first.words in ("refused", "undecided", "equal"):
+            return [first]
+    return [
+        Said(f"{one.words} {name}", one.why, one.strong)
+        for one, name in said
+        if one.words != UNDEFINED or against.how != "published"
+    ]
+
+
+def _only_theirs(against: Against, why: str) -> list[Said]:
+    """Nothing but the other's own figures."""
+    shown = []
+    if against.rate.theirs is not None:
+        shown.append(Said(f"{rate(against.rate.theirs)} {against.rate.unit or 'tok/s'}", why))
+    if against.ttft.theirs is not None:
+        shown.append(Said(f"{milliseconds(against.ttft.theirs)} ms TTFT", against.ttft.why))
+    return shown or [Said(UNDEFINED, why)]
+
+
+def edges(delta: Delta) -> str | None:
+    """The 95 % interval of a difference: `+8 … +16 %`."""
+    if delta.ci95 is None or delta.verdict == "refused":
+        return None
+    low, high = (percent(edge, signed=True).removesuffix(" %") for edge in delta.ci95)
+    return f"{low} … {high} %"
+
+
+def to_know(against: Against) -> list[str]:
+    """Under which circumstances a figure was found, why no difference is given, and where it stands."""
+    reasons = dict.fromkeys(
+        delta.why
+        for delta in (against.rate, against.ttft)
+        if delta.why and (delta.theirs is not None or delta.verdict is not None)
+    )
+    found = [against.about, *reasons, f"source: {against.source}" if against.source else ""]
+    return [words for words in found if words]
+
+
+def tag(against: Against) -> str:
+    """Where a figure comes from, in the fewest words; a published one with its chip unless that is ours."""
+    if against.how == "published" and against.same_chip is not True:
+        return f"published, {sanitise(against.who, 40)}"
+    return "published, same chip" if against.how == "published" else TAGS[against.how]
+
+
+# ---- can it do it ------------------------------------------------------------------------------------
+
+
+def passed(call: dict[str, Any]) -> bool:
+    return all(call.get(name) for name in JUDGED)
+
+
+def tools(card: Card) -> str:
+    """`2 of 3`: tool calls that were right in every respect."""
+    calls = card.tool_calls
+    return f"{sum(map(passed, calls))} of {len(calls)}" if calls else UNDEFINED
+
+
+def skills(card: Card) -> str:
+    """`1 of 2`: skills that ran, or that the server has none."""
+    found = card.skills
+    if not found:
+        return UNDEFINED
+    if all(one.get("error") == NOT_SUPPORTED for one in found):
+        return NOT_SUPPORTED
+    return f"{sum(bool(one.get('skill_invoked_successfully')) for one in found)} of {len(found)}"
+
+
+def quality(card: Card) -> str:
+    """`ok 92 %, truncated 8 %` of all answers; where only the first one was judged, its flag."""
+    flags: Counter[str] = Counter()
+    for level in card.levels:
+        flags.update({flag: int(number) for flag, number in ((level.get("quality") or {}).get("flags") or {}).items()})
+    if flags.total():
+        return shares(flags, flags.total())
+    flag = card.stats.get("coherence_flag")
+    return f"{sanitise(flag, 20)} (first answer)" if flag else UNDEFINED
+
+
+def shares(counts: dict[str, int] | Counter[str], whole: int) -> str:
+    """Counts as shares of a whole, the largest first; those of 0 are left out."""
+    ordered = sorted(((number, name) for name, number in counts.items() if number), key=lambda pair: -pair[0])
+    if whole and len(ordered) == 1 and ordered[0][0] == whole:
+        return sanitise(ordered[0][1], 20)
+    return ", ".join(f"{sanitise(name, 20)} {percent(number / whole)}" for number, name in ordered) or UNDEFINED
+
+
+# ---- expected ----------------------------------------------------------------------------------------
+
+
+def against_hypothesis(card: Card) -> str | None:
+    """What was measured in terms of what was expected, in a sentence; None where either is missing."""
+    hypothesis = card.target.get("hypothesis") or {}
+    expected, measured = hypothesis.get("toks_per_sec"), mean(card, "decode_tok_s")
+    if not expected or measured is None or card.first is None:
+        return None
+    of_what = "what memory allows" if hypothesis.get("kind") == "bandwidth" else "what was published"
+    at = "" if card.first["concurrency"] == 1 else f" at concurrency {card.first['concurrency']}"
+    return f"Measured: {rate(measured)} tok/s{at}, {percent(measured / expected)} of {of_what}."

@@ -1,0 +1,328 @@
+"""The summary of the benchmark plan and, below it, a report card for each model on each backend."""
+
+from collections.abc import Sequence
+
+from lmx_loadgen.report import card_words, checks
+from lmx_loadgen.report.against import RIVALS, SERVER_NAMES, Against, Delta, best
+from lmx_loadgen.report.card_data import Card, Level, output_tokens
+from lmx_loadgen.report.head import key_sample
+from lmx_loadgen.report.markup import Child, Markup, h
+from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, plural, rate
+from lmx_loadgen.report.tables import NUMBER, boxed_table, column, first_answer
+from lmx_loadgen.report.text import sanitise, unbroken
+from lmx_loadgen.report.trend import older_runs
+from lmx_loadgen.report.view import interval, is_supported, prompt_tokens, stat
+from lmx_loadgen.store.imported import ORIGINS
+from lmx_loadgen.store.reference import PublishedFigure, Server
+
+MOST_OPEN = 4
+_ANSWER = 4_000
+_MODEL = 120
+
+
+# ---- summary -----------------------------------------------------------------------------------------
+
+
+def summary(cards: Sequence[Card]) -> Markup:
+    """The table of the plan: one row for each model and backend, of its newest run."""
+    head = [
+        column("Model"),
+        column("Backend"),
+        column("tok/s", "mean", number=True),
+        column("TTFT", "mean, ms", number=True),
+        column("vs LM Studio"),
+        column("vs Ollama"),
+        column("Tools"),
+        column("Skills"),
+        column("Quality"),
+    ]
+    caption = (
+        "Each model on each backend, its newest run, at the lowest concurrency measured; ± is half the 95 % interval. "
+        "Bold: chance does not explain it."
+    )
+    return boxed_table(caption, head, [h("tbody", None, [_row(card) for card in cards])])
+
+
+def _row(card: Card) -> Markup:
+    return h(
+        "tr",
+        None,
+        h("th", {"scope": "row"}, _model(card), _at(card)),
+        h("td", None, _who(card)),
+        h("td", NUMBER, _mean(card, "decode_tok_s"), _inexact(card)),
+        h("td", NUMBER, _mean(card, "ttft")),
+        [h("td", {"class": "vs"}, _vs(card, server)) for server in RIVALS],
+        [h("td", {"class": "whole"}, words) for words in (card_words.tools(card), card_words.skills(card))],
+        h("td", None, unbroken(card_words.quality(card))),
+    )
+
+
+def _model(card: Card) -> list[Child]:
+    """The model's name, its publisher above it."""
+    publisher, slash, name = sanitise(card.model, _MODEL).rpartition("/")
+    return [h("span", {"class": "model"}, publisher + slash) if publisher else None, name]
+
+
+def _at(card: Card) -> Markup | None:
+    if card.first is None or card.first["concurrency"] == 1:
+        return None
+    return h("span", {"class": "model"}, f"at concurrency {card.first['concurrency']}")
+
+
+def _who(card: Card) -> list[Child]:
+    name = sanitise(card.backend, 40)
+    if card.series is None:
+        return [h("span", {"class": "name"}, name), h("span", {"class": "chip"}, "imported")]
+    return [h("span", {"class": "name"}, key_sample(card.series.look), h("span", None, name))]
+
+
+def _mean(card: Card, metric: str) -> list[Child]:
+    value = card_words.mean(card, metric)
+    shown = milliseconds(value) if metric == "ttft" else rate(value)
+    edges = interval(card.first, metric) if card.first else None
+    if edges is None or value is None:
+        return [shown]
+    half = (edges[1] - edges[0]) / 2
+    return [shown, h("span", {"class": "pm"}, "±", milliseconds(half) if metric == "ttft" else rate(half))]
+
+
+def _inexact(card: Card) -> Markup | None:
+    """A rate that rests on text events is one of chunks."""
+    if card.first is None or card.first.get("token_basis_exact", True) or card_words.mean(card, "decode_tok_s") is None:
+        return None
+    return h("span", {"class": "under", "title": "it counts chunks, which may hold several tokens"}, "not exact")
+
+
+def _vs(card: Card, server: Server) -> list[Child]:
+    if card.server == server:
+        return [_said(card_words.Said(UNDEFINED, f"it is {SERVER_NAMES[server]} itself"), "div")]
+    against = best(card.against, server)
+    said = card_words.in_short(against)
+    lines: list[Child] = [_said(one, "div") for one in said]
+    if against is None or said[0].words == UNDEFINED:
+        return lines
+    return [*lines, _tag(against)]
+
+
+def _said(one: card_words.Said, tag: str) -> Markup:
+    words = unbroken(one.words)
+    return h(tag, {"title": one.why or None}, h("strong", None, words) if one.strong else words)
+
+
+def _tag(against: Against) -> Markup:
+    kind = "tag published" if against.how == "published" else "tag"
+    title = "; ".join(part for part in (against.source, against.about) if part)
+    return h("span", {"class": kind, "title": sanitise(title, 600) or None}, card_words.tag(against))
+
+
+# ---- cards -------------------------------------------------------------------------------------------
+
+
+def all_cards(cards: Sequence[Card]) -> Markup:
+    """The cards under each other; more than a few are folded, so that the page can be overlooked."""
+    is_open = "" if len(cards) <= MOST_OPEN else None
+    return h("div", {"class": "reports"}, [_card(card, is_open) for card in cards])
+
+
+def _card(card: Card, is_open: str | None) -> Markup:
+    colour = f" c{card.series.look.colour}" if card.series else ""
+    body = h(
+        "div",
+        {"class": "parts"},
+        _origin(card) if card.origin == "imported" else _hypothesis(card),
+        _results(card),
+        _others(card),
+        checks.capabilities(card),
+        checks.quality(card),
+        checks.server_word(card),
+        checks.part("", older_runs(card), _answer(card), width="wide"),
+    )
+    return h("details", {"class": f"card report{colour}", "open": is_open}, _title(card), body)
+
+
+def _title(card: Card) -> Markup:
+    figures = [
+        f"{rate(card_words.mean(card, 'decode_tok_s'))} tok/s",
+        f"{milliseconds(card_words.mean(card, 'ttft'))} ms TTFT",
+    ]
+    return h(
+        "summary",
+        None,
+        h("h3", None, sanitise(card.model, _MODEL)),
+        h(
+            "span",
+            {"class": "who"},
+            _who(card),
+            *(h("span", {"class": "chip bad"}, words) for words in _warnings(card)),
+        ),
+        h("span", {"class": "short"}, " · ".join(figures) if card.has_figures else "no answer"),
+    )
+
+
+def _warnings(card: Card) -> list[str]:
+    found = ["insufficient data"] if card.benchmark.get("status") == "insufficient_data" or not card.has_figures else []
+    if any(level.get("tainted") for level in card.levels):
+        found.append("tainted")
+    if any(not level.get("complete", True) for level in card.levels):
+        found.append("incomplete")
+    return found
+
+
+def _origin(card: Card) -> Markup:
+    """Who measured an imported result, and how."""
+    known = [f"Stored {sanitise(card.runs[0].label, 60)}, of {sanitise(card.machine or 'an unknown machine', 80)}."]
+    note = ORIGINS.get(str(card.benchmark.get("origin")), ORIGINS["elsewhere"])
+    words = [h("p", None, f"{note[0].upper()}{note[1:]}."), h("p", {"class": "about"}, *known)]
+    return checks.part("Imported", words, width="narrow")
+
+
+def _hypothesis(card: Card) -> Markup:
+    """What was expected before, and what came of it."""
+    hypothesis = card.target.get("hypothesis")
+    if not hypothesis:
+        words = f"{UNDEFINED} (none was stored with this run)"
+        return checks.part("Hypothesis", h("p", {"class": "about"}, words), width="narrow")
+    measured = card_words.against_hypothesis(card)
+    figures = [PublishedFigure.model_validate(one) for one in hypothesis.get("figures") or []]
+    return checks.part(
+        "Hypothesis",
+        h("p", None, unbroken(sanitise(hypothesis["sentence"], 600))),
+        h("p", {"class": "result"}, unbroken(measured)) if measured else None,
+        _figures_behind(figures) if figures else None,
+        width="narrow",
+    )
+
+
+def _figures_behind(figures: Sequence[PublishedFigure]) -> Markup:
+    """What was known of the same weights when the run began, folded: the reference may say other things today."""
+    items = [h("li", None, _figure_words(one)) for one in figures]
+    title = f"{plural(len(figures), 'published figure')} known when it began"
+    return h("details", None, h("summary", None, title), h("ul", {"class": "plain"}, items))
+
+
+def _figure_words(figure: PublishedFigure) -> str:
+    """`LM Studio 101.9 tok/s, M4 Max 128 GB (source)`."""
+    shown = []
+    if figure.toks_per_sec is not None:
+        shown.append(f"{rate(figure.toks_per_sec)} tok/s")
+    if figure.total_toks_per_sec is not None:
+        shown.append(f"{rate(figure.total_toks_per_sec)} tok/s over whole requests")
+    if figure.ttft_sec is not None:
+        shown.append(f"TTFT {milliseconds(figure.ttft_sec)} ms")
+    words = f"{SERVER_NAMES[figure.server]} {', '.join(shown) or UNDEFINED}, {figure.hardware} ({figure.source})"
+    return sanitise(words, 500)
+
+
+# ---- results -----------------------------------------------------------------------------------------
+
+
+def _results(card: Card) -> Markup:
+    """p50, p95 and mean with its interval, of TTFT and tok/s at each level."""
+    head = [
+        column("At once"),
+        column(""),
+        *(column(name, number=True) for name in ("p50", "p95", "mean", "95 % interval")),
+        column("Tokens", "in / out", number=True),
+        column("Runs", "ok / failed", number=True),
+    ]
+    bodies = [_level(level) for level in card.levels]
+    if not bodies:
+        return checks.part("Results", h("p", {"class": "about"}, UNDEFINED), width="broad")
+    caption = "Of single answers. p95 of tok/s is what 95 % reach; † marks one with fewer than five samples beyond it."
+    return checks.part("Results", boxed_table(caption, head, bodies), width="broad")
+
+
+def _level(level: Level) -> Markup:
+    requests = level["requests"]
+    runs = (
+        count(requests["ok"])
+        if requests.get("failed") is None
+        else f"{count(requests['ok'])} / {count(requests['failed'])}"
+    )
+    prompt, output = (
+        UNDEFINED if value is None else f"{value:,.0f}" for value in (prompt_tokens(level), output_tokens(level))
+    )
+    spanned = {"rowspan": "2"} | NUMBER
+    return h(
+        "tbody",
+        None,
+        h(
+            "tr",
+            None,
+            h("th", {"scope": "rowgroup", "rowspan": "2"}, count(level["concurrency"])),
+            _figures(level, "decode_tok_s", "tok/s"),
+            h("td", spanned, f"{prompt} / {output}"),
+            h("td", spanned, runs),
+        ),
+        h("tr", {"class": "second"}, _figures(level, "ttft", "TTFT ms")),
+    )
+
+
+def _figures(level: Level, metric: str, name: str) -> list[Markup]:
+    shown = milliseconds if metric == "ttft" else rate
+    edges = interval(level, metric)
+    reason = (level["metrics"].get(metric) or {}).get("reason")
+    cells = [h("td", {"class": "fig", "title": sanitise(reason, 200) if reason else None}, name)]
+    for key in ("p50", "p95", "mean"):
+        value = stat(level, metric, key)
+        weak = value is not None and not is_supported(level, metric, key)
+        cells.append(h("td", NUMBER, shown(value), h("span", {"class": "mark"}, "†") if weak else None))
+    cells.append(h("td", NUMBER, UNDEFINED if edges is None else f"{shown(edges[0])} … {shown(edges[1])}"))
+    return cells
+
+
+# ---- against others ----------------------------------------------------------------------------------
+
+
+def _others(card: Card) -> Markup:
+    """Measured first, published second, each said to be what it is."""
+    head = [
+        column("Against"),
+        column("How it is known"),
+        column("tok/s", "theirs", number=True),
+        column("Difference", number=True),
+        column("TTFT", "theirs, ms", number=True),
+        column("Difference", number=True),
+        column("To know"),
+    ]
+    rows = [_other(one) for one in card.against]
+    missing = [server for server in RIVALS if server != card.server and best(card.against, server) is None]
+    rows += [_nothing(server) for server in missing]
+    caption = "Measured on this machine first, published by others second. A difference is of ours to theirs."
+    return checks.part("Against others", boxed_table(caption, head, [h("tbody", None, rows)]), width="wide")
+
+
+def _nothing(server: Server) -> Markup:
+    """The row of a server that nothing is known of."""
+    numbers = [h("td", NUMBER, UNDEFINED)] * 4
+    ends = h("td", None, UNDEFINED)
+    return h("tr", None, h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[server]), ends, numbers, ends)
+
+
+def _other(one: Against) -> Markup:
+    return h(
+        "tr",
+        None,
+        h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[one.server]),
+        h("td", None, _tag(one)),
+        h("td", NUMBER, rate(one.rate.theirs), h("span", {"class": "under"}, one.rate.unit) if one.rate.unit else None),
+        _change(one, one.rate),
+        h("td", NUMBER, milliseconds(one.ttft.theirs)),
+        _change(one, one.ttft),
+        h("td", {"class": "known"}, unbroken(sanitise("; ".join(card_words.to_know(one)), 900)) or UNDEFINED),
+    )
+
+
+def _change(one: Against, delta: Delta) -> Markup:
+    said = card_words.difference(one, delta)
+    edges = card_words.edges(delta)
+    return h("td", NUMBER, _said(said, "span"), h("span", {"class": "under"}, edges) if edges else None)
+
+
+def _answer(card: Card) -> Markup | None:
+    """What the model wrote, folded: proof that the server did the work."""
+    text = (first_answer(card.series) if card.series else "") or str(card.stats.get("output_text") or "")
+    if not text:
+        return h("p", {"class": "about"}, f"Output text: {UNDEFINED}")
+    shown = sanitise(text, _ANSWER, keep_lines=True)
+    return h("details", None, h("summary", None, "What it wrote in its first measured answer"), h("pre", None, shown))

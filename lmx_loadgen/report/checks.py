@@ -1,0 +1,224 @@
+"""The part of a report card that is no speed: can the model do it, are its answers any good, what the server says."""
+
+from typing import Any
+
+from lmx_loadgen.report import card_words
+from lmx_loadgen.report.card_data import Card, Level
+from lmx_loadgen.report.markup import Child, Markup, h
+from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, rate
+from lmx_loadgen.report.tables import NUMBER, boxed_table, column
+from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.view import stat
+
+_WORDS = 300
+_FLAGS = ("ok", "repetitive", "truncated", "garbled")
+_OWN_NOTE = (
+    "Opta-LMX's own benchmark takes the p95 of tok/s at the best end, where this tool gives the rate that 95 % of "
+    "answers reach, and its tok/s counts one token too many: the first, which no time of decoding belongs to."
+)
+
+
+def part(title: str, *children: Child, width: str = "") -> Markup:
+    """One part of a card: half of its width, or `narrow`, `broad` or `wide`."""
+    return h("div", {"class": f"part {width}".strip()}, h("h4", None, title) if title else None, children)
+
+
+# ---- tool calls and skills ---------------------------------------------------------------------------
+
+
+def capabilities(card: Card) -> Markup:
+    """The capability matrix: each tool call judged in four respects, each skill as it ran."""
+    calls, skills = card.tool_calls, card.skills
+    return part(
+        "Tools and skills",
+        _calls(calls) if calls else h("p", {"class": "about"}, f"Tool calls: {UNDEFINED} (not asked for)"),
+        _skills(skills) if skills else h("p", {"class": "about"}, f"Skills: {UNDEFINED} (not asked for)"),
+        width="wide",
+    )
+
+
+def _calls(calls: list[dict[str, Any]]) -> Markup:
+    head = [
+        column("Tool call"),
+        *(column(name) for name in ("Called", "Right tool", "Valid JSON", "Fits schema")),
+        column("Written as"),
+        column("Latency", number=True),
+        column("Error"),
+    ]
+    return boxed_table("Tool calls, each asked for once.", head, [h("tbody", None, [_call(one) for one in calls])])
+
+
+def _call(one: dict[str, Any]) -> Markup:
+    produced = bool(one.get("call_produced"))
+    judged = [
+        _tick(produced),
+        *(_tick(bool(one.get(name))) if produced else UNDEFINED for name in card_words.JUDGED[1:]),
+    ]
+    return h(
+        "tr",
+        None,
+        h(
+            "th",
+            {"scope": "row"},
+            sanitise(one.get("expected_tool_name"), 60),
+            h("span", {"class": "model"}, sanitise(one.get("prompt_used"), 120)),
+        ),
+        [h("td", None, mark) for mark in judged],
+        h("td", None, sanitise(one.get("form") or UNDEFINED, 40)),
+        h("td", NUMBER, duration(one.get("latency_sec"))),
+        h("td", {"class": "who"}, sanitise(one["error"], _WORDS) if one.get("error") else UNDEFINED),
+    )
+
+
+def _tick(is_right: bool) -> Markup:
+    words = ("yes", "✓ ") if is_right else ("no", "✗ ")
+    return h("span", {"class": "tick" if is_right else "tick failed"}, words[1] + words[0])
+
+
+def _skills(skills: list[dict[str, Any]]) -> Markup:
+    head = [column("Skill"), column("Ran"), column("Latency", number=True), column("What it gave back")]
+    return boxed_table(
+        "Skills of the server, each run once.", head, [h("tbody", None, [_skill(one) for one in skills])]
+    )
+
+
+def _skill(one: dict[str, Any]) -> Markup:
+    error = one.get("error")
+    ran: Child = _tick(bool(one.get("skill_invoked_successfully")))
+    if error == card_words.NOT_SUPPORTED:
+        ran, error = h("span", {"class": "chip"}, error), None
+    preview = sanitise(error or one.get("skill_result_preview") or UNDEFINED, _WORDS)
+    return h(
+        "tr",
+        None,
+        h("th", {"scope": "row"}, sanitise(one.get("skill_name"), 60)),
+        h("td", None, ran),
+        h("td", NUMBER, duration(one.get("skill_latency_sec"))),
+        h("td", {"class": "words"}, preview),
+    )
+
+
+# ---- quality -----------------------------------------------------------------------------------------
+
+
+def quality(card: Card) -> Markup:
+    """Coherence of the answers, how they ended, and whether they stay the same beside others, by level."""
+    judged = [level for level in card.levels if level.get("quality")]
+    if not judged:
+        return part("Quality of the answers", h("p", {"class": "about"}, card_words.quality(card)), width="broad")
+    head = [
+        column("At once", number=True),
+        *(column(flag, number=True) for flag in _FLAGS),
+        *(column("ended", end, number=True) for end in ("by itself", "at limit", "unknown")),
+    ]
+    sentences = [
+        h("li", None, sanitise(stability["sentence"], _WORDS))
+        for level in judged
+        if (stability := level["quality"].get("stability"))
+    ]
+    return part(
+        "Quality of the answers",
+        boxed_table(
+            "Share of the measured answers, and how many ended how; unknown is what cannot be told.",
+            head,
+            [h("tbody", None, [_quality_row(one) for one in judged])],
+        ),
+        h("ul", {"class": "plain"}, sentences) if sentences else None,
+        width="broad",
+    )
+
+
+def _quality_row(level: Level) -> Markup:
+    found = level["quality"]
+    answers, flags = int(found["answers"]), found.get("flags") or {}
+    ends = [h("td", NUMBER, count(found.get(name))) for name in ("natural", "limited", "unknown")]
+    cells = [_share(flag, int(flags.get(flag, 0)), answers) for flag in _FLAGS]
+    return h("tr", None, h("td", NUMBER, count(level["concurrency"])), cells, ends)
+
+
+def _share(flag: str, number: int, answers: int) -> Markup:
+    if not answers:
+        return h("td", NUMBER, UNDEFINED)
+    is_bad = number > 0 and flag in ("repetitive", "garbled")
+    shown = f"{100 * number / answers:.0f} %" if number in (0, answers) else f"{100 * number / answers:.1f} %"
+    return h("td", {"class": "num failed" if is_bad else "num"}, shown)
+
+
+# ---- the server's own word ---------------------------------------------------------------------------
+
+
+def server_word(card: Card) -> Markup | None:
+    """*Server says* beside *client sees*: what it tells in its answers, and what it measured of itself."""
+    told = [level for level in card.levels if level.get("server_word")]
+    own = card.target.get("server_benchmarks") or []
+    if not told and not own:
+        return None
+    return part(
+        "Server says, client sees",
+        _word_table(told) if told else None,
+        _own_table(card, own) if own else None,
+        width="narrow",
+    )
+
+
+def _word_table(levels: list[Level]) -> Markup:
+    head = [
+        column("At once", number=True),
+        column("Prompt", "server says, ms", number=True),
+        column("TTFT", "client sees, ms", number=True),
+        column("tok/s", "server says", number=True),
+        column("tok/s", "client sees", number=True),
+    ]
+    sources = dict.fromkeys(sanitise(level["server_word"].get("source"), 80) for level in levels)
+    caption = f"Medians over the same answers. Said in: {', '.join(sources)}."
+    return boxed_table(caption, head, [h("tbody", None, [_word_row(level) for level in levels])])
+
+
+def _word_row(level: Level) -> Markup:
+    word = level["server_word"]
+    cells = [
+        count(level["concurrency"]),
+        milliseconds(word.get("prompt_sec")),
+        milliseconds(word.get("client_ttft_sec")),
+        rate(word.get("toks_per_sec")),
+        rate(word.get("client_toks_per_sec")),
+    ]
+    return h("tr", None, [h("td", NUMBER, cell) for cell in cells])
+
+
+def _own_table(card: Card, own: list[dict[str, Any]]) -> list[Markup]:
+    head = [
+        column("Benchmark"),
+        *(column("TTFT", f"{name}, ms", number=True) for name in ("mean", "p95")),
+        *(column("tok/s", name, number=True) for name in ("mean", "p95")),
+        column("Runs", number=True),
+    ]
+    rows = [_own_row("server says", result.get("stats") or {}) for result in own] + [_seen_row(card)]
+    table = boxed_table("The server's own benchmark of this model, beside ours.", head, [h("tbody", None, rows)])
+    return [table, h("p", {"class": "about after"}, _OWN_NOTE)] if card.target.get("dialect") == "lmx" else [table]
+
+
+def _own_row(who: str, stats: dict[str, Any]) -> Markup:
+    cells = [
+        milliseconds(stats.get("ttft_mean_sec")),
+        milliseconds(stats.get("ttft_p95_sec")),
+        rate(stats.get("toks_per_sec_mean")),
+        rate(stats.get("toks_per_sec_p95")),
+        count(stats.get("runs_completed")),
+    ]
+    return h("tr", None, h("th", {"scope": "row"}, who), [h("td", NUMBER, cell) for cell in cells])
+
+
+def _seen_row(card: Card) -> Markup:
+    first = card.first
+    if first is None:
+        return _own_row("client sees", {})
+    figures = {
+        "ttft_mean_sec": stat(first, "ttft", "mean"),
+        "ttft_p95_sec": stat(first, "ttft", "p95"),
+        "toks_per_sec_mean": stat(first, "decode_tok_s", "mean"),
+        "toks_per_sec_p95": stat(first, "decode_tok_s", "p95"),
+        "runs_completed": first["requests"]["ok"],
+    }
+    at = "" if first["concurrency"] == 1 else f" at concurrency {first['concurrency']}"
+    return _own_row(f"client sees{at}", figures)

@@ -1,0 +1,167 @@
+"""The report as Markdown: the plan's summary, then a heading for each model with its figures, then the verdicts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from lmx_loadgen import __version__
+from lmx_loadgen.report import card_words
+from lmx_loadgen.report.against import RIVALS, SERVER_NAMES, Against, Delta, best
+from lmx_loadgen.report.card_data import Card, Level, output_tokens
+from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, rate
+from lmx_loadgen.report.text import markdown_text as cell
+from lmx_loadgen.report.view import interval, prompt_tokens, stat
+from lmx_loadgen.store.comparison import Comparison
+
+_SUMMARY = (
+    "Model",
+    "Backend",
+    "tok/s mean",
+    "TTFT mean (ms)",
+    "vs LM Studio",
+    "vs Ollama",
+    "Tools",
+    "Skills",
+    "Quality",
+)
+_RESULTS = ("C", "", "p50", "p95", "mean", "95 % interval", "tokens in / out", "ok / failed")
+_OTHERS = ("Against", "how", "tok/s theirs", "difference", "TTFT ms theirs", "difference", "to know")
+_CALLS = ("Tool call", "called", "right tool", "valid JSON", "fits schema", "written as", "latency", "error")
+_SKILLS = ("Skill", "ran", "latency", "what it gave back")
+
+
+def report(cards: Sequence[Card], comparisons: Sequence[Comparison]) -> str:
+    """The whole document. Whatever servers wrote stands in it as they wrote it, not as Markdown."""
+    lines = ["# lmx-loadgen report", ""]
+    if any(one.sentences for one in comparisons):
+        lines += ["## Verdicts", "", *(line for one in comparisons for line in _verdicts(one))]
+    lines += ["## Summary", "", *_table(_SUMMARY, map(_summary, cards)), ""]
+    lines += ["Newest run of each, at its lowest concurrency. Bold: chance does not explain it.", ""]
+    for card in cards:
+        lines += [*_card(card), ""]
+    return "\n".join([*lines, f"Made by lmx-loadgen {__version__}."]) + "\n"
+
+
+def _verdicts(one: Comparison) -> list[str]:
+    sides = f"{cell(one.b.label)} against {cell(one.a.label)}, measured {cell(one.b.started_at)}"
+    return [sides, "", *(f"- {cell(sentence)}" for sentence in one.sentences), ""]
+
+
+def _table(head: Sequence[str], rows: Iterable[list[str]]) -> list[str]:
+    return [
+        f"| {' | '.join(head)} |",
+        f"|{'|'.join('---' for _ in head)}|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+
+
+def _summary(card: Card) -> list[str]:
+    against = [UNDEFINED if card.server == server else _in_short(best(card.against, server)) for server in RIVALS]
+    return [
+        cell(card.model),
+        cell(card.backend) + (" (imported)" if card.origin == "imported" else ""),
+        _mean(card, "decode_tok_s"),
+        _mean(card, "ttft"),
+        *against,
+        cell(card_words.tools(card)),
+        cell(card_words.skills(card)),
+        cell(card_words.quality(card)),
+    ]
+
+
+def _mean(card: Card, metric: str) -> str:
+    shown = milliseconds if metric == "ttft" else rate
+    value, edges = card_words.mean(card, metric), interval(card.first, metric) if card.first else None
+    half = "" if edges is None or value is None else f" ± {shown((edges[1] - edges[0]) / 2)}"
+    return f"{shown(value)}{half}"
+
+
+def _in_short(against: Against | None) -> str:
+    said = card_words.in_short(against)
+    words = ", ".join(_said(one) for one in said)
+    return words if against is None or words == UNDEFINED else f"{words} ({cell(card_words.tag(against))})"
+
+
+def _said(one: card_words.Said) -> str:
+    return f"**{cell(one.words)}**" if one.strong else cell(one.words)
+
+
+# ---- a card ------------------------------------------------------------------------------------------
+
+
+def _card(card: Card) -> Iterator[str]:
+    yield f"## {cell(card.model)} on {cell(card.backend)}"
+    yield ""
+    hypothesis = card.target.get("hypothesis") or {}
+    measured = card_words.against_hypothesis(card)
+    yield f"Hypothesis: {cell(hypothesis.get('sentence') or UNDEFINED)}{f' {measured}' if measured else ''}"
+    yield ""
+    yield from _table(_RESULTS, (row for level in card.levels for row in _level(level)))
+    if card.against:
+        yield ""
+        yield from _table(_OTHERS, map(_other, card.against))
+    if card.tool_calls:
+        yield ""
+        yield from _table(_CALLS, map(_call, card.tool_calls))
+    if card.skills:
+        yield ""
+        yield from _table(_SKILLS, map(_skill, card.skills))
+    yield ""
+    yield f"Quality: {cell(card_words.quality(card))}"
+    for level in card.levels:
+        if (stability := (level.get("quality") or {}).get("stability")) is not None:
+            yield f"- concurrency {count(level['concurrency'])}: {cell(stability['sentence'])}"
+
+
+def _level(level: Level) -> Iterator[list[str]]:
+    requests = level["requests"]
+    tokens = [UNDEFINED if value is None else f"{value:,.0f}" for value in (prompt_tokens(level), output_tokens(level))]
+    beside = [" / ".join(tokens), f"{count(requests['ok'])} / {count(requests['failed'])}"]
+    for metric, name, shown in (("decode_tok_s", "tok/s", rate), ("ttft", "TTFT ms", milliseconds)):
+        edges = interval(level, metric)
+        values = [shown(stat(level, metric, key)) for key in ("p50", "p95", "mean")]
+        between = UNDEFINED if edges is None else f"{shown(edges[0])} … {shown(edges[1])}"
+        yield [count(level["concurrency"]), name, *values, between, *beside]
+
+
+def _other(one: Against) -> list[str]:
+    return [
+        SERVER_NAMES[one.server],
+        cell(card_words.tag(one)),
+        f"{rate(one.rate.theirs)} {one.rate.unit}".strip(),
+        _change(one, one.rate),
+        milliseconds(one.ttft.theirs),
+        _change(one, one.ttft),
+        cell("; ".join(card_words.to_know(one)) or UNDEFINED, 900),
+    ]
+
+
+def _change(one: Against, delta: Delta) -> str:
+    edges = card_words.edges(delta)
+    return _said(card_words.difference(one, delta)) + (f" ({edges})" if edges else "")
+
+
+def _call(one: dict[str, object]) -> list[str]:
+    judged = [_yes(bool(one.get(name))) for name in card_words.JUDGED]
+    if not one.get("call_produced"):
+        judged[1:] = [UNDEFINED] * 3
+    latency = one.get("latency_sec")
+    return [
+        cell(one.get("expected_tool_name")),
+        *judged,
+        cell(one.get("form") or UNDEFINED),
+        duration(latency if isinstance(latency, float) else None),
+        cell(one.get("error") or UNDEFINED),
+    ]
+
+
+def _skill(one: dict[str, object]) -> list[str]:
+    latency = one.get("skill_latency_sec")
+    return [
+        cell(one.get("skill_name")),
+        _yes(bool(one.get("skill_invoked_successfully"))),
+        duration(latency if isinstance(latency, float) else None),
+        cell(one.get("error") or one.get("skill_result_preview") or UNDEFINED),
+    ]
+
+
+def _yes(is_right: bool) -> str:
+    return "yes" if is_right else "no"

@@ -1,0 +1,98 @@
+"""The main figures as one PNG, drawn by plotly's kaleido in a browser that needs no network."""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from lmx_loadgen.errors import InputError, LoadgenError
+from lmx_loadgen.report import figures, palette
+from lmx_loadgen.report.charts import Chart, concurrency_charts
+from lmx_loadgen.report.head import title_of
+from lmx_loadgen.report.text import plotly_text, sanitise
+from lmx_loadgen.report.view import Series
+
+_WIDTH, _HEIGHT, _SCALE = 1440, 500, 2
+_PATIENCE_S = 60
+_HOW = (
+    "pip install 'lmx-loadgen[png]', and have Chrome or Chromium on the PATH or in BROWSER_PATH "
+    "(`plotly_get_chrome` fetches one)"
+)
+
+
+def png(series: Sequence[Series]) -> bytes:
+    """TTFT, decode rate and output of the whole system against concurrency, or the errors where nothing else is.
+
+    Raises InputError where kaleido or its browser is missing, or there is nothing to draw.
+    """
+    figure = overview(series)
+    if figure is None:
+        raise InputError("there is nothing to draw as PNG: no request was measured; --format html says more")
+    if importlib.util.find_spec("kaleido") is None:
+        raise InputError(f"--format png needs kaleido: {_HOW}")
+    return _drawn(figure)
+
+
+def overview(series: Sequence[Series]) -> go.Figure | None:
+    """The figure of the image, on white."""
+    charts = [chart for chart in concurrency_charts(series) if not chart.is_empty()]
+    figure = _beside_each_other(charts) if charts else figures.errors_by_kind(series)
+    if figure is None:
+        return None
+    figure.update_layout(
+        template=palette.templates()["light"],
+        title={"text": plotly_text(title_of(series), 120), "font": {"size": 18}, "x": 0.01, "xanchor": "left"},
+        paper_bgcolor="#ffffff",
+        height=_HEIGHT,
+        width=_WIDTH,
+        margin={"l": 20, "r": 20, "t": 100, "b": 70},
+        showlegend=True,
+        legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.2, "yanchor": "top"},
+    )
+    return go.Figure(_on_white(figure.to_dict()))
+
+
+def _beside_each_other(charts: Sequence[Chart]) -> go.Figure:
+    titles = [chart.title for chart in charts]
+    whole = make_subplots(rows=1, cols=len(charts), subplot_titles=titles, horizontal_spacing=0.07)
+    named: set[str] = set()
+    for place, chart in enumerate(charts, start=1):
+        part = chart.options[0].figure
+        assert part is not None
+        for trace in part.data:
+            trace.update(legendgroup=trace.name, showlegend=trace.name not in named)
+            named.add(trace.name)
+            whole.add_trace(trace, row=1, col=place)
+        whole.update_xaxes(part.layout.xaxis.to_plotly_json(), row=1, col=place)
+        whole.update_yaxes(part.layout.yaxis.to_plotly_json(), row=1, col=place)
+    return whole
+
+
+def _on_white(value: Any, key: str = "") -> Any:
+    """The colours of the dark page exchanged for those of the light one, as the page itself does it."""
+    if isinstance(value, Mapping):
+        return {name: _on_white(inner, name) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_on_white(inner, key) for inner in value]
+    return palette.dark_to_light().get(value, value) if key == "color" and isinstance(value, str) else value
+
+
+def _drawn(figure: go.Figure) -> bytes:
+    import kaleido
+    from choreographer.errors import ChromeNotFoundError
+
+    try:
+        # MathJax would be fetched from the network.
+        drawn = kaleido.calc_fig_sync(
+            figure,
+            opts={"format": "png", "width": _WIDTH, "height": _HEIGHT, "scale": _SCALE},
+            kopts={"mathjax": False, "timeout": _PATIENCE_S},
+        )
+    except ChromeNotFoundError:
+        raise InputError(f"--format png found no browser to draw with: {_HOW}") from None
+    except Exception as problem:  # whatever kaleido and a browser may raise between them
+        words = sanitise(str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__, 200)
+        raise LoadgenError(f"the browser could not draw the PNG: {words}; --format html needs none") from problem
+    return bytes(drawn)

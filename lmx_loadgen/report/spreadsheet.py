@@ -1,0 +1,105 @@
+"""The figures as CSV: one row for each target, level and metric, with all statistics, in base units."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lmx_loadgen.report.card_data import Level, imported_levels
+from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.view import Series
+from lmx_loadgen.store.result import BenchmarkResult
+
+_STATISTICS = ("n", "mean", "ci95_low", "ci95_high", "p50", "p90", "p95", "p99", "min", "max", "instrument_error")
+COLUMNS = (
+    *(
+        "origin",
+        "run_id",
+        "started_at",
+        "target",
+        "backend",
+        "model",
+        "level",
+        "concurrency",
+        "metric",
+        "unit",
+        "better",
+    ),
+    *_STATISTICS,
+    *("unsupported", "reason", "sample", "token_basis", "token_basis_exact", "ok", "failed", "complete", "tainted"),
+)
+# What makes a spreadsheet take a text for a formula.
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+_LONGEST = 1_000
+
+
+def table(series: Sequence[Series], imported: Sequence[BenchmarkResult] = ()) -> str:
+    """The rows of everything measured, then of everything imported, under one heading. Undefined cells are empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in (*_measured(series), *_imported(imported)):
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Numbers as they are; texts on one line, and never such that a spreadsheet would carry them out."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return value
+    shown = sanitise(value, _LONGEST)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
+
+
+def _measured(series: Sequence[Series]) -> Iterator[dict[str, Any]]:
+    for one in series:
+        who = {
+            "origin": "measured",
+            "run_id": one.run.result.get("run_id"),
+            "started_at": one.run.result.get("started_at"),
+            "target": one.target["name"],
+            "backend": one.target.get("dialect"),
+            "model": one.target.get("model"),
+        }
+        for level in one.levels():
+            yield from _rows(who, level)
+
+
+def _imported(results: Sequence[BenchmarkResult]) -> Iterator[dict[str, Any]]:
+    for result in results:
+        who = {
+            "origin": "imported",
+            "started_at": result.timestamp,
+            "backend": result.backend,
+            "model": result.model_id,
+        }
+        for level in imported_levels(result):
+            yield from _rows(who, level)
+
+
+def _rows(who: dict[str, Any], level: Level) -> Iterator[dict[str, Any]]:
+    requests = level["requests"]
+    beside = {
+        "level": level.get("level"),
+        "concurrency": level["concurrency"],
+        **{key: level.get(key) for key in ("sample", "token_basis", "token_basis_exact", "complete")},
+        "ok": requests["ok"],
+        "failed": requests["failed"],
+        "tainted": "; ".join(map(str, level.get("tainted") or [])),
+    }
+    for name, metric in level["metrics"].items():
+        low, high = metric.get("ci95") or (None, None)
+        statistics = {key: metric.get(key) for key in (*_STATISTICS, "unit", "better", "reason")}
+        yield {
+            **who,
+            **beside,
+            **statistics,
+            "metric": name,
+            "ci95_low": low,
+            "ci95_high": high,
+            "unsupported": " ".join(map(str, metric.get("unsupported") or [])),
+        }

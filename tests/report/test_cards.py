@@ -1,0 +1,323 @@
+"""The plan's summary and the report cards: what stands in them, and what must not."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import make_cards
+import pytest
+from test_page import Outline
+
+from lmx_loadgen import packaged
+from lmx_loadgen.report.against import Against, best
+from lmx_loadgen.report.card_data import Card, cards_of
+from lmx_loadgen.report.card_words import in_short
+from lmx_loadgen.report.page import build_page
+from lmx_loadgen.report.verdicts import of_runs
+from lmx_loadgen.report.view import RunView, series_of, stat
+from lmx_loadgen.store.imported import marked
+from lmx_loadgen.store.reference import NAME, PublishedFigure, Reference, read_reference
+
+NOTHING = Reference([], {})
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory) -> list[RunView]:
+    return make_cards.views(tmp_path_factory.mktemp("three"), *make_cards.THREE)
+
+
+@pytest.fixture(scope="session")
+def packed() -> Reference:
+    return read_reference(packaged.folder("reference") / NAME)
+
+
+def cards(runs: Sequence[RunView], reference: Reference | None = None) -> dict[tuple[str, str], Card]:
+    """The cards by the end of their model's name and their backend."""
+    found = cards_of(series_of(runs), of_runs(runs), reference)
+    return {(card.model.rsplit("/", 1)[-1], card.backend): card for card in found}
+
+
+def rival(card: Card, server: str, how: str) -> Against:
+    return next(one for one in card.against if (one.server, one.how) == (server, how))
+
+
+def rows(page: str, section: str) -> list[list[str]]:
+    """The cells of a section's tables, as text."""
+    inside = page[page.index(f'<section id="{section}"') :]
+    found = re.findall(r"<tr>(.*?)</tr>", inside[: inside.index("</section>")], re.DOTALL)
+    return [[Outline(cell).text for cell in re.findall(r"<t[hd][ >].*?</t[hd]>", row, re.DOTALL)] for row in found]
+
+
+def published(**fields: Any) -> Reference:
+    """A reference file with one figure of the sample's model."""
+    base = {"server": "lm_studio", "source": "a test", "hardware": "M3 Ultra 256 GB", "format": "4bit"}
+    figure = PublishedFigure.model_validate({"model": "qwen2.5:7b"} | base | fields)
+    return Reference([figure], {"qwen2.5:7b": ("qwen2.5:7b",)})
+
+
+# ---- which cards there are ---------------------------------------------------------------------------
+
+
+def test_there_is_one_card_a_model_and_backend_of_its_newest_run(three: list[RunView]) -> None:
+    found = cards(list(reversed(three)))  # the order in which runs are named does not matter
+
+    assert set(found) == {
+        ("Qwen2.5-7B-Instruct-4bit", "lmx"),
+        ("qwen2.5:7b-instruct-q4_K_M", "ollama"),
+        ("qwen2.5-7b-instruct@4bit", "lmstudio"),
+        ("Llama-3.1-8B-Instruct-4bit", "lmx"),
+        ("Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf", "llamacpp"),
+    }
+    lmx = found["Qwen2.5-7B-Instruct-4bit", "lmx"]
+    assert [past.started_at[:10] for past in lmx.runs] == ["2026-11-21", "2026-11-20"]
+    assert lmx.target["hypothesis"] is not None  # the older run has none
+
+
+def test_runs_of_another_machine_have_a_card_of_their_own(three: list[RunView]) -> None:
+    elsewhere = {**three[0].result, "host": {"chip": "Apple M4 Max", "memory_gb": 128}}
+    found = cards_of(series_of([RunView(elsewhere, three[0].requests, "elsewhere"), three[1]]), [])
+
+    assert [(card.backend, card.machine) for card in found if card.backend == "lmx"] == [
+        ("lmx", "Apple M4 Max, 128 GB"),
+        ("lmx", "Apple M3 Ultra, 256 GB"),
+    ]
+
+
+def test_the_trend_joins_only_runs_of_the_same_work(three: list[RunView]) -> None:
+    other = {**three[0].result, "profile": {**three[0].result["profile"], "request": {"max_tokens": 999}}}
+    page = build_page([RunView(other, three[0].requests, "20 Nov"), three[1]])
+
+    assert "trend" not in re.findall(r'<figure class="(.*?)"', page)
+    assert "The lines leave out 1, which asked for other work than the newest." in Outline(page).text
+    assert build_page(three[:2]).count('<figure class="trend"') == 4  # two models, tok/s and TTFT
+
+
+# ---- against others ----------------------------------------------------------------------------------
+
+
+def test_a_verdict_of_one_run_is_shown_and_only_a_decided_one_is_strong(three: list[RunView]) -> None:
+    lmx = cards(three)["Qwen2.5-7B-Instruct-4bit", "lmx"]
+    ollama, studio = (rival(lmx, server, "compared") for server in ("ollama", "lm_studio"))
+
+    assert (ollama.rate.verdict, ollama.ttft.verdict) == ("better", "undecided")
+    assert [(said.words, said.strong) for said in in_short(ollama)] == [
+        ("+21 % tok/s", True),
+        ("undecided TTFT", False),
+    ]
+    assert [(said.words, said.strong) for said in in_short(studio)] == [("undecided", False)]
+
+
+def test_a_comparison_is_turned_round_for_the_card_of_its_first_side(three: list[RunView]) -> None:
+    comparison = next(one for one in of_runs(three) if {one.a.target, one.b.target} == {"lmx", "ollama"})
+    metric = comparison.levels[0].metrics["decode_tok_s_p50"]
+    assert comparison.a.target == "lmx"
+    assert metric.ratio is not None
+    assert metric.ratio < 1
+    assert metric.verdict == "worse"  # ollama's, which is B
+
+    delta = rival(cards(three)["Qwen2.5-7B-Instruct-4bit", "lmx"], "ollama", "compared").rate
+
+    assert delta.verdict == "better"
+    assert delta.change == pytest.approx(1 / metric.ratio - 1)
+    assert delta.ci95
+    assert delta.ci95[0] < delta.change < delta.ci95[1]
+    assert (delta.theirs, delta.unit) == (metric.b, "char/s")
+
+
+def test_a_verdict_over_separate_runs_is_shown_but_not_emphasised(three: list[RunView]) -> None:
+    apart = [one.model_copy(update={"mode": "sequential"}) for one in of_runs(three)]
+    found = cards_of(series_of(three), apart)
+    ollama = rival(next(card for card in found if card.backend == "lmx"), "ollama", "compared apart")
+
+    assert ollama.rate.verdict == "better"
+    assert not any(said.strong for said in in_short(ollama))
+
+
+def test_two_that_were_measured_in_one_run_but_not_compared_have_points_and_no_interval(three: list[RunView]) -> None:
+    ollama = rival(cards(three)["qwen2.5:7b-instruct-q4_K_M", "ollama"], "lm_studio", "one run")
+
+    assert ollama.rate.change is not None
+    assert ollama.rate.ci95 is None
+    assert not any(said.strong for said in in_short(ollama))
+
+
+def apart(three: list[RunView], **changed: Any) -> Card:
+    """Ollama's card, where LM Studio was measured in another run; `changed` are fields of that run's result."""
+
+    def only(run: RunView, name: str, number: str, more: dict[str, Any]) -> RunView:
+        targets = [target for target in run.result["targets"] if target["name"] == name]
+        return RunView({**run.result, "run_id": number, "targets": targets, "comparisons": [], **more}, [], number)
+
+    runs = [only(three[1], "ollama", "a", {}), only(three[1], "lmstudio", "b", changed)]
+    return cards(runs)["qwen2.5:7b-instruct-q4_K_M", "ollama"]
+
+
+def test_separate_runs_give_a_plain_difference_of_means(three: list[RunView]) -> None:
+    found = rival(apart(three), "lm_studio", "separate runs")
+    ours, theirs = (
+        stat(target["levels"][0], "ttft", "mean") for target in (three[1].result["targets"][n] for n in (2, 1))
+    )
+
+    assert ours
+    assert theirs
+    assert found.ttft.change == pytest.approx(ours / theirs - 1)
+    assert not any(said.strong for said in in_short(found))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"profile": {"endpoint": "chat", "prompts": {"lengths": ["long"]}, "request": {}}},
+        {"host": {"chip": "Apple M4 Max", "memory_gb": 128}},
+    ],
+    ids=["other work", "another machine"],
+)
+def test_separate_runs_are_not_held_against_each_other_where_they_differ(
+    three: list[RunView], changed: dict[str, Any]
+) -> None:
+    assert best(apart(three, **changed).against, "lm_studio") is None
+
+
+def test_other_weights_are_no_match(three: list[RunView]) -> None:
+    other = [{**target, "model": "qwen2.5-7b-instruct@8bit"} for target in three[1].result["targets"][1:2]]
+
+    assert best(apart(three, targets=other).against, "lm_studio") is None
+
+
+def test_a_rate_of_chunks_is_not_held_against_one_of_tokens(three: list[RunView]) -> None:
+    (target,) = three[1].result["targets"][1:2]
+    chunks = [{**level, "token_basis": "events", "token_basis_exact": False} for level in target["levels"]]
+    found = rival(apart(three, targets=[{**target, "levels": chunks}]), "lm_studio", "separate runs")
+
+    assert (found.rate.change, found.rate.why) == (None, "there is no exact count of tokens on both sides")
+    assert found.ttft.change is not None
+
+
+@pytest.mark.parametrize(
+    ("fields", "has_change", "words"),
+    [
+        ({"toks_per_sec": 100.0}, True, ""),
+        ({"toks_per_sec": 100.0, "hardware": "M4 Max 128 GB"}, False, "100.0 tok/s"),
+        ({"toks_per_sec": 100.0, "hardware": "a Mac"}, False, "100.0 tok/s"),
+        ({"toks_per_sec": 100.0, "context_tokens": 30_000}, False, "100.0 tok/s"),
+        ({"total_toks_per_sec": 90.0}, False, "—"),
+        ({"ttft_sec": 0.2}, False, "200 ms TTFT"),
+    ],
+    ids=["same chip", "another chip", "no chip", "long context", "whole requests", "TTFT of unknown prompts"],
+)
+def test_a_published_figure_gives_a_difference_only_where_chip_and_work_are_alike(
+    three: list[RunView], fields: dict[str, Any], has_change: bool, words: str
+) -> None:
+    card = cards(three[2:] + three[:1], published(**fields))["Qwen2.5-7B-Instruct-4bit", "lmx"]
+    found = best(card.against, "lm_studio")
+
+    assert found
+    assert found.how == "published"
+    said = in_short(found)
+    assert (found.rate.change is not None) == has_change
+    assert not any(one.strong for one in said)
+    assert has_change or said[0].words == words
+
+
+def test_what_was_measured_comes_before_what_was_published(three: list[RunView], packed: Reference) -> None:
+    lmx = cards(three, packed)["Qwen2.5-7B-Instruct-4bit", "lmx"]
+
+    order = [(one.server, one.how) for one in lmx.against]
+    assert order[:2] == [("lm_studio", "compared"), ("lm_studio", "published")]
+    assert order.index(("ollama", "compared")) < order.index(("ollama", "published"))
+    chosen = best(lmx.against, "ollama")
+    assert chosen
+    assert chosen.how == "compared"
+
+
+# ---- the page ----------------------------------------------------------------------------------------
+
+
+def test_the_summary_has_the_plan_s_columns_means_and_reference_figures(
+    three: list[RunView], packed: Reference
+) -> None:
+    found = rows(build_page(three, reference=packed), "summary")
+    plan = ["Model", "Backend", "tok/s", "TTFT", "vs LM Studio", "vs Ollama", "Tools", "Skills", "Quality"]
+
+    assert [" ".join(cell.split()[: len(name.split())]) for cell, name in zip(found[0], plan, strict=True)] == plan
+    assert len(found) == 6
+    lmx, llama_cpp = found[1], found[5]
+    assert lmx[2].startswith("73.8 ±")
+    assert lmx[3].startswith("182 ±")
+    assert lmx[5].replace("\u00a0", " ") == "+21 % tok/s undecided TTFT measured in turns"
+    assert lmx[6:8] == ["1 of 1", "—"]
+    assert llama_cpp[4] == "—"
+    assert llama_cpp[5].endswith("published, same chip")
+    assert llama_cpp[6:8] == ["0 of 1", "not supported"]
+
+
+def test_a_figure_of_another_chip_is_named_with_it_and_not_bold(three: list[RunView]) -> None:
+    reference = published(toks_per_sec=101.87, hardware="M4 Max 128 GB, 40-core GPU")
+    page = build_page(three[:1], reference=reference)
+
+    assert rows(page, "summary")[1][4] == "101.9 tok/s published, M4 Max"
+    assert "source: a test" in Outline(page).text
+    assert "<strong>101.9" not in page
+
+
+def test_a_card_says_what_was_expected_measured_checked_and_what_the_server_says(tmp_path: Path) -> None:
+    text = Outline(build_page(make_cards.views(tmp_path, "one"))).text.replace("\u00a0", " ")
+
+    assert "No more than 190 tok/s" in text
+    assert "Measured: 66.1 tok/s, 35 % of what memory allows." in text
+    assert "find_train When does the next train to Lyon leave? ✓ yes ✗ no ✓ yes ✓ yes text tag 912 ms" in text
+    assert "get_weather What's the weather in Sydney right now? ✗ no — — — — 1.3 s" in text
+    assert "search ✗ no — timed out after 30 s" in text
+    assert "10 of 12 answers were word for word" in text
+    assert "server says 178 201 81.9 96.4 5" in text
+    assert "takes the p95 of tok/s at the best end" in text
+    assert "LM Studio — — — — — —" in text
+
+
+def test_a_run_of_an_older_version_and_one_of_failures_have_dashes(
+    tmp_path: Path, three: list[RunView], packed: Reference
+) -> None:
+    older = Outline(build_page(three[:1])).text
+    failed = build_page(make_cards.views(tmp_path, "failures"), reference=packed)
+
+    assert "— (none was stored with this run)" in older
+    assert "Tool calls: — (not asked for)" in older
+    assert rows(failed, "summary")[1][2:] == ["—", "—", rows(failed, "summary")[1][4], "—", "0 of 1", "—", "—"]
+    assert "insufficient data" in Outline(failed).text
+    assert "server busy, please try again" in rows(failed, "cards")[-1][-1]
+
+
+def test_results_from_before_there_were_cards_are_read(three: list[RunView]) -> None:
+    run = three[0]
+    for target in run.result["targets"]:
+        kept = {key: value for key, value in target.items() if key not in ("hypothesis", "tool_calls", "skills")}
+        assert cards_of(series_of([RunView({**run.result, "targets": [kept]}, [], "old")]), [])
+        page = build_page([RunView({**run.result, "targets": [kept], "comparisons": []}, [], "old")])
+        assert "Report cards" in page
+
+
+def test_an_imported_result_has_a_card_and_is_held_against_nothing(three: list[RunView], packed: Reference) -> None:
+    model = "mlx-community/Qwen2.5-7B-Instruct-4bit"
+    result = marked(make_cards.own_benchmark(model))
+    page = build_page(three[:1], reference=packed, imported=[result])
+
+    found = rows(page, "summary")[-1]
+    assert found[1:6] == ["vllm-mlx imported", "81.9", "178", "—", "—"]
+    assert found[8].replace("\u00a0", " ") == "truncated (first answer)"
+    assert "Not measured by this tool; how is not known." in Outline(page).text
+
+
+def test_more_than_a_few_cards_are_folded(three: list[RunView]) -> None:
+    assert build_page(three).count('<details class="card report c') == 5
+    assert '" open="">' not in build_page(three)
+    assert build_page(three[:1]).count('" open="">') == 2
+
+
+def test_what_servers_wrote_into_checks_is_only_text(tmp_path: Path) -> None:
+    page = Outline(build_page(make_cards.views(tmp_path, "hostile")))
+
+    assert page.tags.count("script") == 3
+    assert not {"img", "iframe", "a", "b"} & set(page.tags)
+    assert page.text.count("<img src=x onerror=window.hacked=20>") >= 8
+    assert "\x1b" not in page.text

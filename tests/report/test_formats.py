@@ -1,0 +1,273 @@
+"""The report as Markdown, CSV and PNG, and `plot` from flags to files."""
+
+import csv
+import importlib.util
+import io
+import os
+import shutil
+from pathlib import Path
+
+import make_cards
+import pytest
+from browsers import BROWSERS
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmx_loadgen.cli import main
+from lmx_loadgen.errors import InputError
+from lmx_loadgen.report import markdown, picture, spreadsheet
+from lmx_loadgen.report.card_data import cards_of
+from lmx_loadgen.report.verdicts import of_runs
+from lmx_loadgen.report.view import RunView, Series, series_of
+from lmx_loadgen.store.result import RunResult, write_result
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with the three runs."""
+    folder = tmp_path_factory.mktemp("reports")
+    for run in make_cards.views(folder, *make_cards.THREE):
+        name = next(
+            name
+            for name in make_cards.THREE
+            if run.result["started_at"] in (folder / name / "events.jsonl").read_text()
+        )
+        write_result(folder / name, RunResult.model_validate(run.result))
+    return folder
+
+
+def plot(results: Path, *words: str) -> Result:
+    return CliRunner().invoke(main, ["plot", "--results-dir", str(results), "--no-open", *words])
+
+
+def hostile(folder: Path) -> list[Series]:
+    return series_of(make_cards.views(folder, "hostile"))
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+# ---- Markdown ----------------------------------------------------------------------------------------
+
+
+def test_markdown_has_the_summary_the_verdicts_and_each_model(results: Path) -> None:
+    done = plot(results, "--format", "markdown")
+    text = (results / "report.md").read_text(encoding="utf-8")
+
+    assert (done.exit_code, done.output.strip()) == (0, str(results / "report.md"))
+    assert "- lmx writes an answer 21 % faster than ollama at concurrency 1" in text
+    assert "| **+21 % tok/s**, undecided TTFT (measured in turns) |" in text
+    assert "## Meta-Llama-3.1-8B-Instruct-Q4\\_K\\_M.gguf on llamacpp" in text
+    assert "source: github.com/itsmostafa/inference-speed-tests" in text
+    widths = [line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")]
+    assert set(widths) == {10, 9, 8, 5}
+
+
+def test_markdown_shows_what_a_server_wrote_and_does_nothing_with_it(tmp_path: Path) -> None:
+    runs = make_cards.views(tmp_path, "hostile")
+    text = markdown.report(cards_of(series_of(runs), of_runs(runs)), of_runs(runs))
+
+    assert "\\<img src=x onerror=window.hacked=20\\>" in text
+    assert "<img" not in text.replace("\\<img", "")
+    assert "\x1b" not in text
+
+
+# ---- CSV ---------------------------------------------------------------------------------------------
+
+
+def test_csv_has_a_row_for_each_target_level_and_metric(results: Path) -> None:
+    assert plot(results, "--format", "csv", "--output", str(results / "all.csv")).exit_code == 0
+    with (results / "all.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    keys = {(row["run_id"], row["target"], row["level"], row["metric"]) for row in rows}
+    assert len(keys) == len(rows)
+    levels = sum(
+        len(target.levels)
+        for name in make_cards.THREE
+        for target in RunResult.model_validate_json((results / name / "result.json").read_bytes()).targets
+    )
+    assert len(rows) == levels * 15
+    (row,) = [
+        r for r in rows if (r["run_id"], r["target"], r["level"], r["metric"]) == ("7hree002", "lmx", "0", "ttft")
+    ]
+    assert float(row["ci95_low"]) < float(row["mean"]) < float(row["ci95_high"])
+    assert (row["unit"], row["better"], row["token_basis"], row["token_basis_exact"]) == ("s", "lower", "events", "no")
+
+
+def test_a_figure_that_is_undefined_is_an_empty_cell_and_says_why(tmp_path: Path) -> None:
+    rows = read(spreadsheet.table(series_of(make_cards.views(tmp_path, "failures"))))
+
+    (row,) = [row for row in rows if row["metric"] == "ttft" and row["concurrency"] == "1"]
+    assert (row["mean"], row["p95"], row["failed"]) == ("", "", "5")
+    assert row["reason"]
+
+
+def test_imported_results_stand_below_with_what_they_have(tmp_path: Path) -> None:
+    rows = read(spreadsheet.table([], [make_cards.own_benchmark("a-model")]))
+
+    assert [(row["origin"], row["metric"], row["mean"]) for row in rows] == [
+        ("imported", "ttft", "0.178"),
+        ("imported", "decode_tok_s", "81.9"),
+        ("imported", "output_tokens", "200"),
+    ]
+
+
+def test_no_text_of_a_server_is_a_formula_in_a_spreadsheet(tmp_path: Path) -> None:
+    (one,) = hostile(tmp_path)
+    for model in ('=HYPERLINK("http://x")', "+1+1", "-2", "@SUM(A1)", " =1", "\t=1", "\r=1", "＝1"):
+        one.target["model"] = model
+        cells = {row["model"] for row in read(spreadsheet.table([one]))}
+        assert all(cell.startswith("'") for cell in cells), cells
+
+
+@given(st.text(max_size=40))
+def test_any_name_stays_one_cell_of_one_line(name: str) -> None:
+    target = {"name": name, "model": name, "levels": [_level()]}
+    run = RunView({"targets": [target], "run_id": name, "started_at": ""}, [], "run")
+
+    text = spreadsheet.table(series_of([run]))
+
+    (row,) = read(text)
+    assert text.count("\n") == 2
+    assert row["metric"] == "ttft"
+    assert not row["model"].lstrip().startswith(("=", "+", "-", "@"))
+
+
+def _level() -> dict[str, object]:
+    return {
+        "level": 0,
+        "concurrency": 1,
+        "requests": {"ok": 1, "failed": 0},
+        "metrics": {"ttft": {"mean": -1.5, "n": 1}},
+    }
+
+
+# ---- PNG ---------------------------------------------------------------------------------------------
+
+
+def test_the_picture_has_each_series_in_each_of_its_charts_and_once_in_its_key(results: Path) -> None:
+    figure = picture.overview(series_of(make_cards.views(results, *make_cards.THREE)))
+
+    assert figure is not None
+    assert len(figure.data) == 3 * 7
+    assert sum(bool(trace.showlegend) for trace in figure.data) == 7
+    assert {trace.xaxis for trace in figure.data} == {"x", "x2", "x3"}
+    assert figure.data[0].line.color == "#0072b2"  # of the light page
+
+
+def test_a_run_of_failures_is_drawn_as_its_errors(tmp_path: Path) -> None:
+    figure = picture.overview(series_of(make_cards.views(tmp_path, "failures")))
+
+    assert figure is not None
+    assert list(figure.data[0].y) == ["HTTP error 503"]
+
+
+def test_nothing_measured_is_no_picture() -> None:
+    with pytest.raises(InputError, match="nothing to draw"):
+        picture.png([])
+
+
+def test_without_kaleido_it_says_what_to_install(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+    done = plot(results, "--format", "png")
+
+    assert done.exit_code == 2
+    assert "--format png needs kaleido: pip install 'lmx-loadgen[png]'" in done.output
+    assert not (results / "report.png").exists()
+
+
+@pytest.mark.browser
+def test_a_png_is_drawn_by_kaleido_in_the_machine_s_browser(results: Path, tmp_path: Path) -> None:
+    _skip_without_kaleido()
+    if not any(map(shutil.which, BROWSERS)):
+        pytest.skip("no Chromium or Chrome found on the PATH")
+
+    done = plot(results, "--format", "png", "--output", str(tmp_path / "charts" / "three.png"))
+
+    assert done.exit_code == 0, done.output
+    data = (tmp_path / "charts" / "three.png").read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    assert (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")) == (2880, 1000)
+    assert len(data) > 40_000  # more than an empty frame
+
+
+@pytest.mark.browser
+def test_without_a_browser_it_says_what_to_install(
+    results: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _skip_without_kaleido()
+    import kaleido
+    from choreographer.errors import ChromeNotFoundError
+
+    def refuse(*arguments: object, **named: object) -> bytes:
+        raise ChromeNotFoundError("no Chrome")
+
+    monkeypatch.setattr(kaleido, "calc_fig_sync", refuse)
+
+    done = plot(results, "--format", "png", "--output", str(tmp_path / "x.png"))
+
+    assert done.exit_code == 2
+    assert "found no browser to draw with" in done.output
+    assert "Traceback" not in done.output
+
+
+def _skip_without_kaleido() -> None:
+    if importlib.util.find_spec("kaleido") is None:
+        if os.environ.get("CI"):
+            pytest.fail("kaleido is not installed, and its test must run on CI")
+        pytest.skip("kaleido is not installed")
+
+
+# ---- flags -------------------------------------------------------------------------------------------
+
+
+def test_the_page_has_the_figures_that_come_with_the_tool_or_those_of_a_file(results: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        '"qwen2.5:7b": {lm_studio: {toks_per_sec: 77.7, source: "my own notes", hardware: "M3 Ultra 96 GB"}}\n'
+    )
+
+    assert plot(results).exit_code == 0
+    assert "inference-speed-tests" in (results / "report.html").read_text(encoding="utf-8")
+    assert plot(results, "--reference", str(mine)).exit_code == 0
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "my own notes" in page
+    assert "77.7" in page
+
+
+def test_a_reference_file_that_cannot_be_used_is_told_by_file_and_key(results: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text('"m:7b": {ollama: {toks_per_sec: 5}}\n')
+
+    done = plot(results, "--reference", str(bad))
+    missing = plot(results, "--reference", str(tmp_path / "none.yaml"))
+
+    assert (done.exit_code, missing.exit_code) == (3, 3)
+    assert "bad.yaml: m:7b.ollama" in done.output
+    assert "none.yaml" in missing.output
+
+
+def test_imported_results_of_the_folder_are_on_the_page(results: Path) -> None:
+    from lmx_loadgen.store.imported import imported_store
+
+    path = imported_store(results).save(make_cards.own_benchmark("imported-model"))
+    try:
+        assert plot(results).exit_code == 0
+        assert "imported-model" in (results / "report.html").read_text(encoding="utf-8")
+        assert plot(results, str(results / "first")).exit_code == 0
+        assert "imported-model" not in (results / "report.html").read_text(encoding="utf-8")
+    finally:
+        path.unlink()
+
+
+def test_a_place_that_cannot_be_written_is_told(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    done = plot(results, "--format", "csv", "--output", str(tmp_path / "file" / "x.csv"))
+
+    assert done.exit_code == 5
+    assert "cannot make the folder" in done.output

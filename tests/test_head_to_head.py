@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from lmx_loadgen.cli import main
 from lmx_loadgen.course import Course, UntilSettled
+from lmx_loadgen.load.guard import Guard
+from lmx_loadgen.load.messages import SegmentEnd
 from lmx_loadgen.load.plan import Segment, make_plan
 from lmx_loadgen.measure.compare import Rules, compare
 from lmx_loadgen.measure.sides import side_of
@@ -194,6 +196,10 @@ class Steps:
     def __init__(self) -> None:
         self.segments: list[Segment] = []
         self.answered: set[str] = set()
+        self.guard = Guard()
+
+    def run(self, *arguments: object) -> SegmentEnd:
+        return SegmentEnd(0, 0, 0, 0, 0, None, None, 0.0, 0, None)
 
     def jobs(self, segment: Segment, target: object, workers: int) -> list[object]:
         return []

@@ -60,7 +60,7 @@ def run_one(entry: str, seconds: int, folder: Path) -> bool:
     found = "nothing found" if ok else f"FOUND, input in {corpus.parent}"
     print(f"{entry:12} {runs:>10,} executions in {time.monotonic() - began:4.0f} s: {found}", flush=True)
     if not ok:
-        print(done.stderr[-3000:])
+        print(done.stdout[-2000:] + done.stderr[-2000:])
     return ok
 
 

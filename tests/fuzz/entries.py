@@ -51,7 +51,7 @@ def sse(data: bytes) -> None:
     """Pieces and whole give the same items."""
     decoder = Decoder()
     in_pieces = [item for piece in _cuts(data) for item in decoder.feed(piece)]
-    assert in_pieces == decode(data)
+    assert in_pieces == list(decode(data))
 
 
 def answer(data: bytes) -> None:

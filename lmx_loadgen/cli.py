@@ -314,13 +314,14 @@ def run(**flags: Any) -> None:
     from rich.console import Console
 
     from lmx_loadgen import calibration, lock, session
+    from lmx_loadgen.options import Options, planned, resolved_profile, resuming
     from lmx_loadgen.report.progress import ProgressView
     from lmx_loadgen.report.terminal import print_summary, summary_json
 
     if flags["resume"]:
         _refuse_beside_resume(click.get_current_context())
     overrides = {key: flags[flag] for flag, key in _PROFILE_KEYS.items() if flags[flag] not in (None, ())}
-    options = session.Options(
+    options = Options(
         profile=flags["profile"],
         overrides=overrides,
         flags={key: "--" + flag.removesuffix("_file").replace("_", "-") for flag, key in _PROFILE_KEYS.items()},
@@ -341,18 +342,18 @@ def run(**flags: Any) -> None:
         i_own_this_server=flags["i_own_this_server"],
     )
     if flags["dry_run"]:
-        click.echo("\n".join(session.planned(options)))
+        click.echo("\n".join(planned(options)))
         return
     silent = flags["as_json"] or flags["quiet"]
     with (
         lock.held(allow_concurrent=flags["allow_concurrent"]) as locked,
         ProgressView(Console(stderr=True), quiet=silent) as view,
     ):
-        options = replace(options, lock=locked) if not flags["resume"] else session.resuming(flags["resume"], locked)
+        options = replace(options, lock=locked) if not flags["resume"] else resuming(flags["resume"], locked)
         for warning in locked.warnings:
             view.say(warning)
         if flags["workers"] is None and options.past is None:
-            most = max(session.resolved_profile(options).load.concurrency)
+            most = max(resolved_profile(options).load.concurrency)
             options = replace(options, workers=calibration.workers_for(options, most))
         if flags["no_calibrate"] or options.past is not None:
             outcome = session.run(options, view, lambda loop, stamps: None)
@@ -400,11 +401,12 @@ def calibrate(
     """
     from rich.console import Console
 
-    from lmx_loadgen import calibration, lock, session
+    from lmx_loadgen import calibration, lock
+    from lmx_loadgen.options import Options
     from lmx_loadgen.report.terminal import print_calibration
     from lmx_loadgen.store.calibration import store
 
-    options = session.Options(out=out, loop=loop, stamps=stamps, workers=workers)
+    options = Options(out=out, loop=loop, stamps=stamps, workers=workers)
     with lock.held(allow_concurrent=allow_concurrent) as locked:
         for warning in locked.warnings:
             click.echo(warning, err=True)

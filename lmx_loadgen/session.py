@@ -4,67 +4,34 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio
-
-from lmx_loadgen import host, packaged
+from lmx_loadgen import host
 from lmx_loadgen.checks.asking import Asker
 from lmx_loadgen.checks.run import Checks
 from lmx_loadgen.clock import Anchor
 from lmx_loadgen.course import Course, UntilSettled
-from lmx_loadgen.errors import InputError, LoadgenError, NothingMeasured, StoppedEarly
+from lmx_loadgen.errors import LoadgenError, NothingMeasured, StoppedEarly
 from lmx_loadgen.isolation import Isolation, obstacles
 from lmx_loadgen.keys import without_keys
 from lmx_loadgen.load.counting import Count, token_counter
 from lmx_loadgen.load.driver import Driver, WorkerProcess
 from lmx_loadgen.load.jobs import JobMaker
 from lmx_loadgen.load.messages import INTERRUPTED, Ready
-from lmx_loadgen.load.plan import Segment, blocks_of, described, make_plan
+from lmx_loadgen.load.plan import make_plan
 from lmx_loadgen.load.prompts import PromptBook, prompt_book
-from lmx_loadgen.load.worker import tls_context
-from lmx_loadgen.lock import Lock
+from lmx_loadgen.options import KEPT, MOST_TO_SETTLE_S, Options, resolved_profile, told
 from lmx_loadgen.ownership import check_owned
-from lmx_loadgen.profile import Profile, TargetSpec, load_profile, overridden
+from lmx_loadgen.preparing import expected, instrument, prepare_targets, tls
+from lmx_loadgen.profile import Profile
 from lmx_loadgen.recorder import Recorder, View, begun_log, header, make_folder, new_run_id
-from lmx_loadgen.resume import Past, fingerprints, past_of
+from lmx_loadgen.resume import fingerprints
 from lmx_loadgen.store.eventlog import EventLog
 from lmx_loadgen.store.result import Hypothesis, RunResult, write_result
 from lmx_loadgen.targets.base import Target
-from lmx_loadgen.targets.prepare import dialect_of, key_variables, parse_target, prepare
-from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
-
-_FEWEST_TO_SETTLE = 4
-_MOST_TO_SETTLE_S = 1200.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line asked for, beside the profile's own settings."""
-
-    profile: str = "quick"
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    flags: Mapping[str, str] = field(default_factory=dict)
-    targets: Sequence[str] = ()
-    models: Sequence[str] = ()
-    out: Path = Path("reports")
-    loop: str | None = None
-    stamps: str | None = None
-    workers: int = 1
-    insecure: bool = False
-    ca_file: str | None = None
-    probe: bool = True
-    accept: str | None = None
-    until_settled: bool = False
-    isolate: bool = False
-    max_duration: float | None = None
-    reference: Path | None = None
-    server_benchmark: bool = False
-    lock: Lock | None = None
-    past: Past | None = None
-    i_own_this_server: bool = False
+from lmx_loadgen.targets.prepare import key_variables
 
 
 class StopFlag:
@@ -169,145 +136,13 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
         for name, found in hypotheses.items():
             view.say(f"{name}: {found.sentence}")
         if len(targets) > 1:
-            told = _told(profile, begin.plan, options) if options.past is None else []
-            for line in told + (obstacles(begin.targets) if options.isolate else []):
+            plan = told(profile, begin.plan, options) if options.past is None else []
+            for line in plan + (obstacles(begin.targets) if options.isolate else []):
                 view.say(line)
         recorder, driver = begin.make(workers, view, stop, count)
         with contextlib.closing(driver), host.in_background():
             error = _measure(begin, recorder, driver, stop)
     return Recorded(recorder.folder, stop.signal, error)
-
-
-def resolved_profile(options: Options) -> Profile:
-    """The profile with every flag applied, targets and models included; that of a run that goes on is its own.
-
-    Raises ProfileError, InputError or NotResumable.
-    """
-    if options.past is not None:
-        return options.past.profile
-    profile = overridden(load_profile(options.profile), options.overrides, options.flags)
-    specs = [parse_target(text) for text in options.targets] or list(profile.targets) or [TargetSpec(name="sim")]
-    names = [spec.name for spec in specs]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"--target {name} is given twice; name one of them otherwise, like {name}2=URL")
-    for text in options.models:
-        specs = _with_model(specs, text)
-    found = profile.model_copy(update={"targets": specs})
-    if options.until_settled:
-        _can_settle(found)
-    elif options.max_duration is not None:
-        raise InputError("--max-duration goes with --until-settled: it limits the blocks that are added")
-    if options.accept is not None and not options.accept.strip():
-        raise InputError("--accept needs a reason, which then stands in the result")
-    if options.isolate and len(specs) < 2:
-        raise InputError("--isolate needs two targets: alone, a server has the machine to itself")
-    return found
-
-
-def resuming(folder: Path, lock: Lock | None = None) -> Options:
-    """How to go on with the run in `folder`: as it was begun. Raises ResultError or NotResumable."""
-    past = past_of(folder)
-    how, kept = past.header["instrument"], past.going_on
-    return Options(
-        loop=how["loop"],
-        stamps=how["stamps"],
-        workers=how["workers"],
-        accept=past.header.get("accepted"),
-        until_settled=past.header["until_settled"],
-        lock=lock,
-        past=past,
-        **{name: kept[name] for name in _KEPT},
-    )
-
-
-# Options that only a run that goes on needs to know again.
-_KEPT = ("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark", "i_own_this_server")
-
-
-def planned(options: Options) -> list[str]:
-    """The plan of a run in words, as `--dry-run` prints it. No server is asked anything."""
-    profile = resolved_profile(options)
-    return _told(profile, make_plan(profile, [spec.name for spec in profile.targets]), options)
-
-
-def _told(profile: Profile, plan: Sequence[Segment], options: Options) -> list[str]:
-    lines = described(profile, plan, [spec.name for spec in profile.targets])
-    if options.until_settled:
-        from lmx_loadgen.measure.verdict import MOST_BLOCKS
-
-        lines.append("then, at each level, two rounds more at a time until its verdicts are settled:")
-        most = (options.max_duration or _MOST_TO_SETTLE_S) / 60
-        lines.append(f"up to {MOST_BLOCKS} blocks of each, and none begun that would end after {most:g} min")
-    return lines
-
-
-def _can_settle(profile: Profile) -> None:
-    targets = len(profile.targets)
-    if targets < 2:
-        raise InputError("--until-settled needs two targets to compare: give --target twice")
-    if blocks_of(profile.load, targets) < _FEWEST_TO_SETTLE:
-        raise InputError(f"--until-settled needs --blocks of at least {_FEWEST_TO_SETTLE} to begin with")
-
-
-def _with_model(specs: list[TargetSpec], text: str) -> list[TargetSpec]:
-    name, sign, model = text.partition("=")
-    if sign and name in [spec.name for spec in specs]:
-        return [spec.model_copy(update={"model": model}) if spec.name == name else spec for spec in specs]
-    if len(specs) > 1:
-        raise InputError(f"--model {text!r}: with several targets say which one, like --model {specs[0].name}=ID")
-    return [specs[0].model_copy(update={"model": text})]
-
-
-def prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitStack) -> list[Target]:
-    """Find every target and its model; simulators that are asked for without an address are started, and end with
-    `stack`."""
-    verify = _tls(options)
-
-    async def all_of_them() -> list[Target]:
-        return [
-            await prepare(spec, os.environ, url=_sim_url(profile, spec, stack), verify=verify, may_load=options.isolate)
-            for spec in profile.targets
-        ]
-
-    return anyio.run(all_of_them)
-
-
-def _tls(options: Options) -> Any:
-    if not options.insecure and options.ca_file is None:
-        return True
-    try:
-        return tls_context(not options.insecure, options.ca_file)
-    except OSError as error:
-        raise InputError(f"--ca-file {options.ca_file}: {error}") from None
-
-
-def _sim_url(profile: Profile, spec: TargetSpec, stack: contextlib.ExitStack) -> str | None:
-    if spec.url is not None or dialect_of(spec).name != "sim":
-        return None
-    from lmx_loadgen.sim.presets import DEMO
-    from lmx_loadgen.sim.process import start
-
-    environment = without_keys(os.environ, key_variables(profile.targets))
-    return stack.enter_context(start(DEMO, environment)).base_url
-
-
-def instrument(options: Options) -> tuple[str, StampSource]:
-    """Event loop and stamps: the finest there are, unless something else was asked for."""
-    loop = options.loop or ("uvloop" if _has_uvloop() else "asyncio")
-    if loop == "uvloop" and not _has_uvloop():
-        raise InputError("--loop uvloop: uvloop is not installed; install it, or use --loop asyncio")
-    if options.stamps == "kernel" and not kernel_stamps_available():
-        raise InputError("--stamps kernel: this system does not stamp TCP data (only Linux does); use --stamps loop")
-    if options.stamps is None:
-        return loop, StampSource.KERNEL if kernel_stamps_available() else StampSource.LOOP
-    return loop, StampSource(options.stamps)
-
-
-def _has_uvloop() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("uvloop") is not None
 
 
 class _Start:
@@ -387,7 +222,7 @@ class _Start:
         line["accepted"] = self.options.accept
         line["until_settled"] = self.options.until_settled
         line["beside"] = self._beside
-        line["going_on"] = {name: getattr(self.options, name) for name in _KEPT} | {
+        line["going_on"] = {name: getattr(self.options, name) for name in KEPT} | {
             "found_away": [target.name for target in self.targets.values() if not target.is_loaded],
             "prints": dict(self.prints),
         }
@@ -401,7 +236,7 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     reason: str | None = None
     past = start.options.past
     found_away = past.going_on["found_away"] if past is not None else None
-    isolation = Isolation(start.targets, _tls(start.options), recorder.host_state, stop, found_away=found_away)
+    isolation = Isolation(start.targets, tls(start.options), recorder.host_state, stop, found_away=found_away)
     course = Course(
         profile=start.profile,
         plan=start.plan,
@@ -437,32 +272,10 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
 def _checks(start: _Start, recorder: Recorder, stop: StopFlag) -> Checks | None:
     """What targets are asked to do beside the load; None where a run is nothing but load."""
     options = start.options
-    ask = Asker(_tls(options), stop)
+    ask = Asker(tls(options), stop)
     done = options.past.checked if options.past is not None else frozenset()
     checks = Checks(start.profile, ask, stop, recorder.check, server_benchmark=options.server_benchmark, done=done)
     return checks if checks and options.probe else None
-
-
-def expected(targets: Sequence[Target], path: Path | None) -> dict[str, Hypothesis]:
-    """What is expected of each target, by its name. Raises ProfileError for a reference file that cannot be used."""
-    from lmx_loadgen.measure.hypothesis import hypothesis
-    from lmx_loadgen.store import reference
-
-    folder, chip = packaged.folder("reference"), host.facts().get("chip")
-    known = reference.read_reference(path or folder / reference.NAME)
-    bandwidths = reference.read_bandwidths(folder / reference.CHIPS)
-    return {
-        target.name: hypothesis(
-            known,
-            bandwidths,
-            model=target.model,
-            quantization=target.server.get("quantization"),
-            server=reference.SERVER_OF.get(target.dialect.name),
-            chip=chip,
-        )
-        for target in targets
-        if target.dialect.name != "sim"
-    }
 
 
 def _until(options: Options, folder: Path) -> UntilSettled | None:
@@ -473,7 +286,7 @@ def _until(options: Options, folder: Path) -> UntilSettled | None:
     from lmx_loadgen.measure.verdict import MOST_BLOCKS
     from lmx_loadgen.store.eventlog import NAME, read_log
 
-    most_s = options.max_duration or _MOST_TO_SETTLE_S
+    most_s = options.max_duration or MOST_TO_SETTLE_S
     return UntilSettled(lambda level: settled(read_log(folder / NAME), level), most_s, MOST_BLOCKS)
 
 

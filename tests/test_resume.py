@@ -20,6 +20,7 @@ from lmx_loadgen import session
 from lmx_loadgen.course import UntilSettled
 from lmx_loadgen.errors import NotResumable, StorageError
 from lmx_loadgen.load.plan import Segment, make_plan
+from lmx_loadgen.options import Options
 from lmx_loadgen.profile import Load, Profile
 from lmx_loadgen.recorder import Silent
 from lmx_loadgen.resume import Past, past_of
@@ -377,7 +378,7 @@ def test_a_folder_that_is_deleted_stops_the_run_at_once(fast: SimProcess, tmp_pa
                 shutil.rmtree(next(tmp_path.iterdir()))
 
     view = Deleting()
-    options = session.Options(
+    options = Options(
         targets=[f"a={fast.url}"], out=tmp_path, overrides={"load.concurrency": [1], "load.requests": 10_000}
     )
     began = time.monotonic()

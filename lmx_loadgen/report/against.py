@@ -250,6 +250,8 @@ def _held(ours: Series, figure: PublishedFigure, metric: str, value: float | Non
         return Delta(value, why="nothing was measured with one request at a time")
     if figure.same_chip is not True:
         return Delta(value, why="" if figure.same_chip is False else "whether it is our chip is not known")
+    if metric == "decode_tok_s" and not level.get("token_basis_exact"):
+        return Delta(value, why="our rate counts chunks, which may hold several tokens")
     why = _other_context(level, figure, metric)
     return Delta(value, why=why) if why else Delta(value, mine / value - 1)
 

@@ -156,4 +156,7 @@ def against_hypothesis(card: Card) -> str | None:
         return None
     of_what = "what memory allows" if hypothesis.get("kind") == "bandwidth" else "what was published"
     at = "" if card.first["concurrency"] == 1 else f" at concurrency {card.first['concurrency']}"
-    return f"Measured: {rate(measured)} tok/s{at}, {percent(measured / expected)} of {of_what}."
+    share = percent(measured / expected)
+    if not card.first.get("token_basis_exact", True):  # a chunk holds one token at the least
+        return f"Measured: {rate(measured)} chunks/s{at}, at least {share} of {of_what}."
+    return f"Measured: {rate(measured)} tok/s{at}, {share} of {of_what}."

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,15 @@ def test_a_rate_of_chunks_is_not_held_against_one_of_tokens(three: list[RunView]
     assert found.ttft.change is not None
 
 
+def counted(run: RunView) -> RunView:
+    """The same run, had its server counted tokens."""
+    targets = [
+        {**target, "levels": [{**level, "token_basis_exact": True} for level in target["levels"]]}
+        for target in run.result["targets"]
+    ]
+    return replace(run, result={**run.result, "targets": targets})
+
+
 @pytest.mark.parametrize(
     ("fields", "has_change", "words"),
     [
@@ -209,7 +219,9 @@ def test_a_rate_of_chunks_is_not_held_against_one_of_tokens(three: list[RunView]
 def test_a_published_figure_gives_a_difference_only_where_chip_and_work_are_alike(
     three: list[RunView], fields: dict[str, Any], has_change: bool, words: str
 ) -> None:
-    card = cards(three[2:] + three[:1], published(**fields))["Qwen2.5-7B-Instruct-4bit", "lmx"]
+    card = cards([counted(run) for run in three[2:] + three[:1]], published(**fields))[
+        "Qwen2.5-7B-Instruct-4bit", "lmx"
+    ]
     found = best(card.against, "lm_studio")
 
     assert found
@@ -218,6 +230,15 @@ def test_a_published_figure_gives_a_difference_only_where_chip_and_work_are_alik
     assert (found.rate.change is not None) == has_change
     assert not any(one.strong for one in said)
     assert has_change or said[0].words == words
+
+
+def test_a_rate_of_chunks_is_not_held_against_a_published_one(three: list[RunView]) -> None:
+    card = cards(three[2:] + three[:1], published(toks_per_sec=100.0))["Qwen2.5-7B-Instruct-4bit", "lmx"]
+    found = best(card.against, "lm_studio")
+
+    assert found
+    assert found.rate.change is None
+    assert found.rate.why == "our rate counts chunks, which may hold several tokens"
 
 
 def test_what_was_measured_comes_before_what_was_published(three: list[RunView], packed: Reference) -> None:
@@ -265,7 +286,7 @@ def test_a_card_says_what_was_expected_measured_checked_and_what_the_server_says
     text = Outline(build_page(make_cards.views(tmp_path, "one"))).text.replace("\u00a0", " ")
 
     assert "No more than 190 tok/s" in text
-    assert "Measured: 66.1 tok/s, 35 % of what memory allows." in text
+    assert "Measured: 66.1 chunks/s, at least 35 % of what memory allows." in text
     assert "find_train When does the next train to Lyon leave? ✓ yes ✗ no ✓ yes ✓ yes text tag 912 ms" in text
     assert "get_weather What's the weather in Sydney right now? ✗ no — — — — 1.3 s" in text
     assert "search ✗ no — timed out after 30 s" in text

@@ -228,7 +228,10 @@ def test_one_run_has_one_open_card_with_all_its_parts(visit: Callable[..., Visit
     (row,) = summary_of(page)
     assert row[0] == "mlx-community/ Qwen2.5-7B-Instruct-4bit"
     assert row[2:4] == ["66.1±12.7 not exact", "179±38"]
-    assert row[4:6] == ["101.9 tok/s published, M4 Max", "−26 % tok/s published, same chip"]
+    assert row[4:6] == [
+        "101.9 tok/s published, M4 Max",
+        "88.9 tok/s published, same chip",
+    ]  # chunks are not held against tokens
     assert row[6:] == ["1 of 4", "1 of 2", "ok 94 %, repetitive 5.9 %"]
     assert page.locator("details.report[open]").count() == 1
     headings = page.locator(".report h4").all_inner_texts()

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from typing import Any
 
 import httptools
 
@@ -29,7 +30,7 @@ class Exchange:
         self.bytes_in = 0
         self.complete = False
         self.keep_alive = False
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._framed = False
         self._now = 0
         self._body_in_read = 0
@@ -161,6 +162,8 @@ class Exchange:
     def _over(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        # Both refer back to this exchange, and the garbage collector is off while a level is measured.
+        self._timer = self._parser = None
         self.trace.end_ns = now_ns()
         for waiter in (self.headers_done, self.ended):
             if not waiter.done():

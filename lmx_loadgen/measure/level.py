@@ -258,6 +258,11 @@ def _notes(
     shared = sum(1 for record in chosen for _, events in record.text_reads if events > 1)
     if reads and shared / reads > _MANY_COALESCED:
         notes.append(f"{shared / reads:.0%} of the reads that brought text brought several events at once")
+    if again := sum(record.reconnected for record in measured):
+        notes.append(
+            f"sent again, since the connection closed before an answer began (it had run out, or the server failed): "
+            f"{again} of {len(measured)} requests"
+        )
     if (little := little_note(window, measured)) is not None:
         notes.append(little)
     return notes

@@ -39,6 +39,7 @@ class Record:
     tokenizer_prompt: int | None
     tokenizer_output: int | None
     lag_ns: int | None
+    reconnected: bool = False
 
     @property
     def ok(self) -> bool:
@@ -105,6 +106,7 @@ def record(line: dict[str, Any]) -> Record:
         tokenizer_prompt=tokenizer.get("prompt"),
         tokenizer_output=tokenizer.get("output"),
         lag_ns=line.get("lag_ns"),
+        reconnected=bool(line.get("reconnected")),
     )
 
 

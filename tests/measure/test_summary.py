@@ -383,3 +383,16 @@ def test_nothing_of_the_log_is_changed_by_reading_it() -> None:
     summarise(log)
 
     assert json.dumps([log.header, log.requests, log.segments]) == before
+
+
+def test_requests_that_were_sent_again_are_told() -> None:
+    lines = answers(4)
+    lines[1]["reconnected"] = lines[2]["reconnected"] = True
+    (level,) = summarise(made_log(lines)).targets[0].levels
+
+    assert (
+        "sent again, since the connection closed before an answer began (it had run out, or the server failed): "
+        "2 of 4 requests" in level.notes
+    )
+    (level,) = summarise(made_log(answers(4))).targets[0].levels
+    assert not any("sent again" in note for note in level.notes)

@@ -187,7 +187,11 @@ def _failed(trace: Trace) -> bool:
         return True
     if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in trace.headers):
         return False
-    return trace.first_text_ns is None or _ERROR_SAID.search(trace.body[-_LOOK_AT:]) is not None
+    if trace.first_text_ns is None:
+        return True
+    tail = trace.body[-_LOOK_AT:]
+    # The pattern alone takes 100 µs for every answer, in which no other arrival could be read.
+    return b"rror" in tail and _ERROR_SAID.search(tail) is not None
 
 
 def _cpu_s() -> float:

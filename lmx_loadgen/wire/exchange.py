@@ -80,7 +80,9 @@ class Exchange:
         if self.ended.done():
             return
         # Kernel stamps are carried between clocks: never let time run back.
-        at_ns = max(at_ns, self.last_ns or self.trace.send_ns or 0)
+        floor_ns = self.last_ns or self.trace.send_ns or 0
+        if at_ns < floor_ns:
+            at_ns = floor_ns
         self._now = self.last_ns = at_ns
         self.bytes_in += len(data)
         self._body_in_read = 0
@@ -92,18 +94,19 @@ class Exchange:
         except httptools.HttpParserError as problem:
             # Bytes after a complete answer are the server's fault, not this answer's.
             error = None if self.complete else f"not HTTP: {one_line(problem)}"
+        trace = self.trace
         if self._body_in_read:
-            self.trace.arrival_ns.append(at_ns)
-            self.trace.arrival_bytes.append(self._body_in_read)
+            trace.arrival_ns.append(at_ns)
+            trace.arrival_bytes.append(self._body_in_read)
         if error is not None:
             self.fail("protocol_error", error)
         elif self.complete:
             self.finish()
-        elif self.trace.status is None and self.bytes_in > MAX_HEAD:
+        elif trace.status is None and self.bytes_in > MAX_HEAD:
             self.fail("protocol_error", f"response headers over {MAX_HEAD // 1024} KB")
-        elif len(self.trace.body) > MAX_BODY:
+        elif len(trace.body) > MAX_BODY:
             self.fail("protocol_error", f"answer over {MAX_BODY // 2**20} MB")
-        elif len(self.trace.arrival_ns) > MAX_READS:
+        elif len(trace.arrival_ns) > MAX_READS:
             self.fail("protocol_error", f"answer in over {MAX_READS} pieces")
 
     def feed_eof(self, error: Exception | None) -> None:

@@ -94,7 +94,9 @@ class StampedSocket:
             if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) >= _TIMESPEC.size:
                 seconds, nanos = _TIMESPEC.unpack_from(data)
                 at_ns = carried_over(seconds * NS + nanos, wall, mono)
-        if at_ns is None or at_ns < self._not_before_ns - _STEPPED_NS:
-            at_ns = mono  # the wall clock was stepped between the stamp and now
-        self._not_before_ns = max(at_ns, self._not_before_ns)
+        if at_ns is None or at_ns < self._not_before_ns:
+            if at_ns is None or at_ns < self._not_before_ns - _STEPPED_NS:
+                at_ns = mono  # the wall clock was stepped between the stamp and now
+        else:
+            self._not_before_ns = at_ns
         return bytes(_view[:size]), at_ns

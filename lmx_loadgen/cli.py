@@ -321,6 +321,8 @@ def run(**flags: Any) -> None:
     if flags["resume"]:
         _refuse_beside_resume(click.get_current_context())
     overrides = {key: flags[flag] for flag, key in _PROFILE_KEYS.items() if flags[flag] not in (None, ())}
+    if "load.duration" in overrides:  # by time alone, where no number was asked for
+        overrides.setdefault("load.requests", None)
     options = Options(
         profile=flags["profile"],
         overrides=overrides,

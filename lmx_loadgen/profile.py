@@ -172,8 +172,14 @@ class Slo(_Part):
 def _check_schema(tool: str, schema: Any) -> None:
     from jsonschema import SchemaError, validators
 
+    from lmx_loadgen.wire.tool_calls import has_pattern
+
     if not isinstance(schema, dict):
         raise ValueError(f"the `parameters` of {tool} must be a JSON schema")
+    if has_pattern(schema):
+        raise ValueError(
+            f"the `parameters` of {tool} have a `pattern`, which could take for ever; use `enum` or `type`"
+        )
     try:
         validators.validator_for(schema).check_schema(schema)
     except SchemaError as error:

@@ -79,7 +79,7 @@ def run(options: Options, view: View, calibrated: Calibrated) -> Outcome:
     """
     profile = resolved_profile(options)
     if not options.i_own_this_server:
-        check_owned(profile)
+        check_owned(profile, until_settled=options.until_settled)
     recorded = record(profile, options, view, calibrated)
     try:
         result = _result(recorded.folder)

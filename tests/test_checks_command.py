@@ -146,6 +146,7 @@ def test_a_profile_brings_its_own_tools_and_prompts(lmx: SimProcess, tmp_path: P
     [
         ("expect: set_timer", "`expect` must name one of the tools"),
         ("type: object", "are no JSON schema"),
+        ("type: integer", "have a `pattern`, which could take for ever"),
         ("name: set_timer\n", "each of `tools` must have a `function` with a `name`"),
         ("include_skills: [echo,", "checks.include_skills"),
     ],
@@ -154,6 +155,7 @@ def test_a_mistake_in_the_checks_is_named_by_file_and_key(tmp_path: Path, change
     wrong = {
         "expect: set_timer": "expect: set_tmer",
         "type: object": "type: objekt",
+        "type: integer": "pattern: a+",
         "name: set_timer\n": "title: set_timer\n",
         "include_skills: [echo,": "include_skills: ['../../admin',",
     }

@@ -141,3 +141,14 @@ def test_the_simulator_listens_on_127_0_0_1_alone_unless_told_otherwise() -> Non
         assert other.connect_ex(("127.0.0.2", sim.port)) == errno.ECONNREFUSED
     with start(SimSettings(host="127.0.0.2")) as sim, socket.create_connection(("127.0.0.2", sim.port), 5):
         pass
+
+
+def test_a_load_that_goes_on_until_it_is_settled_is_heavy_wherever_it_begins() -> None:
+    profile = Profile(
+        targets=[TargetSpec(name="ollama", url="http://8.8.8.8"), TargetSpec(name="lmx")],
+        load=Load(concurrency=[1], requests=12, warmup=0),
+    )
+
+    check_owned(profile)
+    with pytest.raises(InputError, match="to go on until settled"):
+        check_owned(profile, until_settled=True)

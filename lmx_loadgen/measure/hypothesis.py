@@ -15,10 +15,13 @@ from lmx_loadgen.store.result import Hypothesis
 # Families of which every size is dense: all weights take part in every token. Of others a name does not tell.
 _DENSE = frozenset(
     {
-        *("qwen2", "qwen2.5", "qwen3", "llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "codellama", "mistral"),
+        *("qwen2", "qwen2.5", "llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "codellama", "mistral"),
         *("gemma2", "gemma3", "phi3", "phi4", "smollm", "smollm2", "smollm3", "tinyllama"),
     }
 )
+# Of this one some sizes are mixtures of experts, also by names that do not say so (Ollama's qwen3:30b).
+_DENSE_SIZES = {"qwen3": frozenset({"0.6b", "1.7b", "4b", "8b", "14b", "32b"})}
+_ANOTHER = ("next", "vl", "coder", "moe", "omni")
 _ACTIVE = re.compile(r"(?<![a-z0-9])a(\d+(?:\.\d+)?)b(?![a-z0-9])")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([bm])")
 _UNIT = {"b": 1e9, "m": 1e6}
@@ -91,6 +94,8 @@ def active_weights(model: str) -> float | None:
         return float(active[1]) * 1e9
     named = read_name(model)
     size = _SIZE.fullmatch(named.size or "")
-    if size is None or named.family not in _DENSE:
+    if size is None or any(word in last for word in _ANOTHER):
+        return None
+    if named.family not in _DENSE and named.size not in _DENSE_SIZES.get(named.family or "", ()):
         return None
     return float(size[1]) * _UNIT[size[2]]

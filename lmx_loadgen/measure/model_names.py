@@ -54,7 +54,7 @@ def weight_bits(text: str | None) -> float | None:
 
 # What says nothing of which weights they are: their format, how they were put into bits, that they follow instructions.
 _SAID_ELSEWHERE = re.compile(
-    r"(?<![a-z0-9])(?:mlx|gguf|ggml|instruct|it|chat|latest|meta|ud|dwq|awq|gptq|(?:mx|nv|bf|f)?p?(?:4|8|16|32)(?=$|[^\w.])"
+    r"(?<![a-z0-9])(?:mlx|gguf|ggml|instruct|it|chat|latest|meta|ud|dwq|awq|gptq|(?:mxfp|nvfp|bf|fp|f)(?:4|8|16|32)"
     r"|i?q\d(?:_[a-z0-9]+)*|int[48]|mxfp[48]|nvfp4|bf16|fp16|\d{1,2}(?:\.\d)?-?bits?)(?![a-z0-9.])"
 )
 

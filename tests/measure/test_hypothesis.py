@@ -55,6 +55,10 @@ def test_only_the_active_weights_of_a_mixture_of_experts_count() -> None:
         ("mistral-small", "Apple M2 Ultra", "Q4_K_M"),  # of what size
         ("mixtral-8x7b-4bit", "Apple M2 Ultra", None),  # how many of its experts take part
         ("gpt-oss-120b-4bit", "Apple M2 Ultra", None),
+        ("qwen3:30b", "Apple M2 Ultra", None),  # a mixture of experts, though its name does not say so
+        ("qwen3:235b", "Apple M2 Ultra", None),
+        ("Qwen3-Next-80B-4bit", "Apple M2 Ultra", None),
+        ("qwen3-coder:30b", "Apple M2 Ultra", None),
         ("llama4-scout-109b-4bit", "Apple M2 Ultra", None),
     ],
 )
@@ -79,3 +83,4 @@ def test_what_a_name_tells_of_its_weights() -> None:
     assert active_weights("mlx-community/Qwen3.6-35B-A3B-4bit") == 3e9
     assert active_weights("Llama-3.3-70B-Instruct") == 70e9
     assert active_weights("inferencerlabs/MiniMax-M2.5-MLX-6.5bit") is None
+    assert active_weights("qwen3:32b") == 32e9

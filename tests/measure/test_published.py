@@ -106,6 +106,8 @@ def test_what_makes_another_model() -> None:
     assert not same_weights("llama3.1:8b", "llama3.2:8b")
     assert not same_weights("llama-3.1-8b", "llama-3.1-70b")
     assert not same_weights("qwen3-4b", "qwen3-4b-2507")
+    assert not same_weights("gemma-4-12b", "gemma-8-12b")  # a bare number is a generation, no width of weights
+    assert same_weights("gemma-3-27b-it-bf16", "gemma3:27b")
 
 
 @pytest.mark.parametrize(

@@ -181,3 +181,12 @@ def test_a_text_made_to_take_long_is_judged_all_the_same() -> None:
         '<invoke name="x"><parameter name="y">' * 2_000,
     ):
         assert not judged(text).passed
+
+
+def test_a_schema_with_a_regular_expression_is_not_run() -> None:
+    """A pattern made for it takes longer than the universe has had, on sixty letters."""
+    parameters = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}
+    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": parameters}}]
+    arguments = json.dumps({"a": "a" * 60 + "!"})
+
+    assert verdict(judged("", [("get_weather", arguments)], tools=tools)) == (True, True, True, False)

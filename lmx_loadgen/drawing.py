@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmx_loadgen import packaged
-from lmx_loadgen.errors import StorageError
+from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.report.load import views
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.imported import imported_results
@@ -39,11 +39,14 @@ def carried_out(
     Raises ResultError, ProfileError (the reference file), StorageError, and InputError where a PNG cannot be made.
     """
     path = output or results_dir / f"report.{SUFFIXES[shape]}"
-    material = Material(
-        views(named, results_dir, lambda words: told(f"skipped: {words}")),
-        [] if named else imported_results(results_dir),
-        read_reference(reference or packaged.folder("reference") / NAME),
-    )
+    imported = [] if named else imported_results(results_dir)
+    try:
+        runs = views(named, results_dir, lambda words: told(f"skipped: {words}"))
+    except ResultError:
+        if not imported or shape == "png":  # imported results are cards and rows, and no curves
+            raise
+        runs = []
+    material = Material(runs, imported, read_reference(reference or packaged.folder("reference") / NAME))
     data = _WRITERS[shape](material)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

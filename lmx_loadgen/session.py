@@ -98,7 +98,9 @@ def run(options: Options, view: View, calibrated: Calibrated) -> Outcome:
         raise recorded.error
     if recorded.signal is not None:
         return Outcome(result, recorded.folder, 128 + recorded.signal)
-    if not any(level.requests.ok for target in result.targets for level in target.levels):
+    counts = [level.requests for target in result.targets for level in target.levels]
+    # A level that was given up in silence has no failed request, only such as were never answered.
+    if not any(one.ok for one in counts) and (result.complete or any(one.failed for one in counts)):
         return Outcome(result, recorded.folder, NothingMeasured.exit_code)
     return Outcome(result, recorded.folder, 0 if result.complete else StoppedEarly.exit_code)
 

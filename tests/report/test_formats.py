@@ -272,3 +272,19 @@ def test_a_place_that_cannot_be_written_is_told(results: Path, tmp_path: Path) -
 
     assert done.exit_code == 5
     assert "cannot make the folder" in done.output
+
+
+def test_imported_results_are_drawn_where_there_is_no_run(tmp_path: Path) -> None:
+    shared = Path(__file__).resolve().parent.parent / "data"
+    source = next(path for path in sorted(shared.rglob("admin-benchmark-results*")) if path.is_file())
+    body = source.read_bytes().partition(b"\r\n\r\n")[2] or source.read_bytes()
+    saved = tmp_path / "saved.json"
+    saved.write_bytes(body)
+    imported = CliRunner().invoke(main, ["results", "import", str(saved), "--results-dir", str(tmp_path / "r")])
+    assert imported.exit_code == 0, imported.output
+
+    for shape, suffix in (("html", "html"), ("markdown", "md"), ("csv", "csv")):
+        done = plot(tmp_path / "r", "--format", shape)
+        assert done.exit_code == 0, done.output
+        assert "optalmx/tiny-01" in (tmp_path / "r" / f"report.{suffix}").read_text(encoding="utf-8")
+    assert plot(tmp_path / "r", "--format", "png").exit_code == 4

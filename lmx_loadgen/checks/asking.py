@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import httpx
+import pydantic_core
 
 from lmx_loadgen.clock import now_ns
 from lmx_loadgen.wire.refusal import plain
@@ -23,6 +24,13 @@ class Reply:
     body: bytes
     latency_ns: int
     error: str | None = None
+
+    def json(self) -> Any:
+        """The body as JSON; None where it is none."""
+        try:
+            return pydantic_core.from_json(self.body)
+        except ValueError:
+            return None
 
 
 class Asker:

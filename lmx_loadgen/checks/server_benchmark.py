@@ -3,8 +3,6 @@
 from typing import Any
 from urllib.parse import quote
 
-import pydantic_core
-
 from lmx_loadgen.checks.asking import Asker, Reply
 from lmx_loadgen.profile import Profile
 from lmx_loadgen.targets.base import Target
@@ -32,7 +30,7 @@ def run_server_benchmark(target: Target, profile: Profile, ask: Asker) -> dict[s
     if error is not None:
         return _line(asked, None, None, error)
     address = f"{root}/admin/benchmark/results?model_id={quote(target.model, safe='')}"
-    before = _json(ask("GET", address, headers, timeout_s=_LIST_S).body)
+    before = ask("GET", address, headers, timeout_s=_LIST_S).json()
     earlier = [one for one in before if one != result][-_MOST_RESULTS:] if isinstance(before, list) else []
     return _line(asked, {"result": _bounded(result), "earlier": _bounded(earlier)}, ran.latency_ns, None)
 
@@ -51,7 +49,7 @@ def _settings(target: Target, profile: Profile) -> dict[str, Any]:
 def _result(reply: Reply) -> tuple[dict[str, Any] | None, str | None]:
     if reply.error is not None:
         return None, reply.error
-    data = _json(reply.body)
+    data = reply.json()
     if reply.status != 200 or not isinstance(data, dict):
         return None, plain(f"HTTP {reply.status}: {words_of_body(reply.body)}")
     return data, None
@@ -72,10 +70,3 @@ def _bounded(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict):
         return {key: _bounded(part, depth + 1) for key, part in value.items()}
     return [_bounded(part, depth + 1) for part in value] if isinstance(value, list) else value
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return pydantic_core.from_json(body)
-    except ValueError:
-        return None

@@ -62,7 +62,7 @@ def _outcome(reply: Reply) -> tuple[str | None, str | None]:
         return reply.error, None
     if reply.status != 200:
         return plain(f"HTTP {reply.status}: {words_of_body(reply.body)}"), None
-    data = _json(reply.body)
+    data = reply.json()
     if not isinstance(data, dict) or not isinstance(data.get("ok"), bool):
         return "the server's answer is not that of a skill", None
     if data["ok"]:
@@ -100,7 +100,7 @@ def _listed(reply: Reply) -> tuple[list[dict[str, Any]], str | None]:
         return [], reply.error
     if reply.status in (401, 403):
         return [], plain(f"HTTP {reply.status}: {words_of_body(reply.body)}")
-    data = _json(reply.body)
+    data = reply.json()
     entries = data.get("data") if isinstance(data, dict) and reply.status == 200 else None
     if not isinstance(entries, list):
         return [], NOT_SUPPORTED
@@ -125,10 +125,3 @@ def _line(
 def _shown(output: Any) -> str:
     text = output if isinstance(output, str) else pydantic_core.to_json(output, fallback=str).decode()
     return text[:PREVIEW]
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return pydantic_core.from_json(body)
-    except ValueError:
-        return None

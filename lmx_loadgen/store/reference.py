@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -10,6 +10,8 @@ from lmx_loadgen.errors import ProfileError
 from lmx_loadgen.strict_yaml import read_yaml
 
 NAME = "published.yaml"
+
+T = TypeVar("T")
 
 Server = Literal["lm_studio", "ollama", "opta_lmx", "llama_cpp", "mlx_lm", "vllm", "other"]
 Words = Annotated[str, Field(min_length=1, max_length=400)]
@@ -95,13 +97,7 @@ class Reference:
 
 def read_reference(path: Path) -> Reference:
     """The figures in a file. Raises ProfileError that names file and key."""
-    data = read_yaml(path, "reference file")
-    try:
-        models = _FILE.validate_python(data)
-    except ValidationError as problem:
-        first = problem.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"] if part != "function-before[_as_list()]") or "the file"
-        raise ProfileError(f"{path}: {key}: {first['msg'].lower()}") from None
+    models = _validated(_FILE, path)
     figures = [
         PublishedFigure(**entry.model_dump(), model=model, server=server)
         for model, published in models.items()
@@ -122,9 +118,13 @@ _BANDWIDTHS = TypeAdapter(dict[str, Positive])
 
 def read_bandwidths(path: Path) -> dict[str, float]:
     """Memory bandwidth in GB/s by chip. Raises ProfileError."""
+    return _validated(_BANDWIDTHS, path)
+
+
+def _validated(model: TypeAdapter[T], path: Path) -> T:
     try:
-        return _BANDWIDTHS.validate_python(read_yaml(path, "reference file"))
+        return model.validate_python(read_yaml(path, "reference file"))
     except ValidationError as problem:
         first = problem.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        key = ".".join(str(part) for part in first["loc"] if part != "function-before[_as_list()]") or "the file"
         raise ProfileError(f"{path}: {key}: {first['msg'].lower()}") from None

@@ -17,6 +17,7 @@ from lmx_loadgen.clock import NS, now_ns
 from lmx_loadgen.load.client import build, perform
 from lmx_loadgen.load.lag import LagMeter
 from lmx_loadgen.load.messages import Go, Job, SegmentEnd, Sent
+from lmx_loadgen.load.waiting import sleep_until
 from lmx_loadgen.wire.trace import Trace
 from lmx_loadgen.wire.transport import StampedTransport
 
@@ -120,7 +121,7 @@ class Segment:
         return max(self._quiet_from_ns, *(transport.heard_ns for transport in self._transports.values()), 0)
 
     async def _run_slot(self, slot: int, start_ns: int) -> None:
-        await anyio.sleep(max(0, start_ns - now_ns()) / NS)
+        await sleep_until(start_ns)
         intended, first, failures = max(start_ns, self.work.start_ns or 0), True, 0
         while (number := self.work.take()) is not None:
             template = self.job.order[number % len(self.job.order)]
@@ -130,7 +131,8 @@ class Segment:
             first = False
             failures = failures + 1 if _failed(trace) else 0
             if failures:
-                await anyio.sleep(min(backoff_s(failures, trace), self.work.left_s()))
+                wait_s = min(backoff_s(failures, trace), self.work.left_s())
+                await sleep_until(now_ns() + math.ceil(wait_s * NS))
             intended = now_ns() if failures else (trace.end_ns or now_ns())
 
     async def _send(

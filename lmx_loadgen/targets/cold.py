@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -15,6 +16,10 @@ from lmx_loadgen.wire.refusal import words_of_body
 _MAX_BODY = 4 * 1024 * 1024
 _MAX_NAME = 500
 _PLAIN = {"Accept-Encoding": "identity"}
+
+
+class NotInTime(TimeoutError):
+    """A server took the connection and then kept silent, or let its answer drip. Its text names request and limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,8 @@ class Reply:
 class Cold:
     """A server by its base address (which ends in `/v1` or whatever path its API has), and a client to ask it with.
 
-    No request takes longer than `within_s`, however slowly its answer drips in.
+    No request takes longer than `within_s`, however slowly its answer drips in, nor than the client's own timeouts:
+    every method raises NotInTime then, and httpx.ConnectError where nobody answers.
     """
 
     client: httpx.AsyncClient
@@ -50,7 +56,7 @@ class Cold:
         return self.base_url.removesuffix("/v1")
 
     async def get(self, path: str, *, key: bool = False) -> Reply | None:
-        """The answer to GET `path` below the root; None when none came that can be read. Raises httpx.ConnectError."""
+        """The answer to GET `path` below the root; None when none came that can be read."""
         return await self._get(self.root + path, key)
 
     async def get_api(self, path: str) -> Reply | None:
@@ -58,10 +64,7 @@ class Cold:
         return await self._get(self.base_url + path, True)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> tuple[int, str] | None:
-        """Status and words of the answer to a POST below the root, with the key; None when none came.
-
-        Raises httpx.ConnectError.
-        """
+        """Status and words of the answer to a POST below the root, with the key; None when none came."""
         found = await self._whole("POST", self.root + path, self.headers, dict(body))
         return None if found is None else (found[0].status_code, words_of_body(self.keys.hide_bytes(found[1])))
 
@@ -79,17 +82,22 @@ class Cold:
     async def _whole(
         self, method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None = None
     ) -> tuple[httpx.Response, bytes] | None:
-        """The answer and its whole body; None when none came in time, or none that can be read. Raises
-        httpx.ConnectError."""
-        with anyio.move_on_after(self.within_s):
-            try:
+        """The answer and its whole body; None where it breaks off or cannot be read."""
+        what = f"{method} {urlsplit(url).path}"
+        try:
+            with anyio.fail_after(self.within_s):
                 async with self.client.stream(method, url, headers={**_PLAIN, **headers}, json=body) as response:
                     return await _bounded(response)
-            except httpx.ConnectError:
-                raise
-            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, Undecodable):
-                return None
-        return None
+        except httpx.ConnectError:
+            raise
+        except httpx.ConnectTimeout:
+            raise httpx.ConnectError(f"no connection within {self.client.timeout.connect:g} s") from None
+        except httpx.ReadTimeout:
+            raise NotInTime(f"{what} within {self.client.timeout.read:g} s") from None
+        except TimeoutError:
+            raise NotInTime(f"{what} within {self.within_s:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, Undecodable):
+            return None
 
 
 async def _bounded(response: httpx.Response) -> tuple[httpx.Response, bytes] | None:

@@ -20,7 +20,7 @@ from lmx_loadgen.errors import (
 from lmx_loadgen.profile import TargetSpec
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Dialect, Target
-from lmx_loadgen.targets.cold import Cold
+from lmx_loadgen.targets.cold import Cold, NotInTime
 from lmx_loadgen.wire.refusal import plain
 
 _TIMEOUT_S = 5.0
@@ -114,6 +114,11 @@ async def prepare(
                 quantised = await dialect.quantisation(cold, model) if dialect.quantisation is not None else None
         except httpx.ConnectError as error:
             raise Unreachable(_nobody_there(spec, dialect, base_url, error)) from None
+        except NotInTime as silence:
+            raise Unreachable(
+                f"what listens at {base_url} took the connection but did not answer {silence}: is it busy, or does it "
+                "hang? Try again once it answers"
+            ) from None
         except TimeoutError:
             raise Unreachable(
                 f"what answers at {base_url} did not say within {_WHOLE_S:g} s who it is and what it has loaded"
@@ -172,7 +177,6 @@ def _usable(key: str, name: str) -> str:
 async def _recognised(spec: TargetSpec, dialect: Dialect, cold: Cold) -> str | None:
     """The version of the server that answers. Raises WrongServer when it is another than the one named."""
     if dialect.recognise is None:
-        await cold.get_api("/models")  # is anybody there at all?
         return None
     version = await dialect.recognise(cold)
     if version is not None:
@@ -191,10 +195,15 @@ async def _recognised(spec: TargetSpec, dialect: Dialect, cold: Cold) -> str | N
 
 async def _check_key(spec: TargetSpec, dialect: Dialect, cold: Cold, key_env: str) -> None:
     reply = await cold.get_api("/models")
-    if reply is not None and reply.status in (401, 403):
+    if reply is None:
+        raise Unreachable(
+            f"something listens at {cold.base_url}, but what it sends to GET /models cannot be read, or breaks off: "
+            f"is it a server of the OpenAI API? Give another address with --target {spec.name}=URL"
+        )
+    if reply.status in (401, 403):
         what = "refuses the key in" if cold.headers else "asks for a key: put it in"
         raise KeyRefused(f"{dialect.title} at {cold.base_url} {what} the environment variable {key_env}")
-    if reply is not None and reply.status == 503:
+    if reply.status == 503:
         raise ModelNotLoaded(f"model_not_loaded: {dialect.title} at {cold.base_url} is not ready: {reply.words}")
 
 
@@ -208,7 +217,7 @@ def _model(spec: TargetSpec, dialect: Dialect, cold: Cold, loaded: Sequence[str]
     if spec.model is not None:
         if (same := _named_among(spec, loaded)) is not None:
             return same, ()
-        if not loaded and dialect.default_model is not None:
+        if not loaded and (dialect.default_model is not None or dialect.recognise is None):
             return spec.model, (f"{dialect.title} does not tell whether {plain(spec.model, 120)} is loaded",)
         raise ModelNotLoaded(
             f"model_not_loaded: {plain(spec.model, 120)} is not loaded by {dialect.title} at {cold.base_url} "

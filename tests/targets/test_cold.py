@@ -11,10 +11,10 @@ import anyio
 import httpx
 import pytest
 
-from lmx_loadgen.errors import Unreachable
+from lmx_loadgen.errors import LoadgenError, Unreachable
 from lmx_loadgen.profile import TargetSpec
 from lmx_loadgen.targets import prepare as preparing
-from lmx_loadgen.targets.cold import Cold, ids
+from lmx_loadgen.targets.cold import Cold, NotInTime, ids
 from lmx_loadgen.targets.prepare import prepare
 
 Play = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -54,6 +54,14 @@ async def tell(writer: asyncio.StreamWriter, body: bytes, headers: bytes = b"") 
     await writer.drain()
 
 
+async def silence(writer: asyncio.StreamWriter) -> None:
+    await writer.wait_closed()
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    """Closed without a word."""
+
+
 async def flood(writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
     while True:
@@ -61,11 +69,13 @@ async def flood(writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
-def asked(play: Play, ask: Callable[[Cold], Awaitable[Any]], within_s: float = 10.0) -> tuple[Any, float]:
+def asked(
+    play: Play, ask: Callable[[Cold], Awaitable[Any]], within_s: float = 10.0, idle_s: float = 5.0
+) -> tuple[Any, float]:
     """What came of a request, and the seconds it took."""
 
     async def work() -> tuple[Any, float]:
-        async with playing(play) as url, httpx.AsyncClient(timeout=5.0) as client:
+        async with playing(play) as url, httpx.AsyncClient(timeout=idle_s) as client:
             began = time.monotonic()
             with anyio.fail_after(30):
                 return await ask(Cold(client, url, {}, within_s)), time.monotonic() - began
@@ -89,10 +99,17 @@ POST: Any = lambda cold: cold.post("/x", {})  # noqa: E731
     ids=["status-line", "headers", "body", "interim"],
 )
 def test_an_answer_that_drips_is_not_waited_for(first: bytes, again: bytes, ask: Any) -> None:
-    answer, seconds = asked(lambda writer: drip(writer, first, again), ask, within_s=0.3)
+    with pytest.raises(NotInTime, match=r"(GET|POST) /x within 0\.3 s"):
+        asked(lambda writer: drip(writer, first, again), ask, within_s=0.3)
 
+
+@pytest.mark.parametrize("ask", [GET, POST], ids=["get", "post"])
+def test_silence_is_told_apart_from_an_answer_that_breaks_off(ask: Any) -> None:
+    with pytest.raises(NotInTime, match=r"(GET|POST) /x within 0\.2 s"):
+        asked(silence, ask, idle_s=0.2)
+
+    answer, _ = asked(hang_up, ask)
     assert answer is None
-    assert seconds < 5
 
 
 @pytest.mark.parametrize("ask", [GET, POST], ids=["get", "post"])
@@ -123,6 +140,31 @@ def test_preparing_as_a_whole_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 
     with pytest.raises(Unreachable, match=r"did not say within 0\.3 s who it is"):
         anyio.run(work)
+
+
+@pytest.mark.parametrize("name", ["lmx", "ollama", "openai"])
+def test_a_server_that_never_answers_is_neither_another_one_nor_without_a_model(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "_TIMEOUT_S", 0.2)
+
+    async def work() -> None:
+        async with playing(silence) as url:
+            await prepare(TargetSpec(name=name, url=url), {})
+
+    with pytest.raises(Unreachable, match=r"took the connection but did not answer GET /\S+ within 0\.2 s: "):
+        anyio.run(work)
+
+
+@pytest.mark.parametrize("name", ["openai", "mlx-lm"])
+def test_a_server_that_hangs_up_is_not_called_one_without_a_model(name: str) -> None:
+    async def work() -> None:
+        async with playing(hang_up) as url:
+            await prepare(TargetSpec(name=name, url=url), {})
+
+    with pytest.raises(LoadgenError) as caught:
+        anyio.run(work)
+    assert "no chat model" not in str(caught.value)
 
 
 def test_names_that_nobody_gives_a_model_are_no_models() -> None:

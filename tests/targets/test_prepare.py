@@ -314,6 +314,22 @@ def test_a_server_that_breaks_off_gives_one_sentence(fault: Exception) -> None:
         refusal(LoadgenError, LMX)
 
 
+def test_an_address_that_swallows_everything_is_nobody_and_no_other_server() -> None:
+    with respx.mock(assert_all_called=False) as mock:
+        mock.route().mock(side_effect=httpx.ConnectTimeout(""))
+        assert "nothing answers at http://127.0.0.1:1234/v1 (no connection within 5 s)" in refusal(Unreachable, LMX)
+
+
+def test_a_named_model_is_believed_where_the_server_lists_none() -> None:
+    with respx.mock(assert_all_called=False) as mock:
+        mock.route().respond(404)
+        target = found(TargetSpec(name="openai", url=URL, model="mine"))
+        assert (target.model, target.notes) == (
+            "mine",
+            ("an OpenAI-compatible server does not tell whether mine is loaded",),
+        )
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60, deadline=None)
 @given(name=st.sampled_from(sorted(DIALECTS)), data=JSON, status=st.sampled_from([200, 200, 404, 503]))
 def test_any_json_gives_a_target_or_one_sentence(name: str, data: Any, status: int) -> None:

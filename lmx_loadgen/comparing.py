@@ -74,12 +74,12 @@ def _text(comparison: Comparison, shape: str) -> str:
 
 
 def _write_page(path: Path, comparison: Comparison, sides: tuple[Side, Side]) -> None:
-    from lmx_loadgen.report.load import view_of
+    from lmx_loadgen.report.load import told_apart, view_of
     from lmx_loadgen.report.page import write_page
 
     reference = read_reference(packaged.folder("reference") / NAME)
     logs = {side.run_id: side.log for side in sides}
-    runs = [view_of(summarise(log), log.requests) for log in logs.values()]
+    runs = told_apart([view_of(summarise(log), log.requests) for log in logs.values()])
     try:
         write_page(path, runs, comparisons=[comparison], reference=reference)
     except OSError as error:

@@ -1,6 +1,8 @@
 """Stored runs, read for drawing."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ def views(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], Non
     Raises ResultError when there is nothing to draw, or a named run cannot be read.
     """
     if named:
-        return [_view(folder) for folder in named]
+        return told_apart([_view(folder) for folder in named])
     found = []
     for folder in result.find_runs(results_dir):
         try:
@@ -28,7 +30,20 @@ def views(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], Non
             skipped(str(error))
     if not found:
         raise ResultError(f"there is no run in {results_dir}: make one with `lmx-loadgen run`, or name its folder")
-    return found
+    return told_apart(found)
+
+
+def told_apart(runs: Sequence[RunView]) -> list[RunView]:
+    """The runs, each with a label that no other has: those of one minute tell their seconds too, those of one second
+    their id."""
+    for more in (lambda run: _label(run.result["started_at"], "%d %b %H:%M:%S"), _with_id):
+        counts = Counter(run.label for run in runs)
+        runs = [run if counts[run.label] == 1 else replace(run, label=more(run)) for run in runs]
+    return list(runs)
+
+
+def _with_id(run: RunView) -> str:
+    return f"{run.label} · {run.result['run_id']}"
 
 
 def _view(folder: Path) -> RunView:
@@ -60,9 +75,9 @@ def view_of(stored: RunResult, requests: list[dict[str, Any]]) -> RunView:
     return RunView(stored.as_dict(), requests, _label(stored.started_at))
 
 
-def _label(started_at: str) -> str:
+def _label(started_at: str, form: str = "%d %b %H:%M") -> str:
     """A run's date as it tells it from others, like `23 Nov 17:36`."""
     try:
-        return f"{datetime.fromisoformat(started_at):%d %b %H:%M}"
+        return datetime.fromisoformat(started_at).strftime(form)
     except ValueError:
         return started_at

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from lmx_loadgen.report.load import told_apart
 from lmx_loadgen.report.palette import SERIES_COLOURS, dark_to_light, looks
 from lmx_loadgen.report.view import RunView, errors_of, level_notes, series_of, target_notes
 
@@ -75,3 +76,27 @@ def test_every_colour_has_a_counterpart_on_the_light_page() -> None:
 
     assert {look.on_dark for look in looks([str(n) for n in range(20)])} <= set(light)
     assert len(set(light.values())) == len(light) == len(SERIES_COLOURS) + 2
+
+
+def test_runs_of_one_minute_and_even_of_one_second_have_names_of_their_own(load_run: Loader) -> None:
+    first = load_run("head-to-head", "24 Nov 10:00")
+
+    def begun(at: str, run_id: str) -> RunView:
+        return replace(first, result={**first.result, "started_at": f"2026-11-24T{at}", "run_id": run_id})
+
+    runs = told_apart(
+        [
+            begun("10:00:01.100Z", "a"),
+            begun("10:00:01.900Z", "b"),
+            begun("10:00:02.000Z", "c"),
+            replace(first, label="24 Nov 09:00"),
+        ]
+    )
+
+    assert [run.label for run in runs] == [
+        "24 Nov 10:00:01 · a",
+        "24 Nov 10:00:01 · b",
+        "24 Nov 10:00:02",
+        "24 Nov 09:00",
+    ]
+    assert len({one.name for one in series_of(runs)}) == 8

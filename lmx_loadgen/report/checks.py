@@ -12,6 +12,14 @@ from lmx_loadgen.report.view import stat
 
 _WORDS = 300
 _FLAGS = ("ok", "repetitive", "truncated", "garbled")
+_TIMINGS_NOTE = (
+    "llama.cpp counts every token of an answer but takes the time from the first one on, so that its tok/s is that of "
+    "one token more: over n tokens n/(n−1) times the client's."
+)
+_OWN_CAPTION = (
+    "The server's own benchmark of this model, beside ours. Its prompt and the length of its answers are its own: TTFT "
+    "grows with a prompt."
+)
 _OWN_NOTE = (
     "Opta-LMX's own benchmark takes the p95 of tok/s at the best end, where this tool gives the rate that 95 % of "
     "answers reach, and its tok/s counts one token too many: the first, which no time of decoding belongs to."
@@ -161,7 +169,7 @@ def server_word(card: Card) -> Markup | None:
     )
 
 
-def _word_table(levels: list[Level]) -> Markup:
+def _word_table(levels: list[Level]) -> list[Markup]:
     head = [
         column("At once", number=True),
         column("Prompt", "server says, ms", number=True),
@@ -171,7 +179,9 @@ def _word_table(levels: list[Level]) -> Markup:
     ]
     sources = dict.fromkeys(sanitise(level["server_word"].get("source"), 80) for level in levels)
     caption = f"Medians over the same answers. Said in: {', '.join(sources)}."
-    return boxed_table(caption, head, [h("tbody", None, [_word_row(level) for level in levels])])
+    table = boxed_table(caption, head, [h("tbody", None, [_word_row(level) for level in levels])])
+    fenced = any(source.startswith("llama.cpp") for source in sources)
+    return [table, h("p", {"class": "about after"}, _TIMINGS_NOTE)] if fenced else [table]
 
 
 def _word_row(level: Level) -> Markup:
@@ -194,7 +204,7 @@ def _own_table(card: Card, own: list[dict[str, Any]]) -> list[Markup]:
         column("Runs", number=True),
     ]
     rows = [_own_row("server says", result.get("stats") or {}) for result in own] + [_seen_row(card)]
-    table = boxed_table("The server's own benchmark of this model, beside ours.", head, [h("tbody", None, rows)])
+    table = boxed_table(_OWN_CAPTION, head, [h("tbody", None, rows)])
     return [table, h("p", {"class": "about after"}, _OWN_NOTE)] if card.target.get("dialect") == "lmx" else [table]
 
 

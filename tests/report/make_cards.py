@@ -246,6 +246,9 @@ def fill_lmx(result: RunResult) -> None:
     target.server_benchmarks = [own_benchmark(target.model)]
 
 
+SAID_IN = {"llamacpp": "llama.cpp's timings", "ollama": "Ollama's eval_duration and prompt_eval_duration"}
+
+
 def fill_several(result: RunResult) -> None:
     for target in result.targets:
         target.hypothesis = published() if "wen2.5" in target.model else bandwidth(170)
@@ -254,7 +257,7 @@ def fill_several(result: RunResult) -> None:
         target.skills = [] if target.name == "lmx" else [unsupported]
         for level in target.levels:
             level.quality = quality(level, truncated=1)
-            level.server_word = word(level, "timings") if target.dialect in ("llamacpp", "ollama") else None
+            level.server_word = word(level, SAID_IN[target.dialect]) if target.dialect in SAID_IN else None
 
 
 def fill_failed(result: RunResult) -> None:

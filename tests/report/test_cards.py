@@ -293,7 +293,15 @@ def test_a_card_says_what_was_expected_measured_checked_and_what_the_server_says
     assert "10 of 12 answers were word for word" in text
     assert "server says 178 201 81.9 96.4 5" in text
     assert "takes the p95 of tok/s at the best end" in text
+    assert "Its prompt and the length of its answers are its own" in text
     assert "LM Studio — — — — — —" in text
+
+
+def test_llama_cpps_own_rate_is_said_to_count_one_token_too_many(tmp_path: Path, three: list[RunView]) -> None:
+    words = "over n tokens n/(n−1) times the client's"
+
+    assert words in Outline(build_page(three)).text
+    assert words not in Outline(build_page(make_cards.views(tmp_path, "one"))).text
 
 
 def test_a_run_of_an_older_version_and_one_of_failures_have_dashes(

@@ -66,14 +66,18 @@ def describe(values: Sequence[float], *, failed: int = 0, better: Better = "lowe
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % t-interval of the mean, None below two values."""
+    """The 95 % t-interval of the mean, None below two values.
+
+    Of values that are all zero or more it begins at zero at the lowest: no mean of times or rates can lie below, so
+    that nothing is lost of the 95 %.
+    """
     n = len(values)
     if n < 2:
         return None
     mean = math.fsum(values) / n
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = t_quantile(0.975, n - 1) * deviation / math.sqrt(n)
-    return mean - half, mean + half
+    return _not_below(values, mean - half), mean + half
 
 
 def clustered_interval(groups: Sequence[Sequence[float]]) -> tuple[float, float] | None:
@@ -81,7 +85,8 @@ def clustered_interval(groups: Sequence[Sequence[float]]) -> tuple[float, float]
 
     Values of one group resemble each other (the gaps of one answer), and an interval that took each for news would be
     too narrow. The mean is a ratio of sums over groups; its variance is n/(n−1) · Σ(sum − mean·size)² ÷ (Σ size)²
-    (Cochran, Sampling Techniques, 1977, section 6.3). None below two groups that have values.
+    (Cochran, Sampling Techniques, 1977, section 6.3).
+    It does not begin below zero where `mean_interval` would not. None below two groups that have values.
     """
     groups = [group for group in groups if group]
     n = len(groups)
@@ -92,7 +97,11 @@ def clustered_interval(groups: Sequence[Sequence[float]]) -> tuple[float, float]
     mean = math.fsum(sums) / size
     scatter = math.fsum((total - mean * len(group)) ** 2 for total, group in zip(sums, groups, strict=True))
     half = t_quantile(0.975, n - 1) * math.sqrt(scatter * n / (n - 1)) / size
-    return mean - half, mean + half
+    return _not_below([value for group in groups for value in group], mean - half), mean + half
+
+
+def _not_below(values: Sequence[float], low: float) -> float:
+    return low if low >= 0 or min(values) < 0 else 0.0
 
 
 @lru_cache(maxsize=4096)

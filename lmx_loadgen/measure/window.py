@@ -91,7 +91,7 @@ def output_rate(window: Window, sent: Sequence[Record], basis: Basis) -> float |
 def little_note(window: Window, sent: Sequence[Record]) -> str | None:
     """Little's law says occupancy = throughput × mean time in flight; a sentence when they differ by over 10 %."""
     ended = [record for record in sent if record.send_ns is not None and _inside(window, record.segment, record.end_ns)]
-    if window.seconds <= 0:
+    if window.seconds <= 0 or not any(record.ok for record in ended):
         return None
     occupancy = _occupancy(window, sent).mean
     if not occupancy or len(ended) < _TURNS * occupancy:
@@ -101,8 +101,8 @@ def little_note(window: Window, sent: Sequence[Record]) -> str | None:
     if abs(occupancy - expected) <= _LITTLE * occupancy:
         return None
     return (
-        f"not a steady state: {occupancy:.2f} requests were in flight, but throughput × time in flight "
-        f"is {expected:.2f} (Little's law)"
+        f"not a steady state: {occupancy:.3g} requests were in flight, but throughput × time in flight "
+        f"is {expected:.3g} (Little's law)"
     )
 
 

@@ -149,7 +149,9 @@ def test_the_clustered_interval_by_hand() -> None:
     # sums 2 and 12 of sizes 2 and 3: mean 14/5 = 2.8; residues 2 − 5.6 = −3.6 and 12 − 8.4 = 3.6;
     # variance 2/1 · (12.96 + 12.96) ÷ 25 = 2.0736, its root 1.44; t(0.975, 1) = 12.7062
     half = 12.7062 * 1.44
-    assert clustered_interval([[1.0, 1.0], [4.0, 4.0, 4.0]]) == pytest.approx((2.8 - half, 2.8 + half), abs=1e-3)
+    assert clustered_interval([[1.0, 1.0], [4.0, 4.0, 4.0]]) == pytest.approx(
+        (max(0.0, 2.8 - half), 2.8 + half), abs=1e-3
+    )
 
 
 def test_fewer_than_two_groups_with_values_have_no_interval() -> None:
@@ -170,3 +172,13 @@ def test_the_clustered_interval_covers_the_truth_about_95_times_in_100() -> None
         hits += interval[0] <= 20 <= interval[1]
     # seeded; 0.90 is five standard errors below 0.95
     assert 0.90 <= hits / 400 <= 0.99
+
+
+def test_no_mean_of_times_is_said_to_lie_below_zero() -> None:
+    few = [0.01, 0.02, 0.9]
+    low, high = mean_interval(few) or (None, None)
+
+    assert low == 0.0
+    assert high == pytest.approx(0.31 + 4.3027 * 0.511 / 3**0.5, abs=0.01)
+    assert (clustered_interval([few, [0.01], [9.0]]) or (None,))[0] == 0.0
+    assert (mean_interval([-0.1, 0.02, 0.9]) or (0,))[0] < 0

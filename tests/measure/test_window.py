@@ -157,8 +157,14 @@ def test_a_load_that_hangs_does_not() -> None:
     note = little_note(window_of([segment_line(50, 9950, 20_000)]), stream(100) + stuck)
 
     assert note is not None
-    assert "5.00 requests were in flight" in note
-    assert "1.00" in note
+    assert "5 requests were in flight, but throughput × time in flight is 1 " in note
+
+
+def test_refused_requests_are_no_load_that_could_be_steady() -> None:
+    refused = [made([], send=100 * place, end=100 * place + 1, outcome="http_error") for place in range(50)]
+    stuck = [made([], send=0, end=20_000, outcome="timeout_first_token") for _ in range(4)]
+
+    assert little_note(window_of([segment_line(50, 9950, 20_000)]), refused + stuck) is None
 
 
 def test_a_window_in_which_nothing_was_in_flight_breaks_no_law() -> None:

@@ -25,6 +25,12 @@ _THOUGHTS = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _FUNCTION = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
 _FUNCTION_PARAMETER = re.compile(r"<parameter=([^>\s]+)>(.*?)</parameter>", re.DOTALL)
+# An answer that is nothing but a call, whose JSON does not hold: its beginning, and what stands for the arguments.
+_BROKEN = re.compile(
+    r"""\s{0,9}(?:```(?:json)?\s{0,9})?\[?\s{0,9}\{[^{}]{0,200}?"(?:name|function)"\s{0,9}:\s{0,9}"([^"]{0,200})"\s{0,9},"""
+    r"""\s{0,9}"(?:arguments|parameters)"\s{0,9}:(.*)""",
+    re.DOTALL,
+)
 _INVOKE = re.compile(r"""<invoke\s+name\s*=\s*["']?([^"'>]+)["']?\s*>(.*?)(?:</invoke>|\Z)""", re.DOTALL)
 _PARAMETER = re.compile(r"""<parameter\s+name\s*=\s*["']?([^"'>]+)["']?\s*>(.*?)</parameter>""", re.DOTALL)
 
@@ -94,7 +100,7 @@ def _tag_calls(text: str, tools: Mapping[str, Mapping[str, Any]]) -> Iterator[Ca
             for name, body in written:
                 yield Call(name, _typed(_FUNCTION_PARAMETER.findall(body), tools.get(name)), "tool_call tag")
             continue
-        found = list(_named_objects(inside))
+        found = list(_named_objects(inside, bare=True))
         if found:
             yield from (Call(name, arguments, "tool_call tag") for name, arguments in found)
         else:  # a call was meant, and is no JSON
@@ -108,12 +114,15 @@ def _minimax_calls(text: str, tools: Mapping[str, Mapping[str, Any]]) -> Iterato
 
 
 def _json_calls(text: str, tools: Mapping[str, Mapping[str, Any]]) -> Iterator[Call]:
-    for name, arguments in _named_objects(text):
-        yield Call(name, arguments, "json")
+    found = [Call(name, arguments, "json") for name, arguments in _named_objects(text)]
+    if not found and (broken := _BROKEN.match(text)) is not None:
+        found = [Call(broken[1], broken[2].strip(), "json")]
+    yield from found
 
 
-def _named_objects(text: str) -> Iterator[tuple[str, str]]:
-    """Every JSON object in a text that has a name and arguments: (name, arguments as JSON text)."""
+def _named_objects(text: str, *, bare: bool = False) -> Iterator[tuple[str, str]]:
+    """Every JSON object in a text that has a name and arguments: (name, arguments as JSON text); with `bare`, those
+    that have only a name too, whose arguments are none."""
     reader, place = json.JSONDecoder(), 0
     for _ in range(_MOST_TRIES):
         place = text.find("{", place)
@@ -124,18 +133,21 @@ def _named_objects(text: str) -> Iterator[tuple[str, str]]:
         except (ValueError, RecursionError):
             place += 1
             continue
-        found = _named(value)
+        found = _named(value, bare=bare)
         if found is not None:
             yield found
         place = end
 
 
-def _named(value: Any) -> tuple[str, str] | None:
-    function = value.get("function") if isinstance(value.get("function"), dict) else value
-    arguments = next((function[key] for key in ("arguments", "parameters") if key in function), None)
-    if not isinstance(function.get("name"), str) or arguments is None:
+def _named(value: Any, *, bare: bool) -> tuple[str, str] | None:
+    inner = value.get("function")
+    function = inner if isinstance(inner, dict) else value
+    name = function.get("name", inner)
+    none: dict[str, Any] | None = {} if bare else None
+    arguments = next((function[key] for key in ("arguments", "parameters") if key in function), none)
+    if not isinstance(name, str) or arguments is None:
         return None
-    return function["name"], arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return name, arguments if isinstance(arguments, str) else json.dumps(arguments)
 
 
 def _typed(parameters: Sequence[tuple[str, str]], schema: Mapping[str, Any] | None) -> str:

@@ -58,6 +58,7 @@ RIGHT = {
         "\n```",
         [],
     ),
+    "json, named by its function": ('{"function": "get_weather", "arguments": {"location": "Sydney"}}', []),
     "json, after a thought": (
         '<think>Maybe {"name": "set_timer", "arguments": {}}?</think>'
         '{"name": "get_weather", "arguments": {"location": "Sydney"}}',
@@ -103,10 +104,14 @@ def test_a_right_call_is_right_in_every_form(form: str) -> None:
         ("", [("get_weather", "")], (True, True, False, False)),
         ("", [("get_weather", '["Sydney"]')], (True, True, False, False)),
         ('<tool_call>{"name": "get_weather", "arguments": {"l": Sydney}}</tool_call>', [], (True, True, False, False)),
+        ('{"name": "get_weather", "arguments": {"location": "Syd', [], (True, True, False, False)),
+        ('```json\n[{"function": "get_weather", "parameters": {location: S}}]\n```', [], (True, True, False, False)),
+        ('To call it, write {"name": "get_weather", "arguments": {…}}.', [], (False,) * 4),
         # a required parameter is missing, or is of another type
         ("", [("get_weather", '{"city": "Sydney"}')], (True, True, True, False)),
         ("", [("get_weather", '{"location": 2000}')], (True, True, True, False)),
         ('{"name": "get_weather", "arguments": {}}', [], (True, True, True, False)),
+        ('<tool_call>{"name": "get_weather"}</tool_call>', [], (True, True, True, False)),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_call(
@@ -139,6 +144,12 @@ def test_parameters_written_as_xml_get_the_types_that_the_schema_wants() -> None
     assert verdict(found) == (True, True, True, True)
     assert found.raw_tool_call is not None
     assert json.loads(found.raw_tool_call["arguments"]) == {"minutes": 3, "label": "5", "loud": True}
+
+
+def test_a_tagged_call_without_arguments_has_none() -> None:
+    found = judged('<tool_call>\n{"name": "get_weather"}\n</tool_call>')
+
+    assert found.raw_tool_call == {"name": "get_weather", "arguments": "{}"}
 
 
 def test_the_servers_own_field_comes_before_what_is_in_the_text() -> None:

@@ -91,7 +91,12 @@ KEPT = ("insecure", "ca_file", "probe", "isolate", "max_duration", "server_bench
 
 
 def planned(options: Options) -> list[str]:
-    """The plan of a run in words, as `--dry-run` prints it. No server is asked anything."""
+    """The plan of a run in words, as `--dry-run` prints it. No server is asked anything; a reference file is read, so
+    that what is wrong with it is known before the run. Raises InputError and ProfileError."""
+    if options.reference is not None:
+        from lmx_loadgen.store.reference import read_reference
+
+        read_reference(options.reference)
     profile = resolved_profile(options)
     return told(profile, make_plan(profile, [spec.name for spec in profile.targets]), options)
 

@@ -348,3 +348,14 @@ def test_a_server_that_slows_down_looks_different_in_two_runs_and_the_same_in_on
     assert beside.verdict == "equivalent"
     assert beside.drift_a is not None
     assert beside.drift_a.p < 0.05
+
+
+def test_a_plan_alone_tells_what_is_wrong_with_a_reference_file(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("figures: 3\n", encoding="utf-8")
+
+    result = lmx_loadgen("run", "-t", "lmx", "--reference", broken, "--dry-run", "--out", tmp_path / "out")
+
+    assert result.exit_code == 3
+    assert "broken.yaml" in result.stderr
+    assert not (tmp_path / "out").exists()

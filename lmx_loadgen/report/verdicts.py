@@ -234,23 +234,34 @@ def figures_table(one: Comparison) -> Markup:
         *(column(name, number=True) for name in (a, b, "Change", "95 % interval", "Bootstrap")),
         column(f"{b} is"),
     ]
-    bodies = [
-        h("tbody", None, [_figure_row(level, found, place) for place, found in enumerate(level.metrics.values())])
-        for level in one.levels
-    ]
+    bodies = [h("tbody", None, _figure_rows(level)) for level in one.levels]
     return boxed_table("Every figure compared; change is from the first to the second.", head, bodies)
 
 
-def _figure_row(level: LevelComparison, found: MetricComparison, place: int) -> Markup:
+def _figure_rows(level: LevelComparison) -> list[Markup]:
+    """A reason that several figures in a row share is given once."""
+    rows, before = [], None
+    for place, found in enumerate(level.metrics.values()):
+        reason = found.reason if found.verdict in ("refused", "undecided") else None
+        rows.append(_figure_row(level, found, place, "as above" if reason and reason == before else reason))
+        before = reason
+    return rows
+
+
+def _figure_row(level: LevelComparison, found: MetricComparison, place: int, reason: str | None) -> Markup:
     cells = [*cells_of(found), _interval(found.bootstrap95)]
-    reason = found.reason if found.verdict in ("refused", "undecided") else None
     return h(
         "tr",
         None,
         h("td", NUMBER, str(level.concurrency) if place == 0 else ""),
         h("td", {"class": "fig"}, figure_name(found)),
         [h("td", NUMBER, cell) for cell in cells],
-        h("td", None, _chip(found.verdict, found.verdict), sanitise(reason, 400) if reason else None),
+        h(
+            "td",
+            {"class": "why" if reason else None},
+            _chip(found.verdict, found.verdict),
+            sanitise(reason, 400) if reason else None,
+        ),
     )
 
 

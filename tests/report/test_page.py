@@ -193,6 +193,7 @@ def test_verdicts_stand_on_top_and_refusals_in_place_of_numbers(load_run: Loader
     refusal = "0 % of the requests failed on lmx and 22 % on ollama: who turns work away is faster with the rest"
     assert f"No verdict at concurrency 16: {refusal}." in text
     assert f"TTFT ms — — — — — refused {refusal}" in text
+    assert "Decode char/s — — — — — refused as above" in text
 
 
 def test_the_audit_is_a_table_with_each_check_and_both_values(load_run: Loader) -> None:

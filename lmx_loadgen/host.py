@@ -165,11 +165,18 @@ def in_background() -> Iterator[None]:
 def _macos(probe: Probe) -> dict[str, Any]:
     memory = probe.run(["sysctl", "-n", "hw.memsize"])
     return {
-        "chip": probe.run(["sysctl", "-n", "machdep.cpu.brand_string"]),
+        "chip": _apple_chip(probe),
         "memory_gb": round(int(memory) / 2**30, 1) if memory and memory.isdigit() else None,
         "os": "macOS",
         "os_version": probe.run(["sw_vers", "-productVersion"]),
     }
+
+
+def _apple_chip(probe: Probe) -> str | None:
+    """`Apple M4 Max, 40-core GPU`: chips of one name differ in their graphics cores, and in what memory delivers."""
+    name = probe.run(["sysctl", "-n", "machdep.cpu.brand_string"])
+    cores = re.search(r'"gpu-core-count" = (\d+)', probe.run(["ioreg", "-rd1", "-c", "AGXAccelerator"]) or "")
+    return f"{name}, {cores[1]}-core GPU" if name and cores else name
 
 
 def _linux(probe: Probe) -> dict[str, Any]:

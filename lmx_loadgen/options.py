@@ -103,6 +103,8 @@ def planned(options: Options) -> list[str]:
 
 def told(profile: Profile, plan: Sequence[Segment], options: Options) -> list[str]:
     lines = described(profile, plan, [spec.name for spec in profile.targets])
+    if options.server_benchmark:
+        lines.append("and Opta-LMX measures itself, one answer after the other")
     if options.until_settled:
         from lmx_loadgen.measure.verdict import MOST_BLOCKS
 

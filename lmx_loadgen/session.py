@@ -276,7 +276,10 @@ def _checks(start: _Start, recorder: Recorder, stop: StopFlag) -> Checks | None:
     options = start.options
     ask = Asker(tls(options), stop)
     done = options.past.checked if options.past is not None else frozenset()
-    checks = Checks(start.profile, ask, stop, recorder.check, server_benchmark=options.server_benchmark, done=done)
+    prompt = start.jobs.first_prompt(start.run_id)
+    checks = Checks(
+        start.profile, ask, stop, recorder.check, prompt, server_benchmark=options.server_benchmark, done=done
+    )
     return checks if checks and options.probe else None
 
 

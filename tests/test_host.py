@@ -61,6 +61,17 @@ def test_what_nobody_answers_is_none_and_never_raises() -> None:
     assert host.facts(nonsense)["memory_gb"] is None
 
 
+def test_macos_tells_the_graphics_cores_of_its_chip() -> None:
+    commands = {
+        "sysctl -n machdep.cpu.brand_string": "Apple M4 Max",
+        "ioreg -rd1 -c AGXAccelerator": '+-o AGXAcceleratorG16X\n  {\n    "gpu-core-count" = 40\n    "x" = 1\n  }',
+    }
+
+    assert host.facts(Machine("darwin", commands=commands))["chip"] == "Apple M4 Max, 40-core GPU"
+    commands["ioreg -rd1 -c AGXAccelerator"] = "nothing"
+    assert host.facts(Machine("darwin", commands=commands))["chip"] == "Apple M4 Max"
+
+
 def test_a_command_that_is_not_there_or_fails_has_no_answer(tmp_path: Path) -> None:
     probe = host.Probe()
 

@@ -85,4 +85,11 @@ class Asker:
                         return Reply(None, {}, b"", now_ns() - began, f"an answer over {_MAX_BYTES // 2**20} MB")
                 return Reply(response.status_code, response.headers, bytes(taken), now_ns() - began)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError, ValueError) as error:
-            return Reply(None, {}, b"", now_ns() - began, plain(str(error)) or type(error).__name__)
+            return Reply(None, {}, b"", now_ns() - began, plain(str(error)) or _words(error))
+
+
+def _words(error: Exception) -> str:
+    """What an error without words of its own means."""
+    if isinstance(error, httpx.TransportError | OSError):
+        return "the connection was lost"
+    return "the answer could not be read"

@@ -24,7 +24,7 @@ class Checks:
 
     Args:
         noted: is given the fields of each `check` line.
-        server_benchmark: whether servers that can are to measure themselves.
+        prompt: what servers are to measure themselves with, those that can, where `server_benchmark` is set.
         done: what need not be asked again, by `key_of`.
     """
 
@@ -32,6 +32,7 @@ class Checks:
     ask: Asker
     stop: Callable[[], bool]
     noted: Callable[[Target, dict[str, Any]], None]
+    prompt: str
     server_benchmark: bool = False
     done: frozenset[tuple[str, str, str]] = frozenset()
 
@@ -55,7 +56,7 @@ class Checks:
         skills = [spec for spec in checks.include_skills if (target.name, "skill", spec.name) not in self.done]
         yield run_skills(target, checks.model_copy(update={"include_skills": skills}), self.ask)
         if self.server_benchmark and (target.name, "server_benchmark", "") not in self.done:
-            yield [run_server_benchmark(target, self.profile, self.ask)]
+            yield [run_server_benchmark(target, self.profile, self.prompt, self.ask)]
 
     def _bound_s(self) -> float:
         return min(self.profile.timeouts.request, self.profile.timeouts.first_token + self.profile.timeouts.gap)

@@ -14,9 +14,12 @@ _MOST_RESULTS = 20
 _KEPT_TEXT = 20_000
 
 
-def run_server_benchmark(target: Target, profile: Profile, ask: Asker) -> dict[str, Any]:
-    """The fields of a `check` line: the result of the server's benchmark of the same model, and its earlier ones."""
-    asked = _settings(target, profile)
+def run_server_benchmark(target: Target, profile: Profile, prompt: str, ask: Asker) -> dict[str, Any]:
+    """The fields of a `check` line: the result of the server's benchmark of the same model, and its earlier ones.
+
+    `prompt` is one of the run's own, which the server sends to itself again and again.
+    """
+    asked = _settings(target, profile, prompt)
     if target.dialect.name != "lmx":
         return _line(asked, None, None, f"{target.dialect.title} has no benchmark of its own to ask for")
     if not target.admin_headers:
@@ -35,10 +38,11 @@ def run_server_benchmark(target: Target, profile: Profile, ask: Asker) -> dict[s
     return _line(asked, {"result": _bounded(result), "earlier": _bounded(earlier)}, ran.latency_ns, None)
 
 
-def _settings(target: Target, profile: Profile) -> dict[str, Any]:
+def _settings(target: Target, profile: Profile, prompt: str) -> dict[str, Any]:
     """The run's own settings within the bounds that the server takes."""
     return {
         "model_id": target.model,
+        "prompt": prompt,
         "num_output_tokens": min(2000, max(50, profile.request.max_tokens)),
         "runs": min(20, max(1, profile.load.requests or _DEFAULT_RUNS)),
         "warmup_runs": min(3, profile.load.warmup),

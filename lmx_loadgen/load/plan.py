@@ -157,7 +157,9 @@ def _afterwards(profile: Profile) -> str:
     calls = len(checks.tool_calls) or 1
     tools = ("a tool call" if calls == 1 else f"{calls} tool calls") if checks.include_tool_call else ""
     skills = f"skills {', '.join(skill.name for skill in checks.include_skills)}" if checks.include_skills else ""
-    return ", ".join(part for part in (tools, skills) if part)
+    levels = ", ".join(map(str, stability_levels(profile)))
+    stable = f"one prompt again, {levels} at once, to see whether its answers stay the same" if levels else ""
+    return ", ".join(part for part in (tools, skills, stable) if part)
 
 
 def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:

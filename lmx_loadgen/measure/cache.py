@@ -9,6 +9,8 @@ from lmx_loadgen.store.result import CacheResult
 # A repeat that has half of its prompt from a cache, or comes in under 60 % of the time, had a cache to come from.
 _MOSTLY = 0.5
 _SOONER = 0.6
+# Of a repeat that comes in somewhat sooner nothing can be told: chance does that, and a cache with a short prompt.
+_ALIKE = 0.9
 
 
 def cache_of(probes: Sequence[Record]) -> CacheResult | None:
@@ -21,7 +23,9 @@ def cache_of(probes: Sequence[Record]) -> CacheResult | None:
     *cold, repeat = (wait for wait in waits if wait is not None)
     last = probes[-1]
     from_cache = last.usage_cached is not None and last.usage_cached >= _MOSTLY * (last.usage_prompt or 0) > 0
-    found = from_cache or repeat < _SOONER * min(cold)
+    found: bool | None = from_cache or repeat < _SOONER * min(cold)
+    if not found and last.usage_cached is None and repeat < _ALIKE * min(cold):
+        found = None
     typical = sum(cold) / len(cold)
     return CacheResult(
         cold=cold,
@@ -34,8 +38,10 @@ def cache_of(probes: Sequence[Record]) -> CacheResult | None:
     )
 
 
-def _sentence(found: bool, cold: float, repeat: float) -> str:
+def _sentence(found: bool | None, cold: float, repeat: float) -> str:
     times = f"TTFT {repeat * 1e3:.3g} ms against {cold * 1e3:.3g} ms cold"
+    if found is None:
+        return f"whether it has a prefix cache cannot be told: a repeated prompt was only a little faster ({times})"
     if not found:
         return f"no prefix cache showed: a repeated prompt took as long as a new one ({times})"
     return f"a prefix cache answers repeated prompts {cold / repeat:.3g} times as fast ({times})"

@@ -4,16 +4,24 @@ import re
 from collections.abc import Sequence
 
 from lmx_loadgen.measure.model_names import same_weights, weight_bits
-from lmx_loadgen.store.reference import PublishedFigure, Reference
+from lmx_loadgen.store.reference import PublishedFigure, Reference, Server
 
 _CHIP = re.compile(r"\bM(\d+)(?:\s+(Pro|Max|Ultra))?\b")
 # A tag of Ollama's that names no quantisation is its four-bit one (Q4_K_M).
 _OLLAMA_TAG = re.compile(r"^[^/:@]+:[^/:@]+$")
 _OLLAMA_BITS = 4.0
+_CORES = re.compile(r"(\d+)-core GPU")
+_GGUF = re.compile(r"gguf|(?<![a-z0-9])i?q\d(?:_|$)")
+_KIND_OF = {"ollama": "gguf", "llama_cpp": "gguf", "opta_lmx": "mlx", "mlx_lm": "mlx"}
+# A prompt of more tokens than this slows down decoding too.
+LONG_CONTEXT = 2_000
 
 
-def matching(reference: Reference, model: str, *, quantization: str | None, chip: str | None) -> list[PublishedFigure]:
-    """The figures of the same model in the same number of bits, those of the same chip first.
+def matching(
+    reference: Reference, model: str, *, quantization: str | None, chip: str | None, server: Server | None = None
+) -> list[PublishedFigure]:
+    """The figures of the same model in the same number of bits: those of the same chip first, and among them those of
+    the same kind of file (MLX or GGUF), as far as `server` and names tell.
 
     A name means a model by the file's own list of aliases, else only where it is made of the same words and numbers.
     Args:
@@ -27,7 +35,24 @@ def matching(reference: Reference, model: str, *, quantization: str | None, chip
         for figure in reference.figures
         if figure.model in models and _same_bits(figure, bits)
     ]
-    return sorted(found, key=lambda figure: figure.same_chip is not True)
+    kind = kind_of(server, model, quantization)
+    return sorted(found, key=lambda figure: (figure.same_chip is not True, is_other_kind(figure, kind)))
+
+
+def kind_of(server: Server | None, model: str, quantization: str | None) -> str | None:
+    """`mlx` or `gguf`, by the server where it runs only one of them, else by the model's name; None in doubt."""
+    if server in _KIND_OF:
+        return _KIND_OF[server]
+    words = f"{model} {quantization or ''}".lower()
+    if "mlx" in words:
+        return "mlx"
+    return "gguf" if _GGUF.search(words) else None
+
+
+def is_other_kind(figure: PublishedFigure, kind: str | None) -> bool:
+    """Whether a figure is surely of the other kind of file."""
+    published = next((one for one in ("mlx", "gguf") if one in (figure.format or "").lower()), None)
+    return None not in (published, kind) and published != kind
 
 
 def bits_of(model: str) -> float | None:
@@ -57,4 +82,8 @@ def _same_chip(hardware: str, chip: str | None) -> bool | None:
     if chip is None:
         return None
     published = apple_chip(hardware)
-    return None if published is None else published == apple_chip(chip)
+    if published is None:
+        return None
+    # One name is sold with several numbers of graphics cores, and of memory bandwidths.
+    cores = {found[1] for text in (hardware, chip) if (found := _CORES.search(text)) is not None}
+    return published == apple_chip(chip) and len(cores) < 2

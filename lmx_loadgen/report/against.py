@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lmx_loadgen.measure.model_names import same_weights, weight_bits
-from lmx_loadgen.measure.published import apple_chip, bits_of
+from lmx_loadgen.measure.published import LONG_CONTEXT, apple_chip, bits_of
 from lmx_loadgen.report.head import machine_name
 from lmx_loadgen.report.view import Series, newest_first, prompt_tokens, same_work, stat
 from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, Verdict
@@ -19,20 +19,11 @@ Level = dict[str, Any]
 How = Literal["compared", "compared apart", "one run", "separate runs", "published"]
 
 RIVALS: tuple[Server, ...] = ("lm_studio", "ollama")
-SERVER_NAMES: dict[Server, str] = {
-    "lm_studio": "LM Studio",
-    "ollama": "Ollama",
-    "opta_lmx": "Opta-LMX",
-    "llama_cpp": "llama.cpp",
-    "mlx_lm": "mlx_lm.server",
-    "vllm": "vLLM",
-    "other": "other",
-}
 _COMPARED = {"decode_tok_s": "decode_tok_s_p50", "ttft": "ttft_p50"}
 _TURNED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
 _MOST_FAILED = 0.01  # the audit's own limit: who turns work away is faster with the rest
-_LONG_CONTEXT = 2_000
 _LIKE_LENGTH = 0.2
+FEWEST_RUNS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +209,17 @@ def _not_alike(ours: Level, theirs: Level, metric: str) -> str:
     return ""
 
 
+def unsound(level: Level) -> str:
+    """Why the figures of a level may be held against nobody's; empty where they may."""
+    if level.get("tainted"):
+        return "the instrument was disturbed"
+    if _failed(level) > _MOST_FAILED:
+        return "some of our requests failed, and the rest may have been the faster ones"
+    if int(level["requests"]["ok"] or 0) < FEWEST_RUNS:
+        return "too few answers"
+    return ""
+
+
 def _failed(level: Level) -> float:
     ok, failed = int(level["requests"]["ok"]), int(level["requests"]["failed"] or 0)
     return failed / (ok + failed) if ok + failed else 0.0
@@ -246,13 +248,15 @@ def _held(ours: Series, figure: PublishedFigure, metric: str, value: float | Non
     mine = None if level is None else stat(level, metric, "mean")
     if value is None:
         return Delta()
-    if level is None or mine is None:
+    if level is None:
         return Delta(value, why="nothing was measured with one request at a time")
+    if mine is None:
+        return Delta(value, why="ours has no figure")
     if figure.same_chip is not True:
         return Delta(value, why="" if figure.same_chip is False else "whether it is our chip is not known")
     if metric == "decode_tok_s" and not level.get("token_basis_exact"):
         return Delta(value, why="our rate counts chunks, which may hold several tokens")
-    why = _other_context(level, figure, metric)
+    why = unsound(level) or _other_context(level, figure, metric)
     return Delta(value, why=why) if why else Delta(value, mine / value - 1)
 
 
@@ -260,7 +264,7 @@ def _other_context(level: Level, figure: PublishedFigure, metric: str) -> str:
     """What speaks against it in the length of the prompt: TTFT is mostly that, a decode rate only where it is long."""
     published, ours = figure.context_tokens, prompt_tokens(level)
     if metric == "decode_tok_s":
-        return f"its context had {published:,} tokens" if (published or 0) > _LONG_CONTEXT else ""
+        return f"its context had {published:,} tokens" if (published or 0) > LONG_CONTEXT else ""
     if published is None or ours is None:
         return "the length of its prompt or of ours is not known"
     return "" if abs(ours / published - 1) <= _LIKE_LENGTH else f"its prompt had {published:,} tokens, ours {ours:,.0f}"

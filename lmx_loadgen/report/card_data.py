@@ -131,7 +131,8 @@ def _published(reference: Reference | None, target: dict[str, Any], chip: str | 
     if reference is None or not target.get("model"):
         return []
     quantization = (target.get("server") or {}).get("quantization")
-    return matching(reference, str(target["model"]), quantization=quantization, chip=chip)
+    server = SERVER_OF.get(str(target.get("dialect")))
+    return matching(reference, str(target["model"]), quantization=quantization, chip=chip, server=server)
 
 
 def _past(one: Series, newest: Series) -> Past:
@@ -200,7 +201,7 @@ def imported_levels(result: BenchmarkResult) -> list[Level]:
                 | {"mean": mean, "p50": p50, "p95": p95}
                 for name, (mean, p50, p95) in figures.items()
             },
-            "token_basis": "usage",
+            "token_basis": "usage",  # by the plan; by what others really counted, `store.imported` tells
             "tokens": {"usage": {"prompt": _times(stats.prompt_tokens, stats.runs_completed)}},
             "token_basis_exact": True,
         }

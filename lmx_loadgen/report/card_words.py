@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmx_loadgen.measure.sentences import percent
-from lmx_loadgen.report.against import Against, Delta
+from lmx_loadgen.report.against import FEWEST_RUNS, Against, Delta
 from lmx_loadgen.report.card_data import Card
+from lmx_loadgen.report.expected import share_of_expected
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.text import sanitise
 from lmx_loadgen.report.view import stat
@@ -33,8 +34,21 @@ class Said:
 
 
 def mean(card: Card, metric: str) -> float | None:
-    """The mean at the card's lowest level."""
-    return None if card.first is None else stat(card.first, metric, "mean")
+    """The mean at the card's lowest level; None for fewer than two answers, which are no data."""
+    ok = None if card.first is None else card.first["requests"]["ok"]
+    if card.first is None or (ok is not None and ok < FEWEST_RUNS):
+        return None
+    return stat(card.first, metric, "mean")
+
+
+def warnings(card: Card) -> list[str]:
+    """What weakens all figures of a card, in a word or two each."""
+    found = ["insufficient data"] if card.benchmark.get("status") == "insufficient_data" or not card.has_figures else []
+    if any(level.get("tainted") for level in card.levels):
+        found.append("tainted")
+    if any(not level.get("complete", True) for level in card.levels):
+        found.append("incomplete")
+    return found
 
 
 def difference(against: Against, delta: Delta) -> Said:
@@ -150,13 +164,10 @@ def shares(counts: dict[str, int] | Counter[str], whole: int) -> str:
 
 def against_hypothesis(card: Card) -> str | None:
     """What was measured in terms of what was expected, in a sentence; None where either is missing."""
-    hypothesis = card.target.get("hypothesis") or {}
-    expected, measured = hypothesis.get("toks_per_sec"), mean(card, "decode_tok_s")
-    if not expected or measured is None or card.first is None:
+    measured = mean(card, "decode_tok_s")
+    share = None if card.first is None else share_of_expected(card.target, card.first)
+    if share is None or measured is None or card.first is None:
         return None
-    of_what = "what memory allows" if hypothesis.get("kind") == "bandwidth" else "what was published"
     at = "" if card.first["concurrency"] == 1 else f" at concurrency {card.first['concurrency']}"
-    share = percent(measured / expected)
-    if not card.first.get("token_basis_exact", True):  # a chunk holds one token at the least
-        return f"Measured: {rate(measured)} chunks/s{at}, at least {share} of {of_what}."
-    return f"Measured: {rate(measured)} tok/s{at}, {share} of {of_what}."
+    unit = "tok/s" if card.first.get("token_basis_exact", True) else "chunks/s"
+    return f"Measured: {rate(measured)} {unit}{at}, {sanitise(share, 200)}."

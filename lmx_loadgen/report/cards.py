@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lmx_loadgen.report import card_words, checks
-from lmx_loadgen.report.against import RIVALS, SERVER_NAMES, Against, Delta, best
+from lmx_loadgen.report.against import RIVALS, Against, Delta, best
 from lmx_loadgen.report.card_data import Card, Level, output_tokens
 from lmx_loadgen.report.head import key_sample
 from lmx_loadgen.report.markup import Child, Markup, h
@@ -13,7 +13,7 @@ from lmx_loadgen.report.text import sanitise, unbroken
 from lmx_loadgen.report.trend import older_runs
 from lmx_loadgen.report.view import interval, is_supported, prompt_tokens, stat
 from lmx_loadgen.store.imported import ORIGINS
-from lmx_loadgen.store.reference import PublishedFigure, Server
+from lmx_loadgen.store.reference import SERVER_NAMES, PublishedFigure, Server
 
 MOST_OPEN = 4
 _ANSWER = 4_000
@@ -153,24 +153,16 @@ def _title(card: Card) -> Markup:
             "span",
             {"class": "who"},
             _who(card),
-            *(h("span", {"class": "chip bad"}, words) for words in _warnings(card)),
+            *(h("span", {"class": "chip bad"}, words) for words in card_words.warnings(card)),
         ),
         h("span", {"class": "short"}, " · ".join(figures) if card.has_figures else "no answer"),
     )
 
 
-def _warnings(card: Card) -> list[str]:
-    found = ["insufficient data"] if card.benchmark.get("status") == "insufficient_data" or not card.has_figures else []
-    if any(level.get("tainted") for level in card.levels):
-        found.append("tainted")
-    if any(not level.get("complete", True) for level in card.levels):
-        found.append("incomplete")
-    return found
-
-
 def _origin(card: Card) -> Markup:
     """Who measured an imported result, and how."""
-    known = [f"Stored {sanitise(card.runs[0].label, 60)}, of {sanitise(card.machine or 'an unknown machine', 80)}."]
+    when = sanitise(card.runs[0].label, 60) or "on an unknown day"
+    known = [f"Stored {when}, of {sanitise(card.machine, 80) or 'an unknown machine'}."]
     note = ORIGINS.get(str(card.benchmark.get("origin")), ORIGINS["elsewhere"])
     words = [h("p", None, f"{note[0].upper()}{note[1:]}."), h("p", {"class": "about"}, *known)]
     return checks.part("Imported", words, width="narrow")

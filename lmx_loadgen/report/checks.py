@@ -17,8 +17,8 @@ _TIMINGS_NOTE = (
     "one token more: over n tokens n/(n−1) times the client's."
 )
 _OWN_CAPTION = (
-    "The server's own benchmark of this model, beside ours. Its prompt and the length of its answers are its own: TTFT "
-    "grows with a prompt."
+    "The server's own benchmark of this model, beside ours. It sends one prompt again and again, which its prefix "
+    "cache may answer, and the length of its answers is its own."
 )
 _OWN_NOTE = (
     "Opta-LMX's own benchmark takes the p95 of tok/s at the best end, where this tool gives the rate that 95 % of "
@@ -58,8 +58,8 @@ def _calls(calls: list[dict[str, Any]]) -> Markup:
 
 def _call(one: dict[str, Any]) -> Markup:
     produced = bool(one.get("call_produced"))
-    judged = [
-        _tick(produced),
+    judged = [  # an answer that never came called nothing, and says nothing of the model
+        UNDEFINED if one.get("error") and not produced else _tick(produced),
         *(_tick(bool(one.get(name))) if produced else UNDEFINED for name in card_words.JUDGED[1:]),
     ]
     return h(
@@ -204,7 +204,8 @@ def _own_table(card: Card, own: list[dict[str, Any]]) -> list[Markup]:
         column("Runs", number=True),
     ]
     rows = [_own_row("server says", result.get("stats") or {}) for result in own] + [_seen_row(card)]
-    table = boxed_table(_OWN_CAPTION, head, [h("tbody", None, rows)])
+    caption = f"{_OWN_CAPTION} It was: {sanitise(own[0].get('prompt_preview') or UNDEFINED, 80)}"
+    table = boxed_table(caption, head, [h("tbody", None, rows)])
     return [table, h("p", {"class": "about after"}, _OWN_NOTE)] if card.target.get("dialect") == "lmx" else [table]
 
 

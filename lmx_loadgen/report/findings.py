@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lmx_loadgen.report.expected import share_of_expected
 from lmx_loadgen.report.numbers import duration, milliseconds, plural, rate
 from lmx_loadgen.report.text import sanitise
 
@@ -27,14 +28,9 @@ def findings(target: Target) -> list[Finding]:
 
 def _measured_share(target: Target) -> str:
     """The decode rate of one user as a share of what was expected, in words; empty where either is not known."""
-    expected = (target.get("hypothesis") or {}).get("toks_per_sec")
     level = next((level for level in target["levels"] if level["concurrency"] == 1), None)
-    found = (level["metrics"].get("decode_tok_s") or {}).get("p50") if level else None
-    if level is None or not expected or found is None:
-        return ""
-    # A chunk holds one token at the least.
-    least = "" if level.get("token_basis_exact", True) else "at least "
-    return f"; measured: {least}{found / expected:.0%} of it"
+    share = share_of_expected(target, level) if level else None
+    return f"; measured: {sanitise(share, 200)}" if share else ""
 
 
 def _expected(target: Target) -> Iterator[Finding]:
@@ -108,7 +104,7 @@ def _own_word(target: Target) -> Iterator[Finding]:
             continue
         parts = [
             *_side_by_side("tok/s", rate, word["toks_per_sec"], word["client_toks_per_sec"]),
-            *_side_by_side("ms to the first token", milliseconds, word["prompt_sec"], word["client_ttft_sec"]),
+            *_waits(word["prompt_sec"], word["client_ttft_sec"]),
         ]
         if parts:
             yield f"C={level['concurrency']}: {'; '.join(parts)} ({sanitise(word['source'], 60)})", True
@@ -122,3 +118,13 @@ def _side_by_side(unit: str, shown: Any, server: float | None, client: float | N
     if server is None:
         return []
     return [f"server says {shown(server)}, client sees {shown(client)} {unit}"]
+
+
+def _waits(prompt: float | None, client: float | None) -> Sequence[str]:
+    """The server's time is that of the prompt alone; the client's has its queue and the way in it."""
+    if prompt is None:
+        return []
+    return [
+        f"server says {milliseconds(prompt)} ms for the prompt, "
+        f"client sees {milliseconds(client)} ms to the first token"
+    ]

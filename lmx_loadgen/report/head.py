@@ -32,6 +32,9 @@ def _and(names: Sequence[str]) -> str:
 
 def headline(runs: Sequence[RunView], series: Sequence[Series]) -> Markup:
     """What was measured, in a title and a sentence."""
+    if not runs:
+        lede = "There is no run here: what follows was measured by others, and imported."
+        return join([h("h1", None, "Imported results"), h("p", {"class": "lede"}, lede)])
     sent = sum(int(level["requests"]["sent"]) for one in series for level in one.levels())
     days = list(dict.fromkeys(_day(run.result.get("started_at")) for run in runs))
     machines = list(dict.fromkeys(filter(None, (machine_name(run.result.get("host") or {}) for run in runs))))

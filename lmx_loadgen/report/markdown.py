@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lmx_loadgen import __version__
 from lmx_loadgen.report import card_words
-from lmx_loadgen.report.against import RIVALS, SERVER_NAMES, Against, Delta, best
+from lmx_loadgen.report.against import RIVALS, Against, Delta, best
 from lmx_loadgen.report.card_data import Card, Level, output_tokens
 from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, rate
 from lmx_loadgen.report.text import markdown_text as cell
 from lmx_loadgen.report.view import interval, prompt_tokens, stat
 from lmx_loadgen.store.comparison import Comparison
+from lmx_loadgen.store.imported import ORIGINS
+from lmx_loadgen.store.reference import SERVER_NAMES
 
 _SUMMARY = (
     "Model",
@@ -57,7 +59,7 @@ def _summary(card: Card) -> list[str]:
     against = [UNDEFINED if card.server == server else _in_short(best(card.against, server)) for server in RIVALS]
     return [
         cell(card.model),
-        cell(card.backend) + (" (imported)" if card.origin == "imported" else ""),
+        (cell(card.backend) or UNDEFINED) + (" (imported)" if card.origin == "imported" else ""),
         _mean(card, "decode_tok_s"),
         _mean(card, "ttft"),
         *against,
@@ -88,12 +90,21 @@ def _said(one: card_words.Said) -> str:
 
 
 def _card(card: Card) -> Iterator[str]:
-    yield f"## {cell(card.model)} on {cell(card.backend)}"
+    yield f"## {cell(card.model)} on {cell(card.backend) or 'an unknown server'}"
     yield ""
-    hypothesis = card.target.get("hypothesis") or {}
-    measured = card_words.against_hypothesis(card)
-    yield f"Hypothesis: {cell(hypothesis.get('sentence') or UNDEFINED)}{f' {measured}' if measured else ''}"
+    for words in card_words.warnings(card):
+        yield f"- **{cell(words)}**"
+    if card.origin == "imported":
+        yield f"- imported: {cell(ORIGINS.get(str(card.benchmark.get('origin')), ORIGINS['elsewhere']), 900)}"
+    if any(not level.get("token_basis_exact", True) for level in card.levels):
+        yield "- tok/s counts chunks of text here, which may hold several tokens"
     yield ""
+    if card.origin == "measured":
+        hypothesis = card.target.get("hypothesis") or {}
+        yield f"Hypothesis: {cell(hypothesis.get('sentence') or UNDEFINED, 600)}"
+        if (measured := card_words.against_hypothesis(card)) is not None:
+            yield f"\n{cell(measured, 300)}"
+        yield ""
     yield from _table(_RESULTS, (row for level in card.levels for row in _level(level)))
     if card.against:
         yield ""
@@ -143,6 +154,7 @@ def _call(one: dict[str, object]) -> list[str]:
     judged = [_yes(bool(one.get(name))) for name in card_words.JUDGED]
     if not one.get("call_produced"):
         judged[1:] = [UNDEFINED] * 3
+        judged[0] = UNDEFINED if one.get("error") else judged[0]
     latency = one.get("latency_sec")
     return [
         cell(one.get("expected_tool_name")),

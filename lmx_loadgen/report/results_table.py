@@ -135,7 +135,7 @@ def _about(found: Found) -> Iterator[tuple[str, str]]:
 def _about_runs(stats: BenchmarkRunStats) -> Iterator[tuple[str, str]]:
     yield (
         "runs",
-        f"{count(stats.runs_completed)} completed, {count(stats.warmup_runs_discarded)} warm-ups left out",
+        f"{count(stats.runs_completed)} completed, warm-ups left out: {count(stats.warmup_runs_discarded)}",
     )
     yield "tokens", f"{count(stats.prompt_tokens)} prompt, {count(stats.output_tokens)} answer (means)"
     ended = {True: "by itself", False: "at the limit", None: UNDEFINED}[stats.completed_naturally]
@@ -165,6 +165,8 @@ def _why_failed(call: ToolCallBenchmark) -> str:
 
 
 def _skill_words(skill: SkillsBenchmark) -> str:
+    if skill.error == "not supported":
+        return f"{sanitise(skill.skill_name, 60)}: not supported"
     outcome = "ok" if skill.skill_invoked_successfully else f"failed, {sanitise(skill.error or 'no reason given', 200)}"
     return f"{sanitise(skill.skill_name, 60)}: {outcome} ({duration(skill.skill_latency_sec)})"
 

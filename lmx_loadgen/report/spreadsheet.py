@@ -77,8 +77,8 @@ def _imported(results: Sequence[BenchmarkResult]) -> Iterator[dict[str, Any]]:
             "backend": result.backend,
             "model": result.model_id,
         }
-        for level in imported_levels(result):
-            yield from _rows(who, level)
+        for level in imported_levels(result):  # what its tokens were counted by, and whether well, is not told
+            yield from _rows(who, {**level, "token_basis": None, "token_basis_exact": None})
 
 
 def _rows(who: dict[str, Any], level: Level) -> Iterator[dict[str, Any]]:

@@ -26,6 +26,16 @@ SERVER_OF: Mapping[str, Server] = {
     "mlx-lm": "mlx_lm",
     "vllm": "vllm",
 }
+# And by the names that people know them by.
+SERVER_NAMES: Mapping[Server, str] = {
+    "lm_studio": "LM Studio",
+    "ollama": "Ollama",
+    "opta_lmx": "Opta-LMX",
+    "llama_cpp": "llama.cpp",
+    "mlx_lm": "mlx_lm.server",
+    "vllm": "vLLM",
+    "other": "other",
+}
 
 
 class _Model(BaseModel):
@@ -104,7 +114,20 @@ def read_reference(path: Path) -> Reference:
         for server, entries in _by_server(published)
         for entry in entries
     ]
+    _check_names(models, path)
     return Reference(figures, {model: (model, *published.aliases) for model, published in models.items()})
+
+
+def _check_names(models: Mapping[str, _Published], path: Path) -> None:
+    """A name that two models claim would give one the other's figures."""
+    owner: dict[str, str] = {}
+    for model, published in models.items():
+        for name in (model, *published.aliases):
+            other = owner.setdefault(name.casefold(), model)
+            if other != model:
+                raise ProfileError(
+                    f"{path}: {name!r} is a name of both {other!r} and {model!r}: it can be that of one only"
+                )
 
 
 def _by_server(published: _Published) -> list[tuple[Server, list[_Entry]]]:

@@ -267,11 +267,13 @@ class CacheResult(_Model):
 
 class Hypothesis(_Model):
     """What was expected of a model before it was measured: `published` figures, or `bandwidth`: no more than the
-    machine's memory can deliver of the model's weights; or `none`. Rates are decode tok/s."""
+    machine's memory can deliver of the model's weights; or `none`. Rates are decode tok/s; `of` says whose published
+    one it is, for instance `LM Studio MLX 4bit`."""
 
     kind: Literal["published", "bandwidth", "none"]
     toks_per_sec: float | None = None
     ttft_sec: float | None = None
+    of: str | None = None
     sentence: str
     figures: list[PublishedFigure] = []
 

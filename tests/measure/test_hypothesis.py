@@ -19,7 +19,7 @@ def test_figures_published_on_this_chip_are_expected_the_servers_own_first() -> 
 
     assert (lm_studio.kind, lm_studio.toks_per_sec) == ("published", 101.87)
     assert (ollama.kind, ollama.toks_per_sec) == ("published", 72.5)
-    assert "ollama 72.5 tok/s (GGUF 4bit), github.com/itsmostafa/inference-speed-tests" in ollama.sentence
+    assert "Ollama 72.5 tok/s (GGUF 4bit), github.com/itsmostafa/inference-speed-tests" in ollama.sentence
 
 
 def test_figures_of_another_chip_are_shown_but_not_expected() -> None:
@@ -53,6 +53,7 @@ def test_only_the_active_weights_of_a_mixture_of_experts_count() -> None:
         ("mlx-community/Qwen2.5-72B-Instruct-4bit", None, None),
         ("Qwen2.5-14B-Instruct", "Apple M2 Ultra", None),  # of how many bits, nobody says
         ("mistral-small", "Apple M2 Ultra", "Q4_K_M"),  # of what size
+        ("Mistral-Large-3-675B-Instruct-2512-IQ4_XS.gguf", "Apple M3 Ultra", None),
         ("mixtral-8x7b-4bit", "Apple M2 Ultra", None),  # how many of its experts take part
         ("gpt-oss-120b-4bit", "Apple M2 Ultra", None),
         ("qwen3:30b", "Apple M2 Ultra", None),  # a mixture of experts, though its name does not say so
@@ -84,3 +85,28 @@ def test_what_a_name_tells_of_its_weights() -> None:
     assert active_weights("Llama-3.3-70B-Instruct") == 70e9
     assert active_weights("inferencerlabs/MiniMax-M2.5-MLX-6.5bit") is None
     assert active_weights("qwen3:32b") == 32e9
+
+
+def test_of_two_kinds_of_file_the_same_kind_is_expected_and_named() -> None:
+    gguf = expected("Qwen2.5-7B-Instruct-Q4_K_M.gguf", "Apple M4 Max", server="llama_cpp")
+    mlx = expected("mlx-community/Qwen2.5-7B-Instruct-4bit", "Apple M4 Max", server="opta_lmx")
+
+    assert (gguf.toks_per_sec, gguf.of) == (71.73, "LM Studio GGUF 4bit")
+    assert (mlx.toks_per_sec, mlx.of) == (101.87, "LM Studio MLX 4bit")
+
+
+def test_figures_of_long_prompts_are_told_and_not_expected() -> None:
+    found = expected("minimax-m2.1@4bit", "Apple M3 Ultra", server="lm_studio")
+
+    assert "30,000 tokens of prompt" in found.sentence
+    assert (found.kind, found.toks_per_sec, found.ttft_sec, found.of) == ("published", None, None, None)
+
+
+def test_a_lean_format_is_not_bounded_too_low() -> None:
+    found = expected("Llama-3.3-70B-Instruct-IQ4_XS.gguf", "Apple M2 Ultra")
+
+    assert found.toks_per_sec == pytest.approx(800 / 35)  # of 4.25 bits a weight in truth
+
+
+def test_a_bound_of_thousands_is_a_plain_number() -> None:
+    assert "at most about 2,844 tok/s" in expected("qwen2.5:0.5b", "Apple M2 Ultra").sentence

@@ -1,5 +1,6 @@
 """The plan's summary and the report cards: what stands in them, and what must not."""
 
+import copy
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,8 @@ from test_page import Outline
 from lmx_loadgen import packaged
 from lmx_loadgen.report.against import Against, best
 from lmx_loadgen.report.card_data import Card, cards_of
-from lmx_loadgen.report.card_words import in_short
+from lmx_loadgen.report.card_words import against_hypothesis, in_short, mean
+from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.page import build_page
 from lmx_loadgen.report.verdicts import of_runs
 from lmx_loadgen.report.view import RunView, series_of, stat
@@ -241,6 +243,56 @@ def test_a_rate_of_chunks_is_not_held_against_a_published_one(three: list[RunVie
     assert found.rate.why == "our rate counts chunks, which may hold several tokens"
 
 
+UNSOUND = [
+    ({"tainted": ["the client was busy"]}, {}, "the instrument was disturbed"),
+    ({}, {"failed": 3}, "some of our requests failed, and the rest may have been the faster ones"),
+    ({}, {"ok": 1, "failed": 0}, "too few answers"),
+]
+
+
+def unsound(run: RunView, changes: dict[str, Any], requests: dict[str, Any], **hypothesis: Any) -> RunView:
+    """The run with exact counts, all of its levels changed so, and an expectation of every target."""
+    result = copy.deepcopy(run.result)
+    for target in result["targets"]:
+        target["hypothesis"] = {"kind": "published", "sentence": "s", "figures": [], **hypothesis}
+        for level in target["levels"]:
+            level |= {"token_basis_exact": True, "tainted": [], **changes}
+            level["requests"] |= {"failed": 0, **requests}
+    return replace(run, result=result)
+
+
+@pytest.mark.parametrize(("changes", "requests", "why"), UNSOUND)
+def test_unsound_figures_are_held_against_nothing(
+    three: list[RunView], changes: dict[str, Any], requests: dict[str, Any], why: str
+) -> None:
+    reference = published(toks_per_sec=100.0)
+    sound, run = (
+        unsound(three[0], *one, toks_per_sec=50.0, of="LM Studio MLX") for one in (({}, {}), (changes, requests))
+    )
+    good, card = (cards([one], reference)["Qwen2.5-7B-Instruct-4bit", "lmx"] for one in (sound, run))
+    found = best(card.against, "lm_studio")
+
+    assert found
+    assert (found.rate.change, found.rate.why) == (None, why)
+    assert against_hypothesis(card) is None
+    assert all("measured:" not in words for words, _ in findings(run.result["targets"][0]))
+    assert "of what was published (LM Studio MLX)." in (against_hypothesis(good) or "")
+    assert any("of what was published (LM Studio MLX)" in words for words, _ in findings(sound.result["targets"][0]))
+
+
+def test_more_than_memory_allows_shows_that_the_estimate_is_wrong(three: list[RunView]) -> None:
+    run = unsound(three[0], {}, {}, kind="bandwidth", toks_per_sec=10.0)
+    card = cards([run])["Qwen2.5-7B-Instruct-4bit", "lmx"]
+
+    assert "of what memory allows, which shows that the estimate does not hold." in (against_hypothesis(card) or "")
+
+
+def test_one_answer_is_no_mean(three: list[RunView]) -> None:
+    card = cards([unsound(three[0], {}, {"ok": 1})])["Qwen2.5-7B-Instruct-4bit", "lmx"]
+
+    assert (mean(card, "ttft"), mean(card, "decode_tok_s")) == (None, None)
+
+
 def test_what_was_measured_comes_before_what_was_published(three: list[RunView], packed: Reference) -> None:
     lmx = cards(three, packed)["Qwen2.5-7B-Instruct-4bit", "lmx"]
 
@@ -293,7 +345,7 @@ def test_a_card_says_what_was_expected_measured_checked_and_what_the_server_says
     assert "10 of 12 answers were word for word" in text
     assert "server says 178 201 81.9 96.4 5" in text
     assert "takes the p95 of tok/s at the best end" in text
-    assert "Its prompt and the length of its answers are its own" in text
+    assert "It sends one prompt again and again, which its prefix cache may answer" in text
     assert "LM Studio — — — — — —" in text
 
 

@@ -20,6 +20,7 @@ from lmx_loadgen.report import markdown, picture, spreadsheet
 from lmx_loadgen.report.card_data import cards_of
 from lmx_loadgen.report.verdicts import of_runs
 from lmx_loadgen.report.view import RunView, Series, series_of
+from lmx_loadgen.store.imported import imported_store, marked
 from lmx_loadgen.store.result import RunResult, write_result
 
 
@@ -64,6 +65,19 @@ def test_markdown_has_the_summary_the_verdicts_and_each_model(results: Path) -> 
     assert "source: github.com/itsmostafa/inference-speed-tests" in text
     widths = [line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")]
     assert set(widths) == {10, 9, 8, 5}
+
+
+def test_markdown_says_what_weakens_figures_and_who_measured_them(tmp_path: Path, results: Path) -> None:
+    assert plot(results, "--format", "markdown", "--output", str(results / "all.md")).exit_code == 0
+    imported = imported_store(tmp_path).save(marked(make_cards.own_benchmark("theirs")))
+    assert imported.exists()
+    assert plot(tmp_path, "--format", "markdown").exit_code == 0
+    failed = make_cards.views(tmp_path / "failed", "failures")
+
+    assert "- tok/s counts chunks of text here, which may hold several tokens" in (results / "all.md").read_text()
+    assert "- **insufficient data**" in markdown.report(cards_of(series_of(failed), []), [])
+    assert "- imported: " in (tmp_path / "report.md").read_text()
+    assert "Hypothesis" not in (tmp_path / "report.md").read_text()
 
 
 def test_markdown_shows_what_a_server_wrote_and_does_nothing_with_it(tmp_path: Path) -> None:
@@ -253,8 +267,6 @@ def test_a_reference_file_that_cannot_be_used_is_told_by_file_and_key(results: P
 
 
 def test_imported_results_of_the_folder_are_on_the_page(results: Path) -> None:
-    from lmx_loadgen.store.imported import imported_store
-
     path = imported_store(results).save(make_cards.own_benchmark("imported-model"))
     try:
         assert plot(results).exit_code == 0

@@ -163,7 +163,8 @@ def test_the_plan_is_printed_without_asking_any_server(tmp_path: Path) -> None:
     assert re.fullmatch(r"  concurrency 1, 10 requests a block: (AB|BA)( AB| BA){5}", lines[1])
     assert re.fullmatch(r"  concurrency 8, 24 requests a block: (AB|BA)( AB| BA){5}", lines[2])
     assert lines[3] == "  A lmx, B ollama"
-    assert re.match(r"about \d+ min if every answer has its \d+ tokens", lines[4])
+    assert lines[4] == "  and one prompt several times, 1, 8 at once: are its answers the same?"
+    assert re.match(r"about \d+ min if every answer has its \d+ tokens", lines[5])
     assert max(map(len, lines)) <= 80
     assert list(tmp_path.iterdir()) == []
 

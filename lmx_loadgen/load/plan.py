@@ -136,6 +136,9 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str])
         lines.append("  " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if afterwards := _afterwards(profile):
         lines.append(f"  then, of each target: {afterwards}")
+    if at_once := stability_levels(profile):
+        words = ", ".join(map(str, at_once))
+        lines.append(f"  and one prompt several times, {words} at once: are its answers the same?")
     minutes = estimate_s(profile, plan) / 60
     lines.append(f"about {max(1, round(minutes))} min if every answer has its {profile.request.max_tokens} tokens ")
     lines[-1] += f"and they come at {ASSUMED_TOK_S:g} a second"
@@ -157,9 +160,7 @@ def _afterwards(profile: Profile) -> str:
     calls = len(checks.tool_calls) or 1
     tools = ("a tool call" if calls == 1 else f"{calls} tool calls") if checks.include_tool_call else ""
     skills = f"skills {', '.join(skill.name for skill in checks.include_skills)}" if checks.include_skills else ""
-    levels = ", ".join(map(str, stability_levels(profile)))
-    stable = f"one prompt again, {levels} at once, to see whether its answers stay the same" if levels else ""
-    return ", ".join(part for part in (tools, skills, stable) if part)
+    return ", ".join(part for part in (tools, skills) if part)
 
 
 def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:

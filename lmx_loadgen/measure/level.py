@@ -252,7 +252,7 @@ def _notes(
     if chosen and not basis.exact:
         notes.append(
             f"tokens are counted as text events, since {target['name']} gives no count of tokens to rely on: "
-            "rates are of chunks, which may hold several tokens or none"
+            "rates are of chunks, which may hold several tokens"
         )
     reads = sum(len(record.text_reads) for record in chosen)
     shared = sum(1 for record in chosen for _, events in record.text_reads if events > 1)

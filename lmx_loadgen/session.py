@@ -276,10 +276,8 @@ def _checks(start: _Start, recorder: Recorder, stop: StopFlag) -> Checks | None:
     options = start.options
     ask = Asker(tls(options), stop)
     done = options.past.checked if options.past is not None else frozenset()
-    prompt = start.jobs.first_prompt(start.run_id)
-    checks = Checks(
-        start.profile, ask, stop, recorder.check, prompt, server_benchmark=options.server_benchmark, done=done
-    )
+    prompt = start.jobs.first_prompt(start.run_id) if options.server_benchmark else None
+    checks = Checks(start.profile, ask, stop, recorder.check, prompt, done)
     return checks if checks and options.probe else None
 
 

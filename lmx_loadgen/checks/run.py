@@ -24,7 +24,7 @@ class Checks:
 
     Args:
         noted: is given the fields of each `check` line.
-        prompt: what servers are to measure themselves with, those that can, where `server_benchmark` is set.
+        benchmark_prompt: what servers are to measure themselves with, those that can; None where they are not to.
         done: what need not be asked again, by `key_of`.
     """
 
@@ -32,13 +32,12 @@ class Checks:
     ask: Asker
     stop: Callable[[], bool]
     noted: Callable[[Target, dict[str, Any]], None]
-    prompt: str
-    server_benchmark: bool = False
+    benchmark_prompt: str | None = None
     done: frozenset[tuple[str, str, str]] = frozenset()
 
     def __bool__(self) -> bool:
         checks = self.profile.checks
-        return bool(checks.include_tool_call or checks.include_skills or self.server_benchmark)
+        return bool(checks.include_tool_call or checks.include_skills or self.benchmark_prompt is not None)
 
     def __call__(self, target: Target) -> None:
         """Do them all, unless the run is to stop; the log gets a line as each is done."""
@@ -55,8 +54,8 @@ class Checks:
                 yield [ask_for_call(target, spec, self.ask, self._bound_s())]
         skills = [spec for spec in checks.include_skills if (target.name, "skill", spec.name) not in self.done]
         yield run_skills(target, checks.model_copy(update={"include_skills": skills}), self.ask)
-        if self.server_benchmark and (target.name, "server_benchmark", "") not in self.done:
-            yield [run_server_benchmark(target, self.profile, self.prompt, self.ask)]
+        if self.benchmark_prompt is not None and (target.name, "server_benchmark", "") not in self.done:
+            yield [run_server_benchmark(target, self.profile, self.benchmark_prompt, self.ask)]
 
     def _bound_s(self) -> float:
         return min(self.profile.timeouts.request, self.profile.timeouts.first_token + self.profile.timeouts.gap)

@@ -8,10 +8,10 @@ import pydantic_core
 
 from lmx_loadgen.checks.asking import Asker, Reply
 from lmx_loadgen.profile import Checks, SkillSpec
+from lmx_loadgen.store.result import NOT_SUPPORTED
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.wire.refusal import plain, words_of_body
 
-NOT_SUPPORTED = "not supported"
 PREVIEW = 200
 _LIST_S = 10.0
 _MOST_NAMES = 20

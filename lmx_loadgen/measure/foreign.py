@@ -14,7 +14,7 @@ from lmx_loadgen.measure.older import older_result, suite_results
 from lmx_loadgen.store.benchmarks import first_fault
 from lmx_loadgen.store.imported import ORIGINS
 from lmx_loadgen.store.plan_shape import only_plan_keys
-from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats
+from lmx_loadgen.store.result import FEWEST_RUNS, BenchmarkResult, BenchmarkRunStats
 from lmx_loadgen.targets import DIALECTS
 
 _MOST = 1e9
@@ -96,7 +96,7 @@ def _corrected(result: BenchmarkResult, stats: BenchmarkRunStats) -> BenchmarkRe
         if isinstance(value, int | float) and not 0 <= value <= _MOST:
             raise ValueError(f"stats.{key}: {value:.4g} is no measurement")
     runs = stats.runs_completed or 0
-    if result.status == "ok" and runs >= 2:
+    if result.status == "ok" and runs >= FEWEST_RUNS:
         return result
     gone = _SPEEDS if runs else (*_SPEEDS, *_OF_TEXT)
     kept = stats.model_copy(update=dict.fromkeys(gone))

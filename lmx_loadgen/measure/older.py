@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from lmx_loadgen.measure.stats import percentile
-from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats
+from lmx_loadgen.store.result import FEWEST_RUNS, BenchmarkResult, BenchmarkRunStats
 
 _MOST = 1e9
 _MS = 1e-3
@@ -89,7 +89,9 @@ def _result(
         raise ValueError("no model is named")
     if stats is None:
         raise ValueError("neither a TTFT nor a rate of tokens is in it")
-    enough = (stats.runs_completed is None or stats.runs_completed >= 2) and found.get("status") != "insufficient_data"
+    enough = (stats.runs_completed is None or stats.runs_completed >= FEWEST_RUNS) and found.get(
+        "status"
+    ) != "insufficient_data"
     return BenchmarkResult(
         model_id=model,
         backend=_text(found, ("backend", "backend_type")),

@@ -1,7 +1,7 @@
 """Descriptions of samples: percentiles that failures count in, means with intervals."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -97,10 +97,10 @@ def clustered_interval(groups: Sequence[Sequence[float]]) -> tuple[float, float]
     mean = math.fsum(sums) / size
     scatter = math.fsum((total - mean * len(group)) ** 2 for total, group in zip(sums, groups, strict=True))
     half = t_quantile(0.975, n - 1) * math.sqrt(scatter * n / (n - 1)) / size
-    return _not_below([value for group in groups for value in group], mean - half), mean + half
+    return _not_below((value for group in groups for value in group), mean - half), mean + half
 
 
-def _not_below(values: Sequence[float], low: float) -> float:
+def _not_below(values: Iterable[float], low: float) -> float:
     return low if low >= 0 or min(values) < 0 else 0.0
 
 

@@ -19,6 +19,7 @@ from lmx_loadgen.measure.records import answer_text, records
 from lmx_loadgen.measure.tokens import Basis, output_tokens, prompt_tokens
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import (
+    FEWEST_RUNS,
     BenchmarkResult,
     BenchmarkRunStats,
     Hypothesis,
@@ -122,7 +123,7 @@ def _benchmark(
         model_id=target["model"],
         backend=target["dialect"],
         timestamp=log.header["started_at"],
-        status="ok" if len(good) >= 2 else "insufficient_data",
+        status="ok" if len(good) >= FEWEST_RUNS else "insufficient_data",
         hardware=f"{chip}, {memory:g} GB" if memory else chip,
         lmx_version=server.get("version") if server.get("product") == "opta-lmx" else None,
         prompt_preview=(log.header.get("prompt_preview") or "")[:100],

@@ -14,6 +14,7 @@ from lmx_loadgen.report.head import machine_name
 from lmx_loadgen.report.view import Series, newest_first, prompt_tokens, same_work, stat
 from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, Verdict
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
+from lmx_loadgen.store.result import FEWEST_RUNS
 
 Level = dict[str, Any]
 How = Literal["compared", "compared apart", "one run", "separate runs", "published"]
@@ -23,7 +24,6 @@ _COMPARED = {"decode_tok_s": "decode_tok_s_p50", "ttft": "ttft_p50"}
 _TURNED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
 _MOST_FAILED = 0.01  # the audit's own limit: who turns work away is faster with the rest
 _LIKE_LENGTH = 0.2
-FEWEST_RUNS = 2
 
 
 @dataclass(frozen=True, slots=True)

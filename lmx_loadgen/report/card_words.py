@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmx_loadgen.measure.sentences import percent
-from lmx_loadgen.report.against import FEWEST_RUNS, Against, Delta
+from lmx_loadgen.report.against import Against, Delta
 from lmx_loadgen.report.card_data import Card
 from lmx_loadgen.report.expected import share_of_expected
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.text import sanitise
 from lmx_loadgen.report.view import stat
+from lmx_loadgen.store.result import FEWEST_RUNS, NOT_SUPPORTED
 
 JUDGED = ("call_produced", "tool_name_correct", "params_valid_json", "params_match_schema")
-NOT_SUPPORTED = "not supported"
 TAGS = {
     "compared": "measured in turns",
     "compared apart": "measured in separate runs",
@@ -124,6 +124,13 @@ def passed(call: dict[str, Any]) -> bool:
     return all(call.get(name) for name in JUDGED)
 
 
+def judged(call: dict[str, Any]) -> list[bool | None]:
+    """Each of `JUDGED`; None is what cannot be judged: an answer that never came, and all else of a call never made."""
+    if call.get("call_produced"):
+        return [bool(call.get(name)) for name in JUDGED]
+    return [None if call.get("error") else False, None, None, None]
+
+
 def tools(card: Card) -> str:
     """`2 of 3`: tool calls that were right in every respect."""
     calls = card.tool_calls
@@ -164,10 +171,10 @@ def shares(counts: dict[str, int] | Counter[str], whole: int) -> str:
 
 def against_hypothesis(card: Card) -> str | None:
     """What was measured in terms of what was expected, in a sentence; None where either is missing."""
-    measured = mean(card, "decode_tok_s")
-    share = None if card.first is None else share_of_expected(card.target, card.first)
-    if share is None or measured is None or card.first is None:
+    level = card.first
+    share = None if level is None else share_of_expected(card.target, level)
+    if level is None or share is None:
         return None
-    at = "" if card.first["concurrency"] == 1 else f" at concurrency {card.first['concurrency']}"
-    unit = "tok/s" if card.first.get("token_basis_exact", True) else "chunks/s"
-    return f"Measured: {rate(measured)} {unit}{at}, {sanitise(share, 200)}."
+    at = "" if level["concurrency"] == 1 else f" at concurrency {level['concurrency']}"
+    unit = "tok/s" if level.get("token_basis_exact", True) else "chunks/s"
+    return f"Measured: {rate(mean(card, 'decode_tok_s'))} {unit}{at}, {sanitise(share, 200)}."

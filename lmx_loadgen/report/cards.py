@@ -12,7 +12,7 @@ from lmx_loadgen.report.tables import NUMBER, boxed_table, column, first_answer
 from lmx_loadgen.report.text import sanitise, unbroken
 from lmx_loadgen.report.trend import older_runs
 from lmx_loadgen.report.view import interval, is_supported, prompt_tokens, stat
-from lmx_loadgen.store.imported import ORIGINS
+from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES, PublishedFigure, Server
 
 MOST_OPEN = 4
@@ -163,7 +163,7 @@ def _origin(card: Card) -> Markup:
     """Who measured an imported result, and how."""
     when = sanitise(card.runs[0].label, 60) or "on an unknown day"
     known = [f"Stored {when}, of {sanitise(card.machine, 80) or 'an unknown machine'}."]
-    note = ORIGINS.get(str(card.benchmark.get("origin")), ORIGINS["elsewhere"])
+    note = note_on(card.benchmark.get("origin"))
     words = [h("p", None, f"{note[0].upper()}{note[1:]}."), h("p", {"class": "about"}, *known)]
     return checks.part("Imported", words, width="narrow")
 

@@ -9,6 +9,7 @@ from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds,
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
 from lmx_loadgen.report.text import sanitise
 from lmx_loadgen.report.view import stat
+from lmx_loadgen.store.result import NOT_SUPPORTED
 
 _WORDS = 300
 _FLAGS = ("ok", "repetitive", "truncated", "garbled")
@@ -57,11 +58,6 @@ def _calls(calls: list[dict[str, Any]]) -> Markup:
 
 
 def _call(one: dict[str, Any]) -> Markup:
-    produced = bool(one.get("call_produced"))
-    judged = [  # an answer that never came called nothing, and says nothing of the model
-        UNDEFINED if one.get("error") and not produced else _tick(produced),
-        *(_tick(bool(one.get(name))) if produced else UNDEFINED for name in card_words.JUDGED[1:]),
-    ]
     return h(
         "tr",
         None,
@@ -71,7 +67,7 @@ def _call(one: dict[str, Any]) -> Markup:
             sanitise(one.get("expected_tool_name"), 60),
             h("span", {"class": "model"}, sanitise(one.get("prompt_used"), 120)),
         ),
-        [h("td", None, mark) for mark in judged],
+        [h("td", None, UNDEFINED if right is None else _tick(right)) for right in card_words.judged(one)],
         h("td", None, sanitise(one.get("form") or UNDEFINED, 40)),
         h("td", NUMBER, duration(one.get("latency_sec"))),
         h("td", {"class": "who"}, sanitise(one["error"], _WORDS) if one.get("error") else UNDEFINED),
@@ -93,7 +89,7 @@ def _skills(skills: list[dict[str, Any]]) -> Markup:
 def _skill(one: dict[str, Any]) -> Markup:
     error = one.get("error")
     ran: Child = _tick(bool(one.get("skill_invoked_successfully")))
-    if error == card_words.NOT_SUPPORTED:
+    if error == NOT_SUPPORTED:
         ran, error = h("span", {"class": "chip"}, error), None
     preview = sanitise(error or one.get("skill_result_preview") or UNDEFINED, _WORDS)
     return h(

@@ -1,6 +1,7 @@
 """The report as Markdown: the plan's summary, then a heading for each model with its figures, then the verdicts."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from lmx_loadgen import __version__
 from lmx_loadgen.report import card_words
@@ -10,7 +11,7 @@ from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds,
 from lmx_loadgen.report.text import markdown_text as cell
 from lmx_loadgen.report.view import interval, prompt_tokens, stat
 from lmx_loadgen.store.comparison import Comparison
-from lmx_loadgen.store.imported import ORIGINS
+from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES
 
 _SUMMARY = (
@@ -95,16 +96,17 @@ def _card(card: Card) -> Iterator[str]:
     for words in card_words.warnings(card):
         yield f"- **{cell(words)}**"
     if card.origin == "imported":
-        yield f"- imported: {cell(ORIGINS.get(str(card.benchmark.get('origin')), ORIGINS['elsewhere']), 900)}"
+        yield f"- imported: {cell(note_on(card.benchmark.get('origin')), 900)}"
     if any(not level.get("token_basis_exact", True) for level in card.levels):
         yield "- tok/s counts chunks of text here, which may hold several tokens"
     yield ""
     if card.origin == "measured":
         hypothesis = card.target.get("hypothesis") or {}
         yield f"Hypothesis: {cell(hypothesis.get('sentence') or UNDEFINED, 600)}"
-        if (measured := card_words.against_hypothesis(card)) is not None:
-            yield f"\n{cell(measured, 300)}"
         yield ""
+        if (measured := card_words.against_hypothesis(card)) is not None:
+            yield cell(measured, 300)
+            yield ""
     yield from _table(_RESULTS, (row for level in card.levels for row in _level(level)))
     if card.against:
         yield ""
@@ -150,15 +152,11 @@ def _change(one: Against, delta: Delta) -> str:
     return _said(card_words.difference(one, delta)) + (f" ({edges})" if edges else "")
 
 
-def _call(one: dict[str, object]) -> list[str]:
-    judged = [_yes(bool(one.get(name))) for name in card_words.JUDGED]
-    if not one.get("call_produced"):
-        judged[1:] = [UNDEFINED] * 3
-        judged[0] = UNDEFINED if one.get("error") else judged[0]
+def _call(one: dict[str, Any]) -> list[str]:
     latency = one.get("latency_sec")
     return [
         cell(one.get("expected_tool_name")),
-        *judged,
+        *(UNDEFINED if is_right is None else _yes(is_right) for is_right in card_words.judged(one)),
         cell(one.get("form") or UNDEFINED),
         duration(latency if isinstance(latency, float) else None),
         cell(one.get("error") or UNDEFINED),

@@ -13,7 +13,13 @@ from lmx_loadgen.finding import Found
 from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, plural, rate
 from lmx_loadgen.report.text import sanitise
 from lmx_loadgen.store.imported import origin_note
-from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats, SkillsBenchmark, ToolCallBenchmark
+from lmx_loadgen.store.result import (
+    NOT_SUPPORTED,
+    BenchmarkResult,
+    BenchmarkRunStats,
+    SkillsBenchmark,
+    ToolCallBenchmark,
+)
 
 _WIDTH = 80
 _INDENT = 5
@@ -165,8 +171,8 @@ def _why_failed(call: ToolCallBenchmark) -> str:
 
 
 def _skill_words(skill: SkillsBenchmark) -> str:
-    if skill.error == "not supported":
-        return f"{sanitise(skill.skill_name, 60)}: not supported"
+    if skill.error == NOT_SUPPORTED:
+        return f"{sanitise(skill.skill_name, 60)}: {NOT_SUPPORTED}"
     outcome = "ok" if skill.skill_invoked_successfully else f"failed, {sanitise(skill.error or 'no reason given', 200)}"
     return f"{sanitise(skill.skill_name, 60)}: {outcome} ({duration(skill.skill_latency_sec)})"
 

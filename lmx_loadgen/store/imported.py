@@ -36,4 +36,9 @@ def marked(result: BenchmarkResult) -> BenchmarkResult:
 
 def origin_note(result: BenchmarkResult) -> str | None:
     """What is known of who measured it and how; None where this tool did, in the run it stands in."""
-    return None if result.origin is None else ORIGINS.get(result.origin, ORIGINS["elsewhere"])
+    return None if result.origin is None else note_on(result.origin)
+
+
+def note_on(origin: str | None) -> str:
+    """What stands beside results of this origin; those of none that is known are from elsewhere."""
+    return ORIGINS.get(origin or "elsewhere", ORIGINS["elsewhere"])

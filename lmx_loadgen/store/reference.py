@@ -114,15 +114,16 @@ def read_reference(path: Path) -> Reference:
         for server, entries in _by_server(published)
         for entry in entries
     ]
-    _check_names(models, path)
-    return Reference(figures, {model: (model, *published.aliases) for model, published in models.items()})
+    names = {model: (model, *published.aliases) for model, published in models.items()}
+    _check_names(names, path)
+    return Reference(figures, names)
 
 
-def _check_names(models: Mapping[str, _Published], path: Path) -> None:
+def _check_names(names: Mapping[str, Sequence[str]], path: Path) -> None:
     """A name that two models claim would give one the other's figures."""
     owner: dict[str, str] = {}
-    for model, published in models.items():
-        for name in (model, *published.aliases):
+    for model, known in names.items():
+        for name in known:
             other = owner.setdefault(name.casefold(), model)
             if other != model:
                 raise ProfileError(

@@ -193,6 +193,10 @@ class ToolCallBenchmark(_Model):
         return self.call_produced and self.tool_name_correct and self.params_valid_json and self.params_match_schema
 
 
+# The `error` of a skill on a server that has none.
+NOT_SUPPORTED = "not supported"
+
+
 class SkillsBenchmark(_Model):
     """One skill run on the server; the preview is its first 200 characters. `error` is `not supported` where the
     server has no skills."""
@@ -228,6 +232,10 @@ class BenchmarkRunStats(_Model):
     coherence_flag: Coherence | None = None
     tool_call: ToolCallBenchmark | None = None
     skills: list[SkillsBenchmark] = []
+
+
+# With fewer completed runs there are no figures.
+FEWEST_RUNS = 2
 
 
 class BenchmarkResult(_Model):

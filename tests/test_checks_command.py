@@ -51,6 +51,7 @@ def test_everything_at_once(lmx: SimProcess, tmp_path: Path) -> None:
     (own,) = target["server_benchmarks"]
     assert (own["backend"], own["stats"]["toks_per_sec_mean"]) == ("MLXLMBackend", 500.0)
     assert own["stats"]["runs_completed"] == 3
+    assert target["benchmark"]["prompt_preview"][:40] in own["prompt_preview"]  # the run's own, behind a fresh nonce
     stability = target["levels"][1]["quality"]["stability"]
     assert (stability["answers"], stability["same"]) == (2, 2)
     assert target["levels"][0]["quality"]["stability"] is None

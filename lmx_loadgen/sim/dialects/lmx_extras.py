@@ -53,7 +53,8 @@ def run_benchmark(state: State, request: Request) -> Reply:
     stats |= {"warmup_runs_discarded": body.get("warmup_runs", 1), "output_text": "A transformer reads.", "skills": []}
     stats |= {"output_token_count": 4, "completed_naturally": True, "repetition_ratio": 0.0, "coherence_flag": "ok"}
     result: Json = {"model_id": model, "backend": "MLXLMBackend", "timestamp": _now(), "status": "ok"}
-    result |= {"hardware": "Apple Silicon", "lmx_version": "0.1.0", "prompt_preview": "Write a detailed explanation"}
+    prompt = str(body.get("prompt", "Write a detailed explanation"))
+    result |= {"hardware": "Apple Silicon", "lmx_version": "0.1.0", "prompt_preview": prompt[:100]}
     result["stats"] = stats | {"tool_call": None}
     state.benchmarks.append(result)
     return Reply(200, result)

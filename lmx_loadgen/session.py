@@ -276,7 +276,7 @@ def _checks(start: _Start, recorder: Recorder, stop: StopFlag) -> Checks | None:
     options = start.options
     ask = Asker(tls(options), stop)
     done = options.past.checked if options.past is not None else frozenset()
-    prompt = start.jobs.first_prompt(start.run_id) if options.server_benchmark else None
+    prompt = start.jobs.prompt_text("measured", 0, start.run_id) if options.server_benchmark else None
     checks = Checks(start.profile, ask, stop, recorder.check, prompt, done)
     return checks if checks and options.probe else None
 

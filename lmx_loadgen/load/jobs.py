@@ -44,10 +44,6 @@ class JobMaker:
         contents = [message["content"] for message in with_nonce(prompt.messages, nonce)]
         return "\n".join(content if isinstance(content, str) else _text_parts(content) for content in contents)
 
-    def first_prompt(self, nonce: str) -> str:
-        """The text of the prompt that a level begins with."""
-        return self.prompt_text("measured", self._order[0], nonce)
-
     def jobs(self, segment: Segment, target: Target, workers: int) -> list[Job]:
         """One job for each worker: slots and request numbers are dealt out like cards."""
         load, timeouts = self._profile.load, self._profile.timeouts

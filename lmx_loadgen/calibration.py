@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lmx_loadgen import __version__, host
-from lmx_loadgen.clock import NS
+from lmx_loadgen import __version__
 from lmx_loadgen.errors import LoadgenError, ResultError
 from lmx_loadgen.measure.calibrate import Errors, errors_of, spread
 from lmx_loadgen.options import Options
@@ -31,6 +30,8 @@ from lmx_loadgen.store.calibration import (
     store,
 )
 from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.system import host
+from lmx_loadgen.system.clock import NS
 
 TTFT_MS, STEP_MS = 200.0, 20.0
 _SUSTAINED_S = 0.005

@@ -313,10 +313,11 @@ def run(**flags: Any) -> None:
 
     from rich.console import Console
 
-    from lmx_loadgen import calibration, lock, session
+    from lmx_loadgen import calibration, session
     from lmx_loadgen.options import Options, planned, resolved_profile, resuming
     from lmx_loadgen.report.progress import ProgressView
     from lmx_loadgen.report.terminal import print_summary, summary_json
+    from lmx_loadgen.system import lock
 
     if flags["resume"]:
         _refuse_beside_resume(click.get_current_context())
@@ -403,10 +404,11 @@ def calibrate(
     """
     from rich.console import Console
 
-    from lmx_loadgen import calibration, lock
+    from lmx_loadgen import calibration
     from lmx_loadgen.options import Options
     from lmx_loadgen.report.terminal import print_calibration
     from lmx_loadgen.store.calibration import store
+    from lmx_loadgen.system import lock
 
     options = Options(out=out, loop=loop, stamps=stamps, workers=workers)
     with lock.held(allow_concurrent=allow_concurrent) as locked:
@@ -658,12 +660,12 @@ def schema() -> None:
 @click.argument("name", required=False)
 def profiles(name: str | None) -> None:
     """List the load profiles that come with the tool, or show one of them in full."""
-    from lmx_loadgen import packaged
     from lmx_loadgen.profile import load_profile, profile_names
+    from lmx_loadgen.system import package_data
 
     if name is not None:
         load_profile(name)
-        click.echo((packaged.folder("profiles") / f"{name}.yaml").read_text(encoding="utf-8"), nl=False)
+        click.echo((package_data.folder("profiles") / f"{name}.yaml").read_text(encoding="utf-8"), nl=False)
         return
     for known in profile_names():
         click.echo(f"{known:14} {' '.join(load_profile(known).description.split())}")

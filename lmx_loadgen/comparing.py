@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from lmx_loadgen import packaged
 from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable, StorageError
 from lmx_loadgen.measure.compare import Rules, compare
 from lmx_loadgen.measure.gate import Kept, parse_limit, stands, worst
@@ -16,6 +15,7 @@ from lmx_loadgen.pairing import pair
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import NAME, read_reference
 from lmx_loadgen.store.result import write_whole
+from lmx_loadgen.system import package_data
 
 _PAGE = Path("comparison.html")
 
@@ -77,7 +77,7 @@ def _write_page(path: Path, comparison: Comparison, sides: tuple[Side, Side]) ->
     from lmx_loadgen.report.load import told_apart, view_of
     from lmx_loadgen.report.page import write_page
 
-    reference = read_reference(packaged.folder("reference") / NAME)
+    reference = read_reference(package_data.folder("reference") / NAME)
     logs = {side.run_id: side.log for side in sides}
     runs = told_apart([view_of(summarise(log), log.requests) for log in logs.values()])
     try:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lmx_loadgen import host
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.jobs import JobMaker, spread_ns
 from lmx_loadgen.load.messages import INTERRUPTED, Job
@@ -12,6 +11,7 @@ from lmx_loadgen.load.plan import Segment, blocks_of, rounds, stability_levels
 from lmx_loadgen.profile import Profile
 from lmx_loadgen.recorder import Recorder
 from lmx_loadgen.resume import Past
+from lmx_loadgen.system import host
 from lmx_loadgen.targets.base import Target
 
 MORE_ROUNDS = 2

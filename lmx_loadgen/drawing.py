@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmx_loadgen import packaged
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.report.load import views
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.imported import imported_results
 from lmx_loadgen.store.reference import NAME, Reference, read_reference
 from lmx_loadgen.store.result import BenchmarkResult, write_whole
+from lmx_loadgen.system import package_data
 
 SUFFIXES = {"html": "html", "markdown": "md", "csv": "csv", "png": "png"}
 
@@ -46,7 +46,7 @@ def carried_out(
         if not imported or shape == "png":  # imported results are cards and rows, and no curves
             raise
         runs = []
-    material = Material(runs, imported, read_reference(reference or packaged.folder("reference") / NAME))
+    material = Material(runs, imported, read_reference(reference or package_data.folder("reference") / NAME))
     data = _WRITERS[shape](material)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def _html(material: Material) -> bytes:
     from lmx_loadgen.report.page import build_page
     from lmx_loadgen.store.peers import read_tools_vs_truth
 
-    peers = read_tools_vs_truth(packaged.folder("reference"))
+    peers = read_tools_vs_truth(package_data.folder("reference"))
     page = build_page(material.runs, peers, reference=material.reference, imported=material.imported)
     return page.encode()
 

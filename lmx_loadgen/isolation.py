@@ -8,10 +8,10 @@ from typing import Any
 import anyio
 import httpx
 
-from lmx_loadgen import host
 from lmx_loadgen.errors import ModelNotLoaded
-from lmx_loadgen.keys import Keys
 from lmx_loadgen.load.plan import Segment
+from lmx_loadgen.system import host
+from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.targets.cold import Cold
 from lmx_loadgen.wire.refusal import plain

@@ -8,13 +8,13 @@ from typing import Any
 
 import anyio
 
-from lmx_loadgen import host, packaged
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.keys import without_keys
 from lmx_loadgen.load.worker import tls_context
 from lmx_loadgen.options import Options
 from lmx_loadgen.profile import Profile, TargetSpec
 from lmx_loadgen.store.result import Hypothesis
+from lmx_loadgen.system import host, package_data
+from lmx_loadgen.system.api_keys import without_keys
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.targets.prepare import dialect_of, key_variables, prepare
 from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
@@ -76,7 +76,7 @@ def expected(targets: Sequence[Target], path: Path | None) -> dict[str, Hypothes
     from lmx_loadgen.measure.hypothesis import hypothesis
     from lmx_loadgen.store import reference
 
-    folder, chip = packaged.folder("reference"), host.facts().get("chip")
+    folder, chip = package_data.folder("reference"), host.facts().get("chip")
     known = reference.read_reference(path or folder / reference.NAME)
     bandwidths = reference.read_bandwidths(folder / reference.CHIPS)
     return {

@@ -17,9 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from lmx_loadgen import packaged
 from lmx_loadgen.errors import InputError, LoadgenError, ProfileError
 from lmx_loadgen.strict_yaml import read_yaml
+from lmx_loadgen.system import package_data
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\Z")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
@@ -253,14 +253,14 @@ class Profile(_Part):
 
 def profile_names() -> list[str]:
     """The names of the profiles that come with the package."""
-    return sorted(path.stem for path in packaged.folder("profiles").glob("*.yaml"))
+    return sorted(path.stem for path in package_data.folder("profiles").glob("*.yaml"))
 
 
 def load_profile(name_or_path: str) -> Profile:
     """The profile of that name, or the one in that file. Raises ProfileError."""
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml") and not path.is_file():
-        path = packaged.folder("profiles") / f"{name_or_path}.yaml"
+        path = package_data.folder("profiles") / f"{name_or_path}.yaml"
         if name_or_path not in profile_names():
             raise ProfileError(
                 f"there is no profile {name_or_path!r}: give a YAML file or one of {', '.join(profile_names())}"

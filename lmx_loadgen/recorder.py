@@ -7,10 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from lmx_loadgen import __version__, host
-from lmx_loadgen.clock import NS, Anchor, now_ns
+from lmx_loadgen import __version__
 from lmx_loadgen.errors import StorageError
-from lmx_loadgen.keys import Keys
 from lmx_loadgen.load.counting import Count
 from lmx_loadgen.load.guard import Guard
 from lmx_loadgen.load.jobs import PROBE_TOKENS, JobMaker
@@ -20,6 +18,9 @@ from lmx_loadgen.load.record import quick_look, request_line
 from lmx_loadgen.profile import Profile
 from lmx_loadgen.resume import Past
 from lmx_loadgen.store.eventlog import NAME, SCHEMA, EventLog
+from lmx_loadgen.system import host
+from lmx_loadgen.system.api_keys import Keys
+from lmx_loadgen.system.clock import NS, Anchor, now_ns
 from lmx_loadgen.targets.base import Target
 
 

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmx_loadgen import host
 from lmx_loadgen.checks.asking import Asker
 from lmx_loadgen.checks.run import Checks
-from lmx_loadgen.clock import Anchor
 from lmx_loadgen.course import Course, UntilSettled
 from lmx_loadgen.errors import LoadgenError, NothingMeasured, StoppedEarly
 from lmx_loadgen.isolation import Isolation, obstacles
-from lmx_loadgen.keys import without_keys
 from lmx_loadgen.load.counting import Count, token_counter
 from lmx_loadgen.load.driver import Driver, WorkerProcess
 from lmx_loadgen.load.jobs import JobMaker
@@ -30,6 +27,9 @@ from lmx_loadgen.recorder import Recorder, View, begun_log, header, make_folder,
 from lmx_loadgen.resume import fingerprints
 from lmx_loadgen.store.eventlog import EventLog
 from lmx_loadgen.store.result import Hypothesis, RunResult, write_result
+from lmx_loadgen.system import host
+from lmx_loadgen.system.api_keys import without_keys
+from lmx_loadgen.system.clock import Anchor
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.targets.prepare import key_variables
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lmx_loadgen import host
+from lmx_loadgen.system import host
 
 
 @pytest.fixture

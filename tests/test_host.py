@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lmx_loadgen import host, packaged
+from lmx_loadgen.system import host, package_data
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,12 @@ def test_the_block_in_the_background_ends_as_it_began_also_after_an_error() -> N
 def test_data_folders_are_found_in_a_checkout_and_in_an_installed_package(tmp_path: Path) -> None:
     package = tmp_path / "lmx_loadgen"
     package.mkdir()
-    assert packaged.folder("profiles", package) == tmp_path / "profiles"
+    assert package_data.folder("profiles", package) == tmp_path / "profiles"
 
     (package / "_data" / "profiles").mkdir(parents=True)
-    assert packaged.folder("profiles", package) == package / "_data" / "profiles"
-    assert (packaged.folder("profiles") / "quick.yaml").is_file()
-    assert (packaged.folder("reference") / "published.yaml").is_file()
+    assert package_data.folder("profiles", package) == package / "_data" / "profiles"
+    assert (package_data.folder("profiles") / "quick.yaml").is_file()
+    assert (package_data.folder("reference") / "published.yaml").is_file()
 
 
 def test_the_state_of_a_mac() -> None:

@@ -22,13 +22,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lmx_loadgen.clock import now_ns
 from lmx_loadgen.recompute import recompute
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import Truth, read_truth
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.result import LevelResult, RunResult, read_result
+from lmx_loadgen.system.clock import now_ns
 
 TTFT_S, TOKENS, USERS = 0.02, 8, 2
 SETTINGS = SimSettings(ttft_ms=TTFT_S * 1000, prefill_tok_s=None, step_ms=2.0, engine="independent", prefix_cache=True)

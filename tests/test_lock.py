@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lmx_loadgen import host, lock
 from lmx_loadgen.errors import Busy
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
+from lmx_loadgen.system import host, lock
 from tests.test_cli import SMALL, lmx_loadgen, sentence_of
 from tests.test_host import Machine
 

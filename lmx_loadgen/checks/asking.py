@@ -8,7 +8,7 @@ import anyio
 import httpx
 import pydantic_core
 
-from lmx_loadgen.clock import now_ns
+from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.refusal import plain
 
 _MAX_BYTES = 4 * 1024 * 1024

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import anyio
 import httpx
 
-from lmx_loadgen import host
-from lmx_loadgen.clock import NS, now_ns
 from lmx_loadgen.load.client import build, perform
 from lmx_loadgen.load.lag import LagMeter
 from lmx_loadgen.load.messages import Go, Job, SegmentEnd, Sent
 from lmx_loadgen.load.waiting import sleep_until
+from lmx_loadgen.system import host
+from lmx_loadgen.system.clock import NS, now_ns
 from lmx_loadgen.wire.trace import Trace
 from lmx_loadgen.wire.transport import StampedTransport
 

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lmx_loadgen.clock import now_ns
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.arrivals import stagger_offsets
 from lmx_loadgen.load.messages import HEADER, INTERRUPTED, Go, Job, Ready, SegmentEnd, Sent, Stop, Warm, packed
+from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.stamps import StampSource
 
 _START_WAIT_S = 20.0

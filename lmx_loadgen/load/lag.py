@@ -6,7 +6,7 @@ meter asks to be woken every few milliseconds and notes how late it was woken.
 
 import asyncio
 
-from lmx_loadgen.clock import NS, now_ns
+from lmx_loadgen.system.clock import NS, now_ns
 
 PERIOD_NS = 5_000_000
 _SPAN_NS = 100_000_000

@@ -2,7 +2,7 @@
 
 import anyio
 
-from lmx_loadgen.clock import NS, now_ns
+from lmx_loadgen.system.clock import NS, now_ns
 
 _TIMER_NS = 1_000_000
 

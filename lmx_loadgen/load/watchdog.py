@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from lmx_loadgen.clock import NS, now_ns
 from lmx_loadgen.load.closed_loop import Segment
 from lmx_loadgen.load.messages import Alive
+from lmx_loadgen.system.clock import NS, now_ns
 
 BEAT_S = 1.0
 

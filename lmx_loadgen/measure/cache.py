@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from lmx_loadgen.clock import NS
 from lmx_loadgen.measure.records import Record
 from lmx_loadgen.store.result import CacheResult
+from lmx_loadgen.system.clock import NS
 
 # A repeat that has half of its prompt from a cache, or comes in under 60 % of the time, had a cache to come from.
 _MOSTLY = 0.5

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.clock import NS
 from lmx_loadgen.measure.metrics import METRICS
 from lmx_loadgen.measure.records import Record
 from lmx_loadgen.store.calibration import CalibratedLevel, Calibration
 from lmx_loadgen.store.result import MetricResult, Witness
+from lmx_loadgen.system.clock import NS
 
 # A figure that the instrument may have moved by more than this share of itself is not to be believed.
 MOST_ERROR = 0.05

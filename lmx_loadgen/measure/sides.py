@@ -11,13 +11,13 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
-from lmx_loadgen.clock import NS
 from lmx_loadgen.measure.metrics import METRICS
 from lmx_loadgen.measure.records import Record, records
 from lmx_loadgen.measure.stats import percentile
 from lmx_loadgen.measure.tokens import Basis
 from lmx_loadgen.measure.window import Window, output_rate, window_of
 from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.system.clock import NS
 
 # A run that was not measured in blocks is cut into this many, one after the other.
 CHUNKS = 6

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lmx_loadgen.clock import NS
 from lmx_loadgen.measure.metrics import meets_slo
 from lmx_loadgen.measure.records import Record
 from lmx_loadgen.measure.stats import Description, mean_interval
 from lmx_loadgen.measure.tokens import Basis, tokens_per_event
+from lmx_loadgen.system.clock import NS
 
 _BATCHES = 10
 _ENOUGH_A_BATCH = 5

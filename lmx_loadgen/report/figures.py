@@ -11,7 +11,6 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from lmx_loadgen.clock import NS
 from lmx_loadgen.report.numbers import count, duration, milliseconds, rate
 from lmx_loadgen.report.palette import FAILURE, MUTED
 from lmx_loadgen.report.samples import ecdf, text_arrivals_ns, thinned
@@ -25,6 +24,7 @@ from lmx_loadgen.report.view import (
     stat,
     system_rate,
 )
+from lmx_loadgen.system.clock import NS
 
 CURVE_HEIGHT = 300
 LANE_PX = 15

@@ -10,9 +10,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lmx_loadgen.clock import NS, now_ns
 from lmx_loadgen.report.numbers import duration, milliseconds, plural, rate
 from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.system.clock import NS, now_ns
 
 REFRESHES_PER_SECOND = 4
 BAR_WIDTH = 18

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lmx_loadgen.clock import NS
 from lmx_loadgen.measure.metrics import chunk_gaps
 from lmx_loadgen.measure.records import in_steady_or_all, record
+from lmx_loadgen.system.clock import NS
 
 
 def in_sample(request: dict[str, Any], sample: str) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import httptools
 
-from lmx_loadgen.clock import NS, now_ns
+from lmx_loadgen.system.clock import NS, now_ns
 
 # Linux: SO_TIMESTAMPNS, whose control message has the same number and holds a native `struct timespec`.
 SO_TIMESTAMPNS = 35

@@ -15,8 +15,8 @@ from itertools import count
 from random import Random
 from typing import Protocol
 
-from lmx_loadgen.clock import NS, now_ns
 from lmx_loadgen.sim.settings import SimSettings
+from lmx_loadgen.system.clock import NS, now_ns
 
 MS = 1_000_000
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.clock import NS, now_ns
 from lmx_loadgen.sim.answer import Answer, Reply, State
 from lmx_loadgen.sim.connection import Connection, Request
 from lmx_loadgen.sim.dialects.base import Dialect
 from lmx_loadgen.sim.engine import Timeline
 from lmx_loadgen.sim.truth import TruthLog
+from lmx_loadgen.system.clock import NS, now_ns
 
 CHUNK_HEADS = [b"%x\r\n" % size for size in range(2048)]
 END_OF_CHUNKS = b"0\r\n\r\n"

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from lmx_loadgen.clock import NS, now_ns
 from lmx_loadgen.sim.answer import Reply
 from lmx_loadgen.sim.dialects.base import DONE
 from lmx_loadgen.sim.exchange import Exchange, Groups
+from lmx_loadgen.system.clock import NS, now_ns
 
 Fault = Callable[[Exchange], bool]
 

@@ -12,8 +12,8 @@ from io import BufferedWriter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lmx_loadgen.clock import now_ns
 from lmx_loadgen.errors import ResultError, StorageError
+from lmx_loadgen.system.clock import now_ns
 
 
 class Write(NamedTuple):

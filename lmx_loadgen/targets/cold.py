@@ -9,7 +9,7 @@ import anyio
 import httpx
 import pydantic_core
 
-from lmx_loadgen.keys import Keys
+from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.wire.encoding import Undecodable, unpacked
 from lmx_loadgen.wire.refusal import words_of_body
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from typing import Protocol, cast
 
-from lmx_loadgen.clock import now_ns
+from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.exchange import Exchange
 from lmx_loadgen.wire.stamps import StampedSocket, StampSource
 from lmx_loadgen.wire.trace import Trace

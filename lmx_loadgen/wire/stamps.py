@@ -11,7 +11,7 @@ import struct
 import sys
 import time
 
-from lmx_loadgen.clock import NS, now_ns
+from lmx_loadgen.system.clock import NS, now_ns
 
 _SO_TIMESTAMPNS = getattr(socket, "SO_TIMESTAMPNS", 35)
 _TIMESPEC = struct.Struct("@qq")

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from lmx_loadgen.clock import now_ns
+from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.exchange import Exchange
 from lmx_loadgen.wire.link import Link, ProtocolLink, SocketLink, connected_socket
 from lmx_loadgen.wire.stamps import StampSource

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lmx_loadgen.clock import Anchor
 from lmx_loadgen.load.driver import Driver, WorkerProcess
 from lmx_loadgen.load.jobs import JobMaker
 from lmx_loadgen.load.messages import Sent
@@ -16,6 +15,7 @@ from lmx_loadgen.load.prompts import prompt_book
 from lmx_loadgen.profile import Load, Profile, Prompts, Request, Timeouts
 from lmx_loadgen.recorder import Recorder, Silent, begun_log, header
 from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.system.clock import Anchor
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available

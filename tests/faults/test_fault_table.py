@@ -21,13 +21,13 @@ import trustme
 from click.testing import CliRunner
 
 from lmx_loadgen.cli import main
-from lmx_loadgen.clock import NS
 from lmx_loadgen.load import driver
 from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.sim.faults import FAULTS
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.system.clock import NS
 from tests.faults.pipeline import Pipeline, pipeline, target_at
 from tests.wire.scripted import HEAD, Script, Scripted, chunked, delta, serving
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from lmx_loadgen import packaged
+from lmx_loadgen.system import package_data
 
 _DATA = Path(__file__).resolve().parent.parent / "data"
 _MOST = 4_096
@@ -25,7 +25,7 @@ def _of(entry: str) -> Iterator[bytes]:
         yield from (path.read_bytes().partition(b"\r\n\r\n")[2] for path in streams)
         yield b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     elif entry == "profile":
-        yield from (path.read_bytes() for path in sorted(packaged.folder("profiles").glob("*.yaml")))
+        yield from (path.read_bytes() for path in sorted(package_data.folder("profiles").glob("*.yaml")))
     elif entry == "reference":
         yield b"m: {aliases: [n], ollama: {toks_per_sec: 1, source: s, hardware: h}}\n"
     elif entry == "prompts":

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 import uvloop
 
-from lmx_loadgen.clock import now_ns
 from lmx_loadgen.load.waiting import sleep_until
+from lmx_loadgen.system.clock import now_ns
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])

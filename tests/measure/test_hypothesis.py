@@ -1,12 +1,12 @@
 import pytest
 
-from lmx_loadgen import packaged
 from lmx_loadgen.measure.hypothesis import active_weights, hypothesis
 from lmx_loadgen.store.reference import CHIPS, NAME, Server, read_bandwidths, read_reference
 from lmx_loadgen.store.result import Hypothesis
+from lmx_loadgen.system import package_data
 
-REFERENCE = read_reference(packaged.folder("reference") / NAME)
-BANDWIDTHS = read_bandwidths(packaged.folder("reference") / CHIPS)
+REFERENCE = read_reference(package_data.folder("reference") / NAME)
+BANDWIDTHS = read_bandwidths(package_data.folder("reference") / CHIPS)
 
 
 def expected(model: str, chip: str | None, quantization: str | None = None, server: Server | None = None) -> Hypothesis:

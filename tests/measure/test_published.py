@@ -2,16 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from lmx_loadgen import packaged
 from lmx_loadgen.errors import ProfileError
 from lmx_loadgen.measure.model_names import same_weights
 from lmx_loadgen.measure.published import apple_chip, matching
 from lmx_loadgen.store.reference import NAME, PublishedFigure, Reference, Server, read_reference
+from lmx_loadgen.system import package_data
 
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
-    return read_reference(packaged.folder("reference") / NAME)
+    return read_reference(package_data.folder("reference") / NAME)
 
 
 def _found(reference: Reference, model: str, quantization: str | None = None) -> list[PublishedFigure]:

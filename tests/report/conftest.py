@@ -10,11 +10,11 @@ import make_cards
 import pytest
 from browsers import BROWSERS, MAC_BROWSERS
 
-from lmx_loadgen import packaged
 from lmx_loadgen.report.view import RunView, Series, series_of
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.reference import NAME, read_reference
 from lmx_loadgen.store.result import read_result
+from lmx_loadgen.system import package_data
 
 RUNS = Path(__file__).resolve().parent.parent / "data" / "runs"
 # Pages with all that a report card shows: one run, three of two models on four targets, nothing but failures.
@@ -57,7 +57,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         read_run("hostile"),
     ]
     write_page(folder / "many.html", several)
-    reference = read_reference(packaged.folder("reference") / NAME)
+    reference = read_reference(package_data.folder("reference") / NAME)
     for name, runs in CARD_PAGES.items():
         write_page(folder / f"{name}.html", make_cards.views(folder, *runs), reference=reference)
     return folder

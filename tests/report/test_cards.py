@@ -11,7 +11,6 @@ import make_cards
 import pytest
 from test_page import Outline
 
-from lmx_loadgen import packaged
 from lmx_loadgen.report.against import Against, best
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.card_words import against_hypothesis, in_short, mean
@@ -21,6 +20,7 @@ from lmx_loadgen.report.verdicts import of_runs
 from lmx_loadgen.report.view import RunView, series_of, stat
 from lmx_loadgen.store.imported import marked
 from lmx_loadgen.store.reference import NAME, PublishedFigure, Reference, read_reference
+from lmx_loadgen.system import package_data
 
 NOTHING = Reference([], {})
 
@@ -32,7 +32,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> list[RunView]:
 
 @pytest.fixture(scope="session")
 def packed() -> Reference:
-    return read_reference(packaged.folder("reference") / NAME)
+    return read_reference(package_data.folder("reference") / NAME)
 
 
 def cards(runs: Sequence[RunView], reference: Reference | None = None) -> dict[tuple[str, str], Card]:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from lmx_loadgen import packaged
 from lmx_loadgen.errors import ProfileError
 from lmx_loadgen.store.peers import NAME, read_tools_vs_truth
+from lmx_loadgen.system import package_data
 
 GOOD = """\
 date: '2026-11-23'
@@ -17,7 +17,7 @@ tools:
 
 
 def test_the_stored_table_is_sound_and_has_ours_in_it() -> None:
-    table = read_tools_vs_truth(packaged.folder("reference"))
+    table = read_tools_vs_truth(package_data.folder("reference"))
 
     assert table is not None
     assert {"lmx-loadgen", "GuideLLM", "AIPerf"} <= {tool.name for tool in table.tools}

@@ -12,8 +12,8 @@ import httpx
 import pytest
 import trustme
 
-from lmx_loadgen.clock import now_ns
 from lmx_loadgen.load.client import build, perform
+from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.exchange import Exchange
 from lmx_loadgen.wire.stamps import StampedSocket, StampSource, carried_over, kernel_stamps_available
 from lmx_loadgen.wire.trace import Limits, Trace

@@ -19,10 +19,10 @@ import click
 import numpy as np
 import yaml
 
-from lmx_loadgen import host
 from lmx_loadgen.sim.process import start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
+from lmx_loadgen.system import host
 from tests.benchmarks.peers.tools import TOOLS, Tool, Work, environments, run
 
 TTFT_MS, STEP_MS, TOKENS = 200.0, 20.0, 64

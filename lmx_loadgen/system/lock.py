@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lmx_loadgen import host
 from lmx_loadgen.errors import Busy
+from lmx_loadgen.system import host
 
 
 @dataclass(frozen=True)

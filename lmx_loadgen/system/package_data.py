@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-_HERE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def folder(name: str, package: Path = _HERE) -> Path:
+def folder(name: str, package: Path = _PACKAGE) -> Path:
     """The folder `name` ("profiles" or "reference"): inside an installed package, else beside it in a checkout."""
     installed = package / "_data" / name
     return installed if installed.is_dir() else package.parent / name

@@ -66,7 +66,7 @@ def _concurrency(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    from lmx_loadgen.profile import seconds
+    from lmx_loadgen.profile.models import seconds
 
     try:
         return None if value is None else seconds(value)
@@ -660,7 +660,7 @@ def schema() -> None:
 @click.argument("name", required=False)
 def profiles(name: str | None) -> None:
     """List the load profiles that come with the tool, or show one of them in full."""
-    from lmx_loadgen.profile import load_profile, profile_names
+    from lmx_loadgen.profile.models import load_profile, profile_names
     from lmx_loadgen.system import package_data
 
     if name is not None:

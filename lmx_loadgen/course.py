@@ -8,7 +8,7 @@ from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.jobs import JobMaker, spread_ns
 from lmx_loadgen.load.messages import INTERRUPTED, Job
 from lmx_loadgen.load.plan import Segment, blocks_of, rounds, stability_levels
-from lmx_loadgen.profile import Profile
+from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.recorder import Recorder
 from lmx_loadgen.resume import Past
 from lmx_loadgen.system import host

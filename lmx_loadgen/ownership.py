@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.load.plan import Segment, make_plan
-from lmx_loadgen.profile import Profile
+from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.targets.prepare import dialect_of, normalise_url
 
 MOST_IN_FLIGHT = 4

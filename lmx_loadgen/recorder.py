@@ -15,7 +15,7 @@ from lmx_loadgen.load.jobs import PROBE_TOKENS, JobMaker
 from lmx_loadgen.load.messages import SegmentEnd, Sent
 from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.load.record import quick_look, request_line
-from lmx_loadgen.profile import Profile
+from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.resume import Past
 from lmx_loadgen.store.eventlog import NAME, SCHEMA, EventLog
 from lmx_loadgen.system import host

@@ -18,8 +18,8 @@ from lmx_loadgen import __version__
 from lmx_loadgen.checks.run import key_of
 from lmx_loadgen.errors import NotResumable
 from lmx_loadgen.load.plan import Segment, stability_levels
-from lmx_loadgen.load.prompts import PromptBook
-from lmx_loadgen.profile import Profile
+from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.profile.prompts import PromptBook
 from lmx_loadgen.store.eventlog import NAME, EventLog, LogContents, read_log
 from lmx_loadgen.system import host
 from lmx_loadgen.system.clock import NS, Anchor

@@ -18,11 +18,11 @@ from lmx_loadgen.load.driver import Driver, WorkerProcess
 from lmx_loadgen.load.jobs import JobMaker
 from lmx_loadgen.load.messages import INTERRUPTED, Ready
 from lmx_loadgen.load.plan import make_plan
-from lmx_loadgen.load.prompts import PromptBook, prompt_book
 from lmx_loadgen.options import KEPT, MOST_TO_SETTLE_S, Options, resolved_profile, told
 from lmx_loadgen.ownership import check_owned
 from lmx_loadgen.preparing import expected, instrument, prepare_targets, tls
-from lmx_loadgen.profile import Profile
+from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.profile.prompts import PromptBook, prompt_book
 from lmx_loadgen.recorder import Recorder, View, begun_log, header, make_folder, new_run_id
 from lmx_loadgen.resume import fingerprints
 from lmx_loadgen.store.eventlog import EventLog

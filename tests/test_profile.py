@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmx_loadgen.errors import InputError, ProfileError
-from lmx_loadgen.profile import Profile, load_profile, overridden, profile_names, seconds
+from lmx_loadgen.profile.models import Profile, load_profile, overridden, profile_names, seconds
 
 
 def written(folder: Path, text: str) -> str:

@@ -21,7 +21,7 @@ from lmx_loadgen.course import UntilSettled
 from lmx_loadgen.errors import NotResumable, StorageError
 from lmx_loadgen.load.plan import Segment, make_plan
 from lmx_loadgen.options import Options
-from lmx_loadgen.profile import Load, Profile
+from lmx_loadgen.profile.models import Load, Profile
 from lmx_loadgen.recorder import Silent
 from lmx_loadgen.resume import Past, past_of
 from lmx_loadgen.sim.process import SimProcess, start

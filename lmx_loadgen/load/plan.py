@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lmx_loadgen.profile import Load, Profile
+from lmx_loadgen.profile.models import Load, Profile
 
 DEFAULT_BLOCKS = 6
 _LEAST_IN_BLOCK = 8

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lmx_loadgen.profile.json_schema import has_pattern
 from lmx_loadgen.store.result import ToolCallBenchmark
-from lmx_loadgen.wire.tool_calls import has_pattern
 
 _LOOK_AT = 20_000
 _MOST_TRIES = 200

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lmx_loadgen.errors import ProfileError
-from lmx_loadgen.strict_yaml import read_yaml
+from lmx_loadgen.profile.strict_yaml import read_yaml
 
 NAME = "tools-vs-truth.yaml"
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from lmx_loadgen.errors import ProfileError
-from lmx_loadgen.strict_yaml import read_yaml
+from lmx_loadgen.profile.strict_yaml import read_yaml
 
 NAME = "published.yaml"
 

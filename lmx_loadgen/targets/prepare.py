@@ -17,7 +17,7 @@ from lmx_loadgen.errors import (
     Unreachable,
     WrongServer,
 )
-from lmx_loadgen.profile import TargetSpec
+from lmx_loadgen.profile.models import TargetSpec
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Dialect, Target
 from lmx_loadgen.targets.cold import Cold, NotInTime

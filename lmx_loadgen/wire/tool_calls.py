@@ -94,11 +94,3 @@ def _choices(body: bytes) -> Iterator[dict[str, Any]]:
 
 def _text(value: Any) -> str:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
-
-
-def has_pattern(schema: Any, depth: int = 0) -> bool:
-    """Whether a schema holds regular expressions, which can take for ever on a text made for it."""
-    if isinstance(schema, dict):
-        own = isinstance(schema.get("pattern"), str) or "patternProperties" in schema
-        return own or depth > 50 or any(has_pattern(part, depth + 1) for part in schema.values())
-    return isinstance(schema, list) and any(has_pattern(part, depth + 1) for part in schema)

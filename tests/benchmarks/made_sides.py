@@ -14,7 +14,7 @@ from lmx_loadgen.measure.records import Record
 from lmx_loadgen.measure.sides import Block, block_of
 from lmx_loadgen.measure.tokens import Basis
 from lmx_loadgen.measure.window import Window
-from lmx_loadgen.profile import Load, Profile, Request
+from lmx_loadgen.profile.models import Load, Profile, Request
 from lmx_loadgen.system.clock import NS
 
 PROFILE = Profile(load=Load(concurrency=[1, 4]), request=Request(seed=7))

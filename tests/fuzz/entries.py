@@ -12,10 +12,10 @@ from pathlib import Path
 
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.counting import token_counter
-from lmx_loadgen.load.prompts import prompt_book
 from lmx_loadgen.measure.foreign import results_in
 from lmx_loadgen.measure.summary import summarise
-from lmx_loadgen.profile import Prompts, load_profile
+from lmx_loadgen.profile.models import Prompts, load_profile
+from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.store.benchmarks import BenchmarkResultStore
 from lmx_loadgen.store.calibration import path_for, read_calibrations
 from lmx_loadgen.store.eventlog import read_log

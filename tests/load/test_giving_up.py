@@ -21,7 +21,7 @@ from lmx_loadgen.load.closed_loop import backoff_s
 from lmx_loadgen.load.driver import WorkerDied
 from lmx_loadgen.load.guard import Guard
 from lmx_loadgen.options import Options
-from lmx_loadgen.profile import Timeouts
+from lmx_loadgen.profile.models import Timeouts
 from lmx_loadgen.recorder import Silent
 from lmx_loadgen.session import run
 from lmx_loadgen.sim.process import SimProcess, start

@@ -13,8 +13,8 @@ from lmx_loadgen.load.driver import merge_ends
 from lmx_loadgen.load.jobs import JobMaker
 from lmx_loadgen.load.messages import Job, SegmentEnd
 from lmx_loadgen.load.plan import Segment, estimate_s, make_plan, rounds
-from lmx_loadgen.load.prompts import prompt_book
-from lmx_loadgen.profile import Load, Profile, Prompts, Request
+from lmx_loadgen.profile.models import Load, Profile, Prompts, Request
+from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
 

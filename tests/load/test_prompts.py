@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from lmx_loadgen.errors import ProfileError
 from lmx_loadgen.load.body import NONCE_LENGTH, PLACEHOLDER, BodyTemplate
 from lmx_loadgen.load.closed_loop import nonce_for
-from lmx_loadgen.load.prompts import PromptBook, choose, prompt_book, with_nonce
-from lmx_loadgen.profile import Prompts
+from lmx_loadgen.profile.models import Prompts
+from lmx_loadgen.profile.prompts import PromptBook, choose, prompt_book, with_nonce
 
 HERE = Path()
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from lmx_loadgen.errors import LoadgenError, Unreachable
-from lmx_loadgen.profile import TargetSpec
+from lmx_loadgen.profile.models import TargetSpec
 from lmx_loadgen.targets import prepare as preparing
 from lmx_loadgen.targets.cold import Cold, NotInTime, ids
 from lmx_loadgen.targets.prepare import prepare

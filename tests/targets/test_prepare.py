@@ -20,7 +20,7 @@ from lmx_loadgen.errors import (
     Unreachable,
     WrongServer,
 )
-from lmx_loadgen.profile import Request, TargetSpec
+from lmx_loadgen.profile.models import Request, TargetSpec
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target, request_body
 from lmx_loadgen.targets.prepare import normalise_url, parse_target, prepare

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from lmx_loadgen.errors import ProfileError
-from lmx_loadgen.profile import Prompts
+from lmx_loadgen.profile.models import Prompts
 
 Message = dict[str, Any]
 
@@ -77,7 +77,7 @@ def choose(book: PromptBook, seed: int, number: int) -> Prompt:
 
 @cache
 def _built_in() -> dict[str, list[Prompt]]:
-    text = resources.files("lmx_loadgen.load").joinpath("prompts.yaml").read_text(encoding="utf-8")
+    text = resources.files("lmx_loadgen.profile").joinpath("prompts.yaml").read_text(encoding="utf-8")
     return {
         kind: [_asked(f"{kind}-{place:02d}", asked.strip(), kind) for place, asked in enumerate(texts, 1)]
         for kind, texts in yaml.safe_load(text).items()

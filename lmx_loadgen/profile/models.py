@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from lmx_loadgen.errors import InputError, LoadgenError, ProfileError
-from lmx_loadgen.strict_yaml import read_yaml
+from lmx_loadgen.profile.strict_yaml import read_yaml
 from lmx_loadgen.system import package_data
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\Z")
@@ -172,7 +172,7 @@ class Slo(_Part):
 def _check_schema(tool: str, schema: Any) -> None:
     from jsonschema import SchemaError, validators
 
-    from lmx_loadgen.wire.tool_calls import has_pattern
+    from lmx_loadgen.profile.json_schema import has_pattern
 
     if not isinstance(schema, dict):
         raise ValueError(f"the `parameters` of {tool} must be a JSON schema")

@@ -1,0 +1,1 @@
+"""What to ask: load profiles, their durations and shares, prompts, and the strict YAML they are read from."""

@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from lmx_loadgen.wire.trace import Limits, Trace
+from lmx_loadgen.wire.timing import Limits, Trace
 from lmx_loadgen.wire.transport import StampedStream, StampedTransport
 
 

@@ -18,7 +18,7 @@ from lmx_loadgen.load.messages import Go, Job, SegmentEnd, Sent
 from lmx_loadgen.load.waiting import sleep_until
 from lmx_loadgen.system import host
 from lmx_loadgen.system.clock import NS, now_ns
-from lmx_loadgen.wire.trace import Trace
+from lmx_loadgen.wire.timing import Trace
 from lmx_loadgen.wire.transport import StampedTransport
 
 _FIRST_BACKOFF_S = 0.1

@@ -12,7 +12,7 @@ from lmx_loadgen.profile.models import Profile, Request
 from lmx_loadgen.profile.prompts import Prompt, PromptBook, choose, with_nonce
 from lmx_loadgen.system.clock import NS
 from lmx_loadgen.targets.base import Target, request_body
-from lmx_loadgen.wire.trace import Limits
+from lmx_loadgen.wire.timing import Limits
 
 _ORDER_ROUNDS = 40
 PROBE_TOKENS = 16

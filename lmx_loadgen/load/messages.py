@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmx_loadgen.load.body import BodyTemplate
-from lmx_loadgen.wire.trace import Limits, Trace
+from lmx_loadgen.wire.timing import Limits, Trace
 
 HEADER = struct.Struct("!I")
 INTERRUPTED = "interrupted"

@@ -2,7 +2,7 @@
 
 import zlib
 
-from lmx_loadgen.wire.trace import MAX_BODY
+from lmx_loadgen.wire.timing import MAX_BODY
 
 _WINDOW = {"gzip": 31, "x-gzip": 31, "deflate": 47}
 

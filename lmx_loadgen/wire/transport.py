@@ -17,10 +17,10 @@ from collections.abc import AsyncIterator
 import httpx
 
 from lmx_loadgen.system.clock import now_ns
-from lmx_loadgen.wire.exchange import Exchange
-from lmx_loadgen.wire.link import Link, ProtocolLink, SocketLink, connected_socket
+from lmx_loadgen.wire.connection import Link, ProtocolLink, SocketLink, connected_socket
+from lmx_loadgen.wire.response import Exchange
 from lmx_loadgen.wire.stamps import StampSource
-from lmx_loadgen.wire.trace import Limits, Trace, one_line
+from lmx_loadgen.wire.timing import Limits, Trace, one_line
 
 _HTTPX_ERROR: dict[str, type[httpx.TransportError]] = {
     "connect_error": httpx.ConnectError,

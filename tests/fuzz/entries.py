@@ -23,10 +23,10 @@ from lmx_loadgen.store.reference import read_reference
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.wire.chat import RawAnswer, StreamRules, read_answer
-from lmx_loadgen.wire.exchange import Exchange
+from lmx_loadgen.wire.response import Exchange
 from lmx_loadgen.wire.sse import Decoder, decode
+from lmx_loadgen.wire.timing import Limits, Trace
 from lmx_loadgen.wire.tool_calls import read_tool_answer
-from lmx_loadgen.wire.trace import Limits, Trace
 
 _RULES = [dialect.rules for dialect in DIALECTS.values()]
 

@@ -28,7 +28,7 @@ from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
-from lmx_loadgen.wire.trace import Trace
+from lmx_loadgen.wire.timing import Trace
 from tests.faults.pipeline import Pipeline, pipeline, target_at
 
 

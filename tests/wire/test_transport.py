@@ -14,9 +14,9 @@ import trustme
 
 from lmx_loadgen.load.client import build, perform
 from lmx_loadgen.system.clock import now_ns
-from lmx_loadgen.wire.exchange import Exchange
+from lmx_loadgen.wire.response import Exchange
 from lmx_loadgen.wire.stamps import StampedSocket, StampSource, carried_over, kernel_stamps_available
-from lmx_loadgen.wire.trace import Limits, Trace
+from lmx_loadgen.wire.timing import Limits, Trace
 from lmx_loadgen.wire.transport import StampedTransport
 from tests.wire.scripted import CLOSE, HANG, HEAD, RESET, Script, chunked, delta, serving
 
@@ -139,7 +139,7 @@ def test_one_byte_at_a_time(stamps, on_loop):
 
 
 def test_an_answer_in_more_pieces_than_any_has_is_ended(stamps, on_loop, monkeypatch):
-    monkeypatch.setattr("lmx_loadgen.wire.exchange.MAX_READS", 20)
+    monkeypatch.setattr("lmx_loadgen.wire.response.MAX_READS", 20)
 
     async def work():
         gates = [asyncio.Event() for _ in range(40)]

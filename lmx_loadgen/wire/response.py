@@ -7,7 +7,7 @@ from typing import Any
 import httptools
 
 from lmx_loadgen.system.clock import NS, now_ns
-from lmx_loadgen.wire.trace import MAX_BODY, MAX_HEAD, MAX_READS, Limits, Trace, one_line
+from lmx_loadgen.wire.timing import MAX_BODY, MAX_HEAD, MAX_READS, Limits, Trace, one_line
 
 # Any of the fields that carry text, followed by a string that is not empty. It only tells the watchdog and the
 # live display that the answer has begun; the measured first token is found afterwards, from decoded events.

@@ -5,9 +5,9 @@ import socket
 from typing import Protocol, cast
 
 from lmx_loadgen.system.clock import now_ns
-from lmx_loadgen.wire.exchange import Exchange
+from lmx_loadgen.wire.response import Exchange
 from lmx_loadgen.wire.stamps import StampedSocket, StampSource
-from lmx_loadgen.wire.trace import Trace
+from lmx_loadgen.wire.timing import Trace
 
 
 class Link(Protocol):

@@ -8,13 +8,13 @@ from typing import Any
 import anyio
 import httpx
 
+from lmx_loadgen.decode.errors import plain
 from lmx_loadgen.errors import ModelNotLoaded
 from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.system import host
 from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.targets.cold import Cold
-from lmx_loadgen.wire.refusal import plain
 
 # Loading a large model from a cold disk takes minutes.
 _LOAD_S = 600.0

@@ -8,8 +8,8 @@ import anyio
 import httpx
 import pydantic_core
 
+from lmx_loadgen.decode.errors import plain
 from lmx_loadgen.system.clock import now_ns
-from lmx_loadgen.wire.refusal import plain
 
 _MAX_BYTES = 4 * 1024 * 1024
 _LOOK_S = 0.05

@@ -4,9 +4,9 @@ from typing import Any
 from urllib.parse import quote
 
 from lmx_loadgen.checks.asking import Asker, Reply
+from lmx_loadgen.decode.errors import plain, words_of_body
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.targets.base import Target
-from lmx_loadgen.wire.refusal import plain, words_of_body
 
 _LIST_S = 30.0
 _DEFAULT_RUNS = 5

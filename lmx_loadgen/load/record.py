@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lmx_loadgen.decode.chat import TEXT_KINDS, RawAnswer, StreamRules, read_answer
 from lmx_loadgen.load.counting import Count
 from lmx_loadgen.load.messages import Sent
 from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.system.clock import NS
-from lmx_loadgen.wire.chat import TEXT_KINDS, RawAnswer, StreamRules, read_answer
 
 
 def request_line(

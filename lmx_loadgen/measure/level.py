@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.measure import instrument
 from lmx_loadgen.measure.metrics import METRICS, Metric, chunk_gaps
 from lmx_loadgen.measure.records import Record, in_steady_or_all, records
@@ -26,7 +27,6 @@ from lmx_loadgen.store.result import (
     Witness,
 )
 from lmx_loadgen.targets import DIALECTS
-from lmx_loadgen.wire.chat import StreamRules
 
 _MANY_COALESCED = 0.5
 

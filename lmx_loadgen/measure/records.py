@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.wire.chat import TEXT_KINDS, usage_counts
+from lmx_loadgen.decode.chat import TEXT_KINDS, usage_counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lmx_loadgen import __version__
+from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.measure.answers import coherence_of, completed_naturally, with_answers
 from lmx_loadgen.measure.cache import cache_of
 from lmx_loadgen.measure.checked import server_benchmarks_of, skills_of, tool_calls_of
@@ -30,7 +31,6 @@ from lmx_loadgen.store.result import (
     ToolCallBenchmark,
 )
 from lmx_loadgen.system.clock import Anchor
-from lmx_loadgen.wire.chat import StreamRules
 
 _UNCALIBRATED = "not calibrated: by how much the instrument itself is wrong is not known"
 

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.targets.cold import Cold
-from lmx_loadgen.wire.chat import StreamRules
 
 Recognise = Callable[[Cold], Awaitable[str | None]]
 Loaded = Callable[[Cold], Awaitable[list[str]]]

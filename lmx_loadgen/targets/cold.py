@@ -9,9 +9,9 @@ import anyio
 import httpx
 import pydantic_core
 
+from lmx_loadgen.decode.encoding import Undecodable, unpacked
+from lmx_loadgen.decode.errors import words_of_body
 from lmx_loadgen.system.api_keys import Keys
-from lmx_loadgen.wire.encoding import Undecodable, unpacked
-from lmx_loadgen.wire.refusal import words_of_body
 
 _MAX_BODY = 4 * 1024 * 1024
 _MAX_NAME = 500

@@ -1,9 +1,9 @@
 """Opta-LMX: MLX models on a Mac, OpenAI-compatible."""
 
+from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
 from lmx_loadgen.targets.cold import Cold, models_listed, version_in
-from lmx_loadgen.wire.chat import StreamRules
 
 
 async def recognise(cold: Cold) -> str | None:

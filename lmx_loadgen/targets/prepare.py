@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
+from lmx_loadgen.decode.errors import plain
 from lmx_loadgen.errors import (
     AmbiguousModel,
     InputError,
@@ -21,7 +22,6 @@ from lmx_loadgen.profile.models import TargetSpec
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Dialect, Target
 from lmx_loadgen.targets.cold import Cold, NotInTime
-from lmx_loadgen.wire.refusal import plain
 
 _TIMEOUT_S = 5.0
 _WHOLE_S = 60.0

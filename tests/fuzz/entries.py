@@ -10,6 +10,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
+from lmx_loadgen.decode.sse import Decoder, decode
+from lmx_loadgen.decode.tool_calls import read_tool_answer
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.counting import token_counter
 from lmx_loadgen.measure.foreign import results_in
@@ -22,11 +25,8 @@ from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.reference import read_reference
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.targets import DIALECTS
-from lmx_loadgen.wire.chat import RawAnswer, StreamRules, read_answer
 from lmx_loadgen.wire.response import Exchange
-from lmx_loadgen.wire.sse import Decoder, decode
 from lmx_loadgen.wire.timing import Limits, Trace
-from lmx_loadgen.wire.tool_calls import read_tool_answer
 
 _RULES = [dialect.rules for dialect in DIALECTS.values()]
 

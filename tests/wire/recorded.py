@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httptools
 
-from lmx_loadgen.wire.chat import RawAnswer
+from lmx_loadgen.decode.chat import RawAnswer
 
 STREAMS = Path(__file__).resolve().parent.parent / "data" / "streams"
 READS = json.loads((STREAMS / "reads.json").read_text())

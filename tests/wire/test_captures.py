@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from lmx_loadgen.decode.chat import TEXT_KINDS, read_answer, usage_counts
 from lmx_loadgen.targets import DIALECTS
-from lmx_loadgen.wire.chat import TEXT_KINDS, read_answer, usage_counts
 from tests.wire.recorded import READS, STREAMS, recorded
 
 EXPECTED = json.loads((STREAMS / "expected.json").read_text())

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmx_loadgen.wire import sse
-from lmx_loadgen.wire.sse import Decoder, Item
+from lmx_loadgen.decode import sse
+from lmx_loadgen.decode.sse import Decoder, Item
 from tests.wire.recorded import READS, recorded
 
 SOME_STREAMS = [

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.wire.tool_calls import read_tool_answer
+from lmx_loadgen.decode.tool_calls import read_tool_answer
 from tests.wire.recorded import recorded
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmx_loadgen.decode.chat import TEXT_KINDS
 from lmx_loadgen.store.eventlog import read_log
-from lmx_loadgen.wire.chat import TEXT_KINDS
 
 
 @dataclass(frozen=True)

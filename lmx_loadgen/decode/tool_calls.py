@@ -7,7 +7,7 @@ from typing import Any
 
 import pydantic_core
 
-from lmx_loadgen.wire.sse import decode
+from lmx_loadgen.decode.sse import decode
 
 _MOST_CALLS = 50
 

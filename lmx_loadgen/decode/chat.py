@@ -12,9 +12,9 @@ from typing import Any
 
 import pydantic_core
 
-from lmx_loadgen.wire.encoding import Undecodable, unpacked
-from lmx_loadgen.wire.refusal import plain, refusal, words_of_error
-from lmx_loadgen.wire.sse import Item, decode
+from lmx_loadgen.decode.encoding import Undecodable, unpacked
+from lmx_loadgen.decode.errors import plain, refusal, words_of_error
+from lmx_loadgen.decode.sse import Item, decode
 
 TEXT_KINDS = frozenset({"content", "reasoning", "tool"})
 _REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")

@@ -58,7 +58,7 @@ def carried_out(
 
 def _html(material: Material) -> bytes:
     from lmx_loadgen.report.page import build_page
-    from lmx_loadgen.store.peers import read_tools_vs_truth
+    from lmx_loadgen.store.tools_vs_truth import read_tools_vs_truth
 
     peers = read_tools_vs_truth(package_data.folder("reference"))
     page = build_page(material.runs, peers, reference=material.reference, imported=material.imported)

@@ -9,8 +9,8 @@ from lmx_loadgen.errors import InputError, ResultError
 from lmx_loadgen.measure.foreign import results_in
 from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.store import eventlog, result
-from lmx_loadgen.store.benchmarks import read_benchmark, read_json
 from lmx_loadgen.store.imported import FOLDER, imported_store, marked
+from lmx_loadgen.store.plan_result import read_benchmark, read_json
 from lmx_loadgen.store.result import BenchmarkResult, RunResult, find_runs, read_result
 
 Told = Callable[[str], None]

@@ -13,8 +13,8 @@ from lmx_loadgen.finding import Found, all_results, meant, of_model, the_one
 from lmx_loadgen.measure.foreign import Taken, results_in
 from lmx_loadgen.report.numbers import plural
 from lmx_loadgen.report.text import sanitise
-from lmx_loadgen.store.benchmarks import json_files, read_json, slug, write_new
 from lmx_loadgen.store.imported import imported_store, origin_note
+from lmx_loadgen.store.plan_result import json_files, read_json, slug, write_new
 from lmx_loadgen.store.plan_shape import identity, plan_fields, undefined
 from lmx_loadgen.store.result import BenchmarkResult
 

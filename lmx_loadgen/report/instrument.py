@@ -13,7 +13,7 @@ from lmx_loadgen.report.palette import looks
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
 from lmx_loadgen.report.text import plotly_text, sanitise
 from lmx_loadgen.report.view import RunView
-from lmx_loadgen.store.peers import ToolErrors, ToolsVsTruth
+from lmx_loadgen.store.tools_vs_truth import ToolErrors, ToolsVsTruth
 
 CHART = "tools-vs-truth"
 _LEAST_MS = 0.001  # a logarithmic axis has no zero

@@ -22,9 +22,9 @@ from lmx_loadgen.report.charts import Chart
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.view import RunView, Series, series_of
 from lmx_loadgen.store.comparison import Comparison
-from lmx_loadgen.store.peers import ToolsVsTruth
 from lmx_loadgen.store.reference import Reference
 from lmx_loadgen.store.result import BenchmarkResult, write_whole
+from lmx_loadgen.store.tools_vs_truth import ToolsVsTruth
 
 
 def write_page(

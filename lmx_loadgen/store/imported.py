@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lmx_loadgen.store.benchmarks import BenchmarkResultStore
+from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.result import BenchmarkResult
 
 FOLDER = "imported"

@@ -16,8 +16,8 @@ from typing import Any
 from lmx_loadgen.checks.tool_call import WEATHER
 from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
 from lmx_loadgen.measure.summary import summarise
-from lmx_loadgen.store.benchmarks import BenchmarkResultStore
 from lmx_loadgen.store.eventlog import EventLog, read_log
+from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.result import write_result
 from tests.measure.made_lines import header_line, request_line, segment_line
 

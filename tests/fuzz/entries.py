@@ -19,9 +19,9 @@ from lmx_loadgen.measure.foreign import results_in
 from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.profile.models import Prompts, load_profile
 from lmx_loadgen.profile.prompts import prompt_book
-from lmx_loadgen.store.benchmarks import BenchmarkResultStore
 from lmx_loadgen.store.calibration import path_for, read_calibrations
 from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.reference import read_reference
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.targets import DIALECTS

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from lmx_loadgen.cli import main
-from lmx_loadgen.store.benchmarks import BenchmarkResultStore
 from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.result import read_result
 from tests.hostile.server import Asked, Told, answering, as_json, chunk, stream
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lmx_loadgen.errors import StorageError
-from lmx_loadgen.store.benchmarks import BenchmarkResultStore
+from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats, SkillsBenchmark, ToolCallBenchmark
 
 TOOL = ToolCallBenchmark(

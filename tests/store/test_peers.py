@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from lmx_loadgen.errors import ProfileError
-from lmx_loadgen.store.peers import NAME, read_tools_vs_truth
+from lmx_loadgen.store.tools_vs_truth import NAME, read_tools_vs_truth
 from lmx_loadgen.system import package_data
 
 GOOD = """\

@@ -14,7 +14,7 @@ from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.system import host
 from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.base import Target
-from lmx_loadgen.targets.cold import Cold
+from lmx_loadgen.targets.client import Cold
 
 # Loading a large model from a cold disk takes minutes.
 _LOAD_S = 600.0

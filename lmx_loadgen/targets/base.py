@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lmx_loadgen.decode.chat import StreamRules
-from lmx_loadgen.targets.cold import Cold
+from lmx_loadgen.targets.client import Cold
 
 Recognise = Callable[[Cold], Awaitable[str | None]]
 Loaded = Callable[[Cold], Awaitable[list[str]]]

@@ -1,7 +1,7 @@
 """llama.cpp's own server, llama-server."""
 
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.cold import Cold, models_listed, version_in
+from lmx_loadgen.targets.client import Cold, models_listed, version_in
 
 
 async def recognise(cold: Cold) -> str | None:

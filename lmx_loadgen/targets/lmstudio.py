@@ -4,7 +4,7 @@ from typing import Any
 
 from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.cold import Cold, entry_of, ids, version_in
+from lmx_loadgen.targets.client import Cold, entry_of, ids, version_in
 
 
 async def _models(cold: Cold) -> list[dict[str, Any]] | None:

@@ -3,7 +3,7 @@
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.cold import Cold, models_listed, version_in
+from lmx_loadgen.targets.client import Cold, models_listed, version_in
 
 
 async def recognise(cold: Cold) -> str | None:

@@ -1,7 +1,7 @@
 """mlx_lm.server, the server that comes with mlx-lm."""
 
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.cold import Cold, models_listed
+from lmx_loadgen.targets.client import Cold, models_listed
 
 
 async def recognise(cold: Cold) -> str | None:

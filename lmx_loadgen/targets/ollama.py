@@ -2,7 +2,7 @@
 
 from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.cold import Cold, entry_of, ids, version_in
+from lmx_loadgen.targets.client import Cold, entry_of, ids, version_in
 
 
 async def recognise(cold: Cold) -> str | None:

@@ -1,7 +1,7 @@
 """Any other server that speaks the OpenAI API: the address is yours, and nobody is asked who answers."""
 
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.cold import models_listed
+from lmx_loadgen.targets.client import models_listed
 
 OPENAI = Dialect(
     name="openai",

@@ -21,7 +21,7 @@ from lmx_loadgen.errors import (
 from lmx_loadgen.profile.models import TargetSpec
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Dialect, Target
-from lmx_loadgen.targets.cold import Cold, NotInTime
+from lmx_loadgen.targets.client import Cold, NotInTime
 
 _TIMEOUT_S = 5.0
 _WHOLE_S = 60.0

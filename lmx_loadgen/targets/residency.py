@@ -2,7 +2,7 @@
 machine to itself by turns."""
 
 from lmx_loadgen.targets.base import Residency
-from lmx_loadgen.targets.cold import Cold
+from lmx_loadgen.targets.client import Cold
 
 
 async def _ollama_load(cold: Cold, model: str) -> str | None:

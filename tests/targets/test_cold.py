@@ -14,7 +14,7 @@ import pytest
 from lmx_loadgen.errors import LoadgenError, Unreachable
 from lmx_loadgen.profile.models import TargetSpec
 from lmx_loadgen.targets import prepare as preparing
-from lmx_loadgen.targets.cold import Cold, NotInTime, ids
+from lmx_loadgen.targets.client import Cold, NotInTime, ids
 from lmx_loadgen.targets.prepare import prepare
 
 Play = Callable[[asyncio.StreamWriter], Awaitable[None]]

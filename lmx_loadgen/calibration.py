@@ -13,11 +13,11 @@ from typing import Any
 from lmx_loadgen import __version__
 from lmx_loadgen.errors import LoadgenError, ResultError
 from lmx_loadgen.measure.calibrate import Errors, errors_of, spread
-from lmx_loadgen.options import Options
-from lmx_loadgen.preparing import instrument
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, TargetSpec, Timeouts
-from lmx_loadgen.recorder import Silent
-from lmx_loadgen.session import Calibrated, record
+from lmx_loadgen.session.options import Options
+from lmx_loadgen.session.recorder import Silent
+from lmx_loadgen.session.run import Calibrated, record
+from lmx_loadgen.session.setup import instrument
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth

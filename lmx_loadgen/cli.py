@@ -313,10 +313,11 @@ def run(**flags: Any) -> None:
 
     from rich.console import Console
 
-    from lmx_loadgen import calibration, session
-    from lmx_loadgen.options import Options, planned, resolved_profile, resuming
+    from lmx_loadgen import calibration
     from lmx_loadgen.report.progress import ProgressView
     from lmx_loadgen.report.terminal import print_summary, summary_json
+    from lmx_loadgen.session.options import Options, planned, resolved_profile, resuming
+    from lmx_loadgen.session.run import run as run_session
     from lmx_loadgen.system import lock
 
     if flags["resume"]:
@@ -359,9 +360,9 @@ def run(**flags: Any) -> None:
             most = max(resolved_profile(options).load.concurrency)
             options = replace(options, workers=calibration.workers_for(options, most))
         if flags["no_calibrate"] or options.past is not None:
-            outcome = session.run(options, view, lambda loop, stamps: None)
+            outcome = run_session(options, view, lambda loop, stamps: None)
         else:
-            outcome = session.run(options, view, calibration.for_run(options, view.say))
+            outcome = run_session(options, view, calibration.for_run(options, view.say))
     result = outcome.result.as_dict()
     if flags["as_json"]:
         click.echo(json.dumps({**summary_json(result), "folder": str(outcome.folder)}, indent=1))
@@ -405,8 +406,8 @@ def calibrate(
     from rich.console import Console
 
     from lmx_loadgen import calibration
-    from lmx_loadgen.options import Options
     from lmx_loadgen.report.terminal import print_calibration
+    from lmx_loadgen.session.options import Options
     from lmx_loadgen.store.calibration import store
     from lmx_loadgen.system import lock
 

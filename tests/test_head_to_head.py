@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lmx_loadgen.cli import main
-from lmx_loadgen.course import Course, UntilSettled
-from lmx_loadgen.load.guard import Guard
-from lmx_loadgen.load.plan import Segment, make_plan
 from lmx_loadgen.measure.compare import Rules, compare
 from lmx_loadgen.measure.sides import side_of
 from lmx_loadgen.profile.models import Load, Profile
+from lmx_loadgen.session.plan import Segment, make_plan
+from lmx_loadgen.session.runner import Course, UntilSettled
+from lmx_loadgen.session.stop_rules import Guard
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.comparison import Comparison

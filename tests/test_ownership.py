@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from lmx_loadgen import ownership
 from lmx_loadgen.cli import main
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.ownership import check_owned, is_public, resolved
 from lmx_loadgen.profile.models import Load, Profile, TargetSpec
+from lmx_loadgen.session import ownership
+from lmx_loadgen.session.ownership import check_owned, is_public, resolved
 from lmx_loadgen.sim.process import start
 from lmx_loadgen.sim.settings import SimSettings
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen import session
-from lmx_loadgen.course import UntilSettled
 from lmx_loadgen.errors import NotResumable, StorageError
-from lmx_loadgen.load.plan import Segment, make_plan
-from lmx_loadgen.options import Options
 from lmx_loadgen.profile.models import Load, Profile
-from lmx_loadgen.recorder import Silent
-from lmx_loadgen.resume import Past, past_of
+from lmx_loadgen.session import run as session_run
+from lmx_loadgen.session.options import Options
+from lmx_loadgen.session.plan import Segment, make_plan
+from lmx_loadgen.session.recorder import Silent
+from lmx_loadgen.session.resume import Past, past_of
+from lmx_loadgen.session.runner import UntilSettled
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import LogContents, read_log
@@ -383,7 +383,7 @@ def test_a_folder_that_is_deleted_stops_the_run_at_once(fast: SimProcess, tmp_pa
     )
     began = time.monotonic()
     with pytest.raises(StorageError, match=r"events\.jsonl was deleted while the run was on"):
-        session.run(options, view, lambda loop, stamps: None)
+        session_run.run(options, view, lambda loop, stamps: None)
 
     assert view.seen == 3
     assert time.monotonic() - began < 60
@@ -397,7 +397,7 @@ def test_a_result_that_cannot_be_stored_can_be_made_later(
         raise StorageError(f"cannot write {folder / 'result.json'}: No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "write_result", full)
+        patch.setattr(session_run, "write_result", full)
         result = lmx_loadgen("run", "-t", f"a={fast.url}", *SMALL, "--quiet", "--out", tmp_path)
     (folder,) = tmp_path.iterdir()
     assert result.exit_code == 5

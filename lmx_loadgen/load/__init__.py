@@ -1,1 +1,1 @@
-"""The load: what is sent when, and the process that sends it."""
+"""The measuring processes: what is sent when, the worker that sends it, and the driver that feeds workers."""

@@ -12,7 +12,7 @@ from statistics import median
 
 from lmx_loadgen.calibration import STEP_MS, TTFT_MS, Stretch, _measured, _simulator
 from lmx_loadgen.measure.calibrate import spread
-from lmx_loadgen.options import Options
+from lmx_loadgen.session.options import Options
 from lmx_loadgen.sim.settings import SimSettings
 
 FAULTS = {

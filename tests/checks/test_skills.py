@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import respx
 
-from lmx_loadgen.checks.asking import Asker
-from lmx_loadgen.checks.skills import least_arguments, run_skills
 from lmx_loadgen.measure.checked import skills_of
 from lmx_loadgen.profile.models import Checks, SkillSpec
+from lmx_loadgen.session.checks.client import Asker
+from lmx_loadgen.session.checks.skills import least_arguments, run_skills
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.result import SkillsBenchmark

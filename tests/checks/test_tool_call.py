@@ -5,10 +5,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from lmx_loadgen.checks.asking import Asker
-from lmx_loadgen.checks.tool_call import WEATHER, ask_for_call, wanted
 from lmx_loadgen.measure.checked import tool_calls_of
 from lmx_loadgen.profile.models import Checks
+from lmx_loadgen.session.checks.client import Asker
+from lmx_loadgen.session.checks.tool_call import WEATHER, ask_for_call, wanted
 from lmx_loadgen.sim.process import start
 from lmx_loadgen.sim.settings import DIALECT_NAMES, SimSettings
 from lmx_loadgen.store.result import ToolCallBenchmark

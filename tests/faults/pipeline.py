@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.load.driver import Driver, WorkerProcess
-from lmx_loadgen.load.jobs import JobMaker
 from lmx_loadgen.load.messages import Sent
-from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, Timeouts
 from lmx_loadgen.profile.prompts import prompt_book
-from lmx_loadgen.recorder import Recorder, Silent, begun_log, header
+from lmx_loadgen.session.jobs import JobMaker
+from lmx_loadgen.session.plan import Segment
+from lmx_loadgen.session.recorder import Recorder, Silent, begun_log, header
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.system.clock import Anchor
 from lmx_loadgen.targets import DIALECTS

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from lmx_loadgen.cli import main
 from lmx_loadgen.errors import ModelNotLoaded
-from lmx_loadgen.isolation import Isolation
-from lmx_loadgen.load.plan import Segment
+from lmx_loadgen.session.isolation import Isolation
+from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.system.api_keys import Keys, without_keys

@@ -19,11 +19,11 @@ from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load import driver
 from lmx_loadgen.load.closed_loop import backoff_s
 from lmx_loadgen.load.driver import WorkerDied
-from lmx_loadgen.load.guard import Guard
-from lmx_loadgen.options import Options
 from lmx_loadgen.profile.models import Timeouts
-from lmx_loadgen.recorder import Silent
-from lmx_loadgen.session import run
+from lmx_loadgen.session.options import Options
+from lmx_loadgen.session.recorder import Silent
+from lmx_loadgen.session.run import run
+from lmx_loadgen.session.stop_rules import Guard
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import read_log

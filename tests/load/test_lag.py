@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from lmx_loadgen.load import driver
 from lmx_loadgen.load.lag import LagMeter
-from lmx_loadgen.options import Options
-from lmx_loadgen.recorder import Silent
-from lmx_loadgen.session import run
+from lmx_loadgen.session.options import Options
+from lmx_loadgen.session.recorder import Silent
+from lmx_loadgen.session.run import run
 from lmx_loadgen.store.eventlog import read_log
 
 MS = 1_000_000

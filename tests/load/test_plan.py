@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from lmx_loadgen.load.arrivals import stagger_offsets
 from lmx_loadgen.load.driver import merge_ends
-from lmx_loadgen.load.jobs import JobMaker
 from lmx_loadgen.load.messages import Job, SegmentEnd
-from lmx_loadgen.load.plan import Segment, estimate_s, make_plan, rounds
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request
 from lmx_loadgen.profile.prompts import prompt_book
+from lmx_loadgen.session.jobs import JobMaker
+from lmx_loadgen.session.plan import Segment, estimate_s, make_plan, rounds
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
 

@@ -9,8 +9,8 @@ import pytest
 import respx
 
 from lmx_loadgen.errors import ModelNotLoaded
-from lmx_loadgen.isolation import Isolation, obstacles
-from lmx_loadgen.load.plan import Segment
+from lmx_loadgen.session.isolation import Isolation, obstacles
+from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
 from tests.hostile.server import answering, as_json
@@ -124,7 +124,7 @@ def test_who_cannot_be_asked_is_named_before_it_starts_and_never_asked() -> None
 @respx.mock
 def test_it_waits_until_memory_holds_still(monkeypatch: pytest.MonkeyPatch) -> None:
     respx.route(method="POST").respond(200, json={})
-    monkeypatch.setattr("lmx_loadgen.isolation._LOOK_EVERY_S", 0)
+    monkeypatch.setattr("lmx_loadgen.session.isolation._LOOK_EVERY_S", 0)
     free = iter([0.2, 0.5, 0.8, 0.801, 0.801])
     bench = Bench(target("lmx"), target("ollama"))
     bench.isolation.state = lambda: {"memory_free": next(free)}
@@ -136,7 +136,7 @@ def test_it_waits_until_memory_holds_still(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_server_that_lists_instances_without_end_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each answer comes in time; there are always more of them to ask for."""
-    monkeypatch.setattr("lmx_loadgen.isolation._LOAD_S", 0.5)
+    monkeypatch.setattr("lmx_loadgen.session.isolation._LOAD_S", 0.5)
     instances = [{"id": number} for number in range(100_000)]
     listed = {"models": [{"key": "lmstudio-model", "loaded_instances": instances}]}
     with answering(lambda asked: as_json(listed if asked.number < 0 else {})) as url:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmx_loadgen.load.driver import Driver
-from lmx_loadgen.load.jobs import JobMaker, spread_ns
 from lmx_loadgen.load.messages import INTERRUPTED, Job
-from lmx_loadgen.load.plan import Segment, blocks_of, rounds, stability_levels
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.recorder import Recorder
-from lmx_loadgen.resume import Past
+from lmx_loadgen.session.jobs import JobMaker, spread_ns
+from lmx_loadgen.session.plan import Segment, blocks_of, rounds, stability_levels
+from lmx_loadgen.session.recorder import Recorder
+from lmx_loadgen.session.resume import Past
 from lmx_loadgen.system import host
 from lmx_loadgen.targets.base import Target
 

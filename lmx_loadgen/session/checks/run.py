@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.checks.asking import Asker
-from lmx_loadgen.checks.server_benchmark import run_server_benchmark
-from lmx_loadgen.checks.skills import run_skills
-from lmx_loadgen.checks.tool_call import ask_for_call, wanted
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session.checks.client import Asker
+from lmx_loadgen.session.checks.server_benchmark import run_server_benchmark
+from lmx_loadgen.session.checks.skills import run_skills
+from lmx_loadgen.session.checks.tool_call import ask_for_call, wanted
 from lmx_loadgen.targets.base import Target
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmx_loadgen.decode.chat import TEXT_KINDS, RawAnswer, StreamRules, read_answer
-from lmx_loadgen.load.counting import Count
 from lmx_loadgen.load.messages import Sent
-from lmx_loadgen.load.plan import Segment
+from lmx_loadgen.session.plan import Segment
+from lmx_loadgen.session.token_counter import Count
 from lmx_loadgen.system.clock import NS
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from lmx_loadgen.load.body import PLACEHOLDER, BodyTemplate
 from lmx_loadgen.load.messages import Job
-from lmx_loadgen.load.plan import Segment
 from lmx_loadgen.profile.models import Profile, Request
 from lmx_loadgen.profile.prompts import Prompt, PromptBook, choose, with_nonce
+from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.system.clock import NS
 from lmx_loadgen.targets.base import Target, request_body
 from lmx_loadgen.wire.timing import Limits

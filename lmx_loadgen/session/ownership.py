@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.load.plan import Segment, make_plan
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session.plan import Segment, make_plan
 from lmx_loadgen.targets.prepare import dialect_of, normalise_url
 
 MOST_IN_FLIGHT = 4

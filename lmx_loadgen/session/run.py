@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmx_loadgen.checks.asking import Asker
-from lmx_loadgen.checks.run import Checks
-from lmx_loadgen.course import Course, UntilSettled
 from lmx_loadgen.errors import LoadgenError, NothingMeasured, StoppedEarly
-from lmx_loadgen.isolation import Isolation, obstacles
-from lmx_loadgen.load.counting import Count, token_counter
 from lmx_loadgen.load.driver import Driver, WorkerProcess
-from lmx_loadgen.load.jobs import JobMaker
 from lmx_loadgen.load.messages import INTERRUPTED, Ready
-from lmx_loadgen.load.plan import make_plan
-from lmx_loadgen.options import KEPT, MOST_TO_SETTLE_S, Options, resolved_profile, told
-from lmx_loadgen.ownership import check_owned
-from lmx_loadgen.preparing import expected, instrument, prepare_targets, tls
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.profile.prompts import PromptBook, prompt_book
-from lmx_loadgen.recorder import Recorder, View, begun_log, header, make_folder, new_run_id
-from lmx_loadgen.resume import fingerprints
+from lmx_loadgen.session.checks.client import Asker
+from lmx_loadgen.session.checks.run import Checks
+from lmx_loadgen.session.isolation import Isolation, obstacles
+from lmx_loadgen.session.jobs import JobMaker
+from lmx_loadgen.session.options import KEPT, MOST_TO_SETTLE_S, Options, resolved_profile, told
+from lmx_loadgen.session.ownership import check_owned
+from lmx_loadgen.session.plan import make_plan
+from lmx_loadgen.session.recorder import Recorder, View, begun_log, header, make_folder, new_run_id
+from lmx_loadgen.session.resume import fingerprints
+from lmx_loadgen.session.runner import Course, UntilSettled
+from lmx_loadgen.session.setup import expected, instrument, prepare_targets, tls
+from lmx_loadgen.session.token_counter import Count, token_counter
 from lmx_loadgen.store.eventlog import EventLog
 from lmx_loadgen.store.result import Hypothesis, RunResult, write_result
 from lmx_loadgen.system import host

@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 from lmx_loadgen import __version__
 from lmx_loadgen.errors import StorageError
-from lmx_loadgen.load.counting import Count
-from lmx_loadgen.load.guard import Guard
-from lmx_loadgen.load.jobs import PROBE_TOKENS, JobMaker
 from lmx_loadgen.load.messages import SegmentEnd, Sent
-from lmx_loadgen.load.plan import Segment
-from lmx_loadgen.load.record import quick_look, request_line
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.resume import Past
+from lmx_loadgen.session.jobs import PROBE_TOKENS, JobMaker
+from lmx_loadgen.session.plan import Segment
+from lmx_loadgen.session.request_line import quick_look, request_line
+from lmx_loadgen.session.resume import Past
+from lmx_loadgen.session.stop_rules import Guard
+from lmx_loadgen.session.token_counter import Count
 from lmx_loadgen.store.eventlog import NAME, SCHEMA, EventLog
 from lmx_loadgen.system import host
 from lmx_loadgen.system.api_keys import Keys

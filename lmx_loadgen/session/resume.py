@@ -15,12 +15,12 @@ import pydantic_core
 from pydantic import ValidationError
 
 from lmx_loadgen import __version__
-from lmx_loadgen.checks.run import key_of
 from lmx_loadgen.decode.errors import plain
 from lmx_loadgen.errors import NotResumable
-from lmx_loadgen.load.plan import Segment, stability_levels
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.profile.prompts import PromptBook
+from lmx_loadgen.session.checks.run import key_of
+from lmx_loadgen.session.plan import Segment, stability_levels
 from lmx_loadgen.store.eventlog import NAME, EventLog, LogContents, read_log
 from lmx_loadgen.system import host
 from lmx_loadgen.system.clock import NS, Anchor

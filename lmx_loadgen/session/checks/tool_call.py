@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from lmx_loadgen.checks.asking import Asker, Reply
 from lmx_loadgen.decode.chat import RawAnswer, read_answer
 from lmx_loadgen.decode.tool_calls import read_tool_answer
 from lmx_loadgen.profile.models import Checks, ToolCallSpec
+from lmx_loadgen.session.checks.client import Asker, Reply
 from lmx_loadgen.targets.base import Target
 
 # Room for a model that thinks before it calls.

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.load.plan import Segment, blocks_of, described, make_plan
 from lmx_loadgen.profile.models import Profile, TargetSpec, load_profile, overridden
-from lmx_loadgen.resume import Past, past_of
+from lmx_loadgen.session.plan import Segment, blocks_of, described, make_plan
+from lmx_loadgen.session.resume import Past, past_of
 from lmx_loadgen.system.lock import Lock
 from lmx_loadgen.targets.prepare import parse_target
 

@@ -10,8 +10,8 @@ import anyio
 
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.load.worker import tls_context
-from lmx_loadgen.options import Options
 from lmx_loadgen.profile.models import Profile, TargetSpec
+from lmx_loadgen.session.options import Options
 from lmx_loadgen.store.result import Hypothesis
 from lmx_loadgen.system import host, package_data
 from lmx_loadgen.system.api_keys import without_keys

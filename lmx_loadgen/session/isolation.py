@@ -10,7 +10,7 @@ import httpx
 
 from lmx_loadgen.decode.errors import plain
 from lmx_loadgen.errors import ModelNotLoaded
-from lmx_loadgen.load.plan import Segment
+from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.system import host
 from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.base import Target

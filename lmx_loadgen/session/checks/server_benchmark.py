@@ -3,9 +3,9 @@
 from typing import Any
 from urllib.parse import quote
 
-from lmx_loadgen.checks.asking import Asker, Reply
 from lmx_loadgen.decode.errors import plain, words_of_body
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session.checks.client import Asker, Reply
 from lmx_loadgen.targets.base import Target
 
 _LIST_S = 30.0

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import anyio
 import httpx
 
-from lmx_loadgen.load.client import build, perform
-from lmx_loadgen.load.lag import LagMeter
+from lmx_loadgen.load.health import LagMeter
 from lmx_loadgen.load.messages import Go, Job, SegmentEnd, Sent
-from lmx_loadgen.load.waiting import sleep_until
+from lmx_loadgen.load.schedule import sleep_until
+from lmx_loadgen.load.sender import build, perform
 from lmx_loadgen.system import host
 from lmx_loadgen.system.clock import NS, now_ns
 from lmx_loadgen.wire.timing import Trace

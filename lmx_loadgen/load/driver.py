@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lmx_loadgen.errors import LoadgenError
-from lmx_loadgen.load.arrivals import stagger_offsets
 from lmx_loadgen.load.messages import HEADER, INTERRUPTED, Go, Job, Ready, SegmentEnd, Sent, Stop, Warm, packed
+from lmx_loadgen.load.schedule import stagger_offsets
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.stamps import StampSource
 

@@ -17,9 +17,8 @@ from typing import Any
 import anyio
 
 from lmx_loadgen.load.closed_loop import Segment
-from lmx_loadgen.load.lag import LagMeter
+from lmx_loadgen.load.health import LagMeter, Watchdog
 from lmx_loadgen.load.messages import HEADER, INTERRUPTED, Go, Job, Ready, Stop, Warm, packed
-from lmx_loadgen.load.watchdog import Watchdog
 from lmx_loadgen.wire.stamps import StampSource
 from lmx_loadgen.wire.transport import StampedTransport
 
@@ -114,7 +113,7 @@ class Worker:
         gc.disable()
         with anyio.CancelScope() as scope:
             self._running = (segment, scope)
-            watchdog = Watchdog(segment, self._parent.send, self._cancel)
+            watchdog = Watchdog(segment.job, segment.quiet_since_ns, self._parent.send, self._cancel)
             if job.segment in self._stopped:
                 self._cancel(self._stopped[job.segment])
             mean_ns = await segment.prepare()

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from lmx_loadgen.load.body import PLACEHOLDER, BodyTemplate
 from lmx_loadgen.load.messages import Job
+from lmx_loadgen.load.sender import PLACEHOLDER, BodyTemplate
 from lmx_loadgen.profile.models import Profile, Request
 from lmx_loadgen.profile.prompts import Prompt, PromptBook, choose, with_nonce
 from lmx_loadgen.session.plan import Segment

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmx_loadgen.load import driver
-from lmx_loadgen.load.lag import LagMeter
+from lmx_loadgen.load.health import LagMeter
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.recorder import Silent
 from lmx_loadgen.session.run import run

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmx_loadgen.load.arrivals import stagger_offsets
 from lmx_loadgen.load.driver import merge_ends
 from lmx_loadgen.load.messages import Job, SegmentEnd
+from lmx_loadgen.load.schedule import stagger_offsets
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.jobs import JobMaker

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import trustme
 
-from lmx_loadgen.load.client import build, perform
+from lmx_loadgen.load.sender import build, perform
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.response import Exchange
 from lmx_loadgen.wire.stamps import StampedSocket, StampSource, carried_over, kernel_stamps_available

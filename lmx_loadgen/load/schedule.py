@@ -1,8 +1,15 @@
-"""Waits whose end can be relied on."""
+"""When requests start, and waits whose end can be relied on."""
 
 import anyio
 
 from lmx_loadgen.system.clock import NS, now_ns
+
+
+def stagger_offsets(slots: int, spread_ns: int) -> list[int]:
+    """Start offsets in ns that spread `slots` evenly over `spread_ns`: the first starts at once, and the next wave
+    meets a server that is already loaded evenly, not all slots in step."""
+    return [spread_ns * slot // slots for slot in range(slots)]
+
 
 _TIMER_NS = 1_000_000
 

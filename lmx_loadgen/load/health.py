@@ -1,0 +1,85 @@
+"""How a measuring process is: the lag of its event loop, a sign of life to the parent, and a server's silence.
+
+While the loop is busy elsewhere, requests leave late and arrivals without a kernel stamp are stamped late. The
+meter asks to be woken every few milliseconds and notes how late it was woken.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from lmx_loadgen.load.messages import Alive, Job
+from lmx_loadgen.system.clock import NS, now_ns
+
+PERIOD_NS = 5_000_000
+_SPAN_NS = 100_000_000
+
+
+class LagMeter:
+    """Watches the running loop until closed. Lags are kept as the worst of every tenth of a second, in ns."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._worst: dict[int, int] = {}
+        self._due = now_ns() + PERIOD_NS
+        self._timer = loop.call_later(PERIOD_NS / NS, self._tick)
+
+    def _tick(self) -> None:
+        now = now_ns()
+        self.note(self._due, now)
+        self._due = now + PERIOD_NS
+        self._timer = self._loop.call_later(PERIOD_NS / NS, self._tick)
+
+    def note(self, due_ns: int, woke_ns: int) -> None:
+        """Something due at one time was done at another; the stall counts for all of the time between."""
+        lag = woke_ns - due_ns
+        for span in range(due_ns // _SPAN_NS, woke_ns // _SPAN_NS + 1):
+            if lag > self._worst.get(span, 0):
+                self._worst[span] = lag
+
+    def worst_between(self, start_ns: int, end_ns: int) -> int:
+        """The worst lag in the tenths of a second that the span touches; 0 when nothing was late."""
+        spans = range(start_ns // _SPAN_NS, end_ns // _SPAN_NS + 1)
+        return max((self._worst.get(span, 0) for span in spans), default=0)
+
+    def close(self) -> None:
+        self._timer.cancel()
+
+
+BEAT_S = 1.0
+
+
+class Watchdog:
+    """Looks at a segment once a second (more often where it may not be silent for as long) until closed.
+
+    Silence is time without one byte on any of its connections, headers and pings included. It counts from when the
+    last slot was due to start, and not while the segment waits for the parent. `stop` is called once, with the reason.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        quiet_since_ns: Callable[[], int | None],
+        tell: Callable[[Any], None],
+        stop: Callable[[str], None],
+    ) -> None:
+        self._segment = job.segment
+        self._quiet_since_ns = quiet_since_ns
+        self._tell = tell
+        self._stop = stop
+        self._limit_s = job.no_progress
+        self._every_s = min(BEAT_S, self._limit_s / 4)
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = self._loop.call_later(self._every_s, self._look)
+
+    def _look(self) -> None:
+        self._tell(Alive(self._segment))
+        self._timer = self._loop.call_later(self._every_s, self._look)
+        since = self._quiet_since_ns()
+        if since is not None and now_ns() - since >= self._limit_s * NS:
+            self.close()
+            self._stop(f"no byte came from the server for {self._limit_s:g} s (--no-progress-timeout)")
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

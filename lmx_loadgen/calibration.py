@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen import __version__
+from lmx_loadgen.calibration_pairing import Errors, errors_of, spread
 from lmx_loadgen.errors import LoadgenError, ResultError
-from lmx_loadgen.measure.calibrate import Errors, errors_of, spread
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, TargetSpec, Timeouts
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.recorder import Silent

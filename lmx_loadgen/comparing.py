@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from lmx_loadgen.analysis.comparison.blocks import Side
+from lmx_loadgen.analysis.comparison.compare import Rules, compare
+from lmx_loadgen.analysis.comparison.gate import Kept, parse_limit, stands, worst
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable, StorageError
-from lmx_loadgen.measure.compare import Rules, compare
-from lmx_loadgen.measure.gate import Kept, parse_limit, stands, worst
-from lmx_loadgen.measure.sides import Side
-from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.pairing import pair
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import NAME, read_reference

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lmx_loadgen.analysis.plan_importer import results_in
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.errors import InputError, ResultError
-from lmx_loadgen.measure.foreign import results_in
-from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.imported import FOLDER, imported_store, marked
 from lmx_loadgen.store.plan_result import read_benchmark, read_json

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmx_loadgen.analysis.comparison.blocks import Side, side_of
 from lmx_loadgen.errors import InputError, ResultError
-from lmx_loadgen.measure.sides import Side, side_of
 from lmx_loadgen.store.eventlog import NAME, LogContents, read_log
 from lmx_loadgen.store.result import find_runs
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pydantic_core
 
 from lmx_loadgen import __version__
+from lmx_loadgen.analysis.metrics import VERSION
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.errors import ResultError, StorageError
-from lmx_loadgen.measure.metrics import VERSION
-from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.result import as_bytes, read_result, write_whole
 

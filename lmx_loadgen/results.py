@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from lmx_loadgen.analysis.plan_importer import Taken, results_in
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.finding import Found, all_results, meant, of_model, the_one
-from lmx_loadgen.measure.foreign import Taken, results_in
 from lmx_loadgen.report.numbers import plural
 from lmx_loadgen.report.text import sanitise
 from lmx_loadgen.store.imported import imported_store, origin_note

@@ -48,9 +48,9 @@ def recompute_gives_what_is_stored_in_shared_folders(tmp_path_factory: pytest.Te
 def check_recomputed(path: Path) -> None:
     """A stored result of this version equals the one that its event log gives; one of no version is a test's own."""
     from lmx_loadgen import __version__
+    from lmx_loadgen.analysis.metrics import VERSION
+    from lmx_loadgen.analysis.summary import summarise
     from lmx_loadgen.errors import ResultError
-    from lmx_loadgen.measure.metrics import VERSION
-    from lmx_loadgen.measure.summary import summarise
     from lmx_loadgen.store.eventlog import read_log
     from lmx_loadgen.store.result import as_bytes, read_result
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
+from lmx_loadgen.analysis.comparison.blocks import side_of
+from lmx_loadgen.analysis.comparison.compare import Rules, compare
 from lmx_loadgen.cli import main
-from lmx_loadgen.measure.compare import Rules, compare
-from lmx_loadgen.measure.sides import side_of
 from lmx_loadgen.profile.models import Load, Profile
 from lmx_loadgen.session.plan import Segment, make_plan
 from lmx_loadgen.session.runner import Course, UntilSettled

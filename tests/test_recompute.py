@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from lmx_loadgen import __version__
-from lmx_loadgen.measure.metrics import VERSION
-from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.analysis.metrics import VERSION
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.store.eventlog import EventLog, read_log
 from lmx_loadgen.store.result import read_result, write_result
 from tests.measure.made_lines import header_line, request_line, segment_line, steady, usage

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from pydantic import BaseModel
 
+from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.cli import main
-from lmx_loadgen.measure.foreign import results_in
 from lmx_loadgen.store.imported import imported_results
 from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.plan_shape import plan_fields

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lmx_loadgen.measure.model_names import same_weights, weight_bits
-from lmx_loadgen.measure.published import LONG_CONTEXT, apple_chip, bits_of
+from lmx_loadgen.analysis.model_names import same_weights, weight_bits
+from lmx_loadgen.analysis.published import LONG_CONTEXT, apple_chip, bits_of
 from lmx_loadgen.report.head import machine_name
 from lmx_loadgen.report.view import Series, newest_first, prompt_tokens, same_work, stat
 from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, Verdict

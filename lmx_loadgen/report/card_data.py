@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lmx_loadgen.measure.metrics import METRICS
-from lmx_loadgen.measure.published import matching
+from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.published import matching
 from lmx_loadgen.report.against import Against, all_against
 from lmx_loadgen.report.head import machine_name
 from lmx_loadgen.report.view import Series, moment, newest_first, same_work, stat

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.measure.sentences import percent
+from lmx_loadgen.analysis.comparison.sentences import percent
 from lmx_loadgen.report.against import Against, Delta
 from lmx_loadgen.report.card_data import Card
 from lmx_loadgen.report.expected import share_of_expected

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from lmx_loadgen.measure.metrics import METRICS
+from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.report import figures, samples
 from lmx_loadgen.report.view import Series, better_words, concurrencies
 

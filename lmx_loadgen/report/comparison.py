@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lmx_loadgen.measure.sentences import percent
+from lmx_loadgen.analysis.comparison.sentences import percent
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.text import markdown_text as _cell
 from lmx_loadgen.report.text import sanitise, unbroken

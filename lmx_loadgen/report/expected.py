@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lmx_loadgen.measure.published import LONG_CONTEXT
-from lmx_loadgen.measure.sentences import percent
+from lmx_loadgen.analysis.comparison.sentences import percent
+from lmx_loadgen.analysis.published import LONG_CONTEXT
 from lmx_loadgen.report.against import Level, unsound
 from lmx_loadgen.report.view import prompt_tokens, stat
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from lmx_loadgen.analysis.metrics import VERSION
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.errors import ResultError
-from lmx_loadgen.measure.metrics import VERSION
-from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.result import RunResult

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lmx_loadgen.measure.metrics import chunk_gaps
-from lmx_loadgen.measure.records import in_steady_or_all, record
+from lmx_loadgen.analysis.metrics import chunk_gaps
+from lmx_loadgen.analysis.records import in_steady_or_all, record
 from lmx_loadgen.system.clock import NS
 
 

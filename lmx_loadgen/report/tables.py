@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from lmx_loadgen.measure.metrics import METRICS
-from lmx_loadgen.measure.records import answer_text
+from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.records import answer_text
 from lmx_loadgen.report.head import key_sample, machine_name
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, rate

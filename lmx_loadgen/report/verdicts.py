@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import plotly.graph_objects as go
 
-from lmx_loadgen.measure.sentences import percent
+from lmx_loadgen.analysis.comparison.sentences import percent
 from lmx_loadgen.report.charts import Chart, Option
 from lmx_loadgen.report.comparison import STATUS, cells_of, figure_name
 from lmx_loadgen.report.figures import CURVE_HEIGHT

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from lmx_loadgen.measure.metrics import METRICS
+from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.report.palette import Look, looks
 from lmx_loadgen.report.text import sanitise
 

@@ -106,7 +106,7 @@ def told(profile: Profile, plan: Sequence[Segment], options: Options) -> list[st
     if options.server_benchmark:
         lines.append("and Opta-LMX measures itself, one answer after the other")
     if options.until_settled:
-        from lmx_loadgen.measure.verdict import MOST_BLOCKS
+        from lmx_loadgen.analysis.comparison.verdict import MOST_BLOCKS
 
         lines.append("then, at each level, two rounds more at a time until its verdicts are settled:")
         most = (options.max_duration or MOST_TO_SETTLE_S) / 60

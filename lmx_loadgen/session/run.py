@@ -285,8 +285,8 @@ def _until(options: Options, folder: Path) -> UntilSettled | None:
     """How to go on until the verdicts are settled: by a look at what has been stored."""
     if not options.until_settled:
         return None
-    from lmx_loadgen.measure.compare import settled
-    from lmx_loadgen.measure.verdict import MOST_BLOCKS
+    from lmx_loadgen.analysis.comparison.compare import settled
+    from lmx_loadgen.analysis.comparison.verdict import MOST_BLOCKS
     from lmx_loadgen.store.eventlog import NAME, read_log
 
     most_s = options.max_duration or MOST_TO_SETTLE_S
@@ -294,7 +294,7 @@ def _until(options: Options, folder: Path) -> UntilSettled | None:
 
 
 def _result(folder: Path) -> RunResult:
-    from lmx_loadgen.measure.summary import summarise
+    from lmx_loadgen.analysis.summary import summarise
     from lmx_loadgen.store.eventlog import NAME, read_log
 
     return summarise(read_log(folder / NAME))

@@ -73,7 +73,7 @@ def _has_uvloop() -> bool:
 
 def expected(targets: Sequence[Target], path: Path | None) -> dict[str, Hypothesis]:
     """What is expected of each target, by its name. Raises ProfileError for a reference file that cannot be used."""
-    from lmx_loadgen.measure.hypothesis import hypothesis
+    from lmx_loadgen.analysis.hypothesis import hypothesis
     from lmx_loadgen.store import reference
 
     folder, chip = package_data.folder("reference"), host.facts().get("chip")

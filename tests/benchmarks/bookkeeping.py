@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
-from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.session.checks.tool_call import WEATHER
 from lmx_loadgen.store.eventlog import EventLog, read_log
 from lmx_loadgen.store.plan_result import BenchmarkResultStore

@@ -9,10 +9,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lmx_loadgen.measure.records import Record
-from lmx_loadgen.measure.sides import Block, block_of
-from lmx_loadgen.measure.tokens import Basis
-from lmx_loadgen.measure.window import Window
+from lmx_loadgen.analysis.comparison.blocks import Block, block_of
+from lmx_loadgen.analysis.records import Record
+from lmx_loadgen.analysis.tokens import Basis
+from lmx_loadgen.analysis.window import Window
 from lmx_loadgen.profile.models import Load, Profile, Request
 from lmx_loadgen.session.plan import Segment, make_plan, rounds
 from lmx_loadgen.system.clock import NS

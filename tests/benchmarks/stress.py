@@ -11,7 +11,7 @@ from dataclasses import replace
 from statistics import median
 
 from lmx_loadgen.calibration import STEP_MS, TTFT_MS, Stretch, _measured, _simulator
-from lmx_loadgen.measure.calibrate import spread
+from lmx_loadgen.calibration_pairing import spread
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.sim.settings import SimSettings
 

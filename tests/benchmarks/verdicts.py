@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lmx_loadgen.measure.compare import PRIMARY
-from lmx_loadgen.measure.judge import Level, Way, judge
-from lmx_loadgen.measure.sides import COMPARED, Block
-from lmx_loadgen.measure.verdict import ALPHA, LOOK_EVERY, MOST_BLOCKS, alpha_at_look
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, Block
+from lmx_loadgen.analysis.comparison.compare import PRIMARY
+from lmx_loadgen.analysis.comparison.judge import Level, Way, judge
+from lmx_loadgen.analysis.comparison.verdict import ALPHA, LOOK_EVERY, MOST_BLOCKS, alpha_at_look
 from lmx_loadgen.store.comparison import MetricComparison
 from tests.benchmarks.made_sides import PROFILE, Session, World
 

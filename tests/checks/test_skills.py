@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import respx
 
-from lmx_loadgen.measure.checked import skills_of
+from lmx_loadgen.analysis.checks import skills_of
 from lmx_loadgen.profile.models import Checks, SkillSpec
 from lmx_loadgen.session.checks.client import Asker
 from lmx_loadgen.session.checks.skills import least_arguments, run_skills

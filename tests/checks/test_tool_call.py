@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from lmx_loadgen.measure.checked import tool_calls_of
+from lmx_loadgen.analysis.checks import tool_calls_of
 from lmx_loadgen.profile.models import Checks
 from lmx_loadgen.session.checks.client import Asker
 from lmx_loadgen.session.checks.tool_call import WEATHER, ask_for_call, wanted

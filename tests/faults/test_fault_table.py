@@ -20,9 +20,9 @@ import pytest
 import trustme
 from click.testing import CliRunner
 
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.cli import main
 from lmx_loadgen.load import driver
-from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.sim.faults import FAULTS
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings

@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from lmx_loadgen.analysis.plan_importer import results_in
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
 from lmx_loadgen.decode.sse import Decoder, decode
 from lmx_loadgen.decode.tool_calls import read_tool_answer
 from lmx_loadgen.errors import LoadgenError
-from lmx_loadgen.measure.foreign import results_in
-from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.profile.models import Prompts, load_profile
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.token_counter import token_counter

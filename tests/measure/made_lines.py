@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lmx_loadgen.measure.records import Record, record
+from lmx_loadgen.analysis.records import Record, record
 from lmx_loadgen.store.eventlog import SCHEMA, LogContents
 
 MS = 1_000_000

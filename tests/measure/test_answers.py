@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.store.result import LevelResult, QualityResult, ServerWord, StabilityResult
 from tests.measure.made_lines import (
     MS,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.measure.compare import Rules, compare
-from lmx_loadgen.measure.sides import side_of
+from lmx_loadgen.analysis.comparison.blocks import side_of
+from lmx_loadgen.analysis.comparison.compare import Rules, compare
 from lmx_loadgen.store.comparison import AuditLine, Comparison
 from tests.measure.made_sessions import PROFILE, Made, session
 

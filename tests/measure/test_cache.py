@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.measure.cache import cache_of
-from lmx_loadgen.measure.records import Record, record
+from lmx_loadgen.analysis.cache import cache_of
+from lmx_loadgen.analysis.records import Record, record
 from tests.measure.made_lines import failed_line, made_log, request_line, steady, usage
 
 
@@ -61,7 +61,7 @@ def test_a_run_without_a_probe_has_no_result_of_one() -> None:
 
 
 def test_probes_are_in_no_level() -> None:
-    from lmx_loadgen.measure.summary import summarise
+    from lmx_loadgen.analysis.summary import summarise
 
     lines: list[dict[str, Any]] = [request_line(steady(), id=place) for place in range(3)]
     lines += [request_line(steady(2, 9000), phase="probe", level=1, segment=1, id=3 + place) for place in range(3)]

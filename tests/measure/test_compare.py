@@ -2,11 +2,11 @@
 
 import pytest
 
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, side_of
+from lmx_loadgen.analysis.comparison.compare import Rules, compare, comparisons_of, settled
+from lmx_loadgen.analysis.comparison.gate import parse_limit, stands
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.errors import ResultError
-from lmx_loadgen.measure.compare import Rules, compare, comparisons_of, settled
-from lmx_loadgen.measure.gate import parse_limit, stands
-from lmx_loadgen.measure.sides import COMPARED, side_of
-from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
 from lmx_loadgen.store.eventlog import LogContents
 from tests.measure.made_sessions import Made, session

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.measure.conditions import conditions
-from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.analysis.conditions import conditions
+from lmx_loadgen.analysis.summary import summarise
 from tests.measure.made_lines import made_log
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lmx_loadgen.measure.drift import shared_trend, trend
+from lmx_loadgen.analysis.comparison.drift import shared_trend, trend
 
 
 @given(st.lists(st.integers(-1000, 1000), min_size=4, max_size=12, unique=True))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmx_loadgen.measure.foreign import results_in
+from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.store.result import BenchmarkResult
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "opta-lmx"

@@ -1,7 +1,7 @@
 import pytest
 
+from lmx_loadgen.analysis.comparison.gate import Limit, parse_limit, stands, worst
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.measure.gate import Limit, parse_limit, stands, worst
 from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, MetricComparison
 
 SIDE = ComparedSide(label="new", target="lmx", run_id="1", model="m", started_at="")

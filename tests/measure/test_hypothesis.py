@@ -1,6 +1,6 @@
 import pytest
 
-from lmx_loadgen.measure.hypothesis import active_weights, hypothesis
+from lmx_loadgen.analysis.hypothesis import active_weights, hypothesis
 from lmx_loadgen.store.reference import CHIPS, NAME, Server, read_bandwidths, read_reference
 from lmx_loadgen.store.result import Hypothesis
 from lmx_loadgen.system import package_data

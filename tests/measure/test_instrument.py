@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.measure.instrument import LAG_NS
-from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.analysis.instrument_error import LAG_NS
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.store.result import LevelResult, RunResult
 from tests.measure.made_lines import header_line, made_log, request_line, segment_line, steady, usage
 from tests.report.make_runs import calibrated_level, calibration

@@ -1,6 +1,6 @@
 import pytest
 
-from lmx_loadgen.measure.model_names import read_name, weight_bits
+from lmx_loadgen.analysis.model_names import read_name, weight_bits
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from lmx_loadgen.analysis.model_names import same_weights
+from lmx_loadgen.analysis.published import apple_chip, matching
 from lmx_loadgen.errors import ProfileError
-from lmx_loadgen.measure.model_names import same_weights
-from lmx_loadgen.measure.published import apple_chip, matching
 from lmx_loadgen.store.reference import NAME, PublishedFigure, Reference, Server, read_reference
 from lmx_loadgen.system import package_data
 

@@ -1,6 +1,6 @@
 import pytest
 
-from lmx_loadgen.measure.quality import classify_coherence, compute_repetition_ratio
+from lmx_loadgen.analysis.quality import classify_coherence, compute_repetition_ratio
 
 PROSE = "A transformer reads all the words of a sentence at once, and weighs each against the others."
 

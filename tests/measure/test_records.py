@@ -1,4 +1,4 @@
-from lmx_loadgen.measure.records import answer_text, record
+from lmx_loadgen.analysis.records import answer_text, record
 from tests.measure.made_lines import MS, failed_line, made, request_line, usage
 
 

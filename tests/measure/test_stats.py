@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from lmx_loadgen.measure.stats import (
+from lmx_loadgen.analysis.stats import (
     PERCENTILES,
     Better,
     clustered_interval,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmx_loadgen.measure.metrics import METRICS
-from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import LevelResult, RunResult
 from tests.measure.made_lines import (

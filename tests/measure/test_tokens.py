@@ -1,6 +1,6 @@
 import pytest
 
-from lmx_loadgen.measure.tokens import (
+from lmx_loadgen.analysis.tokens import (
     Basis,
     choose_basis,
     output_tokens,

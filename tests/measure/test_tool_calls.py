@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmx_loadgen.measure.tool_calls import judge
+from lmx_loadgen.analysis.tool_calls import judge
 from lmx_loadgen.session.checks.tool_call import WEATHER
 from lmx_loadgen.store.result import ToolCallBenchmark
 

@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lmx_loadgen.measure import verdict
-from lmx_loadgen.measure.verdict import ALPHA, Estimate, alpha_at_look, bootstrap, holm, judged, paired, unpaired
+from lmx_loadgen.analysis.comparison import verdict
+from lmx_loadgen.analysis.comparison.verdict import (
+    ALPHA,
+    Estimate,
+    alpha_at_look,
+    bootstrap,
+    holm,
+    judged,
+    paired,
+    unpaired,
+)
 
 LOGS = st.lists(st.floats(-2, 2), min_size=3, max_size=12)
 

@@ -1,8 +1,8 @@
 import pytest
 
-from lmx_loadgen.measure.records import Record
-from lmx_loadgen.measure.tokens import Basis
-from lmx_loadgen.measure.window import level_metrics, little_note, window_of
+from lmx_loadgen.analysis.records import Record
+from lmx_loadgen.analysis.tokens import Basis
+from lmx_loadgen.analysis.window import level_metrics, little_note, window_of
 from tests.measure.made_lines import MS, PROFILE, made, segment_line, steady, usage
 
 EVENTS = Basis("events", False, False)

@@ -9,7 +9,7 @@ import pytest
 from cli_run import StoredRun, answer_text, run_cli, text_times
 from server_process import RealServer
 
-from lmx_loadgen.measure.quality import classify_coherence
+from lmx_loadgen.analysis.quality import classify_coherence
 
 pytestmark = pytest.mark.real_server
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from make_runs import HOSTILE, LMX, NS, OLLAMA, Bench, Server, event_log, write_log
 
-from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.report.load import view_of
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.eventlog import read_log

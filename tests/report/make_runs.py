@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.store.eventlog import SCHEMA, read_log
 from lmx_loadgen.store.result import write_result
 

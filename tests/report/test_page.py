@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.errors import StorageError
-from lmx_loadgen.measure.metrics import METRICS
 from lmx_loadgen.report.page import build_page, write_page
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.tools_vs_truth import ToolsVsTruth

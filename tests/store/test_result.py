@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.errors import ResultError, StorageError
-from lmx_loadgen.measure.summary import summarise
 from lmx_loadgen.store.result import RunResult, find_runs, read_result, write_result, write_whole
 from tests.measure.made_lines import made_log, request_line, steady, usage
 

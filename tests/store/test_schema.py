@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from lmx_loadgen.measure.summary import summarise
+from lmx_loadgen.analysis.summary import summarise
 from lmx_loadgen.store import lines, schema
 from tests.measure.made_lines import (
     failed_line,

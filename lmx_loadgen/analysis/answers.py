@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from lmx_loadgen.analysis.level import basis_of, rules_of
+from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.quality import classify_coherence
+from lmx_loadgen.analysis.records import answer_text, record
+from lmx_loadgen.analysis.tokens import Basis, output_tokens
 from lmx_loadgen.decode.chat import TEXT_KINDS, StreamRules
-from lmx_loadgen.measure.level import basis_of, rules_of
-from lmx_loadgen.measure.metrics import METRICS
-from lmx_loadgen.measure.quality import classify_coherence
-from lmx_loadgen.measure.records import answer_text, record
-from lmx_loadgen.measure.tokens import Basis, output_tokens
 from lmx_loadgen.store.result import LevelResult, QualityResult, ServerWord, StabilityResult
 from lmx_loadgen.system.clock import NS
 

@@ -7,8 +7,8 @@ cannot be, and a good server comes to two thirds of it or more.
 import re
 from collections.abc import Mapping, Sequence
 
-from lmx_loadgen.measure.model_names import read_name, weight_bits
-from lmx_loadgen.measure.published import LONG_CONTEXT, apple_chip, bits_of, is_other_kind, kind_of, matching
+from lmx_loadgen.analysis.model_names import read_name, weight_bits
+from lmx_loadgen.analysis.published import LONG_CONTEXT, apple_chip, bits_of, is_other_kind, kind_of, matching
 from lmx_loadgen.store.reference import SERVER_NAMES, PublishedFigure, Reference, Server
 from lmx_loadgen.store.result import Hypothesis
 

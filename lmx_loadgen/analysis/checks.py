@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lmx_loadgen.measure.foreign import results_in
-from lmx_loadgen.measure.tool_calls import judge
+from lmx_loadgen.analysis.plan_importer import results_in
+from lmx_loadgen.analysis.tool_calls import judge
 from lmx_loadgen.store.result import BenchmarkResult, SkillsBenchmark, ToolCallBenchmark
 
 _PREVIEW = 200

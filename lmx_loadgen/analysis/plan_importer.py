@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lmx_loadgen.measure.older import older_result, suite_results
+from lmx_loadgen.analysis.plan_importer_older import older_result, suite_results
 from lmx_loadgen.store.imported import ORIGINS
 from lmx_loadgen.store.plan_result import first_fault
 from lmx_loadgen.store.plan_shape import only_plan_keys

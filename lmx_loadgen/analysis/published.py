@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from lmx_loadgen.measure.model_names import same_weights, weight_bits
+from lmx_loadgen.analysis.model_names import same_weights, weight_bits
 from lmx_loadgen.store.reference import PublishedFigure, Reference, Server
 
 _CHIP = re.compile(r"\bM(\d+)(?:\s+(Pro|Max|Ultra))?\b")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from lmx_loadgen.measure.records import Record
-from lmx_loadgen.measure.stats import Better
-from lmx_loadgen.measure.tokens import Basis, output_tokens, prompt_tokens, tokens_per_event
+from lmx_loadgen.analysis.records import Record
+from lmx_loadgen.analysis.stats import Better
+from lmx_loadgen.analysis.tokens import Basis, output_tokens, prompt_tokens, tokens_per_event
 from lmx_loadgen.system.clock import NS
 
 VERSION = 1

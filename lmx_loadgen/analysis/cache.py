@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lmx_loadgen.measure.records import Record
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.store.result import CacheResult
 from lmx_loadgen.system.clock import NS
 

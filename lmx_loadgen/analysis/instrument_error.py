@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.measure.metrics import METRICS
-from lmx_loadgen.measure.records import Record
+from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.store.calibration import CalibratedLevel, Calibration
 from lmx_loadgen.store.result import MetricResult, Witness
 from lmx_loadgen.system.clock import NS

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lmx_loadgen.measure.metrics import meets_slo
-from lmx_loadgen.measure.records import Record
-from lmx_loadgen.measure.stats import Description, mean_interval
-from lmx_loadgen.measure.tokens import Basis, tokens_per_event
+from lmx_loadgen.analysis.metrics import meets_slo
+from lmx_loadgen.analysis.records import Record
+from lmx_loadgen.analysis.stats import Description, mean_interval
+from lmx_loadgen.analysis.tokens import Basis, tokens_per_event
 from lmx_loadgen.system.clock import NS
 
 _BATCHES = 10

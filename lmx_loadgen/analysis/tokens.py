@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lmx_loadgen.measure.records import Record
+from lmx_loadgen.analysis.records import Record
 
 Kind = Literal["usage", "tokenizer", "events", "characters"]
 

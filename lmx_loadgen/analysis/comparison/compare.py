@@ -3,15 +3,15 @@
 import contextlib
 from dataclasses import dataclass, replace
 
+from lmx_loadgen.analysis.comparison import verdict
+from lmx_loadgen.analysis.comparison.audit import At, Line, audit
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, Side, blocks_of_side, side_of
+from lmx_loadgen.analysis.comparison.judge import Level, Way, judge
+from lmx_loadgen.analysis.comparison.sentences import headlines, of_level
+from lmx_loadgen.analysis.conditions import conditions
+from lmx_loadgen.analysis.level import basis_of, level_at
+from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.errors import ResultError
-from lmx_loadgen.measure import verdict
-from lmx_loadgen.measure.audit import At, Line, audit
-from lmx_loadgen.measure.conditions import conditions
-from lmx_loadgen.measure.judge import Level, Way, judge
-from lmx_loadgen.measure.level import basis_of, level_at
-from lmx_loadgen.measure.sentences import headlines, of_level
-from lmx_loadgen.measure.sides import COMPARED, Side, blocks_of_side, side_of
-from lmx_loadgen.measure.tokens import Basis
 from lmx_loadgen.store.comparison import AuditLine, ComparedSide, Comparison, LevelComparison, MetricComparison
 from lmx_loadgen.store.eventlog import LogContents
 

@@ -6,17 +6,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from lmx_loadgen import __version__
+from lmx_loadgen.analysis.answers import coherence_of, completed_naturally, with_answers
+from lmx_loadgen.analysis.cache import cache_of
+from lmx_loadgen.analysis.checks import server_benchmarks_of, skills_of, tool_calls_of
+from lmx_loadgen.analysis.comparison.compare import comparisons_of
+from lmx_loadgen.analysis.conditions import conditions, course_notes
+from lmx_loadgen.analysis.level import basis_of, calibration_of, level_result, rules_of
+from lmx_loadgen.analysis.metrics import VERSION
+from lmx_loadgen.analysis.quality import compute_repetition_ratio
+from lmx_loadgen.analysis.records import answer_text, records
+from lmx_loadgen.analysis.tokens import Basis, output_tokens, prompt_tokens
 from lmx_loadgen.decode.chat import StreamRules
-from lmx_loadgen.measure.answers import coherence_of, completed_naturally, with_answers
-from lmx_loadgen.measure.cache import cache_of
-from lmx_loadgen.measure.checked import server_benchmarks_of, skills_of, tool_calls_of
-from lmx_loadgen.measure.compare import comparisons_of
-from lmx_loadgen.measure.conditions import conditions, course_notes
-from lmx_loadgen.measure.level import basis_of, calibration_of, level_result, rules_of
-from lmx_loadgen.measure.metrics import VERSION
-from lmx_loadgen.measure.quality import compute_repetition_ratio
-from lmx_loadgen.measure.records import answer_text, records
-from lmx_loadgen.measure.tokens import Basis, output_tokens, prompt_tokens
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import (
     FEWEST_RUNS,

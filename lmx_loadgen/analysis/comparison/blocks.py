@@ -11,11 +11,11 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
-from lmx_loadgen.measure.metrics import METRICS
-from lmx_loadgen.measure.records import Record, records
-from lmx_loadgen.measure.stats import percentile
-from lmx_loadgen.measure.tokens import Basis
-from lmx_loadgen.measure.window import Window, output_rate, window_of
+from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.records import Record, records
+from lmx_loadgen.analysis.stats import percentile
+from lmx_loadgen.analysis.tokens import Basis
+from lmx_loadgen.analysis.window import Window, output_rate, window_of
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.system.clock import NS
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from lmx_loadgen.measure.stats import percentile
+from lmx_loadgen.analysis.stats import percentile
 from lmx_loadgen.store.result import FEWEST_RUNS, BenchmarkResult, BenchmarkRunStats
 
 _MOST = 1e9

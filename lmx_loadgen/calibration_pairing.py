@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
 
+from lmx_loadgen.analysis.stats import percentile
 from lmx_loadgen.decode.chat import TEXT_KINDS
 from lmx_loadgen.errors import LoadgenError
-from lmx_loadgen.measure.stats import percentile
 from lmx_loadgen.system.clock import NS
 
 # An effect cannot come before its cause; stamps carried between two clocks of the kernel may be off by this much.

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lmx_loadgen.measure import drift, verdict
-from lmx_loadgen.measure.metrics import METRICS
-from lmx_loadgen.measure.sentences import percent
-from lmx_loadgen.measure.sides import COMPARED, Block, Compared
+from lmx_loadgen.analysis.comparison import drift, verdict
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, Block, Compared
+from lmx_loadgen.analysis.comparison.sentences import percent
+from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.store.comparison import BlockValue, Drift, MetricComparison
 
 _FEW = "fewer than three blocks of both sides have a value"

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lmx_loadgen.analysis.comparison.blocks import COMPARED
+from lmx_loadgen.analysis.comparison.sentences import percent
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.measure.sentences import percent
-from lmx_loadgen.measure.sides import COMPARED
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
 
 Outcome = Literal["kept", "worse", "undecided", "invalid"]

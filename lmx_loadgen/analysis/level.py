@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lmx_loadgen.analysis import instrument_error
+from lmx_loadgen.analysis.metrics import METRICS, Metric, chunk_gaps
+from lmx_loadgen.analysis.records import Record, in_steady_or_all, records
+from lmx_loadgen.analysis.stats import PERCENTILES, Description, clustered_interval, describe
+from lmx_loadgen.analysis.tokens import Basis, choose_basis
+from lmx_loadgen.analysis.window import Window, level_metrics, little_note, window_of
 from lmx_loadgen.decode.chat import StreamRules
-from lmx_loadgen.measure import instrument
-from lmx_loadgen.measure.metrics import METRICS, Metric, chunk_gaps
-from lmx_loadgen.measure.records import Record, in_steady_or_all, records
-from lmx_loadgen.measure.stats import PERCENTILES, Description, clustered_interval, describe
-from lmx_loadgen.measure.tokens import Basis, choose_basis
-from lmx_loadgen.measure.window import Window, level_metrics, little_note, window_of
 from lmx_loadgen.store.calibration import Calibration
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import (
@@ -56,10 +56,10 @@ def level_result(log: LogContents, target: Mapping[str, Any], number: int, of_le
     beside = sum(in_steady_or_all(concurrency, record.first_wave, sample) for record in failed)
     wanted = sum(1 for segment in planned if segment["level"] == number)
     metrics = _metrics(chosen, beside, basis, profile, level_metrics(window, measured, basis, profile))
-    load = instrument.load_of(concurrency, metrics, measured, window.seconds)
+    load = instrument_error.load_of(concurrency, metrics, measured, window.seconds)
     calibration = calibration_of(log.header)
-    metrics = instrument.with_errors(calibration, load, metrics)
-    seen = instrument.witness(calibration, load, measured, segments)
+    metrics = instrument_error.with_errors(calibration, load, metrics)
+    seen = instrument_error.witness(calibration, load, measured, segments)
     return LevelResult(
         level=number,
         concurrency=concurrency,
@@ -74,7 +74,7 @@ def level_result(log: LogContents, target: Mapping[str, Any], number: int, of_le
         finish_reasons=dict(sorted(Counter(record.finish_reason or "none" for record in chosen).items())),
         complete=len(segments) >= wanted and not any(line["stopped"] for line in segments),
         witness=seen,
-        tainted=instrument.taints(metrics, seen),
+        tainted=instrument_error.taints(metrics, seen),
         notes=_notes(measured, chosen, sample, basis, window, target)
         + _calibration_notes(seen)
         + _stop_notes(segments),

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from lmx_loadgen.measure.level import rules_of
-from lmx_loadgen.measure.model_names import read_name, weight_bits
-from lmx_loadgen.measure.quality import classify_coherence
-from lmx_loadgen.measure.records import Record, answer_text
-from lmx_loadgen.measure.sentences import percent
-from lmx_loadgen.measure.sides import Side
-from lmx_loadgen.measure.tokens import Basis, output_tokens
+from lmx_loadgen.analysis.comparison.blocks import Side
+from lmx_loadgen.analysis.comparison.sentences import percent
+from lmx_loadgen.analysis.level import rules_of
+from lmx_loadgen.analysis.model_names import read_name, weight_bits
+from lmx_loadgen.analysis.quality import classify_coherence
+from lmx_loadgen.analysis.records import Record, answer_text
+from lmx_loadgen.analysis.tokens import Basis, output_tokens
 from lmx_loadgen.store.result import LevelResult
 
 Status = Literal["passed", "failed", "unknown"]

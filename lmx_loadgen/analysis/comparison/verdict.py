@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lmx_loadgen.measure.stats import t_quantile
+from lmx_loadgen.analysis.stats import t_quantile
 
 Verdict = Literal["better", "worse", "equivalent", "undecided", "refused"]
 

@@ -1,1 +1,0 @@
-"""Pure functions over what was written down: records, token counts, metrics, results."""

@@ -313,9 +313,9 @@ def run(**flags: Any) -> None:
 
     from rich.console import Console
 
-    from lmx_loadgen import calibration
     from lmx_loadgen.report.progress import ProgressView
     from lmx_loadgen.report.terminal import print_summary, summary_json
+    from lmx_loadgen.session.calibrated import for_run, workers_for
     from lmx_loadgen.session.options import Options, planned, resolved_profile, resuming
     from lmx_loadgen.session.run import run as run_session
     from lmx_loadgen.system import lock
@@ -358,11 +358,11 @@ def run(**flags: Any) -> None:
             view.say(warning)
         if flags["workers"] is None and options.past is None:
             most = max(resolved_profile(options).load.concurrency)
-            options = replace(options, workers=calibration.workers_for(options, most))
+            options = replace(options, workers=workers_for(options, most))
         if flags["no_calibrate"] or options.past is not None:
             outcome = run_session(options, view, lambda loop, stamps: None)
         else:
-            outcome = run_session(options, view, calibration.for_run(options, view.say))
+            outcome = run_session(options, view, for_run(options, view.say))
     result = outcome.result.as_dict()
     if flags["as_json"]:
         click.echo(json.dumps({**summary_json(result), "folder": str(outcome.folder)}, indent=1))
@@ -405,8 +405,9 @@ def calibrate(
     """
     from rich.console import Console
 
-    from lmx_loadgen import calibration
+    from lmx_loadgen.calibration import run as calibration
     from lmx_loadgen.report.terminal import print_calibration
+    from lmx_loadgen.session.calibrated import measure
     from lmx_loadgen.session.options import Options
     from lmx_loadgen.store.calibration import store
     from lmx_loadgen.system import lock
@@ -416,7 +417,7 @@ def calibrate(
         for warning in locked.warnings:
             click.echo(warning, err=True)
         made = calibration.calibrate(
-            options, is_quick=quick, told=lambda words: None if as_json else click.echo(f"{words} …", err=True)
+            measure(options), is_quick=quick, told=lambda words: None if as_json else click.echo(f"{words} …", err=True)
         )
     path = store(out, made)
     if as_json:

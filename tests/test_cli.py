@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from lmx_loadgen import calibration
-from lmx_loadgen.calibration import Stretch
+from lmx_loadgen.calibration import run as calibration
+from lmx_loadgen.calibration.run import Stretch
 from lmx_loadgen.cli import main
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings

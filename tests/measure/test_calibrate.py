@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmx_loadgen.calibration_pairing import ClocksDisagree, errors_of, spread
+from lmx_loadgen.calibration.pairing import ClocksDisagree, errors_of, spread
 from tests.measure.made_lines import request_line
 
 MS = 1_000_000

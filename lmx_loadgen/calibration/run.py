@@ -1,8 +1,6 @@
 """Measures the tool's own error: loads the simulator, and sets what was seen against what it truly did."""
 
 import contextlib
-import math
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,31 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen import __version__
-from lmx_loadgen.calibration_pairing import Errors, errors_of, spread
-from lmx_loadgen.errors import LoadgenError, ResultError
+from lmx_loadgen.calibration.pairing import Errors, errors_of, spread
+from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, TargetSpec, Timeouts
-from lmx_loadgen.session.options import Options
-from lmx_loadgen.session.recorder import Silent
-from lmx_loadgen.session.run import Calibrated, record
-from lmx_loadgen.session.setup import instrument
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
-from lmx_loadgen.store.calibration import (
-    CalibratedLevel,
-    Calibration,
-    SpreadResult,
-    find,
-    read_calibrations,
-    store,
-)
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.calibration import CalibratedLevel, Calibration, SpreadResult
+from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.system import host
 from lmx_loadgen.system.clock import NS
 
+# Runs a profile as any run is measured, and gives its event log. A session does it: `session.calibrated.measure`.
+Measure = Callable[[Profile], LogContents]
+
 TTFT_MS, STEP_MS = 200.0, 20.0
 _SUSTAINED_S = 0.005
-_FAST_CHUNKS_PER_S = 100
 
 
 @dataclass(frozen=True)
@@ -73,22 +62,22 @@ def quick() -> list[Stretch]:
     ]
 
 
-def calibrate(options: Options, *, is_quick: bool, told: Callable[[str], None]) -> Calibration:
+def calibrate(measure: Measure, *, is_quick: bool, told: Callable[[str], None]) -> Calibration:
     """Run the whole table on this machine. `told` hears of each level as it begins.
 
     Raises LoadgenError when the simulator fails, loses a request, or the clocks of two processes disagree.
     """
     levels: list[CalibratedLevel] = []
     used: dict[str, Any] = {}
-    with _simulator(replace(_STEADY, ttft_ms=TTFT_MS)) as (sim, truth_path):
+    with simulator(replace(_STEADY, ttft_ms=TTFT_MS)) as (sim, truth_path):
         for load in quick() if is_quick else full():
             told(f"concurrency {load.concurrency}")
-            log, errors = _measured(load, sim, truth_path, options)
+            log, errors = measured(load, sim, truth_path, measure)
             used = log.header["instrument"]
             levels.append(_level(load, log, errors))
     told("as fast as it can")
-    with _simulator(replace(_STEADY, ttft_ms=1.0, burst=True)) as (sim, truth_path):
-        burst = _burst(*_measured(_BURST, sim, truth_path, options))
+    with simulator(replace(_STEADY, ttft_ms=1.0, burst=True)) as (sim, truth_path):
+        burst = _burst(*measured(_BURST, sim, truth_path, measure))
     return Calibration(
         tool_version=__version__,
         host=host.host_name(),
@@ -111,7 +100,7 @@ _STEADY = SimSettings(step_ms=STEP_MS, prefill_tok_s=None, engine="independent")
 
 
 @contextlib.contextmanager
-def _simulator(settings: SimSettings) -> Iterator[tuple[SimProcess, Path]]:
+def simulator(settings: SimSettings) -> Iterator[tuple[SimProcess, Path]]:
     """A simulator, and where it logs the truth."""
     with tempfile.TemporaryDirectory(prefix="lmx-loadgen-") as scratch:
         truth_path = Path(scratch) / "truth.jsonl"
@@ -119,20 +108,11 @@ def _simulator(settings: SimSettings) -> Iterator[tuple[SimProcess, Path]]:
             yield sim, truth_path
 
 
-def _measured(load: Stretch, sim: SimProcess, truth_path: Path, options: Options) -> tuple[LogContents, Errors]:
+def measured(load: Stretch, sim: SimProcess, truth_path: Path, measure: Measure) -> tuple[LogContents, Errors]:
     """One level: its event log and the paired errors. Raises KeyboardInterrupt when it was stopped by Ctrl-C."""
-    with tempfile.TemporaryDirectory(prefix="lmx-loadgen-") as scratch:
-        profile = _profile(load, sim.base_url)
-        recorded = record(
-            profile, replace(options, out=Path(scratch), probe=False), Silent(), lambda loop, stamps: None
-        )
-        if recorded.signal is not None:
-            raise KeyboardInterrupt
-        if recorded.error is not None:
-            raise recorded.error
-        sim.flush()
-        log = read_log(recorded.folder / "events.jsonl")
-        return log, errors_of(log.requests, read_truth(truth_path))
+    log = measure(_profile(load, sim.base_url))
+    sim.flush()
+    return log, errors_of(log.requests, read_truth(truth_path))
 
 
 def _profile(load: Stretch, url: str) -> Profile:
@@ -186,38 +166,3 @@ def _burst(log: LogContents, errors: Errors) -> float:
         raise LoadgenError(f"of {sent} chunks sent in a burst {len(errors.chunk)} were seen")
     segment = log.segments[0]
     return len(errors.chunk) * NS / int(segment["end_ns"] - segment["start_ns"])
-
-
-def for_run(options: Options, told: Callable[[str], None]) -> Calibrated:
-    """What `session.run` asks for a run's calibration: the newest one that fits; where there is none, a quick one is
-    made and stored beside the runs. It raises LoadgenError, also StorageError."""
-
-    def calibrated(loop: str, stamps: str) -> dict[str, Any]:
-        found = find(_known(options.out), __version__, loop, stamps, options.workers)
-        if found is None:
-            told("measuring the instrument's own error first (about 15 s, once; --no-calibrate skips it)")
-            found = calibrate(options, is_quick=True, told=lambda words: None)
-            store(options.out, found)
-        return found.model_dump(mode="json")
-
-    return calibrated
-
-
-def workers_for(options: Options, concurrency: int) -> int:
-    """How many measuring processes a load needs, as far as it has been calibrated: usually one.
-
-    A user of a fast local server sees up to a hundred chunks a second; one core is left to the server.
-    """
-    loop, stamps = instrument(options)
-    found = find(_known(options.out), __version__, loop, stamps.value, 1)
-    if found is None or found.sustained_chunks_per_s is None:
-        return 1
-    needed = math.ceil(concurrency * _FAST_CHUNKS_PER_S / found.sustained_chunks_per_s)
-    return max(1, min(needed, (os.cpu_count() or 1) - 1))
-
-
-def _known(folder: Path) -> list[Calibration]:
-    try:
-        return read_calibrations(folder, host.host_name())
-    except ResultError:
-        return []  # of another version, or damaged: made anew

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from lmx_loadgen import __version__
 from lmx_loadgen.errors import LoadgenError, NothingMeasured, StoppedEarly
-from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.sanitize import sanitise
 
 _SIM_DIALECTS = ["openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm"]
 
@@ -468,7 +468,7 @@ def plot(
     RUN is a run's folder. Exit codes: 0 drawn; 2 a PNG that cannot be made; 3 a reference file that cannot be used;
     4 no run, or one that cannot be read; 5 the report cannot be written.
     """
-    from lmx_loadgen.drawing import carried_out
+    from lmx_loadgen.commands.plot import carried_out
 
     path = carried_out(
         runs,
@@ -493,7 +493,7 @@ def recompute(runs: tuple[Path, ...]) -> None:
     0 done; 4 a run that cannot be read, or is of a later version; 5 a result that cannot be stored (the others are
     done all the same).
     """
-    from lmx_loadgen.recompute import recompute
+    from lmx_loadgen.commands.recompute import recompute
 
     failed: LoadgenError | None = None
     for folder in runs:
@@ -548,7 +548,7 @@ def compare(
     compared; with nothing, those of the newest run that has two. Verdicts are on B. Exit codes: 0 compared, every limit
     kept; 2 a wrong argument; 4 no such run; 30 a limit of --fail-on is broken; 31 undecided; 32 refused.
     """
-    from lmx_loadgen.comparing import carried_out
+    from lmx_loadgen.commands.compare import carried_out
 
     carried_out(sides, results_dir, margin=margin, accept=accept, limits=limits, shape=shape, output=output)
 
@@ -595,7 +595,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON and 
 @_as_json
 def results_list(results_dir: Path, model: str | None, as_json: bool) -> None:
     """List every stored result, newest first: of runs, one a target, and imported ones."""
-    from lmx_loadgen.results import print_list
+    from lmx_loadgen.commands.results import print_list
 
     print_list(results_dir, model, as_json)
 
@@ -609,7 +609,7 @@ def results_show(which: str, results_dir: Path, as_json: bool) -> None:
 
     WHICH is a number of `results list`, a run's folder, RUN:TARGET, or an imported file.
     """
-    from lmx_loadgen.results import print_one
+    from lmx_loadgen.commands.results import print_one
 
     print_one(which, results_dir, as_json)
 
@@ -623,7 +623,7 @@ def results_import(paths: tuple[Path, ...], results_dir: Path) -> None:
     PATH is a file or a folder of them. [default: ~/.opta-lmx/benchmarks] Read are its stored results, saved answers of
     its GET /admin/benchmark/results, and its older shapes. What cannot be read is skipped, and it is said why.
     """
-    from lmx_loadgen.results import carry_in
+    from lmx_loadgen.commands.results import carry_in
 
     carry_in(paths, results_dir)
 
@@ -645,7 +645,7 @@ def results_export(which: tuple[str, ...], to: Path, results_dir: Path, model: s
     WHICH is as in `results show`; a run's folder means all its targets. A result without a figure that Opta-LMX demands
     is left out, and it is said why.
     """
-    from lmx_loadgen.results import carry_out
+    from lmx_loadgen.commands.results import carry_out
 
     carry_out(which, results_dir, to, model)
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lmx_loadgen.recompute import recompute
+from lmx_loadgen.commands.recompute import recompute
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import Truth, read_truth

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.published import matching
-from lmx_loadgen.report.against import Against, all_against
-from lmx_loadgen.report.head import machine_name
+from lmx_loadgen.report.baselines import Against, all_against
+from lmx_loadgen.report.page_header import machine_name
 from lmx_loadgen.report.view import Series, moment, newest_first, same_work, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server

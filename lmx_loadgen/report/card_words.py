@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmx_loadgen.analysis.comparison.sentences import percent
-from lmx_loadgen.report.against import Against, Delta
+from lmx_loadgen.report.baselines import Against, Delta
 from lmx_loadgen.report.card_data import Card
 from lmx_loadgen.report.expected import share_of_expected
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
-from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.sanitize import sanitise
 from lmx_loadgen.report.view import stat
 from lmx_loadgen.store.result import FEWEST_RUNS, NOT_SUPPORTED
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from lmx_loadgen.report import card_words, checks
-from lmx_loadgen.report.against import RIVALS, Against, Delta, best
+from lmx_loadgen.report.baselines import RIVALS, Against, Delta, best
 from lmx_loadgen.report.card_data import Card, Level, output_tokens
-from lmx_loadgen.report.head import key_sample
+from lmx_loadgen.report.earlier_runs import older_runs
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, plural, rate
+from lmx_loadgen.report.page_header import key_sample
+from lmx_loadgen.report.sanitize import sanitise, unbroken
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column, first_answer
-from lmx_loadgen.report.text import sanitise, unbroken
-from lmx_loadgen.report.trend import older_runs
 from lmx_loadgen.report.view import interval, is_supported, prompt_tokens, stat
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES, PublishedFigure, Server

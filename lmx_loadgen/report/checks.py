@@ -6,8 +6,8 @@ from lmx_loadgen.report import card_words
 from lmx_loadgen.report.card_data import Card, Level
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, rate
+from lmx_loadgen.report.sanitize import sanitise
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
-from lmx_loadgen.report.text import sanitise
 from lmx_loadgen.report.view import stat
 from lmx_loadgen.store.result import NOT_SUPPORTED
 

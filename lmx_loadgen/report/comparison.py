@@ -9,8 +9,8 @@ from rich.text import Text
 
 from lmx_loadgen.analysis.comparison.sentences import percent
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
-from lmx_loadgen.report.text import markdown_text as _cell
-from lmx_loadgen.report.text import sanitise, unbroken
+from lmx_loadgen.report.sanitize import markdown_text as _cell
+from lmx_loadgen.report.sanitize import sanitise, unbroken
 from lmx_loadgen.store.comparison import AuditLine, Comparison, MetricComparison
 
 _NAME_WIDTH = 12

@@ -5,7 +5,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.comparison.sentences import percent
 from lmx_loadgen.analysis.published import LONG_CONTEXT
-from lmx_loadgen.report.against import Level, unsound
+from lmx_loadgen.report.baselines import Level, unsound
 from lmx_loadgen.report.view import prompt_tokens, stat
 
 

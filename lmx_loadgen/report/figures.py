@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from lmx_loadgen.report.numbers import count, duration, milliseconds, rate
 from lmx_loadgen.report.palette import FAILURE, MUTED
 from lmx_loadgen.report.samples import ecdf, text_arrivals_ns, thinned
-from lmx_loadgen.report.text import plotly_text
+from lmx_loadgen.report.sanitize import plotly_text
 from lmx_loadgen.report.view import (
     Series,
     concurrencies,

@@ -9,7 +9,7 @@ from typing import Any
 
 from lmx_loadgen.report.expected import share_of_expected
 from lmx_loadgen.report.numbers import duration, milliseconds, plural, rate
-from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.sanitize import sanitise
 
 Finding = tuple[str, bool]
 Target = Mapping[str, Any]

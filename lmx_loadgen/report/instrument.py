@@ -10,8 +10,8 @@ from lmx_loadgen.report.figures import CURVE_HEIGHT, concurrency_axis
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, count
 from lmx_loadgen.report.palette import looks
+from lmx_loadgen.report.sanitize import plotly_text, sanitise
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
-from lmx_loadgen.report.text import plotly_text, sanitise
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.tools_vs_truth import ToolErrors, ToolsVsTruth
 

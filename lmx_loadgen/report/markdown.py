@@ -5,10 +5,10 @@ from typing import Any
 
 from lmx_loadgen import __version__
 from lmx_loadgen.report import card_words
-from lmx_loadgen.report.against import RIVALS, Against, Delta, best
+from lmx_loadgen.report.baselines import RIVALS, Against, Delta, best
 from lmx_loadgen.report.card_data import Card, Level, output_tokens
 from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, rate
-from lmx_loadgen.report.text import markdown_text as cell
+from lmx_loadgen.report.sanitize import markdown_text as cell
 from lmx_loadgen.report.view import interval, prompt_tokens, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.imported import note_on

@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.sanitize import sanitise
 
 Child: TypeAlias = "str | Iterable[Child] | None"
 

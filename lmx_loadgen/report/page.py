@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from lmx_loadgen import __version__
 from lmx_loadgen.errors import StorageError
-from lmx_loadgen.report import cards, charts, head, instrument, palette, tables, verdicts
+from lmx_loadgen.report import cards, charts, instrument, page_header, palette, tables, verdicts
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.charts import Chart
 from lmx_loadgen.report.markup import Child, Markup, h
@@ -61,7 +61,7 @@ def build_page(
     matches = every[: verdicts.MOST]
     shown = _all_charts(series, peers, matches)
     body = _body(runs, series, shown, peers, matches, cards_of(series, every, reference, imported))
-    return _document(head.title_of(series), body, _page_data(shown.values()))
+    return _document(page_header.title_of(series), body, _page_data(shown.values()))
 
 
 def _all_charts(
@@ -97,10 +97,10 @@ def _body(
         h(
             "header",
             None,
-            head.headline(runs, series),
-            head.banners(runs, series),
+            page_header.headline(runs, series),
+            page_header.banners(runs, series),
             [verdicts.sentences(one) for one in comparisons],
-            head.glance(series),
+            page_header.glance(series),
         ),
         h("main", None, _sections(runs, series, shown, peers, comparisons, found)),
         _footer(),
@@ -120,7 +120,7 @@ def _sections(
         _section("cards", "Report cards", cards.all_cards(found)) if found else None,
         [_comparison(place, one, shown) for place, one in enumerate(comparisons)],
         _section("levels", "Every level", tables.summary(series)),
-        head.key(series),
+        page_header.key(series),
         _section("concurrency", "As more requests run at once", _grid("three", shown, "ttft", "decode", "output")),
         _section(
             "distributions",

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lmx_loadgen.report.numbers import duration, milliseconds, plural, rate
-from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.sanitize import sanitise
 from lmx_loadgen.system.clock import NS, now_ns
 
 REFRESHES_PER_SECOND = 4

@@ -9,9 +9,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lmx_loadgen.finding import Found
+from lmx_loadgen.analysis.stored_results import Found
 from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, plural, rate
-from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.sanitize import sanitise
 from lmx_loadgen.store.imported import origin_note
 from lmx_loadgen.store.result import (
     NOT_SUPPORTED,

@@ -6,10 +6,10 @@ from typing import Any
 
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import answer_text
-from lmx_loadgen.report.head import key_sample, machine_name
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, rate
-from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.page_header import key_sample, machine_name
+from lmx_loadgen.report.sanitize import sanitise
 from lmx_loadgen.report.view import (
     RunView,
     Series,

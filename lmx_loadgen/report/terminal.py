@@ -16,7 +16,7 @@ from rich.text import Text
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.numbers import count, milliseconds, plural, rate
-from lmx_loadgen.report.text import sanitise, unbroken
+from lmx_loadgen.report.sanitize import sanitise, unbroken
 from lmx_loadgen.report.view import (
     errors_of,
     is_supported,

@@ -11,8 +11,8 @@ from lmx_loadgen.report.figures import CURVE_HEIGHT
 from lmx_loadgen.report.markup import Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.palette import FAILURE, MUTED, SERIES_COLOURS, SYMBOLS
+from lmx_loadgen.report.sanitize import plotly_text, sanitise, unbroken
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
-from lmx_loadgen.report.text import plotly_text, sanitise, unbroken
 from lmx_loadgen.report.view import RunView, Series
 from lmx_loadgen.store.comparison import BlockValue, ComparedSide, Comparison, LevelComparison, MetricComparison
 

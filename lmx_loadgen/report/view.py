@@ -9,7 +9,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.report.palette import Look, looks
-from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.sanitize import sanitise
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from make_runs import HOSTILE, LMX, NS, OLLAMA, Bench, Server, event_log, write_log
 
 from lmx_loadgen.analysis.summary import summarise
-from lmx_loadgen.report.load import view_of
+from lmx_loadgen.report.run_loader import view_of
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.reference import PublishedFigure

@@ -11,7 +11,7 @@ import make_cards
 import pytest
 from test_page import Outline
 
-from lmx_loadgen.report.against import Against, best
+from lmx_loadgen.report.baselines import Against, best
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.card_words import against_hypothesis, in_short, mean
 from lmx_loadgen.report.findings import findings

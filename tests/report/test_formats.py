@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from lmx_loadgen.cli import main
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.report import markdown, picture, spreadsheet
+from lmx_loadgen.report import csv as csv_report
+from lmx_loadgen.report import markdown, png
 from lmx_loadgen.report.card_data import cards_of
 from lmx_loadgen.report.verdicts import of_runs
 from lmx_loadgen.report.view import RunView, Series, series_of
@@ -113,7 +114,7 @@ def test_csv_has_a_row_for_each_target_level_and_metric(results: Path) -> None:
 
 
 def test_a_figure_that_is_undefined_is_an_empty_cell_and_says_why(tmp_path: Path) -> None:
-    rows = read(spreadsheet.table(series_of(make_cards.views(tmp_path, "failures"))))
+    rows = read(csv_report.table(series_of(make_cards.views(tmp_path, "failures"))))
 
     (row,) = [row for row in rows if row["metric"] == "ttft" and row["concurrency"] == "1"]
     assert (row["mean"], row["p95"], row["failed"]) == ("", "", "5")
@@ -121,7 +122,7 @@ def test_a_figure_that_is_undefined_is_an_empty_cell_and_says_why(tmp_path: Path
 
 
 def test_imported_results_stand_below_with_what_they_have(tmp_path: Path) -> None:
-    rows = read(spreadsheet.table([], [make_cards.own_benchmark("a-model")]))
+    rows = read(csv_report.table([], [make_cards.own_benchmark("a-model")]))
 
     assert [(row["origin"], row["metric"], row["mean"]) for row in rows] == [
         ("imported", "ttft", "0.178"),
@@ -134,7 +135,7 @@ def test_no_text_of_a_server_is_a_formula_in_a_spreadsheet(tmp_path: Path) -> No
     (one,) = hostile(tmp_path)
     for model in ('=HYPERLINK("http://x")', "+1+1", "-2", "@SUM(A1)", " =1", "\t=1", "\r=1", "＝1"):
         one.target["model"] = model
-        cells = {row["model"] for row in read(spreadsheet.table([one]))}
+        cells = {row["model"] for row in read(csv_report.table([one]))}
         assert all(cell.startswith("'") for cell in cells), cells
 
 
@@ -143,7 +144,7 @@ def test_any_name_stays_one_cell_of_one_line(name: str) -> None:
     target = {"name": name, "model": name, "levels": [_level()]}
     run = RunView({"targets": [target], "run_id": name, "started_at": ""}, [], "run")
 
-    text = spreadsheet.table(series_of([run]))
+    text = csv_report.table(series_of([run]))
 
     (row,) = read(text)
     assert text.count("\n") == 2
@@ -164,7 +165,7 @@ def _level() -> dict[str, object]:
 
 
 def test_the_picture_has_each_series_in_each_of_its_charts_and_once_in_its_key(results: Path) -> None:
-    figure = picture.overview(series_of(make_cards.views(results, *make_cards.THREE)))
+    figure = png.overview(series_of(make_cards.views(results, *make_cards.THREE)))
 
     assert figure is not None
     assert len(figure.data) == 3 * 7
@@ -174,7 +175,7 @@ def test_the_picture_has_each_series_in_each_of_its_charts_and_once_in_its_key(r
 
 
 def test_a_run_of_failures_is_drawn_as_its_errors(tmp_path: Path) -> None:
-    figure = picture.overview(series_of(make_cards.views(tmp_path, "failures")))
+    figure = png.overview(series_of(make_cards.views(tmp_path, "failures")))
 
     assert figure is not None
     assert list(figure.data[0].y) == ["HTTP error 503"]
@@ -182,7 +183,7 @@ def test_a_run_of_failures_is_drawn_as_its_errors(tmp_path: Path) -> None:
 
 def test_nothing_measured_is_no_picture() -> None:
     with pytest.raises(InputError, match="nothing to draw"):
-        picture.png([])
+        png.png([])
 
 
 def test_without_kaleido_it_says_what_to_install(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:

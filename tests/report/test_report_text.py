@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from lmx_loadgen.report.markup import Markup, h, join
 from lmx_loadgen.report.numbers import duration, milliseconds, plural, rate
-from lmx_loadgen.report.text import plotly_text, sanitise
+from lmx_loadgen.report.sanitize import plotly_text, sanitise
 
 
 @given(st.text(alphabet=st.characters(codec=None)), st.integers(min_value=1, max_value=50))

@@ -2,8 +2,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from lmx_loadgen.report.load import told_apart
 from lmx_loadgen.report.palette import SERIES_COLOURS, dark_to_light, looks
+from lmx_loadgen.report.run_loader import told_apart
 from lmx_loadgen.report.view import RunView, errors_of, level_notes, series_of, target_notes
 
 Loader = Callable[..., RunView]

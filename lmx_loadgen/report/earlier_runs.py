@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from lmx_loadgen.report.card_data import Card, Past
 from lmx_loadgen.report.markup import Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
+from lmx_loadgen.report.sanitize import sanitise
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
-from lmx_loadgen.report.text import sanitise
 from lmx_loadgen.report.view import interval, stat
 
 _WIDTH, _HEIGHT, _EDGE = 260, 56, 7

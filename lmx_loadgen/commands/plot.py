@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmx_loadgen.errors import ResultError, StorageError
-from lmx_loadgen.report.load import views
+from lmx_loadgen.report.run_loader import views
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.imported import imported_results
 from lmx_loadgen.store.reference import NAME, Reference, read_reference
@@ -76,17 +76,17 @@ def _markdown(material: Material) -> bytes:
 
 
 def _csv(material: Material) -> bytes:
-    from lmx_loadgen.report import spreadsheet
+    from lmx_loadgen.report import csv
     from lmx_loadgen.report.view import series_of
 
-    return spreadsheet.table(series_of(material.runs), material.imported).encode()
+    return csv.table(series_of(material.runs), material.imported).encode()
 
 
 def _png(material: Material) -> bytes:
-    from lmx_loadgen.report import picture
+    from lmx_loadgen.report import png
     from lmx_loadgen.report.view import series_of
 
-    return picture.png(series_of(material.runs))
+    return png.png(series_of(material.runs))
 
 
 _WRITERS: dict[str, Callable[[Material], bytes]] = {"html": _html, "markdown": _markdown, "csv": _csv, "png": _png}

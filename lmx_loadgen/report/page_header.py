@@ -7,7 +7,7 @@ from typing import Any
 from lmx_loadgen.report.markup import Markup, h, join
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, plural, rate
 from lmx_loadgen.report.palette import Look
-from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.sanitize import sanitise
 from lmx_loadgen.report.view import RunView, Series, stat, system_rate
 
 MOST_CARDS = 4

@@ -10,8 +10,8 @@ from lmx_loadgen.analysis.comparison.blocks import Side
 from lmx_loadgen.analysis.comparison.compare import Rules, compare
 from lmx_loadgen.analysis.comparison.gate import Kept, parse_limit, stands, worst
 from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.commands.lookup import pair
 from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable, StorageError
-from lmx_loadgen.pairing import pair
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import NAME, read_reference
 from lmx_loadgen.store.result import write_whole
@@ -74,8 +74,8 @@ def _text(comparison: Comparison, shape: str) -> str:
 
 
 def _write_page(path: Path, comparison: Comparison, sides: tuple[Side, Side]) -> None:
-    from lmx_loadgen.report.load import told_apart, view_of
     from lmx_loadgen.report.page import write_page
+    from lmx_loadgen.report.run_loader import told_apart, view_of
 
     reference = read_reference(package_data.folder("reference") / NAME)
     logs = {side.run_id: side.log for side in sides}

@@ -10,8 +10,8 @@ from plotly.subplots import make_subplots
 from lmx_loadgen.errors import InputError, LoadgenError
 from lmx_loadgen.report import figures, palette
 from lmx_loadgen.report.charts import Chart, concurrency_charts
-from lmx_loadgen.report.head import title_of
-from lmx_loadgen.report.text import plotly_text, sanitise
+from lmx_loadgen.report.page_header import title_of
+from lmx_loadgen.report.sanitize import plotly_text, sanitise
 from lmx_loadgen.report.view import Series
 
 _WIDTH, _HEIGHT, _SCALE = 1440, 500, 2

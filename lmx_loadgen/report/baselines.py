@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from lmx_loadgen.analysis.model_names import same_weights, weight_bits
 from lmx_loadgen.analysis.published import LONG_CONTEXT, apple_chip, bits_of
-from lmx_loadgen.report.head import machine_name
+from lmx_loadgen.report.page_header import machine_name
 from lmx_loadgen.report.view import Series, newest_first, prompt_tokens, same_work, stat
 from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, Verdict
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lmx_loadgen.report.card_data import Level, imported_levels
-from lmx_loadgen.report.text import sanitise
+from lmx_loadgen.report.sanitize import sanitise
 from lmx_loadgen.report.view import Series
 from lmx_loadgen.store.result import BenchmarkResult
 

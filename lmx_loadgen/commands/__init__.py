@@ -1,0 +1,1 @@
+"""One file a command: find the input, call the rooms, print."""

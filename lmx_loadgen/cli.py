@@ -10,14 +10,14 @@ from click.core import ParameterSource
 
 from lmx_loadgen import __version__
 from lmx_loadgen.errors import LoadgenError, NothingMeasured, StoppedEarly
-from lmx_loadgen.report.sanitize import sanitise
+from lmx_loadgen.report.sanitize import sanitize
 
 _SIM_DIALECTS = ["openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm"]
 
 
 def _shown(words: object) -> str:
     """A sentence fit for a terminal: servers and files have put words in it."""
-    return sanitise(words, 4000)
+    return sanitize(words, 4000)
 
 
 class _Failure(click.ClickException):
@@ -315,8 +315,8 @@ def run(**flags: Any) -> None:
 
     from lmx_loadgen.report.progress import ProgressView
     from lmx_loadgen.report.terminal import print_summary, summary_json
-    from lmx_loadgen.session.calibrated import for_run, workers_for
-    from lmx_loadgen.session.options import Options, planned, resolved_profile, resuming
+    from lmx_loadgen.session.calibrated import calibration_for_run, workers_for
+    from lmx_loadgen.session.options import Options, dry_run_lines, resolved_profile, resume_options
     from lmx_loadgen.session.run import run as run_session
     from lmx_loadgen.system import lock
 
@@ -346,23 +346,23 @@ def run(**flags: Any) -> None:
         i_own_this_server=flags["i_own_this_server"],
     )
     if flags["dry_run"]:
-        click.echo("\n".join(planned(options)))
+        click.echo("\n".join(dry_run_lines(options)))
         return
     silent = flags["as_json"] or flags["quiet"]
     with (
-        lock.held(allow_concurrent=flags["allow_concurrent"]) as locked,
+        lock.acquire(allow_concurrent=flags["allow_concurrent"]) as locked,
         ProgressView(Console(stderr=True), quiet=silent) as view,
     ):
-        options = replace(options, lock=locked) if not flags["resume"] else resuming(flags["resume"], locked)
+        options = replace(options, lock=locked) if not flags["resume"] else resume_options(flags["resume"], locked)
         for warning in locked.warnings:
             view.say(warning)
-        if flags["workers"] is None and options.past is None:
+        if flags["workers"] is None and options.resume_state is None:
             most = max(resolved_profile(options).load.concurrency)
             options = replace(options, workers=workers_for(options, most))
-        if flags["no_calibrate"] or options.past is not None:
+        if flags["no_calibrate"] or options.resume_state is not None:
             outcome = run_session(options, view, lambda loop, stamps: None)
         else:
-            outcome = run_session(options, view, for_run(options, view.say))
+            outcome = run_session(options, view, calibration_for_run(options, view.say))
     result = outcome.result.as_dict()
     if flags["as_json"]:
         click.echo(json.dumps({**summary_json(result), "folder": str(outcome.folder)}, indent=1))
@@ -413,11 +413,13 @@ def calibrate(
     from lmx_loadgen.system import lock
 
     options = Options(out=out, loop=loop, stamps=stamps, workers=workers)
-    with lock.held(allow_concurrent=allow_concurrent) as locked:
+    with lock.acquire(allow_concurrent=allow_concurrent) as locked:
         for warning in locked.warnings:
             click.echo(warning, err=True)
         made = calibration.calibrate(
-            measure(options), is_quick=quick, told=lambda words: None if as_json else click.echo(f"{words} …", err=True)
+            measure(options),
+            is_quick=quick,
+            report=lambda words: None if as_json else click.echo(f"{words} …", err=True),
         )
     path = store(out, made)
     if as_json:
@@ -468,15 +470,15 @@ def plot(
     RUN is a run's folder. Exit codes: 0 drawn; 2 a PNG that cannot be made; 3 a reference file that cannot be used;
     4 no run, or one that cannot be read; 5 the report cannot be written.
     """
-    from lmx_loadgen.commands.plot import carried_out
+    from lmx_loadgen.commands.plot import plot_command
 
-    path = carried_out(
+    path = plot_command(
         runs,
         results_dir,
         reference=reference,
         shape=shape,
         output=output,
-        told=lambda words: click.echo(_shown(words), err=True),
+        report=lambda words: click.echo(_shown(words), err=True),
     )
     click.echo(str(path))
     if open_it and shape == "html":
@@ -548,9 +550,9 @@ def compare(
     compared; with nothing, those of the newest run that has two. Verdicts are on B. Exit codes: 0 compared, every limit
     kept; 2 a wrong argument; 4 no such run; 30 a limit of --fail-on is broken; 31 undecided; 32 refused.
     """
-    from lmx_loadgen.commands.compare import carried_out
+    from lmx_loadgen.commands.compare import compare_command
 
-    carried_out(sides, results_dir, margin=margin, accept=accept, limits=limits, shape=shape, output=output)
+    compare_command(sides, results_dir, margin=margin, accept=accept, limits=limits, shape=shape, output=output)
 
 
 @main.command()
@@ -623,9 +625,9 @@ def results_import(paths: tuple[Path, ...], results_dir: Path) -> None:
     PATH is a file or a folder of them. [default: ~/.opta-lmx/benchmarks] Read are its stored results, saved answers of
     its GET /admin/benchmark/results, and its older shapes. What cannot be read is skipped, and it is said why.
     """
-    from lmx_loadgen.commands.results import carry_in
+    from lmx_loadgen.commands.results import import_results
 
-    carry_in(paths, results_dir)
+    import_results(paths, results_dir)
 
 
 @results.command("export")
@@ -645,9 +647,9 @@ def results_export(which: tuple[str, ...], to: Path, results_dir: Path, model: s
     WHICH is as in `results show`; a run's folder means all its targets. A result without a figure that Opta-LMX demands
     is left out, and it is said why.
     """
-    from lmx_loadgen.commands.results import carry_out
+    from lmx_loadgen.commands.results import export_results
 
-    carry_out(which, results_dir, to, model)
+    export_results(which, results_dir, to, model)
 
 
 @main.command()

@@ -49,7 +49,7 @@ def check_recomputed(path: Path) -> None:
     """A stored result of this version equals the one that its event log gives; one of no version is a test's own."""
     from lmx_loadgen import __version__
     from lmx_loadgen.analysis.metrics import VERSION
-    from lmx_loadgen.analysis.summary import summarise
+    from lmx_loadgen.analysis.summary import summarize
     from lmx_loadgen.errors import ResultError
     from lmx_loadgen.store.eventlog import read_log
     from lmx_loadgen.store.result import as_bytes, read_result
@@ -60,4 +60,4 @@ def check_recomputed(path: Path) -> None:
     except ResultError:
         return
     if stored is not None and (stored.metrics_version, stored.tool.computed_by) == (VERSION, __version__):
-        assert as_bytes(summarise(read_log(log))) == path.read_bytes(), f"{path} is not what its event log gives"
+        assert as_bytes(summarize(read_log(log))) == path.read_bytes(), f"{path} is not what its event log gives"

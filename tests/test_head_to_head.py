@@ -13,13 +13,13 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from lmx_loadgen.analysis.comparison.blocks import side_of
+from lmx_loadgen.analysis.comparison.blocks import arm_of
 from lmx_loadgen.analysis.comparison.compare import Rules, compare
 from lmx_loadgen.cli import main
 from lmx_loadgen.profile.models import Load, Profile
 from lmx_loadgen.session.plan import Segment, make_plan
-from lmx_loadgen.session.runner import Course, UntilSettled
-from lmx_loadgen.session.stop_rules import Guard
+from lmx_loadgen.session.runner import Runner, UntilSettled
+from lmx_loadgen.session.stop_rules import ErrorLimits
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.comparison import Comparison
@@ -245,7 +245,7 @@ class Steps:
     def __init__(self) -> None:
         self.segments: list[Segment] = []
         self.answered: set[str] = set()
-        self.guard = Guard()
+        self.error_limits = ErrorLimits()
 
     def jobs(self, segment: Segment, target: object, workers: int) -> list[object]:
         return []
@@ -260,10 +260,10 @@ class Steps:
         return lambda *arguments, **named: None
 
 
-def course(steps: Steps, profile: Profile, until: UntilSettled) -> Course:
+def course(steps: Steps, profile: Profile, until: UntilSettled) -> Runner:
     parts: dict[str, Any] = {"jobs": steps, "recorder": steps, "driver": steps, "targets": {"a": None, "b": None}}
     plan = make_plan(profile, ["a", "b"])
-    return Course(profile=profile, plan=plan, workers=1, stop=lambda: False, until=until, probe=False, **parts)
+    return Runner(profile=profile, plan=plan, workers=1, stop=lambda: False, until=until, probe=False, **parts)
 
 
 def blocks_run(steps: Steps, level: int) -> list[int]:
@@ -337,7 +337,7 @@ def test_a_server_that_slows_down_looks_different_in_two_runs_and_the_same_in_on
     with start(hot) as one, start(hot) as other:
         targets = ("-t", f"first={one.url}", "-t", f"second={other.url}")
         assert lmx_loadgen("run", *targets, *flags, "--out", tmp_path / "both").exit_code == 0
-    runs = side_of(stored(tmp_path / "1")[1], "first"), side_of(stored(tmp_path / "2")[1], "second")
+    runs = arm_of(stored(tmp_path / "1")[1], "first"), arm_of(stored(tmp_path / "2")[1], "second")
     apart = compare(*runs, Rules(accepted=BUSY[1]))
     (together,) = stored(tmp_path / "both")[0].comparisons
     alone, beside = (one.levels[0].metrics["e2e_p50"] for one in (apart, together))

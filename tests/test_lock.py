@@ -35,9 +35,9 @@ def fast() -> Iterator[SimProcess]:
 
 def test_a_second_one_is_stopped_and_told_who_holds_the_lock() -> None:
     with (
-        lock.held(allow_concurrent=False) as first,
+        lock.acquire(allow_concurrent=False) as first,
         pytest.raises(Busy, match=rf"\(pid {os.getpid()}, started {NOW}\) .* with --allow-concurrent$"),
-        lock.held(allow_concurrent=False),
+        lock.acquire(allow_concurrent=False),
     ):
         pytest.fail("both hold it")
     assert (first.beside, first.problem) == (None, None)
@@ -45,14 +45,14 @@ def test_a_second_one_is_stopped_and_told_who_holds_the_lock() -> None:
 
 def test_it_is_free_again_afterwards() -> None:
     for _ in range(2):
-        with lock.held(allow_concurrent=False) as found:
+        with lock.acquire(allow_concurrent=False) as found:
             assert found.beside is None
 
 
 def test_whoever_goes_on_beside_the_holder_is_known_to_both() -> None:
-    with lock.held(allow_concurrent=False) as first:
+    with lock.acquire(allow_concurrent=False) as first:
         assert first.joined() == []
-        with lock.held(allow_concurrent=True) as second:
+        with lock.acquire(allow_concurrent=True) as second:
             assert second.beside is not None
             assert second.beside["pid"] == os.getpid()
             assert second.joined() == []
@@ -64,8 +64,8 @@ def test_whoever_goes_on_beside_the_holder_is_known_to_both() -> None:
 def test_a_dead_holder_blocks_nobody(folder: Path) -> None:
     code = (
         "import os, signal\n"
-        "from lmx_loadgen import lock\n"
-        "with lock.held(allow_concurrent=False):\n"
+        "from lmx_loadgen.system import lock\n"
+        "with lock.acquire(allow_concurrent=False):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )
     died = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
@@ -73,25 +73,25 @@ def test_a_dead_holder_blocks_nobody(folder: Path) -> None:
     (path,) = folder.iterdir()
     assert json.loads(path.read_text())["pid"] != os.getpid()
 
-    with lock.held(allow_concurrent=False) as found:
+    with lock.acquire(allow_concurrent=False) as found:
         assert found.beside is None
         assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff", b"[]\n", b'{"pid": "x"}\n'])
 def test_a_holder_that_has_not_said_who_it_is_holds_it_all_the_same(folder: Path, content: bytes) -> None:
-    with lock.held(allow_concurrent=False):
+    with lock.acquire(allow_concurrent=False):
         next(folder.iterdir()).write_bytes(content)
         with (
             pytest.raises(Busy, match=r"\(pid unknown, started just now\)"),
-            lock.held(allow_concurrent=False),
+            lock.acquire(allow_concurrent=False),
         ):
             pytest.fail("both hold it")
 
 
 def test_no_place_for_a_lock_is_no_reason_not_to_measure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with lock.held(allow_concurrent=False, folder=tmp_path / "file" / "x") as found:
+    with lock.acquire(allow_concurrent=False, folder=tmp_path / "file" / "x") as found:
         assert found.problem is not None
         assert "another run at the same time would not be noticed" in found.warnings[0]
 
@@ -107,7 +107,7 @@ def test_where_the_lock_lies() -> None:
 
 @pytest.mark.parametrize("command", [("run",), ("calibrate", "--quick")])
 def test_a_command_that_measures_stops_before_it_sends_anything(tmp_path: Path, command: tuple[str, ...]) -> None:
-    with lock.held(allow_concurrent=False):
+    with lock.acquire(allow_concurrent=False):
         result = lmx_loadgen(*command, "--out", tmp_path / "runs")
 
     assert result.exit_code == 6
@@ -116,12 +116,12 @@ def test_a_command_that_measures_stops_before_it_sends_anything(tmp_path: Path, 
 
 
 def test_a_dry_run_disturbs_nobody() -> None:
-    with lock.held(allow_concurrent=False):
+    with lock.acquire(allow_concurrent=False):
         assert lmx_loadgen("run", "--dry-run").exit_code == 0
 
 
 def test_a_run_beside_another_says_so_in_its_result(fast: SimProcess, tmp_path: Path) -> None:
-    with lock.held(allow_concurrent=False):
+    with lock.acquire(allow_concurrent=False):
         made = lmx_loadgen("run", "-t", f"sim={fast.url}", *SMALL, "--allow-concurrent", "--out", tmp_path / "runs")
     assert made.exit_code == 0, made.output
     (run,) = (tmp_path / "runs").iterdir()
@@ -142,7 +142,7 @@ def test_a_run_that_another_came_beside_says_so_too(
         if came:
             return real()
         came.append(True)
-        with lock.held(allow_concurrent=True):
+        with lock.acquire(allow_concurrent=True):
             return real()
 
     monkeypatch.setattr(host, "state", state)

@@ -8,7 +8,7 @@ import pytest
 
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.metrics import VERSION
-from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.eventlog import EventLog, read_log
 from lmx_loadgen.store.result import read_result, write_result
 from tests.measure.made_lines import header_line, request_line, segment_line, steady, usage
@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> Path:
     log.append(segment_line(0, 3000, 4000))
     log.append({"type": "end", "end_ns": 5_000_000_000, "complete": True, "reason": None})
     log.close()
-    write_result(folder, summarise(read_log(folder / "events.jsonl")))
+    write_result(folder, summarize(read_log(folder / "events.jsonl")))
     return folder
 
 

@@ -22,7 +22,7 @@ from lmx_loadgen.session import run as session_run
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import Segment, make_plan
 from lmx_loadgen.session.recorder import Silent
-from lmx_loadgen.session.resume import Past, past_of
+from lmx_loadgen.session.resume import ResumeState, load_resume_state
 from lmx_loadgen.session.runner import UntilSettled
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
@@ -200,12 +200,12 @@ class Cut(Steps):
         return self.last is not None and len(self.segments) > self.last
 
 
-def past_at(profile: Profile, segments: list[Segment]) -> Past:
+def past_at(profile: Profile, segments: list[Segment]) -> ResumeState:
     """The past of a run that was cut off in the last of these segments."""
     lines = [segment_line(0, 1, 2, **segment.as_dict()) for segment in segments]
     lines[-1]["stopped"] = "interrupted"
     plan = [segment.as_dict() for segment in make_plan(profile, ["a", "b"])]
-    return Past(Path(), made_log([], lines, profile=profile.model_dump(mode="json"), plan=plan))
+    return ResumeState(Path(), made_log([], lines, profile=profile.model_dump(mode="json"), plan=plan))
 
 
 @pytest.mark.parametrize("last", range(32))
@@ -219,9 +219,9 @@ def test_rounds_that_were_added_are_gone_on_with_wherever_it_was_cut_off(last: i
 
     until = UntilSettled(settled, 1000, 30)
 
-    def goes_through(steps: Cut, past: Past | None = None) -> list[Segment]:
+    def goes_through(steps: Cut, resume_state: ResumeState | None = None) -> list[Segment]:
         made = course(steps, profile, until)
-        made.past, made.stop = past, steps.is_cut
+        made.resume_state, made.stop = resume_state, steps.is_cut
         steps.begin = lambda segment, phase=None: (steps.segments.append(segment), known.append(segment))  # type: ignore[method-assign,func-returns-value]
         made.run()
         return steps.segments
@@ -295,14 +295,14 @@ def test_another_model_is_refused_before_anything_is_sent(whole: Path, tmp_path:
 def test_another_server_is_refused(part: str, was: str | None, now: str | None, is_refused: bool) -> None:
     header = header_line(going_on={"prints": {}}, profile=Profile().model_dump(mode="json"))
     header["targets"][0]["server"][part] = was
-    past = Past(Path("run"), LogContents(header))
+    resume_state = ResumeState(Path("run"), LogContents(header))
     target = Target("box", DIALECTS["openai"], "http://127.0.0.1:1/v1", "m", {part: now})
 
     if not is_refused:
-        past.refuse_if_changed([target], {})
+        resume_state.refuse_if_changed([target], {})
         return
     with pytest.raises(NotResumable, match=f"run cannot go on: the {part} of box was {was} and is {now} now"):
-        past.refuse_if_changed([target], {})
+        resume_state.refuse_if_changed([target], {})
 
 
 def test_a_complete_run_is_refused(whole: Path) -> None:
@@ -337,9 +337,9 @@ def test_ids_and_time_go_on_behind_those_that_count_no_more() -> None:
         made_log(lines[:2], [segment_line(0, 1, 2_000, start_ns=500_000_000)]),
         superseded=[line | {"superseded_by": 1} for line in lines[2:]],
     )
-    past = Past(Path(), replace(log, header=log.header | {"profile": Profile().model_dump(mode="json")}))
+    resume_state = ResumeState(Path(), replace(log, header=log.header | {"profile": Profile().model_dump(mode="json")}))
 
-    assert (past.next_id, past.spent_s, past.redo) == (4, 1.5, [])
+    assert (resume_state.next_id, resume_state.spent_s, resume_state.redo) == (4, 1.5, [])
 
 
 # Disks that will not
@@ -405,7 +405,7 @@ def test_a_result_that_cannot_be_stored_can_be_made_later(
     assert lmx_loadgen("recompute", folder).exit_code == 0
     assert read_result(folder).complete
     with pytest.raises(NotResumable):
-        past_of(folder)
+        load_resume_state(folder)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

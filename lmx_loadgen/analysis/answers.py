@@ -12,14 +12,13 @@ from lmx_loadgen.analysis.quality import classify_coherence
 from lmx_loadgen.analysis.records import answer_text, record
 from lmx_loadgen.analysis.tokens import Basis, output_tokens
 from lmx_loadgen.decode.chat import TEXT_KINDS, StreamRules
+from lmx_loadgen.store.eventlog import LogLine
 from lmx_loadgen.store.result import LevelResult, QualityResult, ServerWord, StabilityResult
 from lmx_loadgen.system.clock import NS
 
-Line = Mapping[str, Any]
-
 
 def with_answers(
-    levels: Sequence[LevelResult], lines: Sequence[dict[str, Any]], target: Line, profile: Line
+    levels: Sequence[LevelResult], lines: Sequence[dict[str, Any]], target: LogLine, profile: LogLine
 ) -> list[LevelResult]:
     """The levels with `quality` and `server_word`, out of all of the target's request lines."""
     beside = [line for line in lines if line["phase"] == "stability" and line["outcome"] == "ok"]
@@ -35,7 +34,7 @@ def with_answers(
     return done
 
 
-def _is_answer(line: Line) -> bool:
+def _is_answer(line: LogLine) -> bool:
     return bool(line["phase"] == "measured" and line["outcome"] == "ok")
 
 
@@ -62,13 +61,13 @@ def quality_of(good: Sequence[dict[str, Any]], basis: Basis, rules: StreamRules)
     )
 
 
-def coherence_of(line: Line, natural: bool | None, count: int | None) -> Any:
+def coherence_of(line: LogLine, natural: bool | None, count: int | None) -> Any:
     """The plan's flag of one answer. What may have ended by itself is not called truncated."""
     limit = line["max_tokens"] or 0
     return classify_coherence(answer_text(line), natural is not False, count if count is not None else limit, limit)
 
 
-def completed_naturally(line: Line, count: int | None, basis: Basis, rules: StreamRules) -> bool | None:
+def completed_naturally(line: LogLine, count: int | None, basis: Basis, rules: StreamRules) -> bool | None:
     """Whether an answer ended by itself; None where that cannot be told.
 
     Some servers say `stop` also where the limit ended the answer, so the number of tokens has to tell. Text events are
@@ -84,7 +83,7 @@ def completed_naturally(line: Line, count: int | None, basis: Basis, rules: Stre
     return True if rules.finish_reason_exact or count < limit // 2 else None
 
 
-def _stability(beside: Sequence[Line], concurrency: int) -> StabilityResult | None:
+def _stability(beside: Sequence[LogLine], concurrency: int) -> StabilityResult | None:
     """Answers to one prompt among others, against the one that was given alone."""
     alone = next((line for line in beside if line["concurrency"] == 1), None)
     among = [line for line in beside if line["concurrency"] == concurrency]
@@ -111,7 +110,7 @@ def _first_difference(one: str, other: str) -> int | None:
     return next(shared, min(len(one), len(other)) + 1)
 
 
-def _token_at(line: Line, character: int) -> int | None:
+def _token_at(line: LogLine, character: int) -> int | None:
     """Which text event of an answer, counted from 1, brought its `character`th one."""
     reached = number = 0
     for _, kind, text in line["events"]:
@@ -135,7 +134,7 @@ def _stability_sentence(answers: int, differing: int, token: int | None) -> str:
 # ---- the server's own word --------------------------------------------------------------------------
 
 
-def _server_word(good: Sequence[dict[str, Any]], basis: Basis, profile: Line) -> ServerWord | None:
+def _server_word(good: Sequence[dict[str, Any]], basis: Basis, profile: LogLine) -> ServerWord | None:
     said = [(line, found) for line in good if (found := _own_timings(line.get("server_timings"))) is not None]
     if not said:
         return None

@@ -1,30 +1,28 @@
 """What came of the checks: `check` lines of an event log as the models of a result."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.analysis.tool_calls import judge
+from lmx_loadgen.store.eventlog import LogLine
 from lmx_loadgen.store.result import BenchmarkResult, SkillsBenchmark, ToolCallBenchmark
 
 _PREVIEW = 200
 
-Line = Mapping[str, Any]
 
-
-def tool_calls_of(checks: Sequence[Line]) -> list[ToolCallBenchmark]:
+def tool_calls_of(checks: Sequence[LogLine]) -> list[ToolCallBenchmark]:
     """Every tool call that was asked for, judged."""
     return [
         judge(line["asked"], line["answer"], line["error"], line["latency_ns"]) for line in _of(checks, "tool_call")
     ]
 
 
-def skills_of(checks: Sequence[Line]) -> list[SkillsBenchmark]:
+def skills_of(checks: Sequence[LogLine]) -> list[SkillsBenchmark]:
     """Every skill that was asked for."""
     return [_skill(line) for line in _of(checks, "skill")]
 
 
-def server_benchmarks_of(checks: Sequence[Line]) -> tuple[list[BenchmarkResult], list[str]]:
+def server_benchmarks_of(checks: Sequence[LogLine]) -> tuple[list[BenchmarkResult], list[str]]:
     """What the server measured of itself, newest first, and a sentence for each thing that kept it from it."""
     results: list[BenchmarkResult] = []
     notes: list[str] = []
@@ -41,11 +39,11 @@ def server_benchmarks_of(checks: Sequence[Line]) -> tuple[list[BenchmarkResult],
     return results, list(dict.fromkeys(notes))
 
 
-def _of(checks: Sequence[Line], kind: str) -> Iterable[Line]:
+def _of(checks: Sequence[LogLine], kind: str) -> Iterable[LogLine]:
     return (line for line in checks if line["check"] == kind)
 
 
-def _skill(line: Line) -> SkillsBenchmark:
+def _skill(line: LogLine) -> SkillsBenchmark:
     output = (line["answer"] or {}).get("output")
     latency = line["latency_ns"]
     return SkillsBenchmark(

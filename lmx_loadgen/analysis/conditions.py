@@ -18,7 +18,7 @@ def conditions(log: LogContents) -> list[str]:
     return [sentence for sentence in found if sentence is not None]
 
 
-def course_notes(log: LogContents) -> list[str]:
+def run_notes(log: LogContents) -> list[str]:
     """A sentence for each time the run was taken up again, and for whoever measured on this machine as well."""
     found = [_resumed(log, line) for line in log.resumes]
     ends = [line for line in [*log.superseded, log.end] if line is not None and line["type"] == "end"]

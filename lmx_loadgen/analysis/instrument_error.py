@@ -23,7 +23,7 @@ _NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class SegmentLoad:
     """What a level's errors hang on: text reads a second, mean tokens of an answer, median TTFT and the window in
     seconds; None where it has none."""
 
@@ -34,10 +34,10 @@ class Load:
     window_s: float | None
 
 
-Error = Callable[[CalibratedLevel, Load, float], float | None]
+Error = Callable[[CalibratedLevel, SegmentLoad, float], float | None]
 
 
-def _tpot(level: CalibratedLevel, load: Load) -> float | None:
+def _tpot(level: CalibratedLevel, load: SegmentLoad) -> float | None:
     """The first and the last stamp are wrong by as much in a short answer as in a long one: the mean over its steps
     is wrong by their difference ÷ steps."""
     if load.tokens is None or load.tokens <= 1:
@@ -45,17 +45,17 @@ def _tpot(level: CalibratedLevel, load: Load) -> float | None:
     return level.tpot.p99 * (level.tokens - 1) / (load.tokens - 1)
 
 
-def _decode(level: CalibratedLevel, load: Load, value: float) -> float | None:
+def _decode(level: CalibratedLevel, load: SegmentLoad, value: float) -> float | None:
     error = _tpot(level, load)  # d(1/t) = dt / t²
     return None if error is None else error * value * value
 
 
-def _of_window(level: CalibratedLevel, load: Load, value: float) -> float | None:
+def _of_window(level: CalibratedLevel, load: SegmentLoad, value: float) -> float | None:
     """Both edges of the window cut the same stream of arrivals, each of them off by a chunk's error."""
     return value * 2 * level.chunk.p99 / load.window_s if load.window_s else None
 
 
-def _prompt_rate(level: CalibratedLevel, load: Load, value: float) -> float | None:
+def _prompt_rate(level: CalibratedLevel, load: SegmentLoad, value: float) -> float | None:
     return value * level.ttft.p99 / load.ttft_s if load.ttft_s else None
 
 
@@ -76,12 +76,14 @@ ERRORS: dict[str, Error] = {
 }
 
 
-def load_of(concurrency: int, metrics: Mapping[str, MetricResult], measured: Sequence[Record], window_s: float) -> Load:
+def load_of(
+    concurrency: int, metrics: Mapping[str, MetricResult], measured: Sequence[Record], window_s: float
+) -> SegmentLoad:
     """The load of a level, out of its figures and its measured requests."""
     starts = [record.send_ns for record in measured if record.send_ns is not None]
     seconds = (max(record.end_ns for record in measured) - min(starts)) / NS if starts else 0.0
     reads = sum(len(record.text_reads) for record in measured)
-    return Load(
+    return SegmentLoad(
         concurrency=concurrency,
         chunk_rate=reads / seconds if seconds > 0 else None,
         tokens=metrics["output_tokens"].mean,
@@ -91,7 +93,7 @@ def load_of(concurrency: int, metrics: Mapping[str, MetricResult], measured: Seq
 
 
 def with_errors(
-    calibration: Calibration | None, load: Load, metrics: Mapping[str, MetricResult]
+    calibration: Calibration | None, load: SegmentLoad, metrics: Mapping[str, MetricResult]
 ) -> dict[str, MetricResult]:
     """The figures, each with the instrument's own error at this load; without a calibration, as they are."""
     if calibration is None:
@@ -103,7 +105,7 @@ def with_errors(
     }
 
 
-def _error(name: str, level: CalibratedLevel, load: Load, found: MetricResult) -> float | None:
+def _error(name: str, level: CalibratedLevel, load: SegmentLoad, found: MetricResult) -> float | None:
     value = _middle(found)
     return ERRORS[name](level, load, value) if name in ERRORS and value is not None else None
 
@@ -113,7 +115,10 @@ def _middle(found: MetricResult) -> float | None:
 
 
 def witness(
-    calibration: Calibration | None, load: Load, measured: Sequence[Record], segments: Sequence[Mapping[str, Any]]
+    calibration: Calibration | None,
+    load: SegmentLoad,
+    measured: Sequence[Record],
+    segments: Sequence[Mapping[str, Any]],
 ) -> Witness:
     """What was seen of the instrument itself while the level was measured."""
     sent = [record for record in measured if record.lag_ns is not None]

@@ -33,16 +33,16 @@ _OF_TEXT = ("output_text", "output_token_count", "completed_naturally", "repetit
 
 
 @dataclass(slots=True)
-class Taken:
+class ImportedResults:
     """What a file holds: its results, and of everything else why it is none."""
 
     results: list[BenchmarkResult] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
 
-def results_in(data: Any, file_name: str = "") -> Taken:
+def results_in(data: Any, file_name: str = "") -> ImportedResults:
     """The results in a file's JSON: one, or a list of them. A date in the file's name serves where it has none."""
-    taken = Taken()
+    taken = ImportedResults()
     if isinstance(data, list) and not data:
         taken.faults.append("an empty list")
     for number, item in enumerate(data if isinstance(data, list) else [data], start=1):

@@ -1,9 +1,8 @@
 """Is it an answer? Two judgements of a text's shape, as the benchmark plan for Opta-LMX defines them."""
 
 from collections import Counter
-from typing import Literal
 
-Coherence = Literal["ok", "repetitive", "truncated", "garbled"]
+from lmx_loadgen.store.result import Coherence
 
 _NGRAM = 5
 _REPETITIVE = 0.3

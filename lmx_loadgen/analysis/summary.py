@@ -10,7 +10,7 @@ from lmx_loadgen.analysis.answers import coherence_of, completed_naturally, with
 from lmx_loadgen.analysis.cache import cache_of
 from lmx_loadgen.analysis.checks import server_benchmarks_of, skills_of, tool_calls_of
 from lmx_loadgen.analysis.comparison.compare import comparisons_of
-from lmx_loadgen.analysis.conditions import conditions, course_notes
+from lmx_loadgen.analysis.conditions import conditions, run_notes
 from lmx_loadgen.analysis.level import basis_of, calibration_of, level_result, rules_of
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.quality import compute_repetition_ratio
@@ -35,7 +35,7 @@ from lmx_loadgen.system.clock import Anchor
 _UNCALIBRATED = "not calibrated: by how much the instrument itself is wrong is not known"
 
 
-def summarise(log: LogContents) -> RunResult:
+def summarize(log: LogContents) -> RunResult:
     """The result of the run that this log is of."""
     header = log.header
     anchor = Anchor(**header["clock"])
@@ -54,7 +54,7 @@ def summarise(log: LogContents) -> RunResult:
         instrument={"calibration": None, **header["instrument"]},
         targets=[_target(log, target) for target in header["targets"]],
         comparisons=comparisons_of(log),
-        notes=log.notes + course_notes(log) + conditions(log) + ([] if calibration_of(header) else [_UNCALIBRATED]),
+        notes=log.notes + run_notes(log) + conditions(log) + ([] if calibration_of(header) else [_UNCALIBRATED]),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from lmx_loadgen.analysis.records import Record
 
-Kind = Literal["usage", "tokenizer", "events", "characters"]
+TokenKind = Literal["usage", "tokenizer", "events", "characters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Basis:
     """Which count is used, and whether it is a count of tokens. `characters` are counted only where two servers have
     no count of tokens in common."""
 
-    kind: Kind
+    kind: TokenKind
     exact: bool
     prompt_exact: bool
 

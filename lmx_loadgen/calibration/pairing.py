@@ -32,7 +32,7 @@ class WriteTruth(Protocol):
     def tokens(self) -> int: ...
 
 
-class Truth(Protocol):
+class TrueTimes(Protocol):
     """What the simulator says of one response: when the request was there, and its writes."""
 
     @property
@@ -68,7 +68,7 @@ class Spread:
     max: float
 
 
-def errors_of(lines: Iterable[Mapping[str, Any]], truths: Mapping[str, Truth]) -> Errors:
+def errors_of(lines: Iterable[Mapping[str, Any]], truths: Mapping[str, TrueTimes]) -> Errors:
     """Pair each answered request with the simulator's log by response id.
 
     Raises ClocksDisagree when something was seen before it happened.
@@ -83,7 +83,7 @@ def errors_of(lines: Iterable[Mapping[str, Any]], truths: Mapping[str, Truth]) -
     return found
 
 
-def _pair(line: Mapping[str, Any], truth: Truth, found: Errors) -> bool:
+def _pair(line: Mapping[str, Any], truth: TrueTimes, found: Errors) -> bool:
     send = line["send_ns"]
     seen = [send + line["arrivals"][index][0] for index, kind, _ in line["events"] if kind in TEXT_KINDS]
     written = [write.at_ns for write in truth.writes for _ in range(write.tokens)]

@@ -62,8 +62,8 @@ def quick() -> list[Stretch]:
     ]
 
 
-def calibrate(measure: Measure, *, is_quick: bool, told: Callable[[str], None]) -> Calibration:
-    """Run the whole table on this machine. `told` hears of each level as it begins.
+def calibrate(measure: Measure, *, is_quick: bool, report: Callable[[str], None]) -> Calibration:
+    """Run the whole table on this machine. `report` hears of each level as it begins.
 
     Raises LoadgenError when the simulator fails, loses a request, or the clocks of two processes disagree.
     """
@@ -71,11 +71,11 @@ def calibrate(measure: Measure, *, is_quick: bool, told: Callable[[str], None]) 
     used: dict[str, Any] = {}
     with simulator(replace(_STEADY, ttft_ms=TTFT_MS)) as (sim, truth_path):
         for load in quick() if is_quick else full():
-            told(f"concurrency {load.concurrency}")
+            report(f"concurrency {load.concurrency}")
             log, errors = measured(load, sim, truth_path, measure)
             used = log.header["instrument"]
             levels.append(_level(load, log, errors))
-    told("as fast as it can")
+    report("as fast as it can")
     with simulator(replace(_STEADY, ttft_ms=1.0, burst=True)) as (sim, truth_path):
         burst = _burst(*measured(_BURST, sim, truth_path, measure))
     return Calibration(

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from lmx_loadgen.analysis.comparison.blocks import Side
+from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.compare import Rules, compare
-from lmx_loadgen.analysis.comparison.gate import Kept, parse_limit, stands, worst
-from lmx_loadgen.analysis.summary import summarise
-from lmx_loadgen.commands.lookup import pair
+from lmx_loadgen.analysis.comparison.gate import LimitResult, check_limit, parse_limit, worst
+from lmx_loadgen.analysis.summary import summarize
+from lmx_loadgen.commands.lookup import resolve_arms
 from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable, StorageError
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import NAME, read_reference
@@ -20,7 +20,7 @@ from lmx_loadgen.system import package_data
 _PAGE = Path("comparison.html")
 
 
-def carried_out(
+def compare_command(
     words: Sequence[str],
     results_dir: Path,
     *,
@@ -34,16 +34,16 @@ def carried_out(
     parsed = [parse_limit(text) for text in limits]
     if accept is not None and not accept.strip():
         raise InputError("--accept needs a reason, which then stands beside the result")
-    a, b = pair(words, results_dir)
+    a, b = resolve_arms(words, results_dir)
     comparison = compare(a, b, Rules(margin=margin, accepted=accept))
     _show(comparison, (a, b), shape, output)
-    kept = [one for limit in parsed for one in stands(limit, comparison)]
+    kept = [one for limit in parsed for one in check_limit(limit, comparison)]
     error = _error(comparison, kept, bool(parsed))
     if error is not None:
         raise error
 
 
-def _show(comparison: Comparison, sides: tuple[Side, Side], shape: str, output: Path | None) -> None:
+def _show(comparison: Comparison, sides: tuple[Arm, Arm], shape: str, output: Path | None) -> None:
     if shape == "html":
         path = output or _PAGE
         _write_page(path, comparison, sides)
@@ -73,20 +73,20 @@ def _text(comparison: Comparison, shape: str) -> str:
     return captured.get()
 
 
-def _write_page(path: Path, comparison: Comparison, sides: tuple[Side, Side]) -> None:
+def _write_page(path: Path, comparison: Comparison, sides: tuple[Arm, Arm]) -> None:
     from lmx_loadgen.report.page import write_page
-    from lmx_loadgen.report.run_loader import told_apart, view_of
+    from lmx_loadgen.report.run_loader import labeled_views, view_of
 
     reference = read_reference(package_data.folder("reference") / NAME)
     logs = {side.run_id: side.log for side in sides}
-    runs = told_apart([view_of(summarise(log), log.requests) for log in logs.values()])
+    runs = labeled_views([view_of(summarize(log), log.requests) for log in logs.values()])
     try:
         write_page(path, runs, comparisons=[comparison], reference=reference)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def _error(comparison: Comparison, kept: Sequence[Kept], has_limits: bool) -> LoadgenError | None:
+def _error(comparison: Comparison, kept: Sequence[LimitResult], has_limits: bool) -> LoadgenError | None:
     """What the exit code is to say. Without limits only a comparison refused as a whole is an error."""
     if not has_limits:
         verdicts = [found.verdict for level in comparison.levels for found in level.metrics.values()]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmx_loadgen.analysis.comparison.blocks import Side, side_of
+from lmx_loadgen.analysis.comparison.blocks import Arm, arm_of
 from lmx_loadgen.errors import InputError, ResultError
 from lmx_loadgen.store.eventlog import NAME, LogContents, read_log
 from lmx_loadgen.store.result import find_runs
@@ -23,7 +23,7 @@ class _Named:
         return [str(one["name"]) for one in self.log.header["targets"]]
 
 
-def pair(words: Sequence[str], results_dir: Path) -> tuple[Side, Side]:
+def resolve_arms(words: Sequence[str], results_dir: Path) -> tuple[Arm, Arm]:
     """A and B. Each word is a run's folder, `RUN:TARGET`, or a target's name in the newest run that has it.
 
     One word is a run with two targets; none is the newest such run. Raises InputError or ResultError.
@@ -40,10 +40,10 @@ def pair(words: Sequence[str], results_dir: Path) -> tuple[Side, Side]:
             f"{named.folder} has {len(named.targets)} target{'s' if len(named.targets) != 1 else ''} "
             f"({', '.join(named.targets)}): say which two, like {named.folder}:{named.targets[0]} OTHER:TARGET"
         )
-    return side_of(named.log, named.targets[0]), side_of(named.log, named.targets[1])
+    return arm_of(named.log, named.targets[0]), arm_of(named.log, named.targets[1])
 
 
-def _two(first: str, second: str, results_dir: Path) -> tuple[Side, Side]:
+def _two(first: str, second: str, results_dir: Path) -> tuple[Arm, Arm]:
     named = [_named(word, results_dir) for word in (first, second)]
     if named == [None, None]:
         by_name = _by_names(first, second, results_dir)
@@ -54,7 +54,7 @@ def _two(first: str, second: str, results_dir: Path) -> tuple[Side, Side]:
         ]
     targets = [_target_of(one) for one in by_name]
     labels = _labels(by_name, targets)
-    a, b = (side_of(one.log, target, label) for one, target, label in zip(by_name, targets, labels, strict=True))
+    a, b = (arm_of(one.log, target, label) for one, target, label in zip(by_name, targets, labels, strict=True))
     if a.run_id == b.run_id and a.name == b.name:
         raise InputError(f"{first} and {second} are the same measurement")
     return a, b

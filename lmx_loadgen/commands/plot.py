@@ -24,14 +24,14 @@ class Material:
     reference: Reference
 
 
-def carried_out(
+def plot_command(
     named: Sequence[Path],
     results_dir: Path,
     *,
     reference: Path | None,
     shape: str,
     output: Path | None,
-    told: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> Path:
     """Write the report and say where. Named runs come alone; else everything in `results_dir` is drawn, what was
     imported there too.
@@ -41,7 +41,7 @@ def carried_out(
     path = output or results_dir / f"report.{SUFFIXES[shape]}"
     imported = [] if named else imported_results(results_dir)
     try:
-        runs = views(named, results_dir, lambda words: told(f"skipped: {words}"))
+        runs = views(named, results_dir, lambda words: report(f"skipped: {words}"))
     except ResultError:
         if not imported or shape == "png":  # imported results are cards and rows, and no curves
             raise

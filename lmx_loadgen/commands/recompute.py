@@ -7,7 +7,7 @@ import pydantic_core
 
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.metrics import VERSION
-from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.result import as_bytes, read_result, write_whole
@@ -32,7 +32,7 @@ def recompute(folder: Path) -> Recomputed:
     log = folder / eventlog.NAME
     if not log.is_file():
         raise ResultError(f"{folder} has no event log ({eventlog.NAME}): there is nothing to compute a result from")
-    new = as_bytes(summarise(eventlog.read_log(log)))
+    new = as_bytes(summarize(eventlog.read_log(log)))
     path = folder / result.NAME
     old = _stored(path)
     if old == new:

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from lmx_loadgen.analysis.plan_importer import Taken, results_in
-from lmx_loadgen.analysis.stored_results import Found, all_results, meant, of_model, the_one
+from lmx_loadgen.analysis.plan_importer import ImportedResults, results_in
+from lmx_loadgen.analysis.stored_results import StoredResult, all_results, meant, of_model, the_one
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.report.numbers import plural
-from lmx_loadgen.report.sanitize import sanitise
+from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.store.imported import imported_store, origin_note
 from lmx_loadgen.store.plan_result import json_files, read_json, slug, write_new
 from lmx_loadgen.store.plan_shape import identity, plan_fields, undefined
@@ -31,7 +31,7 @@ def print_list(results_dir: Path, model: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(_json([_row(one) for one in found]))
     elif not found:
-        click.echo(f"no result{' of such a model' if model else ''} in {sanitise(results_dir, 300)}", err=True)
+        click.echo(f"no result{' of such a model' if model else ''} in {sanitize(results_dir, 300)}", err=True)
     else:
         from rich.console import Console
 
@@ -56,7 +56,7 @@ def print_one(word: str, results_dir: Path, as_json: bool) -> None:
     print_result(found, Console())
 
 
-def carry_in(paths: Sequence[Path], results_dir: Path) -> None:
+def import_results(paths: Sequence[Path], results_dir: Path) -> None:
     """Import what Opta-LMX or an older tool of its kind stored, each result once. What is skipped is said why.
 
     Raises ResultError when nothing at all could be read, StorageError when it cannot be kept.
@@ -81,7 +81,7 @@ def carry_in(paths: Sequence[Path], results_dir: Path) -> None:
     click.echo(_said([kept, there and f"{there} there already", skipped and f"{skipped} skipped"]))
 
 
-def carry_out(words: Sequence[str], results_dir: Path, to: Path, model: str | None) -> None:
+def export_results(words: Sequence[str], results_dir: Path, to: Path, model: str | None) -> None:
     """Write results into a folder as Opta-LMX reads them. What it could not read is said why, and left out.
 
     Raises ResultError when there is none that could be, StorageError when the folder cannot be written.
@@ -109,7 +109,7 @@ def carry_out(words: Sequence[str], results_dir: Path, to: Path, model: str | No
     click.echo(_said([kept, there and f"{there} there already", refused and f"{refused} left out"]))
 
 
-def _row(found: Found) -> dict[str, Any]:
+def _row(found: StoredResult) -> dict[str, Any]:
     """A row of the list as plain data; None where undefined."""
     result, stats = found.result, found.result.stats
     tool_call = stats.tool_call if stats else None
@@ -151,11 +151,11 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> Taken:
+def _read(path: Path) -> ImportedResults:
     try:
         return results_in(read_json(path), path.name)
     except ResultError as error:
-        return Taken(faults=[str(error).removeprefix(f"{path}: ")])
+        return ImportedResults(faults=[str(error).removeprefix(f"{path}: ")])
 
 
 def _quietly_read(path: Path) -> list[BenchmarkResult]:
@@ -195,8 +195,8 @@ def _json(data: Any) -> str:
 
 
 def _said(parts: Sequence[str | int]) -> str:
-    return sanitise(", ".join(str(part) for part in parts if part), 600)
+    return sanitize(", ".join(str(part) for part in parts if part), 600)
 
 
 def _warn(words: str, what: str = "skipped") -> None:
-    click.echo(f"{what}: {sanitise(words, 400)}", err=True)
+    click.echo(f"{what}: {sanitize(words, 400)}", err=True)

@@ -13,12 +13,12 @@ import anyio
 import httpx
 
 from lmx_loadgen.load.health import LagMeter
-from lmx_loadgen.load.messages import Go, Job, SegmentEnd, Sent
+from lmx_loadgen.load.messages import FinishedRequest, Go, Job, SegmentEnd
 from lmx_loadgen.load.schedule import sleep_until
 from lmx_loadgen.load.sender import build, perform
 from lmx_loadgen.system import host
 from lmx_loadgen.system.clock import NS, now_ns
-from lmx_loadgen.wire.timing import Trace
+from lmx_loadgen.wire.timing import RequestTiming
 from lmx_loadgen.wire.transport import StampedTransport
 
 _FIRST_BACKOFF_S = 0.1
@@ -29,7 +29,7 @@ _MAX_RETRY_AFTER_S = 30.0
 _ERROR_SAID = re.compile(rb'(?:^|\n)(?:event: ?error|data: ?\{ ?"error")|"\\n\\n\[Error: ')
 _LOOK_AT = 4096
 
-Emit = Callable[[Sent], None]
+Emit = Callable[[FinishedRequest], None]
 
 
 def nonce_for(key: str, phase: str, number: int, repeat: bool) -> str:
@@ -66,7 +66,7 @@ class Work:
         return number
 
 
-class Segment:
+class ClosedLoop:
     """Runs one job: `prepare` connects and warms up, `measure` runs the loop. Each request is emitted as it ends."""
 
     def __init__(self, job: Job, transports: dict[int, StampedTransport], emit: Emit, meter: LagMeter) -> None:
@@ -97,9 +97,9 @@ class Segment:
         for turn in range(self.job.warmup):
             number = slot * self.job.warmup + turn
             template = number % len(self.job.warmup_templates)
-            trace = await self._send(slot, number, "warmup", template, now_ns(), first_wave=False)
-            if trace.failure is None and trace.send_ns is not None and trace.end_ns is not None:
-                self._warm_ns.append(trace.end_ns - trace.send_ns)
+            timing = await self._send(slot, number, "warmup", template, now_ns(), first_wave=False)
+            if timing.failure is None and timing.send_ns is not None and timing.end_ns is not None:
+                self._warm_ns.append(timing.end_ns - timing.send_ns)
         with contextlib.suppress(Exception):  # the slot's first request will meet the same fault and record it
             await self._transports[slot].connect(self._url, self.job.limits)
 
@@ -125,36 +125,38 @@ class Segment:
         intended, first, failures = max(start_ns, self.work.start_ns or 0), True, 0
         while (number := self.work.take()) is not None:
             template = self.job.order[number % len(self.job.order)]
-            trace = await self._send(slot, number, "measured", template, intended, first_wave=first)
+            timing = await self._send(slot, number, "measured", template, intended, first_wave=first)
             if first:
-                self.work.first_sends.append(trace.send_ns or now_ns())
+                self.work.first_sends.append(timing.send_ns or now_ns())
             first = False
-            failures = failures + 1 if _failed(trace) else 0
+            failures = failures + 1 if _failed(timing) else 0
             if failures:
-                wait_s = min(backoff_s(failures, trace), self.work.left_s())
+                wait_s = min(backoff_s(failures, timing), self.work.left_s())
                 await sleep_until(now_ns() + math.ceil(wait_s * NS))
-            intended = now_ns() if failures else (trace.end_ns or now_ns())
+            intended = now_ns() if failures else (timing.end_ns or now_ns())
 
     async def _send(
         self, slot: int, number: int, phase: str, template: int, intended_ns: int, *, first_wave: bool
-    ) -> Trace:
+    ) -> RequestTiming:
         job = self.job
         nonce = nonce_for(job.nonce_key, phase, number, job.repeat)
         body = (job.templates if phase == "measured" else job.warmup_templates)[template].fill(nonce)
         request = build(self._url, self._headers, body, job.limits)
-        trace: Trace = request.extensions["trace"]
+        timing: RequestTiming = request.extensions["trace"]
         try:
             await perform(self._transports[slot], request)
         except asyncio.CancelledError:
-            if trace.failure is None or trace.failure[0] == "cancelled":
-                trace.failure = ("cancelled", self.stop_reason or "the run was stopped")
+            if timing.failure is None or timing.failure[0] == "cancelled":
+                timing.failure = ("cancelled", self.stop_reason or "the run was stopped")
             raise
         finally:
-            trace.end_ns = trace.end_ns or now_ns()
-            began = trace.send_ns if trace.send_ns is not None else intended_ns
-            lag = self.meter.worst_between(began, trace.end_ns)
-            self.emit(Sent(job.segment, slot, number, phase, first_wave, template, nonce, intended_ns, trace, lag))
-        return trace
+            timing.end_ns = timing.end_ns or now_ns()
+            began = timing.send_ns if timing.send_ns is not None else intended_ns
+            lag = self.meter.worst_between(began, timing.end_ns)
+            self.emit(
+                FinishedRequest(job.segment, slot, number, phase, first_wave, template, nonce, intended_ns, timing, lag)
+            )
+        return timing
 
     def end(self, stopped: str | None) -> SegmentEnd:
         """The marks of the segment, once it is over."""
@@ -175,23 +177,23 @@ class Segment:
         )
 
 
-def backoff_s(failures: int, trace: Trace) -> float:
+def backoff_s(failures: int, timing: RequestTiming) -> float:
     """How long a slot waits after so many failures in a row: twice as long each time up to two seconds, and as long as
     the server asks for in `Retry-After`, up to half a minute."""
     own = min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * float(2 ** min(failures - 1, 10)))
-    asked = next((value for name, value in trace.headers if name == b"retry-after"), b"").strip()
+    asked = next((value for name, value in timing.headers if name == b"retry-after"), b"").strip()
     return max(own, min(_MAX_RETRY_AFTER_S, float(asked))) if asked.isdigit() and len(asked) < 10 else own
 
 
-def _failed(trace: Trace) -> bool:
+def _failed(timing: RequestTiming) -> bool:
     """Whether this is a request to wait after, as far as its bytes tell without decoding them."""
-    if trace.failure is not None or trace.status != 200:
+    if timing.failure is not None or timing.status != 200:
         return True
-    if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in trace.headers):
+    if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in timing.headers):
         return False
-    if trace.first_text_ns is None:
+    if timing.first_text_ns is None:
         return True
-    tail = trace.body[-_LOOK_AT:]
+    tail = timing.body[-_LOOK_AT:]
     # The pattern alone takes 100 µs for every answer, in which no other arrival could be read.
     return b"rror" in tail and _ERROR_SAID.search(tail) is not None
 

@@ -16,7 +16,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lmx_loadgen.errors import LoadgenError
-from lmx_loadgen.load.messages import HEADER, INTERRUPTED, Go, Job, Ready, SegmentEnd, Sent, Stop, Warm, packed
+from lmx_loadgen.load.messages import (
+    HEADER,
+    INTERRUPTED,
+    FinishedRequest,
+    Go,
+    Job,
+    Ready,
+    SegmentEnd,
+    Stop,
+    Warm,
+    packed,
+)
 from lmx_loadgen.load.schedule import stagger_offsets
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.stamps import StampSource
@@ -157,7 +168,7 @@ class Driver:
     def __init__(
         self,
         workers: Sequence[WorkerProcess],
-        on_sent: Callable[[Sent], None],
+        on_sent: Callable[[FinishedRequest], None],
         stop_asked: Callable[[], bool],
     ) -> None:
         self._workers = workers
@@ -202,7 +213,7 @@ class Driver:
                 patience.end_within_s()
             patience.check([worker for worker in self._workers if worker not in ends])
             for worker, message in self._messages():
-                if isinstance(message, Sent):
+                if isinstance(message, FinishedRequest):
                     self._on_sent(message)
                 elif isinstance(message, SegmentEnd):
                     ends[worker] = message

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmx_loadgen.load.sender import BodyTemplate
-from lmx_loadgen.wire.timing import Limits, Trace
+from lmx_loadgen.wire.timing import Limits, RequestTiming
 
 HEADER = struct.Struct("!I")
 INTERRUPTED = "interrupted"
@@ -91,7 +91,7 @@ class Warm:
 
 
 @dataclass(slots=True)
-class Sent:
+class FinishedRequest:
     """One request that has ended, as it was seen on the wire."""
 
     segment: int
@@ -102,7 +102,7 @@ class Sent:
     template: int
     nonce: str
     intended_ns: int
-    trace: Trace
+    timing: RequestTiming
     lag_ns: int | None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from lmx_loadgen.wire.timing import Limits, Trace
+from lmx_loadgen.wire.timing import Limits, RequestTiming
 from lmx_loadgen.wire.transport import StampedStream, StampedTransport
 
 NONCE_LENGTH = 16
@@ -27,15 +27,17 @@ def build(url: httpx.URL | str, headers: httpx.Headers | None, body: bytes, limi
 
     Parsing an address costs more than all the rest: whoever sends many requests passes an `httpx.URL`.
     """
-    return httpx.Request("POST", url, headers=headers, content=body, extensions={"trace": Trace(), "limits": limits})
+    return httpx.Request(
+        "POST", url, headers=headers, content=body, extensions={"trace": RequestTiming(), "limits": limits}
+    )
 
 
-async def perform(transport: StampedTransport, request: httpx.Request) -> Trace:
+async def perform(transport: StampedTransport, request: httpx.Request) -> RequestTiming:
     """Send the request and take in the whole answer. Failures are in the trace, not raised.
 
     When cancelled, the connection is closed, the trace says `cancelled`, and the cancellation goes on.
     """
-    trace: Trace = request.extensions["trace"]
+    timing: RequestTiming = request.extensions["trace"]
     try:
         response = await transport.handle_async_request(request)
         stream = response.stream
@@ -46,5 +48,5 @@ async def perform(transport: StampedTransport, request: httpx.Request) -> Trace:
             await stream.aclose()
             raise
     except httpx.TransportError:
-        assert trace.failure is not None
-    return trace
+        assert timing.failure is not None
+    return timing

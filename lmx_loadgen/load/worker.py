@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio
 
-from lmx_loadgen.load.closed_loop import Segment
+from lmx_loadgen.load.closed_loop import ClosedLoop
 from lmx_loadgen.load.health import LagMeter, Watchdog
 from lmx_loadgen.load.messages import HEADER, INTERRUPTED, Go, Job, Ready, Stop, Warm, packed
 from lmx_loadgen.wire.stamps import StampSource
@@ -73,7 +73,7 @@ class Worker:
         self._stamps = stamps
         self._inbox: asyncio.Queue[Go] = asyncio.Queue()
         self._jobs: asyncio.Queue[Job | None] = asyncio.Queue()
-        self._running: tuple[Segment, anyio.CancelScope] | None = None
+        self._running: tuple[ClosedLoop, anyio.CancelScope] | None = None
         self._stopped: dict[int, str] = {}
         self._transports: dict[tuple[str, int], StampedTransport] = {}
         self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}
@@ -107,7 +107,7 @@ class Worker:
 
     async def _run(self, job: Job) -> None:
         meter = LagMeter(asyncio.get_running_loop())
-        segment = Segment(job, self._for_slots(job), self._parent.send, meter)
+        segment = ClosedLoop(job, self._for_slots(job), self._parent.send, meter)
         gc.collect()
         gc.freeze()
         gc.disable()

@@ -73,9 +73,9 @@ def _levels(value: Any) -> Any:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=_DAY_S, allow_inf_nan=False)]
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=_DAY_S, allow_inf_nan=False)]
 Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
-Level = Annotated[StrictInt, Field(ge=1, le=4096)]
+ConcurrencyLevel = Annotated[StrictInt, Field(ge=1, le=4096)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")]
 
@@ -111,9 +111,9 @@ class Load(_Part):
     twenty.
     """
 
-    concurrency: Annotated[list[Level], BeforeValidator(_levels), Field(min_length=1, max_length=64)] = [1]
+    concurrency: Annotated[list[ConcurrencyLevel], BeforeValidator(_levels), Field(min_length=1, max_length=64)] = [1]
     requests: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = None
-    duration: Seconds | None = None
+    duration: Duration | None = None
     warmup: Annotated[StrictInt, Field(ge=0, le=100)] = 1
     stagger: Annotated[
         Literal["auto"] | Annotated[float, Field(ge=0, le=_DAY_S, allow_inf_nan=False)], BeforeValidator(_spread)
@@ -149,11 +149,11 @@ class Timeouts(_Part):
     is two minutes, or just longer than the bounds on a request let it wait in silence: a long prompt may be read.
     """
 
-    connect: Seconds = 10.0
-    first_token: Seconds = 300.0
-    gap: Seconds = 60.0
-    request: Seconds = 600.0
-    no_progress: Seconds | None = None
+    connect: Duration = 10.0
+    first_token: Duration = 300.0
+    gap: Duration = 60.0
+    request: Duration = 600.0
+    no_progress: Duration | None = None
 
     @property
     def longest_silence(self) -> float:
@@ -164,9 +164,9 @@ class Timeouts(_Part):
 class Slo(_Part):
     """What a good answer takes at most, in seconds; goodput counts requests that meet all that are set."""
 
-    ttft: Seconds | None = None
-    tpot: Seconds | None = None
-    e2e: Seconds | None = None
+    ttft: Duration | None = None
+    tpot: Duration | None = None
+    e2e: Duration | None = None
 
 
 def _check_schema(tool: str, schema: Any) -> None:
@@ -230,7 +230,7 @@ class Checks(_Part):
     include_tool_call: StrictBool = False
     tool_calls: Annotated[list[ToolCallSpec], Field(max_length=50)] = []
     include_skills: Annotated[list[Annotated[SkillSpec, BeforeValidator(_skill)]], Field(max_length=50)] = []
-    skill_timeout: Seconds = 30.0
+    skill_timeout: Duration = 30.0
     stability: StrictBool = True
 
 

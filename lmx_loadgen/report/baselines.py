@@ -6,17 +6,16 @@ difference may be chance, and is never emphasised. Published figures are other p
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from lmx_loadgen.analysis.model_names import same_weights, weight_bits
 from lmx_loadgen.analysis.published import LONG_CONTEXT, apple_chip, bits_of
 from lmx_loadgen.report.page_header import machine_name
-from lmx_loadgen.report.view import Series, newest_first, prompt_tokens, same_work, stat
+from lmx_loadgen.report.view import Level, Series, newest_first, prompt_tokens, same_work, stat
 from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, Verdict
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
 from lmx_loadgen.store.result import FEWEST_RUNS
 
-Level = dict[str, Any]
 How = Literal["compared", "compared apart", "one run", "separate runs", "published"]
 
 RIVALS: tuple[Server, ...] = ("lm_studio", "ollama")
@@ -43,7 +42,7 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
+class Baseline:
     """One server that a card's model is held against. `who` is the target or the hardware, `source` where a published
     figure stands, `about` what else is to be known."""
 
@@ -61,13 +60,13 @@ class Against:
         return self.how == "compared" and delta.verdict in ("better", "worse")
 
 
-def all_against(
+def all_baselines(
     group: Sequence[Series],
     series: Sequence[Series],
     comparisons: Sequence[Comparison],
     published: Sequence[PublishedFigure],
     reference: Reference | None = None,
-) -> list[Against]:
+) -> list[Baseline]:
     """Everything a model is held against: for LM Studio and Ollama what was measured before what was published, then
     what is published of other servers.
 
@@ -75,7 +74,7 @@ def all_against(
         group: all runs of the model on its server, newest first.
         series: everything on the page.
     """
-    found: list[Against] = []
+    found: list[Baseline] = []
     for server in RIVALS:
         if SERVER_OF.get(str(group[0].target.get("dialect"))) != server:
             measured = _compared(group, series, comparisons, server) or _apart(group[0], series, server, reference)
@@ -84,9 +83,9 @@ def all_against(
     return found + [_published(group[0], figure) for figure in published if figure.server not in RIVALS]
 
 
-def best(against: Sequence[Against], server: Server) -> Against | None:
+def best_baseline(baseline: Sequence[Baseline], server: Server) -> Baseline | None:
     """What a table with room for one shows: the measured one, else the published one that comes nearest."""
-    found = [one for one in against if one.server == server]
+    found = [one for one in baseline if one.server == server]
     order = {"published": 1}
     return min(found, key=lambda one: (order.get(one.how, 0), one.rate.change is None), default=None)
 
@@ -96,7 +95,7 @@ def best(against: Sequence[Against], server: Server) -> Against | None:
 
 def _compared(
     group: Sequence[Series], series: Sequence[Series], comparisons: Sequence[Comparison], server: Server
-) -> Against | None:
+) -> Baseline | None:
     """The newest comparison of one of these runs with that server."""
     for one in group:
         for comparison in comparisons:
@@ -117,7 +116,7 @@ def _server_of(side: ComparedSide, series: Sequence[Series]) -> Server | None:
 
 def _from_comparison(
     comparison: Comparison, one: Series, newest: Series, theirs: ComparedSide, server: Server, *, turned: bool
-) -> Against:
+) -> Baseline:
     wanted = next((level["concurrency"] for level in newest.levels()), None)
     level = next((level for level in comparison.levels if level.concurrency == wanted), comparison.levels[0])
     about = [] if level.concurrency == 1 else [f"at concurrency {level.concurrency}"]
@@ -125,7 +124,7 @@ def _from_comparison(
         about.append(f"in an earlier run, {one.run.label}")
     if level.token_basis == "characters":
         about.append("rates in characters, since both have no count of tokens in common")
-    return Against(
+    return Baseline(
         server,
         "compared" if comparison.mode == "interleaved" else "compared apart",
         theirs.label,
@@ -152,7 +151,7 @@ def _delta(level: LevelComparison, metric: str, *, turned: bool) -> Delta:
 # ---- measured apart ----------------------------------------------------------------------------------
 
 
-def _apart(ours: Series, series: Sequence[Series], server: Server, reference: Reference | None) -> Against | None:
+def _apart(ours: Series, series: Sequence[Series], server: Server, reference: Reference | None) -> Baseline | None:
     """The newest run of the same weights on that server, on the same machine and with the same work; one that was
     measured in our own run first."""
     levels = ours.levels()
@@ -165,7 +164,7 @@ def _apart(ours: Series, series: Sequence[Series], server: Server, reference: Re
             how: How = "one run" if one.run is ours.run else "separate runs"
             at = "" if level["concurrency"] == 1 else f"at concurrency {level['concurrency']}"
             rate, ttft = (_points(levels[0], level, metric) for metric in ("decode_tok_s", "ttft"))
-            return Against(server, how, one.name, rate, ttft, about=at)
+            return Baseline(server, how, one.name, rate, ttft, about=at)
     return None
 
 
@@ -228,9 +227,9 @@ def _failed(level: Level) -> float:
 # ---- published ---------------------------------------------------------------------------------------
 
 
-def _published(ours: Series, figure: PublishedFigure) -> Against:
+def _published(ours: Series, figure: PublishedFigure) -> Baseline:
     chip = apple_chip(figure.hardware) or figure.hardware
-    return Against(
+    return Baseline(
         figure.server,
         "published",
         chip,

@@ -11,18 +11,16 @@ from typing import Any, Literal
 
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.published import matching
-from lmx_loadgen.report.baselines import Against, all_against
+from lmx_loadgen.report.baselines import Baseline, all_baselines
 from lmx_loadgen.report.page_header import machine_name
-from lmx_loadgen.report.view import Series, moment, newest_first, same_work, stat
+from lmx_loadgen.report.view import Level, Series, moment, newest_first, same_work, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
 from lmx_loadgen.store.result import BenchmarkResult
 
-Level = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class EarlierRun:
     """One run of a card's model. `level` is its lowest level; `same_work` whether it asked for what the newest run
     asked for, at the same concurrency and by the same count of tokens: only then may a line join them."""
 
@@ -44,8 +42,8 @@ class Card:
     series: Series | None
     levels: list[Level]
     target: dict[str, Any]
-    runs: list[Past]
-    against: list[Against] = field(default_factory=list)
+    runs: list[EarlierRun]
+    baseline: list[Baseline] = field(default_factory=list)
     published: list[PublishedFigure] = field(default_factory=list)
 
     @property
@@ -122,7 +120,7 @@ def _measured(
         levels=newest.levels(),
         target=target,
         runs=[_past(one, newest) for one in group],
-        against=all_against(group, series, comparisons, published, reference),
+        baseline=all_baselines(group, series, comparisons, published, reference),
         published=published,
     )
 
@@ -135,11 +133,11 @@ def _published(reference: Reference | None, target: dict[str, Any], chip: str | 
     return matching(reference, str(target["model"]), quantization=quantization, chip=chip, server=server)
 
 
-def _past(one: Series, newest: Series) -> Past:
+def _past(one: Series, newest: Series) -> EarlierRun:
     first, shown = (next(iter(series.levels()), None) for series in (one, newest))
     told = [(level or {}).get(key) for level in (first, shown) for key in ("concurrency", "token_basis")]
     same = same_work(one, newest) and told[:2] == told[2:]
-    return Past(one.run.label, str(one.run.result.get("started_at")), first, same)
+    return EarlierRun(one.run.label, str(one.run.result.get("started_at")), first, same)
 
 
 # ---- imported results -------------------------------------------------------------------------------
@@ -166,7 +164,7 @@ def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
         levels=levels,
         target={"benchmark": newest.model_dump(mode="json")},
         runs=[
-            Past(
+            EarlierRun(
                 _day(one.timestamp),
                 one.timestamp,
                 next(iter(imported_levels(one)), None),

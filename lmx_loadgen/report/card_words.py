@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmx_loadgen.analysis.comparison.sentences import percent
-from lmx_loadgen.report.baselines import Against, Delta
+from lmx_loadgen.report.baselines import Baseline, Delta
 from lmx_loadgen.report.card_data import Card
 from lmx_loadgen.report.expected import share_of_expected
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
-from lmx_loadgen.report.sanitize import sanitise
+from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import stat
 from lmx_loadgen.store.result import FEWEST_RUNS, NOT_SUPPORTED
 
@@ -25,7 +25,7 @@ _METRIC_WORDS = (("decode_tok_s", "tok/s"), ("ttft", "TTFT"))
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class TaggedText:
     """A difference in a few words. `why` explains it, `strong` says that chance does not."""
 
     words: str
@@ -51,44 +51,44 @@ def warnings(card: Card) -> list[str]:
     return found
 
 
-def difference(against: Against, delta: Delta) -> Said:
+def difference(baseline: Baseline, delta: Delta) -> TaggedText:
     """By how much ours differs: `+12 %`, `undecided`, `refused`, `equal`, or a dash."""
     if delta.verdict in ("refused", "undecided"):
-        return Said(str(delta.verdict), delta.why)
+        return TaggedText(str(delta.verdict), delta.why)
     if delta.change is None:
-        return Said(UNDEFINED, delta.why)
+        return TaggedText(UNDEFINED, delta.why)
     if delta.verdict == "equivalent":
-        return Said("equal", f"{percent(delta.change, signed=True)}, within what does not matter")
-    return Said(percent(delta.change, signed=True), "", against.is_strong(delta))
+        return TaggedText("equal", f"{percent(delta.change, signed=True)}, within what does not matter")
+    return TaggedText(percent(delta.change, signed=True), "", baseline.is_strong(delta))
 
 
-def in_short(against: Against | None) -> list[Said]:
+def in_short(baseline: Baseline | None) -> list[TaggedText]:
     """The same for a cell of a table: a line for the rate, one for TTFT, or the one figure there is."""
-    if against is None:
-        return [Said(UNDEFINED, "nothing was measured or published to hold it against")]
-    pairs = list(zip((against.rate, against.ttft), _METRIC_WORDS, strict=True))
-    said = [(difference(against, delta), name) for delta, (_, name) in pairs]
+    if baseline is None:
+        return [TaggedText(UNDEFINED, "nothing was measured or published to hold it against")]
+    pairs = list(zip((baseline.rate, baseline.ttft), _METRIC_WORDS, strict=True))
+    said = [(difference(baseline, delta), name) for delta, (_, name) in pairs]
     first = said[0][0]
     if all(one.words == first.words for one, _ in said):
         if first.words == UNDEFINED:
-            return _only_theirs(against, first.why)
+            return _only_theirs(baseline, first.why)
         if first.words in ("refused", "undecided", "equal"):
             return [first]
     return [
-        Said(f"{one.words} {name}", one.why, one.strong)
+        TaggedText(f"{one.words} {name}", one.why, one.strong)
         for one, name in said
-        if one.words != UNDEFINED or against.how != "published"
+        if one.words != UNDEFINED or baseline.how != "published"
     ]
 
 
-def _only_theirs(against: Against, why: str) -> list[Said]:
+def _only_theirs(baseline: Baseline, why: str) -> list[TaggedText]:
     """Nothing but the other's own figures."""
     shown = []
-    if against.rate.theirs is not None:
-        shown.append(Said(f"{rate(against.rate.theirs)} {against.rate.unit or 'tok/s'}", why))
-    if against.ttft.theirs is not None:
-        shown.append(Said(f"{milliseconds(against.ttft.theirs)} ms TTFT", against.ttft.why))
-    return shown or [Said(UNDEFINED, why)]
+    if baseline.rate.theirs is not None:
+        shown.append(TaggedText(f"{rate(baseline.rate.theirs)} {baseline.rate.unit or 'tok/s'}", why))
+    if baseline.ttft.theirs is not None:
+        shown.append(TaggedText(f"{milliseconds(baseline.ttft.theirs)} ms TTFT", baseline.ttft.why))
+    return shown or [TaggedText(UNDEFINED, why)]
 
 
 def edges(delta: Delta) -> str | None:
@@ -99,22 +99,22 @@ def edges(delta: Delta) -> str | None:
     return f"{low} … {high} %"
 
 
-def to_know(against: Against) -> list[str]:
+def to_know(baseline: Baseline) -> list[str]:
     """Under which circumstances a figure was found, why no difference is given, and where it stands."""
     reasons = dict.fromkeys(
         delta.why
-        for delta in (against.rate, against.ttft)
+        for delta in (baseline.rate, baseline.ttft)
         if delta.why and (delta.theirs is not None or delta.verdict is not None)
     )
-    found = [against.about, *reasons, f"source: {against.source}" if against.source else ""]
+    found = [baseline.about, *reasons, f"source: {baseline.source}" if baseline.source else ""]
     return [words for words in found if words]
 
 
-def tag(against: Against) -> str:
+def tag(baseline: Baseline) -> str:
     """Where a figure comes from, in the fewest words; a published one with its chip unless that is ours."""
-    if against.how == "published" and against.same_chip is not True:
-        return f"published, {sanitise(against.who, 40)}"
-    return "published, same chip" if against.how == "published" else TAGS[against.how]
+    if baseline.how == "published" and baseline.same_chip is not True:
+        return f"published, {sanitize(baseline.who, 40)}"
+    return "published, same chip" if baseline.how == "published" else TAGS[baseline.how]
 
 
 # ---- can it do it ------------------------------------------------------------------------------------
@@ -155,15 +155,15 @@ def quality(card: Card) -> str:
     if flags.total():
         return shares(flags, flags.total())
     flag = card.stats.get("coherence_flag")
-    return f"{sanitise(flag, 20)} (first answer)" if flag else UNDEFINED
+    return f"{sanitize(flag, 20)} (first answer)" if flag else UNDEFINED
 
 
 def shares(counts: dict[str, int] | Counter[str], whole: int) -> str:
     """Counts as shares of a whole, the largest first; those of 0 are left out."""
     ordered = sorted(((number, name) for name, number in counts.items() if number), key=lambda pair: -pair[0])
     if whole and len(ordered) == 1 and ordered[0][0] == whole:
-        return sanitise(ordered[0][1], 20)
-    return ", ".join(f"{sanitise(name, 20)} {percent(number / whole)}" for number, name in ordered) or UNDEFINED
+        return sanitize(ordered[0][1], 20)
+    return ", ".join(f"{sanitize(name, 20)} {percent(number / whole)}" for number, name in ordered) or UNDEFINED
 
 
 # ---- expected ----------------------------------------------------------------------------------------
@@ -177,4 +177,4 @@ def against_hypothesis(card: Card) -> str | None:
         return None
     at = "" if level["concurrency"] == 1 else f" at concurrency {level['concurrency']}"
     unit = "tok/s" if level.get("token_basis_exact", True) else "chunks/s"
-    return f"Measured: {rate(mean(card, 'decode_tok_s'))} {unit}{at}, {sanitise(share, 200)}."
+    return f"Measured: {rate(mean(card, 'decode_tok_s'))} {unit}{at}, {sanitize(share, 200)}."

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from lmx_loadgen.report import card_words, checks
-from lmx_loadgen.report.baselines import RIVALS, Against, Delta, best
-from lmx_loadgen.report.card_data import Card, Level, output_tokens
+from lmx_loadgen.report.baselines import RIVALS, Baseline, Delta, best_baseline
+from lmx_loadgen.report.card_data import Card, output_tokens
 from lmx_loadgen.report.earlier_runs import older_runs
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, plural, rate
 from lmx_loadgen.report.page_header import key_sample
-from lmx_loadgen.report.sanitize import sanitise, unbroken
+from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column, first_answer
-from lmx_loadgen.report.view import interval, is_supported, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, interval, is_supported, prompt_tokens, stat
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES, PublishedFigure, Server
 
@@ -59,7 +59,7 @@ def _row(card: Card) -> Markup:
 
 def _model(card: Card) -> list[Child]:
     """The model's name, its publisher above it."""
-    publisher, slash, name = sanitise(card.model, _MODEL).rpartition("/")
+    publisher, slash, name = sanitize(card.model, _MODEL).rpartition("/")
     return [h("span", {"class": "model"}, publisher + slash) if publisher else None, name]
 
 
@@ -70,7 +70,7 @@ def _at(card: Card) -> Markup | None:
 
 
 def _who(card: Card) -> list[Child]:
-    name = sanitise(card.backend, 40)
+    name = sanitize(card.backend, 40)
     if card.series is None:
         return [h("span", {"class": "name"}, name), h("span", {"class": "chip"}, "imported")]
     return [h("span", {"class": "name"}, key_sample(card.series.look), h("span", None, name))]
@@ -95,24 +95,24 @@ def _inexact(card: Card) -> Markup | None:
 
 def _vs(card: Card, server: Server) -> list[Child]:
     if card.server == server:
-        return [_said(card_words.Said(UNDEFINED, f"it is {SERVER_NAMES[server]} itself"), "div")]
-    against = best(card.against, server)
-    said = card_words.in_short(against)
+        return [_said(card_words.TaggedText(UNDEFINED, f"it is {SERVER_NAMES[server]} itself"), "div")]
+    baseline = best_baseline(card.baseline, server)
+    said = card_words.in_short(baseline)
     lines: list[Child] = [_said(one, "div") for one in said]
-    if against is None or said[0].words == UNDEFINED:
+    if baseline is None or said[0].words == UNDEFINED:
         return lines
-    return [*lines, _tag(against)]
+    return [*lines, _tag(baseline)]
 
 
-def _said(one: card_words.Said, tag: str) -> Markup:
+def _said(one: card_words.TaggedText, tag: str) -> Markup:
     words = unbroken(one.words)
     return h(tag, {"title": one.why or None}, h("strong", None, words) if one.strong else words)
 
 
-def _tag(against: Against) -> Markup:
-    kind = "tag published" if against.how == "published" else "tag"
-    title = "; ".join(part for part in (against.source, against.about) if part)
-    return h("span", {"class": kind, "title": sanitise(title, 600) or None}, card_words.tag(against))
+def _tag(baseline: Baseline) -> Markup:
+    kind = "tag published" if baseline.how == "published" else "tag"
+    title = "; ".join(part for part in (baseline.source, baseline.about) if part)
+    return h("span", {"class": kind, "title": sanitize(title, 600) or None}, card_words.tag(baseline))
 
 
 # ---- cards -------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def _title(card: Card) -> Markup:
     return h(
         "summary",
         None,
-        h("h3", None, sanitise(card.model, _MODEL)),
+        h("h3", None, sanitize(card.model, _MODEL)),
         h(
             "span",
             {"class": "who"},
@@ -161,8 +161,8 @@ def _title(card: Card) -> Markup:
 
 def _origin(card: Card) -> Markup:
     """Who measured an imported result, and how."""
-    when = sanitise(card.runs[0].label, 60) or "on an unknown day"
-    known = [f"Stored {when}, of {sanitise(card.machine, 80) or 'an unknown machine'}."]
+    when = sanitize(card.runs[0].label, 60) or "on an unknown day"
+    known = [f"Stored {when}, of {sanitize(card.machine, 80) or 'an unknown machine'}."]
     note = note_on(card.benchmark.get("origin"))
     words = [h("p", None, f"{note[0].upper()}{note[1:]}."), h("p", {"class": "about"}, *known)]
     return checks.part("Imported", words, width="narrow")
@@ -178,7 +178,7 @@ def _hypothesis(card: Card) -> Markup:
     figures = [PublishedFigure.model_validate(one) for one in hypothesis.get("figures") or []]
     return checks.part(
         "Hypothesis",
-        h("p", None, unbroken(sanitise(hypothesis["sentence"], 600))),
+        h("p", None, unbroken(sanitize(hypothesis["sentence"], 600))),
         h("p", {"class": "result"}, unbroken(measured)) if measured else None,
         _figures_behind(figures) if figures else None,
         width="narrow",
@@ -202,7 +202,7 @@ def _figure_words(figure: PublishedFigure) -> str:
     if figure.ttft_sec is not None:
         shown.append(f"TTFT {milliseconds(figure.ttft_sec)} ms")
     words = f"{SERVER_NAMES[figure.server]} {', '.join(shown) or UNDEFINED}, {figure.hardware} ({figure.source})"
-    return sanitise(words, 500)
+    return sanitize(words, 500)
 
 
 # ---- results -----------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ def _figures(level: Level, metric: str, name: str) -> list[Markup]:
     shown = milliseconds if metric == "ttft" else rate
     edges = interval(level, metric)
     reason = (level["metrics"].get(metric) or {}).get("reason")
-    cells = [h("td", {"class": "fig", "title": sanitise(reason, 200) if reason else None}, name)]
+    cells = [h("td", {"class": "fig", "title": sanitize(reason, 200) if reason else None}, name)]
     for key in ("p50", "p95", "mean"):
         value = stat(level, metric, key)
         weak = value is not None and not is_supported(level, metric, key)
@@ -277,8 +277,8 @@ def _others(card: Card) -> Markup:
         column("Difference", number=True),
         column("To know"),
     ]
-    rows = [_other(one) for one in card.against]
-    missing = [server for server in RIVALS if server != card.server and best(card.against, server) is None]
+    rows = [_other(one) for one in card.baseline]
+    missing = [server for server in RIVALS if server != card.server and best_baseline(card.baseline, server) is None]
     rows += [_nothing(server) for server in missing]
     caption = "Measured on this machine first, published by others second. A difference is of ours to theirs."
     return checks.part("Against others", boxed_table(caption, head, [h("tbody", None, rows)]), width="wide")
@@ -291,7 +291,7 @@ def _nothing(server: Server) -> Markup:
     return h("tr", None, h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[server]), ends, numbers, ends)
 
 
-def _other(one: Against) -> Markup:
+def _other(one: Baseline) -> Markup:
     return h(
         "tr",
         None,
@@ -301,11 +301,11 @@ def _other(one: Against) -> Markup:
         _change(one, one.rate),
         h("td", NUMBER, milliseconds(one.ttft.theirs)),
         _change(one, one.ttft),
-        h("td", {"class": "known"}, unbroken(sanitise("; ".join(card_words.to_know(one)), 900)) or UNDEFINED),
+        h("td", {"class": "known"}, unbroken(sanitize("; ".join(card_words.to_know(one)), 900)) or UNDEFINED),
     )
 
 
-def _change(one: Against, delta: Delta) -> Markup:
+def _change(one: Baseline, delta: Delta) -> Markup:
     said = card_words.difference(one, delta)
     edges = card_words.edges(delta)
     return h("td", NUMBER, _said(said, "span"), h("span", {"class": "under"}, edges) if edges else None)
@@ -316,5 +316,5 @@ def _answer(card: Card) -> Markup | None:
     text = (first_answer(card.series) if card.series else "") or str(card.stats.get("output_text") or "")
     if not text:
         return h("p", {"class": "about"}, f"Output text: {UNDEFINED}")
-    shown = sanitise(text, _ANSWER, keep_lines=True)
+    shown = sanitize(text, _ANSWER, keep_lines=True)
     return h("details", None, h("summary", None, "What it wrote in its first measured answer"), h("pre", None, shown))

@@ -92,7 +92,7 @@ def distribution_charts(series: Sequence[Series]) -> list[Chart]:
 def _distributions(
     series: Sequence[Series],
     levels: Sequence[int],
-    values_of: Callable[[Sequence[figures.Request], str], list[float]],
+    values_of: Callable[[Sequence[figures.RequestDict], str], list[float]],
     metric: str,
     most: int,
     *,
@@ -109,9 +109,9 @@ def _distributions(
 
 
 def _sample_of(
-    requests: Sequence[figures.Request],
+    requests: Sequence[figures.RequestDict],
     sample: str,
-    values_of: Callable[[Sequence[figures.Request], str], list[float]],
+    values_of: Callable[[Sequence[figures.RequestDict], str], list[float]],
     metric: str,
 ) -> tuple[list[float], int]:
     """A metric's values, and how many are missing because their request failed: none where gaps are pooled."""

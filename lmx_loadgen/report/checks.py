@@ -3,12 +3,12 @@
 from typing import Any
 
 from lmx_loadgen.report import card_words
-from lmx_loadgen.report.card_data import Card, Level
+from lmx_loadgen.report.card_data import Card
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, rate
-from lmx_loadgen.report.sanitize import sanitise
+from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
-from lmx_loadgen.report.view import stat
+from lmx_loadgen.report.view import Level, stat
 from lmx_loadgen.store.result import NOT_SUPPORTED
 
 _WORDS = 300
@@ -64,13 +64,13 @@ def _call(one: dict[str, Any]) -> Markup:
         h(
             "th",
             {"scope": "row"},
-            sanitise(one.get("expected_tool_name"), 60),
-            h("span", {"class": "model"}, sanitise(one.get("prompt_used"), 120)),
+            sanitize(one.get("expected_tool_name"), 60),
+            h("span", {"class": "model"}, sanitize(one.get("prompt_used"), 120)),
         ),
         [h("td", None, UNDEFINED if right is None else _tick(right)) for right in card_words.judged(one)],
-        h("td", None, sanitise(one.get("form") or UNDEFINED, 40)),
+        h("td", None, sanitize(one.get("form") or UNDEFINED, 40)),
         h("td", NUMBER, duration(one.get("latency_sec"))),
-        h("td", {"class": "who"}, sanitise(one["error"], _WORDS) if one.get("error") else UNDEFINED),
+        h("td", {"class": "who"}, sanitize(one["error"], _WORDS) if one.get("error") else UNDEFINED),
     )
 
 
@@ -91,11 +91,11 @@ def _skill(one: dict[str, Any]) -> Markup:
     ran: Child = _tick(bool(one.get("skill_invoked_successfully")))
     if error == NOT_SUPPORTED:
         ran, error = h("span", {"class": "chip"}, error), None
-    preview = sanitise(error or one.get("skill_result_preview") or UNDEFINED, _WORDS)
+    preview = sanitize(error or one.get("skill_result_preview") or UNDEFINED, _WORDS)
     return h(
         "tr",
         None,
-        h("th", {"scope": "row"}, sanitise(one.get("skill_name"), 60)),
+        h("th", {"scope": "row"}, sanitize(one.get("skill_name"), 60)),
         h("td", None, ran),
         h("td", NUMBER, duration(one.get("skill_latency_sec"))),
         h("td", {"class": "words"}, preview),
@@ -116,7 +116,7 @@ def quality(card: Card) -> Markup:
         *(column("ended", end, number=True) for end in ("by itself", "at limit", "unknown")),
     ]
     sentences = [
-        h("li", None, sanitise(stability["sentence"], _WORDS))
+        h("li", None, sanitize(stability["sentence"], _WORDS))
         for level in judged
         if (stability := level["quality"].get("stability"))
     ]
@@ -173,7 +173,7 @@ def _word_table(levels: list[Level]) -> list[Markup]:
         column("tok/s", "server says", number=True),
         column("tok/s", "client sees", number=True),
     ]
-    sources = dict.fromkeys(sanitise(level["server_word"].get("source"), 80) for level in levels)
+    sources = dict.fromkeys(sanitize(level["server_word"].get("source"), 80) for level in levels)
     caption = f"Medians over the same answers. Said in: {', '.join(sources)}."
     table = boxed_table(caption, head, [h("tbody", None, [_word_row(level) for level in levels])])
     fenced = any(source.startswith("llama.cpp") for source in sources)
@@ -200,7 +200,7 @@ def _own_table(card: Card, own: list[dict[str, Any]]) -> list[Markup]:
         column("Runs", number=True),
     ]
     rows = [_own_row("server says", result.get("stats") or {}) for result in own] + [_seen_row(card)]
-    caption = f"{_OWN_CAPTION} It was: {sanitise(own[0].get('prompt_preview') or UNDEFINED, 80)}"
+    caption = f"{_OWN_CAPTION} It was: {sanitize(own[0].get('prompt_preview') or UNDEFINED, 80)}"
     table = boxed_table(caption, head, [h("tbody", None, rows)])
     return [table, h("p", {"class": "about after"}, _OWN_NOTE)] if card.target.get("dialect") == "lmx" else [table]
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from lmx_loadgen.analysis.comparison.sentences import percent
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.sanitize import markdown_text as _cell
-from lmx_loadgen.report.sanitize import sanitise, unbroken
+from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.store.comparison import AuditLine, Comparison, MetricComparison
 
 _NAME_WIDTH = 12
@@ -21,14 +21,14 @@ STATUS = {"passed": "passed", "failed": "failed", "unknown": "not known"}
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print it within 80 columns."""
     for place, sentence in enumerate(comparison.sentences):
-        console.print(Text(unbroken(sanitise(sentence, 600)), style="bold" if place == 0 else ""), highlight=False)
+        console.print(Text(unbroken(sanitize(sentence, 600)), style="bold" if place == 0 else ""), highlight=False)
     console.print(_table(comparison))
     for line, style in _below(comparison):
         console.print(Text(line, style=style), highlight=False)
 
 
 def _table(comparison: Comparison) -> Table:
-    a, b = (sanitise(side.label, _NAME_WIDTH) for side in (comparison.a, comparison.b))
+    a, b = (sanitize(side.label, _NAME_WIDTH) for side in (comparison.a, comparison.b))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, header_style="")
     table.add_column("C", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -68,21 +68,21 @@ def _below(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield "measured until settled: the intervals allow for having looked at the results meanwhile", "dim"
     yield f"practical margin ±{percent(comparison.margin)}; verdicts corrected for their number (Holm)", "dim"
     if comparison.accepted is not None:
-        yield f"failed checks accepted: {sanitise(comparison.accepted, 300)}", "yellow"
+        yield f"failed checks accepted: {sanitize(comparison.accepted, 300)}", "yellow"
     yield _audit_summary(comparison.audit), "dim"
     for line in comparison.audit:
         if line.status != "passed":
             style = "red" if line.status == "failed" else "yellow"
             yield f"  {audit_words(line)}", style
     for note in comparison.notes:
-        yield sanitise(note, 400), "yellow"
+        yield sanitize(note, 400), "yellow"
 
 
 def audit_words(line: AuditLine) -> str:
     """One check in words: `Output length failed at C=4: …`."""
     where = f" at C={','.join(map(str, line.levels))}" if line.levels else ""
     accepted = " (accepted)" if line.accepted else ""
-    return f"{line.title} {STATUS[line.status]}{where}{accepted}: {sanitise(line.sentence, 400)}"
+    return f"{line.title} {STATUS[line.status]}{where}{accepted}: {sanitize(line.sentence, 400)}"
 
 
 def _audit_summary(lines: list[AuditLine]) -> str:

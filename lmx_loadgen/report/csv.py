@@ -5,9 +5,9 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lmx_loadgen.report.card_data import Level, imported_levels
-from lmx_loadgen.report.sanitize import sanitise
-from lmx_loadgen.report.view import Series
+from lmx_loadgen.report.card_data import imported_levels
+from lmx_loadgen.report.sanitize import sanitize
+from lmx_loadgen.report.view import Level, Series
 from lmx_loadgen.store.result import BenchmarkResult
 
 _STATISTICS = ("n", "mean", "ci95_low", "ci95_high", "p50", "p90", "p95", "p99", "min", "max", "instrument_error")
@@ -51,7 +51,7 @@ def _cell(value: Any) -> Any:
         return "yes" if value else "no"
     if isinstance(value, int | float):
         return value
-    shown = sanitise(value, _LONGEST)
+    shown = sanitize(value, _LONGEST)
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
 
 

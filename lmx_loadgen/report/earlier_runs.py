@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from lmx_loadgen.report.card_data import Card, Past
+from lmx_loadgen.report.card_data import Card, EarlierRun
 from lmx_loadgen.report.markup import Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
-from lmx_loadgen.report.sanitize import sanitise
+from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
 from lmx_loadgen.report.view import interval, stat
 
@@ -43,7 +43,7 @@ def _table(card: Card) -> Markup:
         h(
             "tr",
             None,
-            h("td", None, sanitise(past.label, 60)),
+            h("td", None, sanitize(past.label, 60)),
             h("td", NUMBER, rate(_mean(past, "decode_tok_s"))),
             h("td", NUMBER, milliseconds(_mean(past, "ttft"))),
             h("td", None, h("span", {"class": "chip"}, "newest") if place == 0 else _other(past)),
@@ -53,16 +53,16 @@ def _table(card: Card) -> Markup:
     return boxed_table("All runs of this model here, newest first.", head, [h("tbody", None, rows)])
 
 
-def _other(past: Past) -> Markup | None:
+def _other(past: EarlierRun) -> Markup | None:
     return None if past.same_work else h("span", {"class": "chip warn"}, "other work")
 
 
-def _mean(past: Past, metric: str) -> float | None:
+def _mean(past: EarlierRun, metric: str) -> float | None:
     return None if past.level is None else stat(past.level, metric, "mean")
 
 
 def _line(
-    runs: Sequence[Past], metric: str, title: str, better: str, shown: Callable[[float | None], str]
+    runs: Sequence[EarlierRun], metric: str, title: str, better: str, shown: Callable[[float | None], str]
 ) -> Markup | None:
     """Means from the oldest run to the newest, evenly spaced; None where there are not two of them."""
     points = [(past, value) for past in runs if (value := _mean(past, metric)) is not None]
@@ -104,7 +104,7 @@ def _line(
         h(
             "p",
             {"class": "ends"},
-            h("span", None, sanitise(points[0][0].label, 40)),
-            h("span", None, sanitise(points[-1][0].label, 40)),
+            h("span", None, sanitize(points[0][0].label, 40)),
+            h("span", None, sanitize(points[-1][0].label, 40)),
         ),
     )

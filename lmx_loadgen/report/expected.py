@@ -5,8 +5,8 @@ from typing import Any
 
 from lmx_loadgen.analysis.comparison.sentences import percent
 from lmx_loadgen.analysis.published import LONG_CONTEXT
-from lmx_loadgen.report.baselines import Level, unsound
-from lmx_loadgen.report.view import prompt_tokens, stat
+from lmx_loadgen.report.baselines import unsound
+from lmx_loadgen.report.view import Level, prompt_tokens, stat
 
 
 def share_of_expected(target: Mapping[str, Any], level: Level) -> str | None:

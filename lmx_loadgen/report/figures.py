@@ -16,6 +16,7 @@ from lmx_loadgen.report.palette import FAILURE, MUTED
 from lmx_loadgen.report.samples import ecdf, text_arrivals_ns, thinned
 from lmx_loadgen.report.sanitize import plotly_text
 from lmx_loadgen.report.view import (
+    Level,
     Series,
     concurrencies,
     errors_of,
@@ -31,8 +32,7 @@ LANE_PX = 15
 LARGEST_LANES_PX = 560
 HATCH = {"shape": "/", "size": 5, "solidity": 0.45}
 
-Level = dict[str, Any]
-Request = dict[str, Any]
+RequestDict = dict[str, Any]
 # The value, the lower and the upper end of its whisker.
 Point = tuple[float | None, float | None, float | None]
 
@@ -251,40 +251,40 @@ def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
     return figure
 
 
-def first_block(requests: Sequence[Request]) -> list[Request]:
+def first_block(requests: Sequence[RequestDict]) -> list[RequestDict]:
     """The requests of the first block: between the blocks of one target lie those of the others."""
     first = min((request["block"] for request in requests), default=0)
     return [request for request in requests if request["block"] == first]
 
 
-def _start_ns(request: Request) -> int:
+def _start_ns(request: RequestDict) -> int:
     """The send, or for a request that was never sent, when it was due."""
     return int(request["intended_ns"] if request["send_ns"] is None else request["send_ns"])
 
 
-def _first_token_ns(request: Request) -> int:
+def _first_token_ns(request: RequestDict) -> int:
     """When the first token came; the end where none did."""
     times = text_arrivals_ns(request)
     return _start_ns(request) + times[0] if times else int(request["end_ns"])
 
 
-def _waiting(request: Request) -> tuple[int, int]:
+def _waiting(request: RequestDict) -> tuple[int, int]:
     return _start_ns(request), _first_token_ns(request)
 
 
-def _streaming(request: Request) -> tuple[int, int]:
+def _streaming(request: RequestDict) -> tuple[int, int]:
     return _first_token_ns(request), int(request["end_ns"])
 
 
-def _whole(request: Request) -> tuple[int, int]:
+def _whole(request: RequestDict) -> tuple[int, int]:
     return _start_ns(request), int(request["end_ns"])
 
 
 def _add_bars(
     figure: go.Figure,
-    requests: Sequence[Request],
+    requests: Sequence[RequestDict],
     origin: int,
-    span: Callable[[Request], tuple[int, int]],
+    span: Callable[[RequestDict], tuple[int, int]],
     name: str,
     marker: dict[str, Any],
 ) -> None:
@@ -303,7 +303,7 @@ def _add_bars(
     )
 
 
-def _add_failures(figure: go.Figure, requests: Sequence[Request], origin: int) -> None:
+def _add_failures(figure: go.Figure, requests: Sequence[RequestDict], origin: int) -> None:
     _add_bars(figure, requests, origin, _whole, "failed", {"color": FAILURE[0], "pattern": HATCH})
     if requests:
         # A refusal takes a millisecond: its bar cannot be seen, its cross can.
@@ -318,7 +318,7 @@ def _add_failures(figure: go.Figure, requests: Sequence[Request], origin: int) -
         )
 
 
-def _request_words(request: Request) -> str:
+def _request_words(request: RequestDict) -> str:
     if request["outcome"] != "ok":
         kind = outcome_name(request["outcome"], request["status"])
         reason = request["reason"]

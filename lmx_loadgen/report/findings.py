@@ -9,13 +9,13 @@ from typing import Any
 
 from lmx_loadgen.report.expected import share_of_expected
 from lmx_loadgen.report.numbers import duration, milliseconds, plural, rate
-from lmx_loadgen.report.sanitize import sanitise
+from lmx_loadgen.report.sanitize import sanitize
 
-Finding = tuple[str, bool]
-Target = Mapping[str, Any]
+Sentence = tuple[str, bool]
+TargetResultDict = Mapping[str, Any]
 
 
-def findings(target: Target) -> list[Finding]:
+def findings(target: TargetResultDict) -> list[Sentence]:
     """Everything there is to say of a target of a result, in the order a reader asks for it."""
     return [
         *_expected(target),
@@ -26,20 +26,20 @@ def findings(target: Target) -> list[Finding]:
     ]
 
 
-def _measured_share(target: Target) -> str:
+def _measured_share(target: TargetResultDict) -> str:
     """The decode rate of one user as a share of what was expected, in words; empty where either is not known."""
     level = next((level for level in target["levels"] if level["concurrency"] == 1), None)
     share = share_of_expected(target, level) if level else None
-    return f"; measured: {sanitise(share, 200)}" if share else ""
+    return f"; measured: {sanitize(share, 200)}" if share else ""
 
 
-def _expected(target: Target) -> Iterator[Finding]:
+def _expected(target: TargetResultDict) -> Iterator[Sentence]:
     expected = target.get("hypothesis")
     if expected and expected["kind"] != "none":
-        yield f"expected: {sanitise(expected['sentence'], 500)}{_measured_share(target)}", True
+        yield f"expected: {sanitize(expected['sentence'], 500)}{_measured_share(target)}", True
 
 
-def _answers(target: Target) -> Iterator[Finding]:
+def _answers(target: TargetResultDict) -> Iterator[Sentence]:
     flags = Counter[str]()
     natural = limited = unknown = 0
     qualities = [level["quality"] for level in target["levels"] if level.get("quality")]
@@ -59,12 +59,12 @@ def _answers(target: Target) -> Iterator[Finding]:
             yield stability["sentence"], stability["same"] == stability["answers"]
 
 
-def tool_call_finding(call: Mapping[str, Any]) -> Finding:
+def tool_call_finding(call: Mapping[str, Any]) -> Sentence:
     """Whether a tool was called as it should be."""
-    name = sanitise(call["expected_tool_name"], 60)
+    name = sanitize(call["expected_tool_name"], 60)
     took = f" in {duration(call['latency_sec'])}" if call.get("latency_sec") is not None else ""
     if call.get("error"):
-        return f"tool call {name}: no answer: {sanitise(call['error'], 200)}", False
+        return f"tool call {name}: no answer: {sanitize(call['error'], 200)}", False
     if not call["call_produced"]:
         return f"tool call {name}: none was made{took}", False
     wrong = [
@@ -76,7 +76,7 @@ def tool_call_finding(call: Mapping[str, Any]) -> Finding:
         )
         if not call[key]
     ]
-    form = sanitise(call.get("form") or "tool_calls", 40)
+    form = sanitize(call.get("form") or "tool_calls", 40)
     written = "" if form == "tool_calls" else f", left in the text ({form})"
     if wrong:
         return f"tool call {name}: {wrong[0]}{written}", False
@@ -84,20 +84,20 @@ def tool_call_finding(call: Mapping[str, Any]) -> Finding:
 
 
 def _called(call: Mapping[str, Any]) -> str:
-    return sanitise((call.get("raw_tool_call") or {}).get("name") or "nothing by name", 60)
+    return sanitize((call.get("raw_tool_call") or {}).get("name") or "nothing by name", 60)
 
 
-def skill_finding(skill: Mapping[str, Any]) -> Finding:
+def skill_finding(skill: Mapping[str, Any]) -> Sentence:
     """Whether a skill did what it should."""
-    name, latency = sanitise(skill["skill_name"], 60), skill.get("skill_latency_sec")
+    name, latency = sanitize(skill["skill_name"], 60), skill.get("skill_latency_sec")
     if skill["skill_invoked_successfully"]:
-        preview = sanitise(skill.get("skill_result_preview") or "", 60)
+        preview = sanitize(skill.get("skill_result_preview") or "", 60)
         took = f" in {duration(latency)}" if latency is not None else ""
         return f"skill {name}: done{took}{f': {preview}' if preview else ''}", True
-    return f"skill {name}: {sanitise(skill.get('error') or 'failed', 200)}", False
+    return f"skill {name}: {sanitize(skill.get('error') or 'failed', 200)}", False
 
 
-def _own_word(target: Target) -> Iterator[Finding]:
+def _own_word(target: TargetResultDict) -> Iterator[Sentence]:
     for level in target["levels"]:
         word = level.get("server_word")
         if not word:
@@ -107,7 +107,7 @@ def _own_word(target: Target) -> Iterator[Finding]:
             *_waits(word["prompt_sec"], word["client_ttft_sec"]),
         ]
         if parts:
-            yield f"C={level['concurrency']}: {'; '.join(parts)} ({sanitise(word['source'], 60)})", True
+            yield f"C={level['concurrency']}: {'; '.join(parts)} ({sanitize(word['source'], 60)})", True
     for own in (target.get("server_benchmarks") or [])[:1]:
         stats = own.get("stats") or {}
         said = f"{rate(stats.get('toks_per_sec_mean'))} tok/s, TTFT {milliseconds(stats.get('ttft_mean_sec'))} ms"

@@ -10,7 +10,7 @@ from lmx_loadgen.report.figures import CURVE_HEIGHT, concurrency_axis
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, count
 from lmx_loadgen.report.palette import looks
-from lmx_loadgen.report.sanitize import plotly_text, sanitise
+from lmx_loadgen.report.sanitize import plotly_text, sanitize
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.tools_vs_truth import ToolErrors, ToolsVsTruth
@@ -61,10 +61,10 @@ def peers_table(peers: ToolsVsTruth | None) -> list[Child]:
     levels = peers.levels()
     head = [column("Tool"), *(column(f"C = {count(level)}", "p50 / p99, ms", number=True) for level in levels)]
     body = h("tbody", None, [_tool_row(tool, levels) for tool in peers.tools])
-    settings = ", ".join(f"{sanitise(key, 40)} {sanitise(value, 40)}" for key, value in peers.settings.items())
+    settings = ", ".join(f"{sanitize(key, 40)} {sanitize(value, 40)}" for key, value in peers.settings.items())
     return [
         boxed_table("TTFT as each tool reports it, minus what the simulator's log says it was.", head, [body]),
-        h("p", {"class": "about"}, sanitise(f"Measured {peers.date} on {peers.machine}; {settings}.", 400)),
+        h("p", {"class": "about"}, sanitize(f"Measured {peers.date} on {peers.machine}; {settings}.", 400)),
     ]
 
 
@@ -73,7 +73,7 @@ def _tool_row(tool: ToolErrors, levels: Sequence[int]) -> Markup:
     for level in levels:
         found = tool.ttft_error_ms.get(level)
         cells.append(h("td", NUMBER, UNDEFINED if found is None else f"{found.p50:+.2f} / {found.p99:+.2f}"))
-    name = h("th", {"scope": "row"}, f"{sanitise(tool.name, 60)} ", h("small", None, sanitise(tool.version, 60)))
+    name = h("th", {"scope": "row"}, f"{sanitize(tool.name, 60)} ", h("small", None, sanitize(tool.version, 60)))
     return h("tr", None, name, cells)
 
 
@@ -101,8 +101,8 @@ def _calibration(calibration: dict[str, Any]) -> Markup:
     ]
     caption = (
         f"This tool's own error, {'quick' if calibration['quick'] else 'full'} calibration of "
-        f"{sanitise(calibration['created_at'], 40)}: {sanitise(calibration['loop'], 20)}, "
-        f"{sanitise(calibration['stamps'], 20)} stamps. What it saw minus what the simulator truly did."
+        f"{sanitize(calibration['created_at'], 40)}: {sanitize(calibration['loop'], 20)}, "
+        f"{sanitize(calibration['stamps'], 20)} stamps. What it saw minus what the simulator truly did."
     )
     return boxed_table(caption, head, [h("tbody", None, rows)])
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from lmx_loadgen import __version__
 from lmx_loadgen.report import card_words
-from lmx_loadgen.report.baselines import RIVALS, Against, Delta, best
-from lmx_loadgen.report.card_data import Card, Level, output_tokens
+from lmx_loadgen.report.baselines import RIVALS, Baseline, Delta, best_baseline
+from lmx_loadgen.report.card_data import Card, output_tokens
 from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, rate
 from lmx_loadgen.report.sanitize import markdown_text as cell
-from lmx_loadgen.report.view import interval, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, interval, prompt_tokens, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES
@@ -57,13 +57,15 @@ def _table(head: Sequence[str], rows: Iterable[list[str]]) -> list[str]:
 
 
 def _summary(card: Card) -> list[str]:
-    against = [UNDEFINED if card.server == server else _in_short(best(card.against, server)) for server in RIVALS]
+    baseline = [
+        UNDEFINED if card.server == server else _in_short(best_baseline(card.baseline, server)) for server in RIVALS
+    ]
     return [
         cell(card.model),
         (cell(card.backend) or UNDEFINED) + (" (imported)" if card.origin == "imported" else ""),
         _mean(card, "decode_tok_s"),
         _mean(card, "ttft"),
-        *against,
+        *baseline,
         cell(card_words.tools(card)),
         cell(card_words.skills(card)),
         cell(card_words.quality(card)),
@@ -77,13 +79,13 @@ def _mean(card: Card, metric: str) -> str:
     return f"{shown(value)}{half}"
 
 
-def _in_short(against: Against | None) -> str:
-    said = card_words.in_short(against)
+def _in_short(baseline: Baseline | None) -> str:
+    said = card_words.in_short(baseline)
     words = ", ".join(_said(one) for one in said)
-    return words if against is None or words == UNDEFINED else f"{words} ({cell(card_words.tag(against))})"
+    return words if baseline is None or words == UNDEFINED else f"{words} ({cell(card_words.tag(baseline))})"
 
 
-def _said(one: card_words.Said) -> str:
+def _said(one: card_words.TaggedText) -> str:
     return f"**{cell(one.words)}**" if one.strong else cell(one.words)
 
 
@@ -108,9 +110,9 @@ def _card(card: Card) -> Iterator[str]:
             yield cell(measured, 300)
             yield ""
     yield from _table(_RESULTS, (row for level in card.levels for row in _level(level)))
-    if card.against:
+    if card.baseline:
         yield ""
-        yield from _table(_OTHERS, map(_other, card.against))
+        yield from _table(_OTHERS, map(_other, card.baseline))
     if card.tool_calls:
         yield ""
         yield from _table(_CALLS, map(_call, card.tool_calls))
@@ -135,7 +137,7 @@ def _level(level: Level) -> Iterator[list[str]]:
         yield [count(level["concurrency"]), name, *values, between, *beside]
 
 
-def _other(one: Against) -> list[str]:
+def _other(one: Baseline) -> list[str]:
     return [
         SERVER_NAMES[one.server],
         cell(card_words.tag(one)),
@@ -147,7 +149,7 @@ def _other(one: Against) -> list[str]:
     ]
 
 
-def _change(one: Against, delta: Delta) -> str:
+def _change(one: Baseline, delta: Delta) -> str:
     edges = card_words.edges(delta)
     return _said(card_words.difference(one, delta)) + (f" ({edges})" if edges else "")
 

@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from lmx_loadgen.report.sanitize import sanitise
+from lmx_loadgen.report.sanitize import sanitize
 
 Child: TypeAlias = "str | Iterable[Child] | None"
 
@@ -21,7 +21,7 @@ class Markup(str):
 def h(tag: str, attributes: Mapping[str, str | None] | None = None, *children: Child) -> Markup:
     """An element. Text and attribute values are escaped; an attribute of `None` is left out."""
     shown = "".join(
-        f' {name}="{html.escape(sanitise(value, _NO_LIMIT))}"'
+        f' {name}="{html.escape(sanitize(value, _NO_LIMIT))}"'
         for name, value in (attributes or {}).items()
         if value is not None
     )
@@ -37,5 +37,5 @@ def join(children: Child) -> Markup:
     if isinstance(children, Markup):
         return children
     if isinstance(children, str):
-        return Markup(html.escape(sanitise(children, _NO_LIMIT, keep_lines=True)))
+        return Markup(html.escape(sanitize(children, _NO_LIMIT, keep_lines=True)))
     return Markup("".join(join(child) for child in children))

@@ -7,7 +7,7 @@ from typing import Any
 from lmx_loadgen.report.markup import Markup, h, join
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, plural, rate
 from lmx_loadgen.report.palette import Look
-from lmx_loadgen.report.sanitize import sanitise
+from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import RunView, Series, stat, system_rate
 
 MOST_CARDS = 4
@@ -18,8 +18,8 @@ MOST_CARDS = 4
 
 def title_of(series: Sequence[Series]) -> str:
     """`lmx and ollama: Qwen2.5-7B-Instruct-4bit`; without a model where they differ."""
-    names = list(dict.fromkeys(sanitise(one.target["name"], 30) for one in series))
-    models = list(dict.fromkeys(sanitise(one.model, 60) for one in series))
+    names = list(dict.fromkeys(sanitize(one.target["name"], 30) for one in series))
+    models = list(dict.fromkeys(sanitize(one.model, 60) for one in series))
     if not names:
         return "Nothing measured"
     who = _and(names) if len(names) <= MOST_CARDS else plural(len(names), "target")
@@ -49,7 +49,7 @@ def headline(runs: Sequence[RunView], series: Sequence[Series]) -> Markup:
 def machine_name(host: Mapping[str, Any]) -> str:
     """The chip and memory of the machine in a few words, as far as the host facts tell."""
     chip, memory = host.get("chip"), host.get("memory_gb")
-    parts = [sanitise(chip, 60) if chip else "", f"{memory:g} GB" if isinstance(memory, int | float) else ""]
+    parts = [sanitize(chip, 60) if chip else "", f"{memory:g} GB" if isinstance(memory, int | float) else ""]
     return ", ".join(part for part in parts if part)
 
 
@@ -70,8 +70,8 @@ def banners(runs: Sequence[RunView], series: Sequence[Series]) -> list[Markup]:
     found = []
     for run in runs:
         if not run.result.get("complete", False):
-            which = "The run" if len(runs) == 1 else f"The run {sanitise(run.label, 60)}"
-            why = sanitise(run.result.get("reason") or "no reason was stored", 200)
+            which = "The run" if len(runs) == 1 else f"The run {sanitize(run.label, 60)}"
+            why = sanitize(run.result.get("reason") or "no reason was stored", 200)
             found.append(
                 _banner("warn", f"{which} is incomplete ({why}). Its figures rest on what was measured until then.")
             )

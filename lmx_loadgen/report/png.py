@@ -11,7 +11,7 @@ from lmx_loadgen.errors import InputError, LoadgenError
 from lmx_loadgen.report import figures, palette
 from lmx_loadgen.report.charts import Chart, concurrency_charts
 from lmx_loadgen.report.page_header import title_of
-from lmx_loadgen.report.sanitize import plotly_text, sanitise
+from lmx_loadgen.report.sanitize import plotly_text, sanitize
 from lmx_loadgen.report.view import Series
 
 _WIDTH, _HEIGHT, _SCALE = 1440, 500, 2
@@ -93,6 +93,6 @@ def _drawn(figure: go.Figure) -> bytes:
     except ChromeNotFoundError:
         raise InputError(f"--format png found no browser to draw with: {_HOW}") from None
     except Exception as problem:  # whatever kaleido and a browser may raise between them
-        words = sanitise(str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__, 200)
+        words = sanitize(str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__, 200)
         raise LoadgenError(f"the browser could not draw the PNG: {words}; --format html needs none") from problem
     return bytes(drawn)

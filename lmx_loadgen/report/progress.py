@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lmx_loadgen.report.numbers import duration, milliseconds, plural, rate
-from lmx_loadgen.report.sanitize import sanitise
+from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.system.clock import NS, now_ns
 
 REFRESHES_PER_SECOND = 4
@@ -96,14 +96,14 @@ class ProgressView:
     def say(self, words: str) -> None:
         """A line for good."""
         if not self._quiet:
-            self._console.print(Text(sanitise(words, 2000)), soft_wrap=True, highlight=False)
+            self._console.print(Text(sanitize(words, 2000)), soft_wrap=True, highlight=False)
 
     def start_segment(
         self, target: str, concurrency: int, total: int | None, duration: float | None, block: int | None = None
     ) -> None:
         """A level begins, or a block of one: so many requests, or so many seconds, or both."""
         self.end_segment()
-        self._segment = _Segment(sanitise(target, NAME_WIDTH), concurrency, total, duration, block)
+        self._segment = _Segment(sanitize(target, NAME_WIDTH), concurrency, total, duration, block)
 
     def finished(self, ok: bool, ttft_s: float | None, tok_s: float | None) -> None:
         """A measured request ended; its times count only if it succeeded."""

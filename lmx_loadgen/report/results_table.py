@@ -9,9 +9,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lmx_loadgen.analysis.stored_results import Found
+from lmx_loadgen.analysis.stored_results import StoredResult
 from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, plural, rate
-from lmx_loadgen.report.sanitize import sanitise
+from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.store.imported import origin_note
 from lmx_loadgen.store.result import (
     NOT_SUPPORTED,
@@ -38,7 +38,7 @@ _COLUMNS = (
 _TOO_FEW = "few*"
 
 
-def print_results(found: Sequence[Found], console: Console) -> None:
+def print_results(found: Sequence[StoredResult], console: Console) -> None:
     """Print the list: figures in columns, and below each row its model and where it is from."""
     console.print(_line([heading for heading, _, _ in _COLUMNS], "status", "dim"), highlight=False)
     for one in found:
@@ -57,7 +57,7 @@ def _line(cells: Sequence[str], status: str, style: str) -> Text:
     return Text("  ".join([*fitted, status]), style=style)
 
 
-def _cells(one: Found) -> list[str]:
+def _cells(one: StoredResult) -> list[str]:
     result, stats = one.result, one.result.stats
     return [
         str(one.number),
@@ -80,9 +80,9 @@ def _tools(stats: BenchmarkRunStats | None) -> str:
     return "pass" if stats.tool_call.passed else "fail"
 
 
-def _names(one: Found) -> Iterator[Text]:
+def _names(one: StoredResult) -> Iterator[Text]:
     """Model and origin on one line where they fit, else on two."""
-    model, place = sanitise(one.result.model_id, _WIDTH - _INDENT), sanitise(one.place, _WIDTH - _INDENT)
+    model, place = sanitize(one.result.model_id, _WIDTH - _INDENT), sanitize(one.place, _WIDTH - _INDENT)
     line = Text(" " * _INDENT).append(model, style="bold")
     if _INDENT + cell_len(model) + 2 + cell_len(place) <= _WIDTH:
         yield line.append("  ").append(place, style="dim")
@@ -97,13 +97,13 @@ def _when(timestamp: str) -> str:
 
 
 def _or_dash(text: str, limit: int) -> str:
-    return sanitise(text, limit) if text.strip() else UNDEFINED
+    return sanitize(text, limit) if text.strip() else UNDEFINED
 
 
-def print_result(found: Found, console: Console) -> None:
+def print_result(found: StoredResult, console: Console) -> None:
     """Print a result in full, its answer cut to 2,000 characters."""
     result = found.result
-    console.print(Text(sanitise(result.model_id, 300), style="bold"), highlight=False)
+    console.print(Text(sanitize(result.model_id, 300), style="bold"), highlight=False)
     about = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     about.add_column(no_wrap=True, style="dim")
     about.add_column(overflow="fold")
@@ -116,21 +116,21 @@ def print_result(found: Found, console: Console) -> None:
     text = result.stats.output_text
     if text:
         console.print(Text("answer", style="dim"), highlight=False)
-        shown = Text(sanitise(text, _SHOWN_TEXT, keep_lines=True), overflow="fold")
+        shown = Text(sanitize(text, _SHOWN_TEXT, keep_lines=True), overflow="fold")
         console.print(Padding(shown, (0, 0, 0, 2)), highlight=False)
         if len(text) > _SHOWN_TEXT:
             cut = f"cut: the answer has {plural(len(text), 'character')}; --json gives all"
             console.print(Text(cut, style="dim"), highlight=False)
 
 
-def _about(found: Found) -> Iterator[tuple[str, str]]:
+def _about(found: StoredResult) -> Iterator[tuple[str, str]]:
     result, stats = found.result, found.result.stats
     yield "backend", _or_dash(result.backend, 100)
     yield "when", _or_dash(result.timestamp, 60)
     yield "status", result.status
     yield "hardware", _or_dash(result.hardware, 200)
     yield "LMX version", _or_dash(result.lmx_version or "", 60)
-    yield "from", sanitise(found.place if found.place != "imported" else found.path, 300)
+    yield "from", sanitize(found.place if found.place != "imported" else found.path, 300)
     yield "prompt", _or_dash(result.prompt_preview, 100)
     if stats is not None:
         yield from _about_runs(stats)
@@ -155,14 +155,14 @@ def _about_runs(stats: BenchmarkRunStats) -> Iterator[tuple[str, str]]:
 
 
 def _tool_words(call: ToolCallBenchmark) -> str:
-    name = sanitise(call.expected_tool_name, 60)
+    name = sanitize(call.expected_tool_name, 60)
     verdict = "pass" if call.passed else f"fail, {_why_failed(call)}"
     return f"{name}: {verdict} ({duration(call.latency_sec)})"
 
 
 def _why_failed(call: ToolCallBenchmark) -> str:
     if call.error:
-        return sanitise(call.error, 200)
+        return sanitize(call.error, 200)
     if not call.call_produced:
         return "no call was made"
     if not call.tool_name_correct:
@@ -172,9 +172,9 @@ def _why_failed(call: ToolCallBenchmark) -> str:
 
 def _skill_words(skill: SkillsBenchmark) -> str:
     if skill.error == NOT_SUPPORTED:
-        return f"{sanitise(skill.skill_name, 60)}: {NOT_SUPPORTED}"
-    outcome = "ok" if skill.skill_invoked_successfully else f"failed, {sanitise(skill.error or 'no reason given', 200)}"
-    return f"{sanitise(skill.skill_name, 60)}: {outcome} ({duration(skill.skill_latency_sec)})"
+        return f"{sanitize(skill.skill_name, 60)}: {NOT_SUPPORTED}"
+    outcome = "ok" if skill.skill_invoked_successfully else f"failed, {sanitize(skill.error or 'no reason given', 200)}"
+    return f"{sanitize(skill.skill_name, 60)}: {outcome} ({duration(skill.skill_latency_sec)})"
 
 
 def _figures(stats: BenchmarkRunStats) -> Table:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.analysis.metrics import VERSION
-from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store import eventlog, result
@@ -21,7 +21,7 @@ def views(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], Non
     Raises ResultError when there is nothing to draw, or a named run cannot be read.
     """
     if named:
-        return told_apart([_view(folder) for folder in named])
+        return labeled_views([_view(folder) for folder in named])
     found = []
     for folder in result.find_runs(results_dir):
         try:
@@ -30,10 +30,10 @@ def views(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], Non
             skipped(str(error))
     if not found:
         raise ResultError(f"there is no run in {results_dir}: make one with `lmx-loadgen run`, or name its folder")
-    return told_apart(found)
+    return labeled_views(found)
 
 
-def told_apart(runs: Sequence[RunView]) -> list[RunView]:
+def labeled_views(runs: Sequence[RunView]) -> list[RunView]:
     """The runs, each with a label that no other has: those of one minute tell their seconds too, those of one second
     their id."""
     for more in (lambda run: _label(run.result["started_at"], "%d %b %H:%M:%S"), _with_id):
@@ -51,7 +51,7 @@ def _view(folder: Path) -> RunView:
     log_path = folder / eventlog.NAME
     log = eventlog.read_log(log_path) if log_path.is_file() else None
     killed = log is not None and not (folder / result.NAME).is_file()
-    stored = summarise(log) if log is not None and killed else result.read_result(folder)
+    stored = summarize(log) if log is not None and killed else result.read_result(folder)
     _check_definitions(folder, stored)
     return view_of(stored, log.requests if log else [])
 

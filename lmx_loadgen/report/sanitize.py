@@ -14,7 +14,7 @@ _SPACE_CATEGORIES = frozenset({"Zl", "Zp"})
 _DIRECTION_MARKS = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def sanitise(text: object, limit: int = 200, *, keep_lines: bool = False) -> str:
+def sanitize(text: object, limit: int = 200, *, keep_lines: bool = False) -> str:
     """The text in at most `limit` characters, safe to print on a terminal or to put into a document.
 
     Control characters, which include the escape that begins every terminal command, and direction marks
@@ -52,10 +52,10 @@ def plotly_text(text: object, limit: int = 60) -> str:
     Plotly reads a subset of HTML (`<b>`, `<a href>`, …) in every label and knows few entities: `&quot;` is
     not among them, so quotes stay as they are.
     """
-    return html.escape(sanitise(text, limit), quote=False)
+    return html.escape(sanitize(text, limit), quote=False)
 
 
 def markdown_text(text: object, limit: int = 600) -> str:
     """The text as Markdown shows it literally, also in the cell of a table."""
-    shown = sanitise(text, limit)
+    shown = sanitize(text, limit)
     return "".join(f"\\{character}" if character in "\\`*_[]<>|#~" else character for character in shown)

@@ -9,8 +9,9 @@ from lmx_loadgen.analysis.records import answer_text
 from lmx_loadgen.report.markup import Child, Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, rate
 from lmx_loadgen.report.page_header import key_sample, machine_name
-from lmx_loadgen.report.sanitize import sanitise
+from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import (
+    Level,
     RunView,
     Series,
     errors_of,
@@ -21,8 +22,6 @@ from lmx_loadgen.report.view import (
     system_rate,
 )
 from lmx_loadgen.report.view import target_notes as notes_of
-
-Level = dict[str, Any]
 
 REASON_LIMIT = 400
 FACT_LIMIT = 400
@@ -94,7 +93,7 @@ def _summary_cells(level: Level) -> list[Markup]:
         _figure(level, "decode_tok_s", "p50"),
         _system_figure(level),
         _ok_failed(level["requests"]),
-        h("td", None, UNDEFINED if level["sample"] == "none" else sanitise(level["token_basis"], 20)),
+        h("td", None, UNDEFINED if level["sample"] == "none" else sanitize(level["token_basis"], 20)),
         h("td", None, _chips(level)),
     ]
 
@@ -104,7 +103,7 @@ def _figure(level: Level, metric: str, key: str, scale: float = 1.0) -> Markup:
     value = stat(level, metric, key)
     if value is None:
         reason = (level["metrics"].get(metric) or {}).get("reason")
-        return h("td", NUMBER | {"title": sanitise(reason, 200) if reason else None}, UNDEFINED)
+        return h("td", NUMBER | {"title": sanitize(reason, 200) if reason else None}, UNDEFINED)
     shown = milliseconds(value) if scale != 1.0 else rate(value)
     mark = None if is_supported(level, metric, key) else h("span", {"class": "mark"}, "†")
     return h("td", NUMBER, shown, mark, _error(stat(level, metric, "instrument_error"), scale))
@@ -159,7 +158,7 @@ def errors(series: Sequence[Series]) -> Markup | None:
             None,
             h("td", {"class": "who"}, one.name),
             h("td", None, outcome_name(error["outcome"], error["status"])),
-            h("td", {"class": "words"}, sanitise(error["reason"] or UNDEFINED, REASON_LIMIT)),
+            h("td", {"class": "words"}, sanitize(error["reason"] or UNDEFINED, REASON_LIMIT)),
             h("td", NUMBER, count(error["count"])),
         )
         for one in series
@@ -182,15 +181,15 @@ def target_notes(series: Sequence[Series]) -> Markup:
 def _notes_card(one: Series) -> Markup:
     target = one.target
     server = target.get("server") or {}
-    product = " ".join(sanitise(part, 60) for part in (server.get("product"), server.get("version")) if part)
-    answered = [sanitise(model, 120) for model in target.get("models_answered") or []]
+    product = " ".join(sanitize(part, 60) for part in (server.get("product"), server.get("version")) if part)
+    answered = [sanitize(model, 120) for model in target.get("models_answered") or []]
     facts = [
         ("Model", one.model),
         ("Answered by", ", ".join(answered) if answered and answered != [one.model] else ""),
         ("Server", product),
-        ("Weights", sanitise(server.get("quantization") or "", 120)),
-        ("Repeats", sanitise((target.get("cache") or {}).get("sentence") or "", 200)),
-        ("Address", sanitise(target.get("base_url") or "", 200)),
+        ("Weights", sanitize(server.get("quantization") or "", 120)),
+        ("Repeats", sanitize((target.get("cache") or {}).get("sentence") or "", 200)),
+        ("Address", sanitize(target.get("base_url") or "", 200)),
         ("Answers ended by", _finish_reasons(one)),
     ]
     return h(
@@ -216,7 +215,7 @@ def _finish_reasons(one: Series) -> str:
     for level in one.levels():
         for reason, number in (level.get("finish_reasons") or {}).items():
             sums[reason] = sums.get(reason, 0) + int(number)
-    return ", ".join(f"{sanitise(reason, 40)} ({count(number)})" for reason, number in sums.items())
+    return ", ".join(f"{sanitize(reason, 40)} ({count(number)})" for reason, number in sums.items())
 
 
 def first_answer(one: Series) -> str:
@@ -242,20 +241,20 @@ def _run_card(run: RunView) -> Markup:
     result = run.result
     tool, host, profile = (result.get(part) or {} for part in ("tool", "host", "profile"))
     facts = [
-        ("Run", sanitise(result.get("run_id") or UNDEFINED, 40)),
+        ("Run", sanitize(result.get("run_id") or UNDEFINED, 40)),
         ("Started", _time(result.get("started_at"))),
         ("Ended", _time(result.get("ended_at"))),
-        ("Complete", "yes" if result.get("complete") else f"no ({sanitise(result.get('reason') or 'unknown', 200)})"),
-        ("Profile", sanitise(profile.get("name") or UNDEFINED, 60)),
+        ("Complete", "yes" if result.get("complete") else f"no ({sanitize(result.get('reason') or 'unknown', 200)})"),
+        ("Profile", sanitize(profile.get("name") or UNDEFINED, 60)),
         ("Machine", machine_name(host)),
-        ("Tool", f"{sanitise(tool.get('name') or 'lmx-loadgen', 40)} {sanitise(tool.get('version') or '', 40)}"),
+        ("Tool", f"{sanitize(tool.get('name') or 'lmx-loadgen', 40)} {sanitize(tool.get('version') or '', 40)}"),
     ]
     return h(
         "div",
         {"class": "card"},
-        h("h3", None, sanitise(run.label, 80)),
+        h("h3", None, sanitize(run.label, 80)),
         _facts(facts),
-        _listed([sanitise(note, 300) for note in result.get("notes") or []]),
+        _listed([sanitize(note, 300) for note in result.get("notes") or []]),
         _folded("Profile, as resolved", profile),
         _folded("Machine, versions and instrument", _circumstances(result)),
     )
@@ -275,7 +274,7 @@ def _folded(title: str, values: Mapping[str, Any]) -> Markup | None:
 def _flattened(values: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, str]]:
     """Nested values as dotted names and short texts; what is unset is left out."""
     for name, value in values.items():
-        dotted = f"{path}{sanitise(name, 60)}"
+        dotted = f"{path}{sanitize(name, 60)}"
         if isinstance(value, Mapping):
             yield from _flattened(value, f"{dotted}.")
         elif value not in (None, "", []):
@@ -284,12 +283,12 @@ def _flattened(values: Mapping[str, Any], path: str = "") -> Iterable[tuple[str,
 
 def _fact(value: Any) -> str:
     if isinstance(value, list):
-        return sanitise(", ".join(sanitise(_fact(item), FACT_LIMIT) for item in value), FACT_LIMIT)
+        return sanitize(", ".join(sanitize(_fact(item), FACT_LIMIT) for item in value), FACT_LIMIT)
     if isinstance(value, Mapping):
         return "; ".join(f"{name} {text}" for name, text in _flattened(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return sanitise(value, FACT_LIMIT)
+    return sanitize(value, FACT_LIMIT)
 
 
 def _time(text: Any) -> str:

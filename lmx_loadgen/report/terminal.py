@@ -16,8 +16,9 @@ from rich.text import Text
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.numbers import count, milliseconds, plural, rate
-from lmx_loadgen.report.sanitize import sanitise, unbroken
+from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.view import (
+    Level,
     errors_of,
     is_supported,
     level_notes,
@@ -31,15 +32,13 @@ from lmx_loadgen.store.calibration import Calibration
 NAME_WIDTH = 14
 MARK = "*"
 
-Level = dict[str, Any]
-
 
 def print_summary(result: dict[str, Any], console: Console) -> None:
     """Print the table of all targets and levels, which fits 80 columns, and below it what to know about it."""
     console.print(_table(result["targets"]))
     for comparison in result.get("comparisons") or []:
         for place, sentence in enumerate(comparison["sentences"]):
-            words = unbroken(sanitise(sentence, 600))
+            words = unbroken(sanitize(sentence, 600))
             console.print(Text(words, style="bold" if place == 0 else ""), highlight=False)
         console.print(Text("All figures: lmx-loadgen compare", style="dim"), highlight=False)
     for line in _lines_below(result):
@@ -55,7 +54,7 @@ def _table(targets: Sequence[dict[str, Any]]) -> Table:
     for target in targets:
         levels = sorted(target["levels"], key=lambda level: int(level["concurrency"]))
         for place, level in enumerate(levels):
-            name = sanitise(target["name"], NAME_WIDTH) if place == 0 else ""
+            name = sanitize(target["name"], NAME_WIDTH) if place == 0 else ""
             table.add_row(Text(name), *_cells(level), end_section=place == len(levels) - 1)
     return table
 
@@ -82,14 +81,14 @@ def _marked(level: Level, metric: str, key: str, shown: str) -> str:
 
 def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
     if not result.get("complete", False):
-        yield Text(f"Incomplete: {sanitise(result.get('reason') or 'no reason was stored', 200)}.", style="yellow")
+        yield Text(f"Incomplete: {sanitize(result.get('reason') or 'no reason was stored', 200)}.", style="yellow")
     for note in result.get("notes") or []:
-        yield Text(sanitise(note, 300), style="yellow")
+        yield Text(sanitize(note, 300), style="yellow")
     for target in result["targets"]:
-        name = sanitise(target["name"], NAME_WIDTH)
-        yield Text(f"{name}: {sanitise(target.get('model') or 'unknown model', 100)}", style="dim")
+        name = sanitize(target["name"], NAME_WIDTH)
+        yield Text(f"{name}: {sanitize(target.get('model') or 'unknown model', 100)}", style="dim")
         if (cache := target.get("cache")) is not None:
-            yield _indented(sanitise(cache["sentence"], 200), "dim")
+            yield _indented(sanitize(cache["sentence"], 200), "dim")
         if (errors := _instrument_errors(target)) is not None:
             yield _indented(errors, "dim")
         for words, is_good in findings(target):
@@ -98,7 +97,7 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
             yield _indented(note, "yellow")
         for error in errors_of(target):
             kind = outcome_name(error["outcome"], error["status"])
-            words = f": {sanitise(error['reason'], 200)}" if error["reason"] else ""
+            words = f": {sanitize(error['reason'], 200)}" if error["reason"] else ""
             yield _indented(f"{plural(error['count'], 'request')} failed, {kind}{words}", "red")
     if any(_has_weak_percentile(level) for target in result["targets"] for level in target["levels"]):
         yield Text(f"{MARK} fewer than five samples lie beyond this percentile", style="dim")

@@ -11,7 +11,7 @@ from lmx_loadgen.report.figures import CURVE_HEIGHT
 from lmx_loadgen.report.markup import Markup, h
 from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.palette import FAILURE, MUTED, SERIES_COLOURS, SYMBOLS
-from lmx_loadgen.report.sanitize import plotly_text, sanitise, unbroken
+from lmx_loadgen.report.sanitize import plotly_text, sanitize, unbroken
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
 from lmx_loadgen.report.view import RunView, Series
 from lmx_loadgen.store.comparison import BlockValue, ComparedSide, Comparison, LevelComparison, MetricComparison
@@ -36,20 +36,20 @@ def keys(place: int) -> tuple[str, str]:
 
 def title(one: Comparison) -> str:
     """`lmx against ollama`."""
-    return f"{sanitise(one.b.label, 60)} against {sanitise(one.a.label, 60)}"
+    return f"{sanitize(one.b.label, 60)} against {sanitize(one.a.label, 60)}"
 
 
 def sentences(one: Comparison) -> Markup | None:
     """The verdicts to read first."""
     if not one.sentences:
         return None
-    items = [h("li", None, unbroken(sanitise(sentence, 600))) for sentence in one.sentences]
+    items = [h("li", None, unbroken(sanitize(sentence, 600))) for sentence in one.sentences]
     return h("ul", {"class": "verdicts", "aria-label": title(one)}, items)
 
 
 def about(one: Comparison) -> list[Markup]:
     """How it was measured and judged, and what makes it doubtful."""
-    a, b = (sanitise(side.label, 60) for side in (one.a, one.b))
+    a, b = (sanitize(side.label, 60) for side in (one.a, one.b))
     how = (
         "Both were measured in one session, in blocks that took turns; an interval is over pairs of blocks. "
         if one.mode == "interleaved"
@@ -62,9 +62,9 @@ def about(one: Comparison) -> list[Markup]:
     )
     found = [h("p", {"class": "about"}, words)]
     if one.accepted is not None:
-        reason = f"Failed checks were accepted: {sanitise(one.accepted, 300)}"
+        reason = f"Failed checks were accepted: {sanitize(one.accepted, 300)}"
         found.append(h("p", {"class": "banner warn", "role": "note"}, reason))
-    found += [h("p", {"class": "banner warn", "role": "note"}, sanitise(note, 400)) for note in one.notes]
+    found += [h("p", {"class": "banner warn", "role": "note"}, sanitize(note, 400)) for note in one.notes]
     return found
 
 
@@ -75,7 +75,7 @@ def all_charts(comparisons: Sequence[Comparison], series: Sequence[Series]) -> l
 
 def _charts(place: int, one: Comparison, series: Sequence[Series]) -> Iterator[Chart]:
     forest_key, blocks_key = keys(place)
-    a, b = (sanitise(side.label, 40) for side in (one.a, one.b))
+    a, b = (sanitize(side.label, 40) for side in (one.a, one.b))
     yield Chart(
         forest_key,
         f"How much better {b} is",
@@ -227,7 +227,7 @@ def _look(side: ComparedSide, place: int, series: Sequence[Series], *, same_name
 
 def figures_table(one: Comparison) -> Markup:
     """Every figure at every level with its verdict, or why it has none."""
-    a, b = (sanitise(side.label, 40) for side in (one.a, one.b))
+    a, b = (sanitize(side.label, 40) for side in (one.a, one.b))
     head = [
         column("Concur\u00adrency", number=True),
         column("Figure"),
@@ -260,7 +260,7 @@ def _figure_row(level: LevelComparison, found: MetricComparison, place: int, rea
             "td",
             {"class": "why" if reason else None},
             _chip(found.verdict, found.verdict),
-            sanitise(reason, 400) if reason else None,
+            sanitize(reason, 400) if reason else None,
         ),
     )
 
@@ -274,7 +274,7 @@ def _interval(edges: tuple[float, float] | None) -> str:
 
 def audit_table(one: Comparison) -> Markup:
     """Whether both did the same work, check by check."""
-    a, b = (sanitise(side.label, 40) for side in (one.a, one.b))
+    a, b = (sanitize(side.label, 40) for side in (one.a, one.b))
     head = [column("Same work?"), column(""), column(a), column(b), column("")]
     rows = []
     for line in one.audit:
@@ -286,8 +286,8 @@ def audit_table(one: Comparison) -> Markup:
                 None,
                 h("td", None, f"{line.title}{where}"),
                 h("td", None, _chip(line.status, status)),
-                [h("td", {"class": "who"}, sanitise(words, 200)) for words in (line.a, line.b)],
-                h("td", None, sanitise(line.sentence, 400)),
+                [h("td", {"class": "who"}, sanitize(words, 200)) for words in (line.a, line.b)],
+                h("td", None, sanitize(line.sentence, 400)),
             )
         )
     return boxed_table(

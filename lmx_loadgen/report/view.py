@@ -9,7 +9,10 @@ from typing import Any
 
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.report.palette import Look, looks
-from lmx_loadgen.report.sanitize import sanitise
+from lmx_loadgen.report.sanitize import sanitize
+
+# One level of a target, as `result.json` has it.
+Level = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Series:
 
     @property
     def model(self) -> str:
-        return sanitise(self.target.get("model") or "unknown model", 120)
+        return sanitize(self.target.get("model") or "unknown model", 120)
 
     def levels(self) -> list[dict[str, Any]]:
         """The levels, lowest concurrency first."""
@@ -82,7 +85,7 @@ def _unlike_names(pairs: Sequence[tuple[RunView, dict[str, Any]]]) -> list[str]:
     groups: dict[str, list[int]] = defaultdict(list)
     for index, (_, target) in enumerate(pairs):
         groups[str(target["name"])].append(index)
-    names = [sanitise(target["name"], 40) for _, target in pairs]
+    names = [sanitize(target["name"], 40) for _, target in pairs]
     for group in (group for group in groups.values() if len(group) > 1):
         for index, extra in zip(group, _extras([pairs[index] for index in group]), strict=True):
             names[index] = f"{names[index]} · {extra}"
@@ -90,8 +93,8 @@ def _unlike_names(pairs: Sequence[tuple[RunView, dict[str, Any]]]) -> list[str]:
 
 
 def _extras(pairs: Sequence[tuple[RunView, dict[str, Any]]]) -> list[str]:
-    models = [sanitise(str(target.get("model") or "").rsplit("/", 1)[-1], 40) for _, target in pairs]
-    labels = [sanitise(run.label, 40) for run, _ in pairs]
+    models = [sanitize(str(target.get("model") or "").rsplit("/", 1)[-1], 40) for _, target in pairs]
+    labels = [sanitize(run.label, 40) for run, _ in pairs]
     return models if len(set(models)) == len(models) else labels
 
 
@@ -164,8 +167,8 @@ def is_supported(level: dict[str, Any], metric: str, key: str) -> bool:
 
 def level_notes(level: dict[str, Any]) -> list[str]:
     """What a reader must know before believing a level's figures, one sentence each."""
-    notes = [sanitise(note, 300) for note in level.get("notes") or []]
-    notes += [f"tainted: {sanitise(reason, 300)}" for reason in level.get("tainted") or []]
+    notes = [sanitize(note, 300) for note in level.get("notes") or []]
+    notes += [f"tainted: {sanitize(reason, 300)}" for reason in level.get("tainted") or []]
     if not level.get("complete", True):
         notes.append("the level was not finished")
     return notes
@@ -180,7 +183,7 @@ def target_notes(target: dict[str, Any], place: str) -> list[str]:
         for note in level_notes(level):
             where.setdefault(note, []).append(str(level["concurrency"]))
     everywhere = len(target["levels"])
-    return [sanitise(note, 300) for note in target.get("notes") or []] + [
+    return [sanitize(note, 300) for note in target.get("notes") or []] + [
         note if len(found) == everywhere else f"{place}{', '.join(found)}: {note}" for note, found in where.items()
     ]
 
@@ -217,5 +220,5 @@ OUTCOME_NAMES = {
 
 def outcome_name(outcome: str, status: int | None = None) -> str:
     """An outcome in words: `HTTP error 503`."""
-    name = OUTCOME_NAMES.get(outcome) or sanitise(outcome, 40)
+    name = OUTCOME_NAMES.get(outcome) or sanitize(outcome, 40)
     return f"{name} {status}" if outcome == "http_error" and status is not None else name

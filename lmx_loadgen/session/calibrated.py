@@ -43,15 +43,15 @@ def measure(options: Options) -> Measure:
     return measured
 
 
-def for_run(options: Options, told: Callable[[str], None]) -> Calibrated:
+def calibration_for_run(options: Options, report: Callable[[str], None]) -> Calibrated:
     """What `session.run` asks for a run's calibration: the newest one that fits; where there is none, a quick one is
     made and stored beside the runs. It raises LoadgenError, also StorageError."""
 
     def calibrated(loop: str, stamps: str) -> dict[str, Any]:
         found = find(_known(options.out), __version__, loop, stamps, options.workers)
         if found is None:
-            told("measuring the instrument's own error first (about 15 s, once; --no-calibrate skips it)")
-            found = calibrate(measure(options), is_quick=True, told=lambda words: None)
+            report("measuring the instrument's own error first (about 15 s, once; --no-calibrate skips it)")
+            found = calibrate(measure(options), is_quick=True, report=lambda words: None)
             store(options.out, found)
         return found.model_dump(mode="json")
 

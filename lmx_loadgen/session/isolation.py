@@ -14,7 +14,7 @@ from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.system import host
 from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.base import Target
-from lmx_loadgen.targets.client import Cold
+from lmx_loadgen.targets.client import AdminClient
 
 # Loading a large model from a cold disk takes minutes.
 _LOAD_S = 600.0
@@ -38,7 +38,7 @@ def obstacles(targets: Mapping[str, Target]) -> list[str]:
 class Isolation:
     """Called before each segment; `noted` is told what was done and how the machine did afterwards.
 
-    `found_away` names the targets whose models were not loaded when the run began, where it began earlier.
+    `initially_unloaded` names the targets whose models were not loaded when the run began, where it began earlier.
     Raises ModelNotLoaded when a server does not do as it is asked. `restore` loads again what was unloaded.
     """
 
@@ -47,37 +47,37 @@ class Isolation:
     noted: Callable[[str, dict[str, Any]], None]
     stop: Callable[[], bool]
     state: Callable[[], dict[str, Any]] = host.state
-    found_away: Collection[str] | None = None
-    _away: set[str] = field(default_factory=set)
+    initially_unloaded: Collection[str] | None = None
+    _initially_unloaded: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._away |= {one.name for one in self.targets.values() if not one.is_loaded}
-        self._found_away = set(self._away if self.found_away is None else self.found_away)
+        self._initially_unloaded |= {one.name for one in self.targets.values() if not one.is_loaded}
+        self._found_away = set(self._initially_unloaded if self.initially_unloaded is None else self.initially_unloaded)
 
     def __call__(self, segment: Segment) -> None:
         """Unload the models of all others, load that of the segment's target, and wait for memory to settle."""
         others = [one for one in self.targets.values() if one.name != segment.target and _may(one)]
-        unloading = [one for one in others if one.name not in self._away]
-        loading = [self.targets[segment.target]] if segment.target in self._away else []
+        unloading = [one for one in others if one.name not in self._initially_unloaded]
+        loading = [self.targets[segment.target]] if segment.target in self._initially_unloaded else []
         if not unloading and not loading:
             return
         for one in unloading:
             self._ask(one, "unload")
-            self._away.add(one.name)
+            self._initially_unloaded.add(one.name)
         for one in loading:
             self._ask(one, "load")
-            self._away.discard(one.name)
+            self._initially_unloaded.discard(one.name)
         waited = self._wait_for_memory()
         done = {"unloaded": [one.name for one in unloading], "loaded": [one.name for one in loading]}
         self.noted("isolated", {**self.state(), **done, "waited_s": round(waited, 1)})
 
     def restore(self) -> None:
         """Leave every server as it was found."""
-        for name in sorted(self._found_away - self._away):
+        for name in sorted(self._found_away - self._initially_unloaded):
             self._ask(self.targets[name], "unload")
-        for name in sorted(self._away - self._found_away):
+        for name in sorted(self._initially_unloaded - self._found_away):
             self._ask(self.targets[name], "load")
-        self._away = set(self._found_away)
+        self._initially_unloaded = set(self._found_away)
 
     def _ask(self, target: Target, what: str) -> None:
         refusal = anyio.run(self._asked, target, what)
@@ -85,7 +85,7 @@ class Isolation:
             keys = Keys.sent_in(target.headers, target.admin_headers)
             raise ModelNotLoaded(
                 f"model_not_loaded: --isolate: {target.dialect.title} at {target.base_url} did not {what} "
-                f"{plain(keys.hide(target.model), 120)}: {refusal}"
+                f"{plain(keys.redact(target.model), 120)}: {refusal}"
             )
 
     async def _asked(self, target: Target, what: str) -> str | None:
@@ -94,7 +94,9 @@ class Isolation:
         timeout = httpx.Timeout(_LOAD_S, connect=10.0)
         try:
             async with httpx.AsyncClient(timeout=timeout, verify=self.verify, trust_env=False) as client:
-                cold = Cold(client, target.base_url, {**target.headers, **target.admin_headers}, within_s=_LOAD_S)
+                cold = AdminClient(
+                    client, target.base_url, {**target.headers, **target.admin_headers}, within_s=_LOAD_S
+                )
                 act = residency.load if what == "load" else residency.unload
                 with anyio.fail_after(_LOAD_S):  # however many instances it lists
                     return await act(cold, target.model)

@@ -8,7 +8,7 @@ from typing import Any
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.models import Profile, TargetSpec, load_profile, overridden
 from lmx_loadgen.session.plan import Segment, blocks_of, described, make_plan
-from lmx_loadgen.session.resume import Past, past_of
+from lmx_loadgen.session.resume import ResumeState, load_resume_state
 from lmx_loadgen.system.lock import Lock
 from lmx_loadgen.targets.prepare import parse_target
 
@@ -39,7 +39,7 @@ class Options:
     reference: Path | None = None
     server_benchmark: bool = False
     lock: Lock | None = None
-    past: Past | None = None
+    resume_state: ResumeState | None = None
     i_own_this_server: bool = False
 
 
@@ -48,8 +48,8 @@ def resolved_profile(options: Options) -> Profile:
 
     Raises ProfileError, InputError or NotResumable.
     """
-    if options.past is not None:
-        return options.past.profile
+    if options.resume_state is not None:
+        return options.resume_state.profile
     profile = overridden(load_profile(options.profile), options.overrides, options.flags)
     specs = [parse_target(text) for text in options.targets] or list(profile.targets) or [TargetSpec(name="sim")]
     names = [spec.name for spec in specs]
@@ -70,18 +70,18 @@ def resolved_profile(options: Options) -> Profile:
     return found
 
 
-def resuming(folder: Path, lock: Lock | None = None) -> Options:
+def resume_options(folder: Path, lock: Lock | None = None) -> Options:
     """How to go on with the run in `folder`: as it was begun. Raises ResultError or NotResumable."""
-    past = past_of(folder)
-    how, kept = past.header["instrument"], past.going_on
+    resume_state = load_resume_state(folder)
+    how, kept = resume_state.header["instrument"], resume_state.resume_info
     return Options(
         loop=how["loop"],
         stamps=how["stamps"],
         workers=how["workers"],
-        accept=past.header.get("accepted"),
-        until_settled=past.header["until_settled"],
+        accept=resume_state.header.get("accepted"),
+        until_settled=resume_state.header["until_settled"],
         lock=lock,
-        past=past,
+        resume_state=resume_state,
         **{name: kept[name] for name in KEPT},
     )
 
@@ -90,7 +90,7 @@ def resuming(folder: Path, lock: Lock | None = None) -> Options:
 KEPT = ("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark", "i_own_this_server")
 
 
-def planned(options: Options) -> list[str]:
+def dry_run_lines(options: Options) -> list[str]:
     """The plan of a run in words, as `--dry-run` prints it. No server is asked anything; a reference file is read, so
     that what is wrong with it is known before the run. Raises InputError and ProfileError."""
     if options.reference is not None:
@@ -98,10 +98,10 @@ def planned(options: Options) -> list[str]:
 
         read_reference(options.reference)
     profile = resolved_profile(options)
-    return told(profile, make_plan(profile, [spec.name for spec in profile.targets]), options)
+    return plan_description(profile, make_plan(profile, [spec.name for spec in profile.targets]), options)
 
 
-def told(profile: Profile, plan: Sequence[Segment], options: Options) -> list[str]:
+def plan_description(profile: Profile, plan: Sequence[Segment], options: Options) -> list[str]:
     lines = described(profile, plan, [spec.name for spec in profile.targets])
     if options.server_benchmark:
         lines.append("and Opta-LMX measures itself, one answer after the other")

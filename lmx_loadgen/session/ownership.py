@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import Segment, make_plan
-from lmx_loadgen.targets.prepare import dialect_of, normalise_url
+from lmx_loadgen.targets.prepare import dialect_of, normalize_url
 
 MOST_IN_FLIGHT = 4
 MOST_REQUESTS = 200
@@ -34,7 +34,7 @@ def check_owned(profile: Profile, resolve: Resolve | None = None, *, until_settl
         address = spec.url or dialect_of(spec).default_url
         if load is None or address is None:
             continue
-        host = urlsplit(normalise_url(address, f"target {spec.name}")).hostname or ""
+        host = urlsplit(normalize_url(address, f"target {spec.name}")).hostname or ""
         public = next((one for one in _addresses(host, resolve or resolved) if is_public(one)), None)
         if public is not None:
             where = host if host == public else f"{host} ({public})"

@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 from lmx_loadgen import __version__
 from lmx_loadgen.errors import StorageError
-from lmx_loadgen.load.messages import SegmentEnd, Sent
+from lmx_loadgen.load.messages import FinishedRequest, SegmentEnd
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.jobs import PROBE_TOKENS, JobMaker
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.request_line import quick_look, request_line
-from lmx_loadgen.session.resume import Past
-from lmx_loadgen.session.stop_rules import Guard
-from lmx_loadgen.session.token_counter import Count
+from lmx_loadgen.session.resume import ResumeState
+from lmx_loadgen.session.stop_rules import ErrorLimits
+from lmx_loadgen.session.token_counter import TokenCounter
 from lmx_loadgen.store.eventlog import NAME, SCHEMA, EventLog
 from lmx_loadgen.system import host
 from lmx_loadgen.system.api_keys import Keys
@@ -72,8 +72,8 @@ class Recorder:
         targets: Sequence[Target],
         jobs: JobMaker,
         view: View,
-        count: Count | None = None,
-        past: Past | None = None,
+        count: TokenCounter | None = None,
+        resume_state: ResumeState | None = None,
     ) -> None:
         self.folder = folder
         self._profile = profile
@@ -84,15 +84,15 @@ class Recorder:
         self._count = count
         self._segment: Segment | None = None
         self._phase: str | None = None
-        self._next_id = past.next_id if past is not None else 0
-        self.answered: set[str] = past.answered if past is not None else set()
-        self.guard = Guard(profile.load.max_errors, profile.load.max_error_rate)
+        self._next_id = resume_state.next_id if resume_state is not None else 0
+        self.answered: set[str] = resume_state.answered if resume_state is not None else set()
+        self.error_limits = ErrorLimits(profile.load.max_errors, profile.load.max_error_rate)
         self._log = log
 
     def begin(self, segment: Segment, *, phase: str | None = None) -> None:
         """From now on, what is sent belongs to this segment; with a `phase` of its own, it is in no level's figures."""
         self._segment, self._phase = segment, phase
-        self.guard.begin(segment.target, segment.level)
+        self.error_limits.begin(segment.target, segment.level)
 
     def host_state(self, when: str, state: dict[str, Any]) -> None:
         """Store how the machine does just before or after the segment."""
@@ -107,12 +107,12 @@ class Recorder:
         block = segment.block if len(self._rules) > 1 else None
         self._view.start_segment(segment.target, segment.concurrency, segment.requests, segment.duration, block)
 
-    def sent(self, sent: Sent) -> None:
+    def sent(self, sent: FinishedRequest) -> None:
         """Store one request that has ended."""
         segment = self._segment
         assert segment is not None
         assert sent.segment == segment.segment
-        _hide_on_the_wire(sent, self._keys)
+        _redact_response(sent, self._keys)
         line = request_line(
             sent,
             segment,
@@ -125,10 +125,10 @@ class Recorder:
             count=self._count,
             prompt_text=self._jobs.prompt_text(sent.phase, sent.template, sent.nonce) if self._count else "",
         )
-        line = self._keys.hide_in({**line, "events": self._keys.hide_told(line["events"])})
+        line = self._keys.redact_in({**line, "events": self._keys.redact_events(line["events"])})
         self._next_id += 1
         self._log.append(line)
-        self.guard.saw(line["outcome"], line["reason"])
+        self.error_limits.note_outcome(line["outcome"], line["reason"])
         if line["outcome"] == "ok":
             self.answered.add(segment.target)
         if line["phase"] == "measured" and line["outcome"] != "cancelled":
@@ -164,12 +164,12 @@ class Recorder:
 
     def check(self, target: Target, line: dict[str, Any]) -> None:
         """Store what came of something that a target was asked to do beside the load."""
-        self._log.append({"type": "check", "at_ns": now_ns(), "target": target.name, **self._keys.hide_in(line)})
+        self._log.append({"type": "check", "at_ns": now_ns(), "target": target.name, **self._keys.redact_in(line)})
 
     def end(self, reason: str | None, joined: Sequence[dict[str, Any]] = ()) -> None:
         """Store the end line and close the log; a run with a `reason` is not complete. `joined` are others that
         measured on this machine at the same time."""
-        how = {"complete": reason is None, "reason": reason and self._keys.hide(reason)}
+        how = {"complete": reason is None, "reason": reason and self._keys.redact(reason)}
         self._log.append({"type": "end", "end_ns": now_ns(), **how, "joined": list(joined)})
         self._log.close()
 
@@ -201,10 +201,10 @@ def header(
                 "name": target.name,
                 "dialect": target.dialect.name,
                 "base_url": target.base_url,
-                "model": keys.hide(target.model),
-                "server": keys.hide_in(target.server),
-                "notes": keys.hide_in(list(target.notes)),
-                "hypothesis": keys.hide_in((hypotheses or {}).get(target.name)),
+                "model": keys.redact(target.model),
+                "server": keys.redact_in(target.server),
+                "notes": keys.redact_in(list(target.notes)),
+                "hypothesis": keys.redact_in((hypotheses or {}).get(target.name)),
             }
             for target in targets
         ],
@@ -212,7 +212,7 @@ def header(
     }
 
 
-def begun_log(folder: Path, header: dict[str, Any]) -> EventLog:
+def start_log(folder: Path, header: dict[str, Any]) -> EventLog:
     """A run's event log with its first line. Raises StorageError."""
     log = EventLog.create(folder / NAME)
     log.append(header)
@@ -224,13 +224,13 @@ def keys_of(targets: Sequence[Target]) -> Keys:
     return Keys.sent_in(*(headers for target in targets for headers in (target.headers, target.admin_headers)))
 
 
-def _hide_on_the_wire(sent: Sent, keys: Keys) -> None:
+def _redact_response(sent: FinishedRequest, keys: Keys) -> None:
     """Mask the keys in what came back, before anything of it is read or cut."""
     if not keys:
         return
-    trace = sent.trace
-    trace.body = bytearray(keys.hide_bytes(bytes(trace.body)))
-    trace.headers = [(name, keys.hide_bytes(value)) for name, value in trace.headers]
+    timing = sent.timing
+    timing.body = bytearray(keys.redact_bytes(bytes(timing.body)))
+    timing.headers = [(name, keys.redact_bytes(value)) for name, value in timing.headers]
 
 
 def new_run_id() -> str:

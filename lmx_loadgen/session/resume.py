@@ -30,7 +30,7 @@ _PROBES = 2
 
 
 @dataclass(frozen=True)
-class Past:
+class ResumeState:
     """A run that is to go on: its folder, and its log as far as it came."""
 
     folder: Path
@@ -57,7 +57,7 @@ class Past:
         return [Segment(**{name: one[name] for name in fields if name in one}) for one in self.header["plan"]]
 
     @property
-    def going_on(self) -> Mapping[str, Any]:
+    def resume_info(self) -> Mapping[str, Any]:
         """What the header keeps for this, beside what a result needs."""
         found: Mapping[str, Any] = self.header["going_on"]
         return found
@@ -139,7 +139,7 @@ class Past:
         )
         return log
 
-    def refuse_if_changed(self, targets: Sequence[Target], prints: Mapping[str, str | None]) -> None:
+    def refuse_if_changed(self, targets: Sequence[Target], input_hashes: Mapping[str, str | None]) -> None:
         """Raises NotResumable, naming the first thing that is not as it was."""
         known = {target["name"]: target for target in self.header["targets"]}
         for target in targets:
@@ -154,8 +154,8 @@ class Past:
             for what, (before, now) in pairs.items():
                 if before is not None and now is not None and before != now:
                     raise self._changed(f"the {what} of {target.name}", before, now)
-        for what, before in self.going_on["prints"].items():
-            if before != prints.get(what):
+        for what, before in self.resume_info["prints"].items():
+            if before != input_hashes.get(what):
                 raise NotResumable(f"{self.folder} cannot go on: the {what} file has changed since; make a new run")
 
     def _spec_url(self, name: str) -> str | None:
@@ -168,12 +168,12 @@ class Past:
         )
 
 
-def past_of(folder: Path) -> Past:
+def load_resume_state(folder: Path) -> ResumeState:
     """The run in a folder, to go on with. Raises ResultError, or NotResumable where it is over or another made it."""
     log = read_log(folder / NAME)
     if log.end is not None and log.end["complete"]:
         raise NotResumable(f"{folder} is complete: nothing of it is left to measure")
-    past = Past(folder, log)
+    resume_state = ResumeState(folder, log)
     if "going_on" not in log.header:
         raise NotResumable(f"{folder} does not say enough of how it was run to go on: make a new run")
     for what, before, now in (
@@ -181,11 +181,11 @@ def past_of(folder: Path) -> Past:
         ("the machine", log.header["host"].get("name"), host.host_name()),
     ):
         if before != now:
-            raise past._changed(what, before, now)
-    return past
+            raise resume_state._changed(what, before, now)
+    return resume_state
 
 
-def fingerprints(book: PromptBook, tokenizer: str | None, base_dir: Path) -> dict[str, str | None]:
+def hash_inputs(book: PromptBook, tokenizer: str | None, base_dir: Path) -> dict[str, str | None]:
     """What tells whether files that a profile names have changed: a short hash of each, None where it names none."""
     prompts = pydantic_core.to_json([[prompt.id, list(prompt.messages)] for prompt in (*book.measured, *book.warmup)])
     file = None if tokenizer is None else (base_dir / Path(tokenizer).expanduser()).read_bytes()

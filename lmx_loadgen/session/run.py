@@ -13,18 +13,18 @@ from lmx_loadgen.load.driver import Driver, WorkerProcess
 from lmx_loadgen.load.messages import INTERRUPTED, Ready
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.profile.prompts import PromptBook, prompt_book
-from lmx_loadgen.session.checks.client import Asker
-from lmx_loadgen.session.checks.run import Checks
+from lmx_loadgen.session.checks.client import CheckClient
+from lmx_loadgen.session.checks.run import CheckRunner
 from lmx_loadgen.session.isolation import Isolation, obstacles
 from lmx_loadgen.session.jobs import JobMaker
-from lmx_loadgen.session.options import KEPT, MOST_TO_SETTLE_S, Options, resolved_profile, told
+from lmx_loadgen.session.options import KEPT, MOST_TO_SETTLE_S, Options, plan_description, resolved_profile
 from lmx_loadgen.session.ownership import check_owned
 from lmx_loadgen.session.plan import make_plan
-from lmx_loadgen.session.recorder import Recorder, View, begun_log, header, make_folder, new_run_id
-from lmx_loadgen.session.resume import fingerprints
-from lmx_loadgen.session.runner import Course, UntilSettled
+from lmx_loadgen.session.recorder import Recorder, View, header, make_folder, new_run_id, start_log
+from lmx_loadgen.session.resume import hash_inputs
+from lmx_loadgen.session.runner import Runner, UntilSettled
 from lmx_loadgen.session.setup import expected, instrument, prepare_targets, tls
-from lmx_loadgen.session.token_counter import Count, token_counter
+from lmx_loadgen.session.token_counter import TokenCounter, token_counter
 from lmx_loadgen.store.eventlog import EventLog
 from lmx_loadgen.store.result import Hypothesis, RunResult, write_result
 from lmx_loadgen.system import host
@@ -59,7 +59,7 @@ class StopFlag:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How a run ended: its stored result, the folder it is in, and the exit code it asks for."""
 
     result: RunResult
@@ -71,7 +71,7 @@ class Outcome:
 Calibrated = Callable[[str, str], Mapping[str, Any] | None]
 
 
-def run(options: Options, view: View, calibrated: Calibrated) -> Outcome:
+def run(options: Options, view: View, calibrated: Calibrated) -> RunOutcome:
     """Do a whole run and store it. `calibrated` is asked once the targets are found and nothing is measured yet.
 
     Raises a LoadgenError for whatever stops the run before anything was measured. Once measuring has begun, what was
@@ -97,12 +97,12 @@ def run(options: Options, view: View, calibrated: Calibrated) -> Outcome:
         recorded.error.args = (f"{recorded.error}; what was measured is in {recorded.folder}, and {hint}",)
         raise recorded.error
     if recorded.signal is not None:
-        return Outcome(result, recorded.folder, 128 + recorded.signal)
+        return RunOutcome(result, recorded.folder, 128 + recorded.signal)
     counts = [level.requests for target in result.targets for level in target.levels]
     # A level that was given up in silence has no failed request, only such as were never answered.
     if not any(one.ok for one in counts) and (result.complete or any(one.failed for one in counts)):
-        return Outcome(result, recorded.folder, NothingMeasured.exit_code)
-    return Outcome(result, recorded.folder, 0 if result.complete else StoppedEarly.exit_code)
+        return RunOutcome(result, recorded.folder, NothingMeasured.exit_code)
+    return RunOutcome(result, recorded.folder, 0 if result.complete else StoppedEarly.exit_code)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
     """Run a profile and write its event log, but no result; see `run`."""
     book = prompt_book(profile.prompts, base_dir=Path.cwd())
     count = token_counter(profile.tokenizer, Path.cwd()) if profile.tokenizer is not None else None
-    prints = fingerprints(book, profile.tokenizer, Path.cwd())
+    input_hashes = hash_inputs(book, profile.tokenizer, Path.cwd())
     stop = StopFlag()
     with contextlib.ExitStack() as stack:
         loop, stamps = instrument(options)
@@ -127,18 +127,20 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
         for worker in workers:
             stack.callback(worker.close)
         targets = prepare_targets(profile, options, stack)
-        if options.past is not None:
-            options.past.refuse_if_changed(targets, prints)
-        hypotheses = expected(targets, options.reference) if options.past is None else {}
+        if options.resume_state is not None:
+            options.resume_state.refuse_if_changed(targets, input_hashes)
+        hypotheses = expected(targets, options.reference) if options.resume_state is None else {}
         calibration = calibrated(loop, stamps.value)
         stack.enter_context(stop.armed())
-        begin = _Start(options, profile, book, targets, calibration, hypotheses, prints)
-        if options.past is not None:
-            view.say(f"going on with {options.past.folder}: {len(options.past.finished)} blocks are done")
+        begin = _Start(options, profile, book, targets, calibration, hypotheses, input_hashes)
+        if options.resume_state is not None:
+            view.say(
+                f"going on with {options.resume_state.folder}: {len(options.resume_state.finished)} blocks are done"
+            )
         for name, found in hypotheses.items():
             view.say(f"{name}: {found.sentence}")
         if len(targets) > 1:
-            plan = told(profile, begin.plan, options) if options.past is None else []
+            plan = plan_description(profile, begin.plan, options) if options.resume_state is None else []
             for line in plan + (obstacles(begin.targets) if options.isolate else []):
                 view.say(line)
         recorder, driver = begin.make(workers, view, stop, count)
@@ -158,23 +160,23 @@ class _Start:
         targets: Sequence[Target],
         calibration: Mapping[str, Any] | None,
         hypotheses: Mapping[str, Hypothesis],
-        prints: Mapping[str, str | None],
+        input_hashes: Mapping[str, str | None],
     ) -> None:
         self.options = options
         self.hypotheses = hypotheses
         self.calibration = calibration
-        self.prints = prints
+        self.input_hashes = input_hashes
         self.profile = profile
         self.book = book
         self.targets = {target.name: target for target in targets}
-        past = options.past
-        self.plan = make_plan(profile, list(self.targets)) if past is None else past.plan
-        self.run_id = new_run_id() if past is None else str(past.header["run_id"])
-        key = self.run_id if past is None else past.nonce_key
+        resume_state = options.resume_state
+        self.plan = make_plan(profile, list(self.targets)) if resume_state is None else resume_state.plan
+        self.run_id = new_run_id() if resume_state is None else str(resume_state.header["run_id"])
+        key = self.run_id if resume_state is None else resume_state.nonce_key
         self.jobs = JobMaker(profile, book, key, insecure=options.insecure, ca_file=options.ca_file)
 
     def make(
-        self, workers: Sequence[WorkerProcess], view: View, stop: StopFlag, count: Count | None
+        self, workers: Sequence[WorkerProcess], view: View, stop: StopFlag, count: TokenCounter | None
     ) -> tuple[Recorder, Driver]:
         """The run's folder and log, and the driver that feeds it."""
         anchor = Anchor.take()
@@ -192,7 +194,7 @@ class _Start:
                     jobs=self.jobs,
                     view=view,
                     count=count,
-                    past=self.options.past,
+                    resume_state=self.options.resume_state,
                 )
             )
         except BaseException:
@@ -202,11 +204,11 @@ class _Start:
 
     def _log(self, ready: Ready, anchor: Anchor) -> tuple[Path, EventLog]:
         """The run's folder, and its log with the line that says how it begins, or that it goes on."""
-        past = self.options.past
-        if past is not None:
-            return past.folder, past.reopened(anchor, self._beside)
+        resume_state = self.options.resume_state
+        if resume_state is not None:
+            return resume_state.folder, resume_state.reopened(anchor, self._beside)
         folder = make_folder(self.options.out, list(self.targets), self.run_id, anchor)
-        return folder, begun_log(folder, self._header(ready, anchor))
+        return folder, start_log(folder, self._header(ready, anchor))
 
     @property
     def _beside(self) -> dict[str, Any] | None:
@@ -226,7 +228,7 @@ class _Start:
         line["beside"] = self._beside
         line["going_on"] = {name: getattr(self.options, name) for name in KEPT} | {
             "found_away": [target.name for target in self.targets.values() if not target.is_loaded],
-            "prints": dict(self.prints),
+            "prints": dict(self.input_hashes),
         }
         line["prompt_preview"] = str(self.book.measured[0].messages[-1]["content"])[:100]
         return line
@@ -236,10 +238,12 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     """Run the plan; whatever ends it, the log gets its end line. The error, if one ended it."""
     error: LoadgenError | None = None
     reason: str | None = None
-    past = start.options.past
-    found_away = past.going_on["found_away"] if past is not None else None
-    isolation = Isolation(start.targets, tls(start.options), recorder.host_state, stop, found_away=found_away)
-    course = Course(
+    resume_state = start.options.resume_state
+    initially_unloaded = resume_state.resume_info["found_away"] if resume_state is not None else None
+    isolation = Isolation(
+        start.targets, tls(start.options), recorder.host_state, stop, initially_unloaded=initially_unloaded
+    )
+    runner = Runner(
         profile=start.profile,
         plan=start.plan,
         targets=start.targets,
@@ -252,10 +256,10 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
         until=_until(start.options, recorder.folder),
         checks=_checks(start, recorder, stop),
         before_segment=isolation if start.options.isolate else lambda segment: None,
-        past=past,
+        resume_state=resume_state,
     )
     try:
-        course.run()
+        runner.run()
     except LoadgenError as problem:
         error, reason = problem, str(problem)
     try:
@@ -263,7 +267,7 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     except LoadgenError as problem:
         error = error or problem
     if reason is None:
-        reason = INTERRUPTED if stop() else "; ".join(course.given_up.values()) or None
+        reason = INTERRUPTED if stop() else "; ".join(runner.aborted.values()) or None
     try:
         recorder.end(reason, start.options.lock.joined() if start.options.lock is not None else ())
     except LoadgenError as problem:
@@ -271,13 +275,13 @@ def _measure(start: _Start, recorder: Recorder, driver: Driver, stop: StopFlag) 
     return error
 
 
-def _checks(start: _Start, recorder: Recorder, stop: StopFlag) -> Checks | None:
+def _checks(start: _Start, recorder: Recorder, stop: StopFlag) -> CheckRunner | None:
     """What targets are asked to do beside the load; None where a run is nothing but load."""
     options = start.options
-    ask = Asker(tls(options), stop)
-    done = options.past.checked if options.past is not None else frozenset()
+    ask = CheckClient(tls(options), stop)
+    done = options.resume_state.checked if options.resume_state is not None else frozenset()
     prompt = start.jobs.prompt_text("measured", 0, start.run_id) if options.server_benchmark else None
-    checks = Checks(start.profile, ask, stop, recorder.check, prompt, done)
+    checks = CheckRunner(start.profile, ask, stop, recorder.check, prompt, done)
     return checks if checks and options.probe else None
 
 
@@ -294,7 +298,7 @@ def _until(options: Options, folder: Path) -> UntilSettled | None:
 
 
 def _result(folder: Path) -> RunResult:
-    from lmx_loadgen.analysis.summary import summarise
+    from lmx_loadgen.analysis.summary import summarize
     from lmx_loadgen.store.eventlog import NAME, read_log
 
-    return summarise(read_log(folder / NAME))
+    return summarize(read_log(folder / NAME))

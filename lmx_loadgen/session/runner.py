@@ -10,7 +10,7 @@ from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.jobs import JobMaker, spread_ns
 from lmx_loadgen.session.plan import Segment, blocks_of, rounds, stability_levels
 from lmx_loadgen.session.recorder import Recorder
-from lmx_loadgen.session.resume import Past
+from lmx_loadgen.session.resume import ResumeState
 from lmx_loadgen.system import host
 from lmx_loadgen.targets.base import Target
 
@@ -31,12 +31,12 @@ class UntilSettled:
 
 
 @dataclass
-class Course:
+class Runner:
     """Runs the plan of one run. `run` raises the LoadgenError that ends it early; what was sent is recorded.
 
     A target whose level was stopped, for its errors or its silence, gets no more load: what its other levels would show
-    is not worth the wait. `given_up` has the sentence that says so. Other targets go on.
-    With a `past` it goes the same way again, and passes over what is finished.
+    is not worth the wait. `aborted` has the sentence that says so. Other targets go on.
+    With a `resume_state` it goes the same way again, and passes over what is finished.
     """
 
     profile: Profile
@@ -51,12 +51,12 @@ class Course:
     probe: bool = True
     checks: Callable[[Target], None] | None = None
     before_segment: Callable[[Segment], None] = lambda segment: None
-    past: Past | None = None
+    resume_state: ResumeState | None = None
 
     def __post_init__(self) -> None:
         self._next = 0
-        self._began = time.monotonic() - (self.past.spent_s if self.past is not None else 0.0)
-        self.given_up: dict[str, str] = {}
+        self._began = time.monotonic() - (self.resume_state.spent_s if self.resume_state is not None else 0.0)
+        self.aborted: dict[str, str] = {}
 
     def run(self) -> None:
         """All levels, low to high; then each target's cache is probed, its answers are held against each other, and it
@@ -71,7 +71,7 @@ class Course:
                 self._probe_cache(target)
             if self.probe:
                 self._compare_answers(target)
-            if self.checks is not None and not self.stop() and target.name not in self.given_up:
+            if self.checks is not None and not self.stop() and target.name not in self.aborted:
                 self.before_segment(self._beside(target, 1))
                 self.checks(target)
 
@@ -79,7 +79,7 @@ class Course:
         for segment in segments:
             if self.stop():
                 return
-            if segment.target in self.given_up:
+            if segment.target in self.aborted:
                 continue
             if self._is_finished(segment):
                 self._next = max(self._next, segment.segment) + 1
@@ -93,24 +93,26 @@ class Course:
         self.recorder.begin(segment)
         self.before_segment(segment)
         self.recorder.host_state("before", host.state())
-        guard = self.recorder.guard
-        end = self.driver.run(jobs, spread_ns(self.profile.load.stagger), self.recorder.measuring, lambda: guard.reason)
+        error_limits = self.recorder.error_limits
+        end = self.driver.run(
+            jobs, spread_ns(self.profile.load.stagger), self.recorder.measuring, lambda: error_limits.reason
+        )
         self.recorder.end_segment(end)
-        why = guard.reason if end.stopped in (None, INTERRUPTED) else end.stopped
+        why = error_limits.reason if end.stopped in (None, INTERRUPTED) else end.stopped
         if why is not None and not self.stop():
-            self.given_up[segment.target] = f"{segment.target} was given up at concurrency {segment.concurrency}: {why}"
+            self.aborted[segment.target] = f"{segment.target} was given up at concurrency {segment.concurrency}: {why}"
         self.recorder.host_state("after", host.state())
         self._next = max(self._next, segment.segment) + 1
 
     def _is_finished(self, segment: Segment) -> bool:
-        return self.past is not None and segment.segment in self.past.finished
+        return self.resume_state is not None and segment.segment in self.resume_state.finished
 
     def _add_rounds(self, level: int, until: UntilSettled, began: float) -> None:
         """Look, and measure on while the verdicts are open and there is time for another pair of rounds, which takes as
         long as those since the level `began`."""
         planned = blocks = blocks_of(self.profile.load, len(self.targets))
-        begun = self.past.blocks_begun(level) if self.past is not None else 0
-        while not self.stop() and not self.given_up and blocks < until.most_blocks:
+        begun = self.resume_state.blocks_begun(level) if self.resume_state is not None else 0
+        while not self.stop() and not self.aborted and blocks < until.most_blocks:
             now = time.monotonic()
             late = now - self._began + (now - began) / blocks * MORE_ROUNDS > until.max_s
             # What had begun was decided before the run was cut off.
@@ -150,7 +152,7 @@ class Course:
         self.recorder.end_segment(self.driver.run(jobs, 0, lambda: None))
 
     def _is_well(self, target: str) -> bool:
-        return target in self.recorder.answered and target not in self.given_up
+        return target in self.recorder.answered and target not in self.aborted
 
     def _beside(self, target: Target, concurrency: int, requests: int = 0) -> Segment:
         """A segment beside the levels: its number of level is one that no level has."""

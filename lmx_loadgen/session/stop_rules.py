@@ -8,7 +8,7 @@ _FEWEST = 10
 
 
 @dataclass
-class Guard:
+class ErrorLimits:
     """Counts the failures of one target at one level, warm-ups included, over all its blocks.
 
     `max_errors` failed requests end the level; so does a share of failures above `max_error_rate` among the last twenty
@@ -32,7 +32,7 @@ class Guard:
         self.errors, last, self._words = self._counts.get(self._place, (0, [], ""))
         self._last = deque(last, maxlen=WINDOW)
 
-    def saw(self, outcome: str, words: str | None) -> None:
+    def note_outcome(self, outcome: str, words: str | None) -> None:
         """A request has ended; cancelled ones say nothing of the server. `reason` is set by one failure too many."""
         if outcome == "cancelled":
             return

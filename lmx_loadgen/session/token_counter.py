@@ -6,10 +6,10 @@ from pathlib import Path
 
 from lmx_loadgen.errors import ProfileError
 
-Count = Callable[[str], int]
+TokenCounter = Callable[[str], int]
 
 
-def token_counter(path: str, base_dir: Path) -> Count:
+def token_counter(path: str, base_dir: Path) -> TokenCounter:
     """A function from a text to its number of tokens, special tokens not added.
 
     Raises ProfileError where the file is no tokenizer or the optional package is missing.

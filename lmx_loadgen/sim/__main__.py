@@ -10,11 +10,11 @@ import sys
 from dataclasses import asdict
 
 from lmx_loadgen.errors import LoadgenError
-from lmx_loadgen.sim.server import Ready, serve
+from lmx_loadgen.sim.server import Listening, serve
 from lmx_loadgen.sim.settings import SimSettings
 
 
-def _say_ready(ready: Ready) -> None:
+def _say_ready(ready: Listening) -> None:
     print("READY " + json.dumps(asdict(ready)), flush=True)
 
 

@@ -40,7 +40,7 @@ class Reply:
 
 
 @dataclass(slots=True)
-class ToolCall:
+class ScriptedToolCall:
     """The call a model makes when it was given tools: the arguments in pieces, one a token."""
 
     id: str
@@ -49,7 +49,7 @@ class ToolCall:
 
 
 @dataclass(slots=True)
-class Answer:
+class ScriptedAnswer:
     """What one response says about itself; the counts grow while it is made."""
 
     id: str
@@ -64,7 +64,7 @@ class Answer:
     finish: str = "length"
     tokens: int = 0
     chunks: int = 0  # non-empty text events
-    call: ToolCall | None = None
+    call: ScriptedToolCall | None = None
     prefill_ms: float = 0.0  # slot given → first token
     decode_ms: float = 0.0  # first token → last token
     odd_usage: dict[str, Any] | None = None  # a fault's idea of usage

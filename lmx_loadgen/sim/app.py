@@ -4,12 +4,12 @@ import gc
 import json
 from asyncio import AbstractEventLoop
 from random import Random
-from typing import Any
 
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.sim.answer import Answer, Reply, State, ToolCall
-from lmx_loadgen.sim.connection import Connection, Request
+from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, ScriptedToolCall, State
+from lmx_loadgen.sim.connection import Connection, HttpRequest
 from lmx_loadgen.sim.dialects import DIALECTS
+from lmx_loadgen.sim.dialects.base import Json
 from lmx_loadgen.sim.engine import MS, Engine, Timeline
 from lmx_loadgen.sim.exchange import Exchange, Script, Services
 from lmx_loadgen.sim.faults import FAULTS
@@ -20,8 +20,6 @@ from lmx_loadgen.sim.truth import TruthLog
 ENDPOINTS = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
 _PATTERNS = (("/admin/models/", "{id}", "/performance"), ("/v1/skills/", "{name}", "/execute"))
 COLLECT_IDLE, COLLECT_BUSY = 2_000, 50_000  # answers after which garbage is collected: with nothing to do, or anyway
-
-Json = dict[str, Any]
 
 
 class Refused(Exception):  # not an error of ours, so not named one
@@ -57,7 +55,7 @@ class App:
         escaped = {piece: self.dialect.escape(piece) for piece in ANSWER + (self._text or [])}
         self._services = Services(self.dialect, self.state, timeline, self.log, escaped)
 
-    def handle(self, conn: Connection, request: Request) -> None:
+    def handle(self, conn: Connection, request: HttpRequest) -> None:
         """Answer one request, now or over time."""
         try:
             if request.path in ENDPOINTS:
@@ -77,7 +75,7 @@ class App:
 
     # Short endpoints
 
-    def _short(self, request: Request) -> Reply:
+    def _short(self, request: HttpRequest) -> Reply:
         if not request.path.startswith("/admin") and request.path not in self.dialect.open_paths:
             self._check_key(request)
         route = self._routes.get((request.method, request.path))
@@ -91,14 +89,14 @@ class App:
             return self.dialect.wrong_method(request.method, request.path, ", ".join(allowed))
         return self.dialect.unknown_path(request.method, request.path)
 
-    def _check_key(self, request: Request) -> None:
+    def _check_key(self, request: HttpRequest) -> None:
         key = self.settings.api_key
         if key is not None and not self.dialect.has_key(request, key):
             raise Refused(self.dialect.bad_key())
 
     # Generation
 
-    def _generate(self, conn: Connection, request: Request, endpoint: str) -> None:
+    def _generate(self, conn: Connection, request: HttpRequest, endpoint: str) -> None:
         body = self._body(request)
         orders = self._orders(request, body)
         self._check_fields(body, endpoint)
@@ -134,7 +132,7 @@ class App:
         if exchange.alive and not exchange.has_slot:
             exchange.busy()
 
-    def _body(self, request: Request) -> Json:
+    def _body(self, request: HttpRequest) -> Json:
         if request.method != "POST":
             raise Refused(self.dialect.wrong_method(request.method, request.path, "POST"))
         if not self.dialect.json_before_key:
@@ -150,7 +148,7 @@ class App:
         self._check_key(request)
         return body
 
-    def _orders(self, request: Request, body: Json) -> Json:
+    def _orders(self, request: HttpRequest, body: Json) -> Json:
         """What this request wants of the simulator itself: body field "sim", or header X-Sim (JSON or a fault)."""
         said = body.pop("sim", None)
         header = request.headers.get("x-sim")
@@ -176,12 +174,12 @@ class App:
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise Refused(self.dialect.error(400, "max_tokens must be a non-negative integer"))
 
-    def _answer(self, body: Json, endpoint: str, model: str, text: str) -> Answer:
+    def _answer(self, body: Json, endpoint: str, model: str, text: str) -> ScriptedAnswer:
         self._number += 1
         tokens = count_prompt(body, text)
         cached = 0 if self._cache is None else min(self._cache.cached_tokens(text), tokens - 1)
         options = body.get("stream_options")
-        return Answer(
+        return ScriptedAnswer(
             id=self.dialect.new_id(endpoint, f"{self._token}{self._number:08x}", self._number),
             model=model,
             created=self.state.now(),
@@ -193,7 +191,7 @@ class App:
             cached_tokens=cached,
         )
 
-    def _script(self, body: Json, orders: Json, answer: Answer, seed: int) -> Script:
+    def _script(self, body: Json, orders: Json, answer: ScriptedAnswer, seed: int) -> Script:
         """What is said, and how much: max_tokens, a fixed text, or a natural stop, whichever is least."""
         limit = self._limit(body)
         per_chunk = orders.get("tokens_per_chunk", self.settings.tokens_per_chunk)
@@ -235,7 +233,7 @@ class App:
             return None
         return max(1, round(stop * (1 + spread * (2 * Random(seed).random() - 1))))
 
-    def _tool_call(self, body: Json, answer_id: str) -> ToolCall | None:
+    def _tool_call(self, body: Json, answer_id: str) -> ScriptedToolCall | None:
         """A call of the first tool with its required parameters, where tools were given."""
         tools = body.get("tools")
         if not isinstance(tools, list) or not tools or not isinstance(tools[0], dict):
@@ -246,9 +244,9 @@ class App:
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             return None
         arguments = json.dumps(_example(function.get("parameters")))
-        return ToolCall(f"call_{answer_id[-8:]}", function["name"], split_pieces(arguments))
+        return ScriptedToolCall(f"call_{answer_id[-8:]}", function["name"], split_pieces(arguments))
 
-    def _prefill_ns(self, answer: Answer, orders: Json) -> int:
+    def _prefill_ns(self, answer: ScriptedAnswer, orders: Json) -> int:
         base = orders.get("ttft_ms")
         if base is not None:
             return int(base * MS)

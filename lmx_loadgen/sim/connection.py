@@ -34,7 +34,7 @@ REASONS = {
 
 
 @dataclass(slots=True)
-class Request:
+class HttpRequest:
     """A whole request. `received_ns` is when its last byte was there, `read_ns` when Python read it."""
 
     method: str
@@ -48,7 +48,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Sent:
+class SentChunks:
     """What became of the writes of one response: [at_ns, events, tokens] each, and how many the socket put off."""
 
     writes: list[tuple[int, int, int]] = field(default_factory=list)
@@ -84,19 +84,19 @@ class Connection:
         self,
         loop: AbstractEventLoop,
         sock: socket.socket,
-        handle: Callable[["Connection", Request], None],
+        handle: Callable[["Connection", HttpRequest], None],
         forget: Callable[["Connection"], None],
     ) -> None:
         self._loop, self._sock, self._handle, self._forget = loop, sock, handle, forget
         self._fd = sock.fileno()
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
-        self._inbox: deque[Request] = deque()
+        self._inbox: deque[HttpRequest] = deque()
         self._answering = False
         self._keep_alive = False
         self.gone = False
         self.on_lost: Callable[[], None] | None = None
         self.on_drained: Callable[[], None] | None = None
-        self.sent = Sent()
+        self.sent = SentChunks()
         # Bytes the socket would not take yet, and where in them which write ends.
         self._pending = bytearray()
         self._flushed = 0
@@ -162,7 +162,7 @@ class Connection:
     def on_message_complete(self) -> None:
         """Called by the parser: the request is whole, and the read that completed it gives its time."""
         assert self._parser is not None
-        request = Request(
+        request = HttpRequest(
             method=self._parser.get_method().decode("latin-1"),
             path=self._url.split(b"?")[0].decode("latin-1"),
             headers=self._headers,
@@ -179,7 +179,7 @@ class Connection:
             request = self._inbox.popleft()
             self._answering = True
             self._keep_alive = request.keep_alive
-            self.sent = Sent()
+            self.sent = SentChunks()
             try:
                 self._handle(self, request)
             except BaseException:

@@ -1,6 +1,6 @@
 """The timing model: slots with a queue, prefill, and decode steps with absolute deadlines.
 
-The engine knows nothing of sockets. It tells each `Job` when it was given a slot and when a token is due; the job
+The engine knows nothing of sockets. It tells each `GeneratedSequence` when it has a slot and when a token is due; it
 says whether it wants another. All deadlines share one heap and one loop timer, so that a step of a thousand
 sequences costs one wake-up.
 """
@@ -21,7 +21,7 @@ from lmx_loadgen.system.clock import NS, now_ns
 MS = 1_000_000
 
 
-class Job(Protocol):
+class GeneratedSequence(Protocol):
     """One sequence, as the engine sees it."""
 
     alive: bool
@@ -85,11 +85,11 @@ class Engine:
         self._timeline = timeline
         self._random = Random(settings.seed)
         self._started = now_ns()
-        self._queue: deque[Job] = deque()
+        self._queue: deque[GeneratedSequence] = deque()
         self.running = 0
         # The batch engine's step: who gets its token, and who joins the next one.
-        self._members: list[Job] = []
-        self._joining: list[Job] = []
+        self._members: list[GeneratedSequence] = []
+        self._joining: list[GeneratedSequence] = []
         self._stepping = False
         self._step_ns = 0
         self._join = self._join_batch if settings.engine == "batch" else self._join_alone
@@ -106,7 +106,7 @@ class Engine:
             return False
         return self.waiting >= limit
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: GeneratedSequence) -> None:
         """Give the job a slot, now or when one is free."""
         slots = self._settings.slots
         if slots is None or self.running < slots:
@@ -123,7 +123,7 @@ class Engine:
             duration_ns *= 1 + self._settings.slowdown * (now_ns() - self._started) / (60 * NS)
         return int(duration_ns)
 
-    def _admit(self, job: Job) -> None:
+    def _admit(self, job: GeneratedSequence) -> None:
         self.running += 1
         now = now_ns()
         job.admitted(now)
@@ -137,7 +137,7 @@ class Engine:
                 self._admit(job)
                 return
 
-    def _first(self, job: Job, due: int) -> None:
+    def _first(self, job: GeneratedSequence, due: int) -> None:
         if job.alive and job.burst:
             job.pour(due, self._release)
         elif job.alive and job.token(due):
@@ -149,7 +149,7 @@ class Engine:
         settings = self._settings
         return self.stretch((settings.step_ms + settings.step_ms_per_seq * batch) * MS)
 
-    def _join_batch(self, job: Job, due: int) -> None:
+    def _join_batch(self, job: GeneratedSequence, due: int) -> None:
         self._joining.append(job)
         if not self._stepping:
             self._stepping = True
@@ -170,15 +170,15 @@ class Engine:
         now = now_ns()
         self._begin_step(now if now - due > self._step_ns else due)
 
-    def _wants_more(self, job: Job, due: int) -> bool:
+    def _wants_more(self, job: GeneratedSequence, due: int) -> bool:
         if job.alive and job.token(due):
             return True
         self._release()
         return False
 
-    def _join_alone(self, job: Job, due: int) -> None:
+    def _join_alone(self, job: GeneratedSequence, due: int) -> None:
         self._timeline.at(due + self._step_length(1), partial(self._alone, job))
 
-    def _alone(self, job: Job, due: int) -> None:
+    def _alone(self, job: GeneratedSequence, due: int) -> None:
         if self._wants_more(job, due):
             self._join_alone(job, due)

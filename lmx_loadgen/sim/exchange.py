@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.sim.answer import Answer, Reply, State
-from lmx_loadgen.sim.connection import Connection, Request
-from lmx_loadgen.sim.dialects.base import Dialect
+from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, State
+from lmx_loadgen.sim.connection import Connection, HttpRequest
+from lmx_loadgen.sim.dialects.base import SimDialect
 from lmx_loadgen.sim.engine import Timeline
 from lmx_loadgen.sim.truth import TruthLog
 from lmx_loadgen.system.clock import NS, now_ns
@@ -38,7 +38,7 @@ class Script:
 class Services:
     """What every exchange needs from the server around it."""
 
-    dialect: Dialect
+    dialect: SimDialect
     state: State
     timeline: Timeline
     log: TruthLog
@@ -48,7 +48,9 @@ class Services:
 class Exchange:
     """The life of one answer. Faults bend it through `trip`, `transform`, `edit_closing` and plain attributes."""
 
-    def __init__(self, services: Services, conn: Connection, request: Request, answer: Answer, script: Script) -> None:
+    def __init__(
+        self, services: Services, conn: Connection, request: HttpRequest, answer: ScriptedAnswer, script: Script
+    ) -> None:
         self.services, self.conn, self.request, self.answer, self.script = services, conn, request, answer, script
         self.dialect = services.dialect
         self.chunked = self.dialect.http == "HTTP/1.1"

@@ -20,7 +20,7 @@ MOST_FILES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class Listening:
     """What a simulator says of itself once it listens."""
 
     url: str
@@ -31,7 +31,9 @@ class Ready:
     loop: str
 
 
-def serve(settings: SimSettings, on_ready: Callable[[Ready], None] | None = None, control: int | None = None) -> None:
+def serve(
+    settings: SimSettings, on_ready: Callable[[Listening], None] | None = None, control: int | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM, then flush the log and return.
 
     `on_ready` is called once the port is open. `control` is a file descriptor to listen to: at its end of file the
@@ -69,9 +71,9 @@ def serve(settings: SimSettings, on_ready: Callable[[Ready], None] | None = None
         gc.unfreeze()
 
 
-def _ready(settings: SimSettings, port: int, stamps: str, loop_name: str) -> Ready:
+def _ready(settings: SimSettings, port: int, stamps: str, loop_name: str) -> Listening:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return Ready(f"http://{host}:{port}", settings.host, port, os.getpid(), stamps, loop_name)
+    return Listening(f"http://{host}:{port}", settings.host, port, os.getpid(), stamps, loop_name)
 
 
 def _listen(settings: SimSettings) -> socket.socket:

@@ -13,7 +13,7 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
@@ -23,6 +23,9 @@ import pydantic_core
 
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store.versions import EVENT_LOG, UnknownVersion
+
+# A line of the log as read: see `store.lines` for its fields.
+LogLine = Mapping[str, Any]
 
 SCHEMA = EVENT_LOG.newest
 NAME = "events.jsonl"

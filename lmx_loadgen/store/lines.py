@@ -17,7 +17,7 @@ Text = Annotated[str, Strict()]
 Flag = Annotated[bool, Strict()]
 Seconds = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 
-Kind = Literal["role", "content", "reasoning", "tool", "usage", "finish", "error", "ping", "done", "other"]
+EventKind = Literal["role", "content", "reasoning", "tool", "usage", "finish", "error", "ping", "done", "other"]
 Outcome = Literal[
     "ok",
     "incomplete",
@@ -43,7 +43,7 @@ class Clock(TypedDict):
     unix_ns: Ns
 
 
-class Slo(TypedDict):
+class SloLine(TypedDict):
     """Limits in seconds; null where there is none."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
@@ -56,7 +56,7 @@ class ProfileLine(TypedDict):
     """The profile as it was run; of its settings, those that metrics depend on."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-    slo: Slo
+    slo: SloLine
     reading_tok_s: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
 
 
@@ -159,7 +159,7 @@ class RequestLine(SegmentPlace):
         Field(description="socket reads that brought body bytes: [nanoseconds since send_ns, bytes]"),
     ]
     events: Annotated[
-        list[tuple[Count, Kind, Text]], Field(description="[index of the arrival that completed it, kind, text]")
+        list[tuple[Count, EventKind, Text]], Field(description="[index of the arrival that completed it, kind, text]")
     ]
     status: Annotated[int, Strict()] | None
     outcome: Outcome

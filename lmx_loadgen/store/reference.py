@@ -14,7 +14,7 @@ NAME = "published.yaml"
 T = TypeVar("T")
 
 Server = Literal["lm_studio", "ollama", "opta_lmx", "llama_cpp", "mlx_lm", "vllm", "other"]
-Words = Annotated[str, Field(min_length=1, max_length=400)]
+ShortText = Annotated[str, Field(min_length=1, max_length=400)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 # The dialects of targets by the names that published figures go by.
@@ -52,13 +52,13 @@ class _Entry(_Model):
     total_toks_per_sec: Positive | None = None
     ttft_sec: Positive | None = None
     prefill_sec: Positive | None = None
-    source: Words
-    hardware: Words
-    format: Words | None = None
-    server_version: Words | None = None
+    source: ShortText
+    hardware: ShortText
+    format: ShortText | None = None
+    server_version: ShortText | None = None
     context_tokens: Annotated[int, Field(ge=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
-    workload: Words | None = None
+    workload: ShortText | None = None
     notes: Annotated[str, Field(max_length=1000)] | None = None
 
 
@@ -81,7 +81,7 @@ Entries = Annotated[list[_Entry], BeforeValidator(_as_list), Field(min_length=1)
 class _Published(_Model):
     """All that is known of one model. `aliases` are the names under which servers have the same weights."""
 
-    aliases: list[Words] = []
+    aliases: list[ShortText] = []
     lm_studio: Entries | None = None
     ollama: Entries | None = None
     opta_lmx: Entries | None = None

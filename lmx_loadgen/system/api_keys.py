@@ -42,43 +42,43 @@ class Keys:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def hide(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """The text with every key in it masked."""
         for key in self._keys:
             if key in text:
                 text = text.replace(key, "*" * len(key))
         return text
 
-    def hide_bytes(self, data: bytes) -> bytes:
+    def redact_bytes(self, data: bytes) -> bytes:
         """The same for bytes."""
         for key in self._bytes:
             if key in data:
                 data = data.replace(key, b"*" * len(key))
         return data
 
-    def hide_in(self, value: Any) -> Any:
+    def redact_in(self, value: Any) -> Any:
         """The same for plain data: every text in it, names of fields included."""
         if not self._keys:
             return value
         if isinstance(value, str):
-            return self.hide(value)
+            return self.redact(value)
         if isinstance(value, Mapping):
-            return {self.hide_in(name): self.hide_in(part) for name, part in value.items()}
+            return {self.redact_in(name): self.redact_in(part) for name, part in value.items()}
         if isinstance(value, list | tuple):
-            return [self.hide_in(part) for part in value]
+            return [self.redact_in(part) for part in value]
         return value
 
-    def hide_told(self, events: Sequence[Event]) -> list[list[Any]]:
+    def redact_events(self, events: Sequence[Event]) -> list[list[Any]]:
         """Events `[arrival, kind, text]` with every key masked that their texts say when they are read together."""
         found = [list(event) for event in events]
         for kinds in _TOLD_TOGETHER if self._keys else ():
-            self._hide_across(found, kinds)
+            self._redact_across(found, kinds)
         return found
 
-    def _hide_across(self, events: list[list[Any]], kinds: Collection[str]) -> None:
+    def _redact_across(self, events: list[list[Any]], kinds: Collection[str]) -> None:
         told = [event for event in events if event[1] in kinds]
         whole = "".join(event[2] for event in told)
-        masked = self.hide(whole)
+        masked = self.redact(whole)
         if masked == whole:
             return
         start = 0

@@ -45,7 +45,7 @@ class Lock:
 
 
 @contextlib.contextmanager
-def held(*, allow_concurrent: bool, folder: Path | None = None) -> Iterator[Lock]:
+def acquire(*, allow_concurrent: bool, folder: Path | None = None) -> Iterator[Lock]:
     """Hold the lock for the length of a block.
 
     Raises Busy when another process holds it and `allow_concurrent` is not set. A folder that takes no lock is no

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lmx_loadgen.decode.chat import StreamRules
-from lmx_loadgen.targets.client import Cold
+from lmx_loadgen.targets.client import AdminClient
 
-Recognise = Callable[[Cold], Awaitable[str | None]]
-Loaded = Callable[[Cold], Awaitable[list[str]]]
-AskModel = Callable[[Cold, str], Awaitable[str | None]]
+Recognize = Callable[[AdminClient], Awaitable[str | None]]
+Loaded = Callable[[AdminClient], Awaitable[list[str]]]
+AskModel = Callable[[AdminClient, str], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +25,24 @@ class Residency:
 class Dialect:
     """One kind of server.
 
-    `recognise` asks a server whether it is this one: its version, "" when it does not say, None when it is another.
+    `recognize` asks a server whether it is this one: its version, "" when it does not say, None when it is another.
     `loaded` lists the chat models that are loaded now. `fields` are the optional request fields it understands among
     `seed`, `ignore_eos`, `stream_options`. `default_model` is what to ask for when the server cannot tell what it
-    has. `quantisation` asks how the weights of a model are quantised, in the server's own word for it, where its API
+    has. `quantization` asks how the weights of a model are quantised, in the server's own word for it, where its API
     tells; `residency` is how it loads and unloads, where it can be asked to.
     """
 
     name: str
     title: str
     default_url: str | None
-    recognise: Recognise | None
+    recognize: Recognize | None
     loaded: Loaded
     key_env: str
     admin_key_env: str | None = None
     rules: StreamRules = field(default_factory=StreamRules)
     fields: frozenset[str] = frozenset({"seed", "stream_options"})
     default_model: str | None = None
-    quantisation: AskModel | None = None
+    quantization: AskModel | None = None
     residency: Residency | None = None
     start_hint: str = "start the server"
 

@@ -23,7 +23,7 @@ class NotInTime(TimeoutError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class AdminReply:
     """A cold answer: `data` is its JSON, None where it has none."""
 
     status: int
@@ -33,7 +33,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Cold:
+class AdminClient:
     """A server by its base address (which ends in `/v1` or whatever path its API has), and a client to ask it with.
 
     No request takes longer than `within_s`, however slowly its answer drips in, nor than the client's own timeouts:
@@ -55,20 +55,20 @@ class Cold:
         """The address that paths outside the OpenAI API hang on."""
         return self.base_url.removesuffix("/v1")
 
-    async def get(self, path: str, *, key: bool = False) -> Reply | None:
+    async def get(self, path: str, *, key: bool = False) -> AdminReply | None:
         """The answer to GET `path` below the root; None when none came that can be read."""
         return await self._get(self.root + path, key)
 
-    async def get_api(self, path: str) -> Reply | None:
+    async def get_api(self, path: str) -> AdminReply | None:
         """The same below the base address, with the key."""
         return await self._get(self.base_url + path, True)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> tuple[int, str] | None:
         """Status and words of the answer to a POST below the root, with the key; None when none came."""
         found = await self._whole("POST", self.root + path, self.headers, dict(body))
-        return None if found is None else (found[0].status_code, words_of_body(self.keys.hide_bytes(found[1])))
+        return None if found is None else (found[0].status_code, words_of_body(self.keys.redact_bytes(found[1])))
 
-    async def _get(self, url: str, key: bool) -> Reply | None:
+    async def _get(self, url: str, key: bool) -> AdminReply | None:
         found = await self._whole("GET", url, self.headers if key else {})
         if found is None:
             return None
@@ -77,7 +77,7 @@ class Cold:
             data = pydantic_core.from_json(body)
         except ValueError:
             data = None
-        return Reply(response.status_code, response.headers, data, words_of_body(self.keys.hide_bytes(body)))
+        return AdminReply(response.status_code, response.headers, data, words_of_body(self.keys.redact_bytes(body)))
 
     async def _whole(
         self, method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None = None
@@ -133,7 +133,7 @@ def _sounds_like_embedding(name: str) -> bool:
     return "embed" in last or last.startswith(("bge-", "e5-", "gte-", "all-minilm")) or "reranker" in last
 
 
-async def models_listed(cold: Cold) -> list[str]:
+async def models_listed(cold: AdminClient) -> list[str]:
     """The chat models of `GET /v1/models`."""
     reply = await cold.get_api("/models")
     return ids(reply.data.get("data"), "id") if reply is not None and isinstance(reply.data, dict) else []

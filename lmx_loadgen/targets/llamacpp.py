@@ -1,10 +1,10 @@
 """llama.cpp's own server, llama-server."""
 
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.client import Cold, models_listed, version_in
+from lmx_loadgen.targets.client import AdminClient, models_listed, version_in
 
 
-async def recognise(cold: Cold) -> str | None:
+async def recognize(cold: AdminClient) -> str | None:
     reply = await cold.get("/props", key=True)
     if reply is None:
         return None
@@ -14,7 +14,7 @@ async def recognise(cold: Cold) -> str | None:
     return version_in(reply.data, "build_info") if is_it else None
 
 
-async def quantisation(cold: Cold, model: str) -> str | None:
+async def quantization(cold: AdminClient, model: str) -> str | None:
     """Only the model's file tells, by its name."""
     reply = await cold.get("/props", key=True)
     path = version_in(reply.data, "model_path") if reply is not None else ""
@@ -25,9 +25,9 @@ LLAMACPP = Dialect(
     name="llamacpp",
     title="llama.cpp's llama-server",
     default_url="http://127.0.0.1:8080/v1",
-    recognise=recognise,
+    recognize=recognize,
     loaded=models_listed,
-    quantisation=quantisation,
+    quantization=quantization,
     key_env="LLAMA_API_KEY",
     fields=frozenset({"seed", "stream_options", "ignore_eos"}),
     start_hint="start llama-server",

@@ -4,10 +4,10 @@ from typing import Any
 
 from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.client import Cold, entry_of, ids, version_in
+from lmx_loadgen.targets.client import AdminClient, entry_of, ids, version_in
 
 
-async def _models(cold: Cold) -> list[dict[str, Any]] | None:
+async def _models(cold: AdminClient) -> list[dict[str, Any]] | None:
     reply = await cold.get("/api/v0/models", key=True)
     data = reply.data.get("data") if reply is not None and isinstance(reply.data, dict) else None
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
@@ -15,16 +15,16 @@ async def _models(cold: Cold) -> list[dict[str, Any]] | None:
     return data if all("state" in entry for entry in data) else None
 
 
-async def recognise(cold: Cold) -> str | None:
+async def recognize(cold: AdminClient) -> str | None:
     return None if await _models(cold) is None else ""
 
 
-async def loaded(cold: Cold) -> list[str]:
+async def loaded(cold: AdminClient) -> list[str]:
     """It would load on demand, so only what is loaded already may be asked for."""
     return ids([entry for entry in await _models(cold) or [] if entry.get("state") == "loaded"], "id")
 
 
-async def quantisation(cold: Cold, model: str) -> str | None:
+async def quantization(cold: AdminClient, model: str) -> str | None:
     entry = entry_of({"data": await _models(cold)}, "data", model)
     return version_in(entry, "quantization") or None
 
@@ -33,9 +33,9 @@ LMSTUDIO = Dialect(
     name="lmstudio",
     title="LM Studio",
     default_url="http://127.0.0.1:1234/v1",
-    recognise=recognise,
+    recognize=recognize,
     loaded=loaded,
-    quantisation=quantisation,
+    quantization=quantization,
     key_env="LMSTUDIO_API_KEY",
     residency=residency.LMSTUDIO,
     start_hint="start LM Studio's server",

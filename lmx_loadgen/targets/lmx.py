@@ -3,10 +3,10 @@
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.client import Cold, models_listed, version_in
+from lmx_loadgen.targets.client import AdminClient, models_listed, version_in
 
 
-async def recognise(cold: Cold) -> str | None:
+async def recognize(cold: AdminClient) -> str | None:
     for path in ("/.well-known/opta-lmx", "/v1/discovery"):
         reply = await cold.get(path)
         if reply is not None and isinstance(reply.data, dict) and reply.data.get("service") == "opta-lmx":
@@ -18,7 +18,7 @@ LMX = Dialect(
     name="lmx",
     title="Opta-LMX",
     default_url="http://127.0.0.1:1234/v1",
-    recognise=recognise,
+    recognize=recognize,
     loaded=models_listed,  # lists loaded models only
     key_env="LMX_API_KEY",
     admin_key_env="LMX_ADMIN_KEY",

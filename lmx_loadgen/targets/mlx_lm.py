@@ -1,10 +1,10 @@
 """mlx_lm.server, the server that comes with mlx-lm."""
 
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.client import Cold, models_listed
+from lmx_loadgen.targets.client import AdminClient, models_listed
 
 
-async def recognise(cold: Cold) -> str | None:
+async def recognize(cold: AdminClient) -> str | None:
     reply = await cold.get("/health")
     is_it = (
         reply is not None
@@ -15,7 +15,7 @@ async def recognise(cold: Cold) -> str | None:
     return "" if is_it else None
 
 
-async def loaded(cold: Cold) -> list[str]:
+async def loaded(cold: AdminClient) -> list[str]:
     """`/v1/models` lists every model in the cache on disk: only a single one is certainly the one it serves."""
     listed = await models_listed(cold)
     return listed if len(listed) == 1 else []
@@ -25,7 +25,7 @@ MLX_LM = Dialect(
     name="mlx-lm",
     title="mlx_lm.server",
     default_url="http://127.0.0.1:8080/v1",
-    recognise=recognise,
+    recognize=recognize,
     loaded=loaded,
     key_env="MLX_LM_API_KEY",
     default_model="default_model",  # its own name for the model it was started with

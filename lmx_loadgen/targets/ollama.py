@@ -2,23 +2,23 @@
 
 from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.client import Cold, entry_of, ids, version_in
+from lmx_loadgen.targets.client import AdminClient, entry_of, ids, version_in
 
 
-async def recognise(cold: Cold) -> str | None:
+async def recognize(cold: AdminClient) -> str | None:
     reply = await cold.get("/api/version")
     if reply is None or reply.status != 200 or not isinstance(reply.data, dict) or "version" not in reply.data:
         return None
     return version_in(reply.data, "version")
 
 
-async def loaded(cold: Cold) -> list[str]:
+async def loaded(cold: AdminClient) -> list[str]:
     """`/v1/models` lists what is on disk; only `/api/ps` tells what is loaded."""
     reply = await cold.get("/api/ps", key=True)
     return ids(reply.data.get("models"), "name", "model") if reply is not None and isinstance(reply.data, dict) else []
 
 
-async def quantisation(cold: Cold, model: str) -> str | None:
+async def quantization(cold: AdminClient, model: str) -> str | None:
     reply = await cold.get("/api/ps", key=True)
     details = entry_of(reply.data if reply is not None else None, "models", model).get("details")
     return version_in(details, "quantization_level") or None
@@ -28,9 +28,9 @@ OLLAMA = Dialect(
     name="ollama",
     title="Ollama",
     default_url="http://127.0.0.1:11434/v1",
-    recognise=recognise,
+    recognize=recognize,
     loaded=loaded,
-    quantisation=quantisation,
+    quantization=quantization,
     key_env="OLLAMA_API_KEY",
     residency=residency.OLLAMA,
     start_hint="start Ollama",

@@ -7,7 +7,7 @@ OPENAI = Dialect(
     name="openai",
     title="an OpenAI-compatible server",
     default_url=None,
-    recognise=None,
+    recognize=None,
     loaded=models_listed,
     key_env="OPENAI_API_KEY",
 )

@@ -21,7 +21,7 @@ from lmx_loadgen.errors import (
 from lmx_loadgen.profile.models import TargetSpec
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Dialect, Target
-from lmx_loadgen.targets.client import Cold, NotInTime
+from lmx_loadgen.targets.client import AdminClient, NotInTime
 
 _TIMEOUT_S = 5.0
 _WHOLE_S = 60.0
@@ -60,7 +60,7 @@ def key_variables(specs: Sequence[TargetSpec]) -> set[str]:
     }
 
 
-def normalise_url(url: str, where: str) -> str:
+def normalize_url(url: str, where: str) -> str:
     """The base address without a closing slash, `/v1` added where it has no path. Raises InputError, naming `where`."""
     try:
         parts = urlsplit(url.strip())
@@ -98,20 +98,20 @@ async def prepare(
     address = url or spec.url or dialect.default_url
     if address is None:
         raise InputError(f"target {spec.name} needs an address: --target {spec.name}=http://HOST:PORT")
-    base_url = normalise_url(address, f"target {spec.name}")
+    base_url = normalize_url(address, f"target {spec.name}")
     headers, key_env = _key_headers(spec, dialect, env)
     timeout = httpx.Timeout(_TIMEOUT_S)
     async with httpx.AsyncClient(timeout=timeout, verify=verify, trust_env=False) as client:
-        cold = Cold(client, base_url, headers)
+        cold = AdminClient(client, base_url, headers)
         try:
             with anyio.fail_after(_WHOLE_S):
-                version = await _recognised(spec, dialect, cold)
+                version = await _recognized(spec, dialect, cold)
                 await _check_key(spec, dialect, cold, key_env)
                 loaded = await dialect.loaded(cold)
                 later = may_load and dialect.residency is not None and spec.model is not None
                 later = later and not _named_among(spec, loaded)
                 model, notes = (str(spec.model), (_LATER,)) if later else _model(spec, dialect, cold, loaded)
-                quantised = await dialect.quantisation(cold, model) if dialect.quantisation is not None else None
+                quantised = await dialect.quantization(cold, model) if dialect.quantization is not None else None
         except httpx.ConnectError as error:
             raise Unreachable(_nobody_there(spec, dialect, base_url, error)) from None
         except NotInTime as silence:
@@ -131,8 +131,8 @@ async def prepare(
         server={
             "product": _PRODUCTS.get(dialect.name),
             "title": dialect.title,
-            "version": plain(cold.keys.hide(version), 60) if version else None,
-            "quantization": plain(cold.keys.hide(quantised), 120) if quantised else None,
+            "version": plain(cold.keys.redact(version), 60) if version else None,
+            "quantization": plain(cold.keys.redact(quantised), 120) if quantised else None,
         },
         headers=headers,
         admin_headers=_admin_headers(spec, dialect, env, home or Path.home()),
@@ -174,15 +174,15 @@ def _usable(key: str, name: str) -> str:
     return key
 
 
-async def _recognised(spec: TargetSpec, dialect: Dialect, cold: Cold) -> str | None:
+async def _recognized(spec: TargetSpec, dialect: Dialect, cold: AdminClient) -> str | None:
     """The version of the server that answers. Raises WrongServer when it is another than the one named."""
-    if dialect.recognise is None:
+    if dialect.recognize is None:
         return None
-    version = await dialect.recognise(cold)
+    version = await dialect.recognize(cold)
     if version is not None:
         return version
     for other in DIALECTS.values():
-        if other is not dialect and other.recognise is not None and await other.recognise(cold) is not None:
+        if other is not dialect and other.recognize is not None and await other.recognize(cold) is not None:
             raise WrongServer(
                 f"{other.title} answers at {cold.base_url}, not {dialect.title}: give the address of {dialect.title} "
                 f"with --target {spec.name}=URL, or measure what is there with --target {other.name}={cold.root}"
@@ -193,7 +193,7 @@ async def _recognised(spec: TargetSpec, dialect: Dialect, cold: Cold) -> str | N
     )
 
 
-async def _check_key(spec: TargetSpec, dialect: Dialect, cold: Cold, key_env: str) -> None:
+async def _check_key(spec: TargetSpec, dialect: Dialect, cold: AdminClient, key_env: str) -> None:
     reply = await cold.get_api("/models")
     if reply is None:
         raise Unreachable(
@@ -212,12 +212,12 @@ def _named_among(spec: TargetSpec, loaded: Sequence[str]) -> str | None:
     return next((name for name in loaded if name in (spec.model, f"{spec.model}:latest")), None)
 
 
-def _model(spec: TargetSpec, dialect: Dialect, cold: Cold, loaded: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    shown = ", ".join(plain(cold.keys.hide(name), 120) for name in loaded[:10])
+def _model(spec: TargetSpec, dialect: Dialect, cold: AdminClient, loaded: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    shown = ", ".join(plain(cold.keys.redact(name), 120) for name in loaded[:10])
     if spec.model is not None:
         if (same := _named_among(spec, loaded)) is not None:
             return same, ()
-        if not loaded and (dialect.default_model is not None or dialect.recognise is None):
+        if not loaded and (dialect.default_model is not None or dialect.recognize is None):
             return spec.model, (f"{dialect.title} does not tell whether {plain(spec.model, 120)} is loaded",)
         raise ModelNotLoaded(
             f"model_not_loaded: {plain(spec.model, 120)} is not loaded by {dialect.title} at {cold.base_url} "

@@ -2,30 +2,30 @@
 machine to itself by turns."""
 
 from lmx_loadgen.targets.base import Residency
-from lmx_loadgen.targets.client import Cold
+from lmx_loadgen.targets.client import AdminClient
 
 
-async def _ollama_load(cold: Cold, model: str) -> str | None:
+async def _ollama_load(cold: AdminClient, model: str) -> str | None:
     return _refusal(await cold.post("/api/chat", {"model": model, "messages": []}))
 
 
-async def _ollama_unload(cold: Cold, model: str) -> str | None:
+async def _ollama_unload(cold: AdminClient, model: str) -> str | None:
     return _refusal(await cold.post("/api/chat", {"model": model, "messages": [], "keep_alive": 0}))
 
 
-async def _lmx_load(cold: Cold, model: str) -> str | None:
+async def _lmx_load(cold: AdminClient, model: str) -> str | None:
     return _refusal(await cold.post("/admin/models/load", {"model_id": model}))
 
 
-async def _lmx_unload(cold: Cold, model: str) -> str | None:
+async def _lmx_unload(cold: AdminClient, model: str) -> str | None:
     return _refusal(await cold.post("/admin/models/unload", {"model_id": model}))
 
 
-async def _lmstudio_load(cold: Cold, model: str) -> str | None:
+async def _lmstudio_load(cold: AdminClient, model: str) -> str | None:
     return _refusal(await cold.post("/api/v1/models/load", {"model": model}))
 
 
-async def _lmstudio_unload(cold: Cold, model: str) -> str | None:
+async def _lmstudio_unload(cold: AdminClient, model: str) -> str | None:
     """Every instance of it that is loaded."""
     reply = await cold.get("/api/v1/models", key=True)
     listed = reply.data.get("models") if reply is not None and isinstance(reply.data, dict) else None

@@ -5,19 +5,19 @@ import socket
 from typing import Protocol, cast
 
 from lmx_loadgen.system.clock import now_ns
-from lmx_loadgen.wire.response import Exchange
+from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampedSocket, StampSource
-from lmx_loadgen.wire.timing import Trace
+from lmx_loadgen.wire.timing import RequestTiming
 
 
 class Link(Protocol):
     """An open connection: writes a request, and feeds whatever comes to `exchange`."""
 
-    exchange: Exchange | None
+    exchange: ResponseReader | None
     closed: bool
 
-    def write(self, data: bytes, trace: Trace) -> None:
-        """Stamp `trace.send_ns` and write."""
+    def write(self, data: bytes, timing: RequestTiming) -> None:
+        """Stamp `timing.send_ns` and write."""
 
     def close(self) -> None:
         """Close at once; the exchange in flight is told nothing."""
@@ -27,7 +27,7 @@ class ProtocolLink(asyncio.Protocol):
     """A connection through an asyncio transport (TLS needs one): reads are stamped in `data_received`."""
 
     def __init__(self) -> None:
-        self.exchange: Exchange | None = None
+        self.exchange: ResponseReader | None = None
         self.closed = False
         self._transport: asyncio.Transport | None = None
 
@@ -46,9 +46,9 @@ class ProtocolLink(asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.feed_eof(exc)
 
-    def write(self, data: bytes, trace: Trace) -> None:
+    def write(self, data: bytes, timing: RequestTiming) -> None:
         assert self._transport is not None
-        trace.send_ns = now_ns()
+        timing.send_ns = now_ns()
         self._transport.write(data)
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class SocketLink:
     """A plain TCP connection read straight off its socket, so that the kernel's receive stamp can be had."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, source: StampSource) -> None:
-        self.exchange: Exchange | None = None
+        self.exchange: ResponseReader | None = None
         self.closed = False
         self._loop = loop
         self._sock = sock
@@ -91,9 +91,9 @@ class SocketLink:
         if exchange is not None:
             exchange.feed_eof(error)
 
-    def write(self, data: bytes, trace: Trace) -> None:
-        trace.send_ns = now_ns()
-        self._reader.expect_nothing_before(trace.send_ns)
+    def write(self, data: bytes, timing: RequestTiming) -> None:
+        timing.send_ns = now_ns()
+        self._reader.expect_nothing_before(timing.send_ns)
         try:
             sent = self._sock.send(data)
         except (BlockingIOError, InterruptedError):

@@ -7,7 +7,7 @@ from typing import Any
 import httptools
 
 from lmx_loadgen.system.clock import NS, now_ns
-from lmx_loadgen.wire.timing import MAX_BODY, MAX_HEAD, MAX_READS, Limits, Trace, one_line
+from lmx_loadgen.wire.timing import MAX_BODY, MAX_HEAD, MAX_READS, Limits, RequestTiming, one_line
 
 # Any of the fields that carry text, followed by a string that is not empty. It only tells the watchdog and the
 # live display that the answer has begun; the measured first token is found afterwards, from decoded events.
@@ -15,14 +15,14 @@ FIRST_TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning|thinking|text
 _LOOK_BACK = 4096
 
 
-class Exchange:
+class ResponseReader:
     """One request on the wire: parses what arrives, keeps its deadlines, and says when it is over.
 
     The parser callbacks (`on_…`) are called by httptools from within `feed`.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, trace: Trace, limits: Limits) -> None:
-        self.trace = trace
+    def __init__(self, loop: asyncio.AbstractEventLoop, timing: RequestTiming, limits: Limits) -> None:
+        self.timing = timing
         self.limits = limits
         self.loop = loop
         self.headers_done: asyncio.Future[None] = loop.create_future()
@@ -41,18 +41,18 @@ class Exchange:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         lowered = name.lower()
-        self.trace.headers.append((lowered, value))
+        self.timing.headers.append((lowered, value))
         if lowered in (b"content-length", b"transfer-encoding"):
             self._framed = True
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if 100 <= status < 200:
-            self.trace.headers.clear()
+            self.timing.headers.clear()
             self._framed = False
             return
-        self.trace.status = status
-        self.trace.headers_ns = self._now
+        self.timing.status = status
+        self.timing.headers_ns = self._now
         self.keep_alive = self._parser.should_keep_alive()
         if status in (204, 304):
             self._framed = True
@@ -60,9 +60,9 @@ class Exchange:
             self.headers_done.set_result(None)
 
     def on_body(self, data: bytes) -> None:
-        body = self.trace.body
-        if self.trace.first_text_ns is None and FIRST_TEXT.search(bytes(body[-_LOOK_BACK:]) + data if body else data):
-            self.trace.first_text_ns = self._now
+        body = self.timing.body
+        if self.timing.first_text_ns is None and FIRST_TEXT.search(bytes(body[-_LOOK_BACK:]) + data if body else data):
+            self.timing.first_text_ns = self._now
             if self._timer is not None:  # from here on the gap's deadline counts, which may be the nearer one
                 self._timer.cancel()
                 self.watch()
@@ -70,7 +70,7 @@ class Exchange:
         self._body_in_read += len(data)
 
     def on_message_complete(self) -> None:
-        if self.trace.status is not None:
+        if self.timing.status is not None:
             self.complete = True
 
     # -- what the connection tells
@@ -80,7 +80,7 @@ class Exchange:
         if self.ended.done():
             return
         # Kernel stamps are carried between clocks: never let time run back.
-        floor_ns = self.last_ns or self.trace.send_ns or 0
+        floor_ns = self.last_ns or self.timing.send_ns or 0
         if at_ns < floor_ns:
             at_ns = floor_ns
         self._now = self.last_ns = at_ns
@@ -94,19 +94,19 @@ class Exchange:
         except httptools.HttpParserError as problem:
             # Bytes after a complete answer are the server's fault, not this answer's.
             error = None if self.complete else f"not HTTP: {one_line(problem)}"
-        trace = self.trace
+        timing = self.timing
         if self._body_in_read:
-            trace.arrival_ns.append(at_ns)
-            trace.arrival_bytes.append(self._body_in_read)
+            timing.arrival_ns.append(at_ns)
+            timing.arrival_bytes.append(self._body_in_read)
         if error is not None:
             self.fail("protocol_error", error)
         elif self.complete:
             self.finish()
-        elif trace.status is None and self.bytes_in > MAX_HEAD:
+        elif timing.status is None and self.bytes_in > MAX_HEAD:
             self.fail("protocol_error", f"response headers over {MAX_HEAD // 1024} KB")
-        elif len(trace.body) > MAX_BODY:
+        elif len(timing.body) > MAX_BODY:
             self.fail("protocol_error", f"answer over {MAX_BODY // 2**20} MB")
-        elif len(trace.arrival_ns) > MAX_READS:
+        elif len(timing.arrival_ns) > MAX_READS:
             self.fail("protocol_error", f"answer in over {MAX_READS} pieces")
 
     def feed_eof(self, error: Exception | None) -> None:
@@ -115,7 +115,7 @@ class Exchange:
             return
         if error is not None:
             self.fail("reset", f"connection lost: {one_line(error)}")
-        elif self.trace.status is None:
+        elif self.timing.status is None:
             self.fail("reset", "the server closed the connection without answering")
         elif self._framed:
             self.fail("truncated", "the answer ended before its framing said it would")
@@ -135,7 +135,7 @@ class Exchange:
             self._timer = self.loop.call_later((due - now) / NS, self.watch)
 
     def _next_deadline(self) -> tuple[int, str, str]:
-        sent = self.trace.send_ns
+        sent = self.timing.send_ns
         assert sent is not None
         limits = self.limits
         whole = (
@@ -143,7 +143,7 @@ class Exchange:
             "request_timeout",
             f"not finished after {limits.request:g} s",
         )
-        if self.trace.first_text_ns is None:
+        if self.timing.first_text_ns is None:
             part = (
                 sent + int(limits.first_token * NS),
                 "first_token_timeout",
@@ -158,7 +158,7 @@ class Exchange:
 
     def fail(self, outcome: str, reason: str) -> None:
         if not self.ended.done():
-            self.trace.failure = (outcome, reason)
+            self.timing.failure = (outcome, reason)
             self.keep_alive = False
             self._over()
 
@@ -167,7 +167,7 @@ class Exchange:
             self._timer.cancel()
         # Both refer back to this exchange, and the garbage collector is off while a level is measured.
         self._timer = self._parser = None
-        self.trace.end_ns = now_ns()
+        self.timing.end_ns = now_ns()
         for waiter in (self.headers_done, self.ended):
             if not waiter.done():
                 waiter.set_result(None)

@@ -24,7 +24,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Trace:
+class RequestTiming:
     """What one request left behind. Times are absolute nanoseconds on the monotonic clock.
 
     `arrival_ns` and `arrival_bytes` run in parallel: one entry for each socket read that brought body bytes,

@@ -1,7 +1,7 @@
 """The measuring instrument: an httpx transport that writes down when bytes came, and computes nothing.
 
 One `StampedTransport` holds one persistent connection; a load slot owns one transport. A request carries
-its `Trace` and its `Limits` in `request.extensions`; the transport fills the trace while the answer
+its `RequestTiming` and its `Limits` in `request.extensions`; the transport fills the trace while the answer
 streams, and the reader looks at it after the stream has ended. `httpx.AsyncClient` can use the transport
 like any other, but the load does not: its pool, redirects and cookies cost more than what is measured.
 
@@ -18,9 +18,9 @@ import httpx
 
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.connection import Link, ProtocolLink, SocketLink, connected_socket
-from lmx_loadgen.wire.response import Exchange
+from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampSource
-from lmx_loadgen.wire.timing import Limits, Trace, one_line
+from lmx_loadgen.wire.timing import Limits, RequestTiming, one_line
 
 _HTTPX_ERROR: dict[str, type[httpx.TransportError]] = {
     "connect_error": httpx.ConnectError,
@@ -37,23 +37,23 @@ _HTTPX_ERROR: dict[str, type[httpx.TransportError]] = {
 class StampedStream(httpx.AsyncByteStream):
     """An answer's body. `wait` returns once it is whole; iterating yields (arrival ns, bytes) pairs' bytes."""
 
-    def __init__(self, exchange: Exchange, transport: "StampedTransport") -> None:
+    def __init__(self, exchange: ResponseReader, transport: "StampedTransport") -> None:
         self._exchange = exchange
         self._transport = transport
 
-    async def wait(self) -> Trace:
+    async def wait(self) -> RequestTiming:
         """The trace of the whole answer. Raises the httpx error of a wire failure."""
         await self._exchange.ended
         self._transport.release(self._exchange)
-        _raise_failure(self._exchange.trace)
-        return self._exchange.trace
+        _raise_failure(self._exchange.timing)
+        return self._exchange.timing
 
     async def stamped(self) -> AsyncIterator[tuple[int, bytes]]:
         """(arrival ns, body bytes) of each read, in order, once the answer is whole."""
-        trace = await self.wait()
+        timing = await self.wait()
         start = 0
-        for at_ns, size in zip(trace.arrival_ns, trace.arrival_bytes, strict=True):
-            yield at_ns, bytes(trace.body[start : start + size])
+        for at_ns, size in zip(timing.arrival_ns, timing.arrival_bytes, strict=True):
+            yield at_ns, bytes(timing.body[start : start + size])
             start += size
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -69,7 +69,7 @@ class StampedStream(httpx.AsyncByteStream):
 class StampedTransport(httpx.AsyncBaseTransport):
     """One persistent connection to one server, as an httpx transport.
 
-    Extensions of a request it understands: `trace` (a `Trace` to fill), `limits` (`Limits`). Requests of one
+    Extensions of a request it understands: `timing` (a `RequestTiming` to fill), `limits` (`Limits`). Requests of one
     transport follow each other; two at once are a programming error.
 
     Args:
@@ -94,28 +94,28 @@ class StampedTransport(httpx.AsyncBaseTransport):
 
         Raises an `httpx.TransportError`; what happened until then stays in the trace.
         """
-        trace: Trace = request.extensions.get("trace") or Trace()
+        timing: RequestTiming = request.extensions.get("trace") or RequestTiming()
         limits: Limits = request.extensions.get("limits") or Limits()
         data = _serialise(request, request.content)
-        exchange = await self._exchange(request.url, data, trace, limits)
-        _raise_failure(trace)
-        assert trace.status is not None
+        exchange = await self._exchange(request.url, data, timing, limits)
+        _raise_failure(timing)
+        assert timing.status is not None
         return httpx.Response(
-            trace.status,
-            headers=trace.headers,
+            timing.status,
+            headers=timing.headers,
             stream=StampedStream(exchange, self),
-            extensions={"trace": trace},
+            extensions={"trace": timing},
             request=request,
         )
 
-    async def _exchange(self, url: httpx.URL, data: bytes, trace: Trace, limits: Limits) -> Exchange:
+    async def _exchange(self, url: httpx.URL, data: bytes, timing: RequestTiming, limits: Limits) -> ResponseReader:
         while True:
-            fresh = await self._connect_if_needed(url, trace, limits)
-            exchange = Exchange(asyncio.get_running_loop(), trace, limits)
+            fresh = await self._connect_if_needed(url, timing, limits)
+            exchange = ResponseReader(asyncio.get_running_loop(), timing, limits)
             link = self._link
             assert link is not None
             link.exchange = exchange
-            link.write(data, trace)
+            link.write(data, timing)
             if not exchange.ended.done():
                 exchange.watch()
             try:
@@ -124,41 +124,41 @@ class StampedTransport(httpx.AsyncBaseTransport):
                 exchange.fail("cancelled", "closed before the answer began")
                 self.release(exchange)
                 raise
-            if fresh or exchange.bytes_in or not trace.failure or trace.failure[0] != "reset":
-                if trace.failure:
+            if fresh or exchange.bytes_in or not timing.failure or timing.failure[0] != "reset":
+                if timing.failure:
                     self.release(exchange)
                 return exchange
             # The server had closed the idle connection and our request crossed its goodbye: nobody saw the
             # request, so it is sent again, once, on a new connection, and counts from there.
             self.release(exchange)
-            trace.failure = trace.send_ns = trace.end_ns = None
-            trace.reconnected = True
+            timing.failure = timing.send_ns = timing.end_ns = None
+            timing.reconnected = True
 
     async def connect(self, url: httpx.URL, limits: Limits) -> None:
         """Open the connection ahead of the first request, so that no request has to wait for it."""
-        await self._connect_if_needed(url, Trace(), limits)
+        await self._connect_if_needed(url, RequestTiming(), limits)
 
-    async def _connect_if_needed(self, url: httpx.URL, trace: Trace, limits: Limits) -> bool:
+    async def _connect_if_needed(self, url: httpx.URL, timing: RequestTiming, limits: Limits) -> bool:
         """True when a new connection was opened."""
         if self._link is not None and not self._link.closed:
             return False
-        trace.connect_start_ns = now_ns()
+        timing.connect_start_ns = now_ns()
         try:
             async with asyncio.timeout(limits.connect):
                 self._link = await self._open(url)
         except TimeoutError:
-            self._connect_failed(trace, "connect_timeout", f"no connection after {limits.connect:g} s")
+            self._connect_failed(timing, "connect_timeout", f"no connection after {limits.connect:g} s")
         except ssl.SSLError as error:
-            self._connect_failed(trace, "connect_error", f"TLS: {one_line(error)}")
+            self._connect_failed(timing, "connect_error", f"TLS: {one_line(error)}")
         except (OSError, ssl.CertificateError, UnicodeError) as error:
-            self._connect_failed(trace, "connect_error", _words(error))
-        trace.connect_end_ns = now_ns()
+            self._connect_failed(timing, "connect_error", _words(error))
+        timing.connect_end_ns = now_ns()
         return True
 
-    def _connect_failed(self, trace: Trace, outcome: str, reason: str) -> None:
-        trace.failure = (outcome, reason)
-        trace.end_ns = now_ns()
-        _raise_failure(trace)
+    def _connect_failed(self, timing: RequestTiming, outcome: str, reason: str) -> None:
+        timing.failure = (outcome, reason)
+        timing.end_ns = now_ns()
+        _raise_failure(timing)
 
     async def _open(self, url: httpx.URL) -> Link:
         loop = asyncio.get_running_loop()
@@ -172,7 +172,7 @@ class StampedTransport(httpx.AsyncBaseTransport):
             return link
         return SocketLink(loop, await connected_socket(loop, host, port), self._stamps)
 
-    def release(self, exchange: Exchange) -> None:
+    def release(self, exchange: ResponseReader) -> None:
         """The exchange is over: keep the connection if it can serve another, else close it."""
         self._heard_ns = max(self._heard_ns, exchange.last_ns)
         link = self._link
@@ -199,7 +199,7 @@ def _words(error: Exception) -> str:
     return os.strerror(number) if number is not None and number > 0 else one_line(error)
 
 
-def _raise_failure(trace: Trace) -> None:
-    if trace.failure is not None:
-        outcome, reason = trace.failure
+def _raise_failure(timing: RequestTiming) -> None:
+    if timing.failure is not None:
+        outcome, reason = timing.failure
         raise _HTTPX_ERROR.get(outcome, httpx.TransportError)(reason)

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Block
 from lmx_loadgen.analysis.comparison.compare import PRIMARY
-from lmx_loadgen.analysis.comparison.judge import Level, Way, judge
+from lmx_loadgen.analysis.comparison.judge import JudgeOptions, LevelBlocks, judge
 from lmx_loadgen.analysis.comparison.verdict import ALPHA, LOOK_EVERY, MOST_BLOCKS, alpha_at_look
 from lmx_loadgen.store.comparison import MetricComparison
 from tests.benchmarks.made_sides import PROFILE, Session, World
 
 LEVELS = range(len(PROFILE.load.concurrency))
 PLANNED = 6
-WAY = Way(is_paired=True, is_final=False)
+WAY = JudgeOptions(is_paired=True, is_final=False)
 FAMILY = len(COMPARED) * len(LEVELS)
 
 Blocks = tuple[list[Block], list[Block]]
@@ -49,7 +49,7 @@ Tallies = dict[tuple[int, str], Tally]
 def default_plan(world: World, seed: int) -> list[dict[str, MetricComparison]]:
     """A session of six blocks a level, judged at its end."""
     session = Session(world, seed)
-    return judge([Level(session.planned(level)) for level in LEVELS], WAY)
+    return judge([LevelBlocks(session.planned(level)) for level in LEVELS], WAY)
 
 
 def until_settled(world: World, seed: int) -> list[dict[str, MetricComparison]]:
@@ -62,13 +62,13 @@ def until_settled(world: World, seed: int) -> list[dict[str, MetricComparison]]:
         while (have := len(blocks[0])) < MOST_BLOCKS and not _settled(blocks):
             more = session.more(level, range(have, have + LOOK_EVERY))
             blocks = blocks[0] + more[0], blocks[1] + more[1]
-        levels.append(Level(blocks, alpha=alpha_at_look(len(blocks[0]), PLANNED)))
+        levels.append(LevelBlocks(blocks, alpha=alpha_at_look(len(blocks[0]), PLANNED)))
     return judge(levels, WAY)
 
 
 def _settled(blocks: Blocks) -> bool:
-    way = Way(is_paired=True, is_final=False, family=FAMILY)
-    (found,) = judge([Level(blocks, alpha=alpha_at_look(len(blocks[0]), PLANNED))], way)
+    way = JudgeOptions(is_paired=True, is_final=False, family=FAMILY)
+    (found,) = judge([LevelBlocks(blocks, alpha=alpha_at_look(len(blocks[0]), PLANNED))], way)
     return all(found[name].verdict != "undecided" for name in PRIMARY)
 
 

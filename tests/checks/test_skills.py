@@ -10,7 +10,7 @@ import respx
 
 from lmx_loadgen.analysis.checks import skills_of
 from lmx_loadgen.profile.models import Checks, SkillSpec
-from lmx_loadgen.session.checks.client import Asker
+from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.skills import least_arguments, run_skills
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
@@ -30,7 +30,7 @@ def lmx() -> Iterator[SimProcess]:
 def ran(url: str, *specs: SkillSpec, timeout: float = 5.0) -> list[SkillsBenchmark]:
     target = Target("lmx", DIALECTS["lmx"], f"{url}/v1", "m", {})
     checks = Checks(include_skills=list(specs), skill_timeout=timeout)
-    lines = run_skills(target, checks, Asker(True, lambda: False))
+    lines = run_skills(target, checks, CheckClient(True, lambda: False))
     return skills_of([{"type": "check", "target": "lmx", **line} for line in lines])
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.load.driver import Driver, WorkerProcess
-from lmx_loadgen.load.messages import Sent
+from lmx_loadgen.load.messages import FinishedRequest
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, Timeouts
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.jobs import JobMaker
 from lmx_loadgen.session.plan import Segment
-from lmx_loadgen.session.recorder import Recorder, Silent, begun_log, header
+from lmx_loadgen.session.recorder import Recorder, Silent, header, start_log
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.system.clock import Anchor
 from lmx_loadgen.targets import DIALECTS
@@ -41,7 +41,7 @@ class Pipeline:
         self._driver = Driver([self.worker], self._sent, lambda: time.monotonic() > self._deadline)
         self._driver.wait_ready()
 
-    def _sent(self, sent: Sent) -> None:
+    def _sent(self, sent: FinishedRequest) -> None:
         assert self._recorder is not None
         self._recorder.sent(sent)
 
@@ -73,7 +73,7 @@ class Pipeline:
         folder.mkdir()
         head = header(profile, [target], [segment], {"loop": "uvloop"}, "f", Anchor.take())
         recorder = self._recorder = Recorder(
-            folder, begun_log(folder, head), profile=profile, targets=[target], jobs=jobs, view=Silent()
+            folder, start_log(folder, head), profile=profile, targets=[target], jobs=jobs, view=Silent()
         )
         recorder.begin(segment)
         self._deadline = time.monotonic() + MOST_S

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lmx_loadgen.analysis.plan_importer import results_in
-from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
 from lmx_loadgen.decode.sse import Decoder, decode
 from lmx_loadgen.decode.tool_calls import read_tool_answer
@@ -25,8 +25,8 @@ from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.reference import read_reference
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.targets import DIALECTS
-from lmx_loadgen.wire.response import Exchange
-from lmx_loadgen.wire.timing import Limits, Trace
+from lmx_loadgen.wire.response import ResponseReader
+from lmx_loadgen.wire.timing import Limits, RequestTiming
 
 _RULES = [dialect.rules for dialect in DIALECTS.values()]
 
@@ -69,16 +69,16 @@ def answer(data: bytes) -> None:
 
 def http(data: bytes) -> None:
     """Bytes off a socket, read by read; then the end of the connection, and what is left as an answer."""
-    trace = Trace(send_ns=1)
-    exchange = Exchange(_loop(), trace, Limits())
+    timing = RequestTiming(send_ns=1)
+    exchange = ResponseReader(_loop(), timing, Limits())
     for place, piece in enumerate(_cuts(data)):
         exchange.feed(piece, 1 + place)
     exchange.feed_eof(None if len(data) % 2 else ConnectionResetError("reset"))
     assert exchange.ended.done()
-    assert sum(trace.arrival_bytes) == len(trace.body)
-    headers = [(name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in trace.headers]
-    arrivals = list(zip(trace.arrival_ns, trace.arrival_bytes, strict=True))
-    read_answer(RawAnswer(trace.status, headers, bytes(trace.body), arrivals, trace.failure), "chat", _RULES[0])
+    assert sum(timing.arrival_bytes) == len(timing.body)
+    headers = [(name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in timing.headers]
+    arrivals = list(zip(timing.arrival_ns, timing.arrival_bytes, strict=True))
+    read_answer(RawAnswer(timing.status, headers, bytes(timing.body), arrivals, timing.failure), "chat", _RULES[0])
 
 
 def _file(read: Callable[[Path], object], name: str) -> Callable[[bytes], None]:
@@ -112,7 +112,7 @@ ENTRIES: dict[str, Callable[[bytes], None]] = {
     "reference": _file(read_reference, "reference.yaml"),
     "prompts": _file(_prompts, "prompts.jsonl"),
     "tokenizer": _file(lambda path: token_counter(str(path), path.parent)("some text"), "tokenizer.json"),
-    "log": _file(lambda path: summarise(read_log(path)), "events.jsonl"),
+    "log": _file(lambda path: summarize(read_log(path)), "events.jsonl"),
     "result": _file(lambda path: read_result(path.parent), "run/result.json"),
     "calibration": _file(lambda path: read_calibrations(path.parent, "fuzz"), f"c/{path_for(Path(), 'fuzz').name}"),
     "foreign": _file(_foreign, "plan/one.json"),

@@ -241,22 +241,22 @@ def test_what_hides_and_what_does_not() -> None:
     keys = Keys.sent_in(
         {"Authorization": "Bearer first-key", "X-Other": "no-key-of-ours"}, {"X-Admin-Key": "second-key"}, {}
     )
-    assert keys.hide("first-key second-key no-key-of-ours") == "********* ********** no-key-of-ours"
-    assert keys.hide_bytes(b"<first-key>") == b"<*********>"
-    assert keys.hide_in({"first-key": ["a second-key", 1, None, ("first-key",)]}) == {
+    assert keys.redact("first-key second-key no-key-of-ours") == "********* ********** no-key-of-ours"
+    assert keys.redact_bytes(b"<first-key>") == b"<*********>"
+    assert keys.redact_in({"first-key": ["a second-key", 1, None, ("first-key",)]}) == {
         "*********": ["a **********", 1, None, ["*********"]]
     }
 
 
 def test_a_key_within_another_leaves_nothing_of_either() -> None:
-    assert Keys(["secret", "secret-and-more"]).hide("secret-and-more, secret") == "***************, ******"
+    assert Keys(["secret", "secret-and-more"]).redact("secret-and-more, secret") == "***************, ******"
 
 
 @pytest.mark.parametrize("key", ["ollama", "lm-studio", "EMPTY", "x", "", "OLLAMA"])
 def test_what_is_customary_where_no_key_is_needed_hides_nothing(key: str) -> None:
     keys = Keys.sent_in({"Authorization": f"Bearer {key}"})
     assert not keys
-    assert keys.hide("ollama/lm-studio EMPTY x") == "ollama/lm-studio EMPTY x"
+    assert keys.redact("ollama/lm-studio EMPTY x") == "ollama/lm-studio EMPTY x"
 
 
 @given(
@@ -269,7 +269,7 @@ def test_no_way_to_cut_a_key_in_pieces_shows_it(before: list[tuple[str, str]], c
         pieces.append(rest[:cut])
         rest = rest[cut:]
     events = [[0, kind, text] for kind, text in before] + [[0, "content", piece] for piece in [*pieces, rest]]
-    told = Keys([key]).hide_told(events)
+    told = Keys([key]).redact_events(events)
 
     assert [len(event[2]) for event in told] == [len(event[2]) for event in events]
     for kinds in (["content"], ["content", "reasoning"], ["tool"], ["content", "reasoning", "tool"]):

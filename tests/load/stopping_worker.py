@@ -7,14 +7,14 @@ import signal
 from lmx_loadgen.load import closed_loop, worker
 from lmx_loadgen.load.messages import Go
 
-_measure = closed_loop.Segment.measure
+_measure = closed_loop.ClosedLoop.measure
 
 
-async def measure_and_stop(self: closed_loop.Segment, go: Go) -> None:
+async def measure_and_stop(self: closed_loop.ClosedLoop, go: Go) -> None:
     asyncio.get_running_loop().call_later(0.25, os.kill, os.getpid(), signal.SIGSTOP)
     await _measure(self, go)
 
 
 if __name__ == "__main__":
-    closed_loop.Segment.measure = measure_and_stop  # type: ignore[method-assign]
+    closed_loop.ClosedLoop.measure = measure_and_stop  # type: ignore[method-assign]
     worker.main()

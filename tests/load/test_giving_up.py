@@ -23,12 +23,12 @@ from lmx_loadgen.profile.models import Timeouts
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.recorder import Silent
 from lmx_loadgen.session.run import run
-from lmx_loadgen.session.stop_rules import Guard
+from lmx_loadgen.session.stop_rules import ErrorLimits
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
-from lmx_loadgen.wire.timing import Trace
+from lmx_loadgen.wire.timing import RequestTiming
 from tests.faults.pipeline import Pipeline, pipeline, target_at
 
 
@@ -47,9 +47,9 @@ def tool(tmp_path: Path) -> Iterator[Pipeline]:
 # Too many errors
 
 
-def seen(guard: Guard, outcomes: str) -> str | None:
+def seen(guard: ErrorLimits, outcomes: str) -> str | None:
     for letter in outcomes:
-        guard.saw({"+": "ok", "-": "reset", "x": "cancelled"}[letter], "gone." if letter == "-" else None)
+        guard.note_outcome({"+": "ok", "-": "reset", "x": "cancelled"}[letter], "gone." if letter == "-" else None)
     return guard.reason
 
 
@@ -69,7 +69,7 @@ def seen(guard: Guard, outcomes: str) -> str | None:
     ],
 )
 def test_when_errors_are_too_many(limits: tuple[Any, Any], outcomes: str, reason: str | None) -> None:
-    guard = Guard(*limits)
+    guard = ErrorLimits(*limits)
     guard.begin("lmx", 0)
     found = seen(guard, outcomes)
 
@@ -77,7 +77,7 @@ def test_when_errors_are_too_many(limits: tuple[Any, Any], outcomes: str, reason
 
 
 def test_errors_count_for_a_level_of_a_target_over_all_its_blocks() -> None:
-    guard = Guard(max_errors=3)
+    guard = ErrorLimits(max_errors=3)
     for place, outcomes in ((("a", 0), "--"), (("b", 0), "--"), (("a", 1), "--"), (("b", 0), "+")):
         guard.begin(*place)
         assert seen(guard, outcomes) is None
@@ -346,5 +346,5 @@ def test_nothing_is_waited_for_once_there_is_nothing_more_to_send(sim: SimProces
 def test_a_slot_waits_longer_each_time_and_no_longer_than_is_sensible(
     failures: int, asked: bytes | None, seconds: float
 ) -> None:
-    trace = Trace(headers=[] if asked is None else [(b"retry-after", asked)])
-    assert backoff_s(failures, trace) == seconds
+    timing = RequestTiming(headers=[] if asked is None else [(b"retry-after", asked)])
+    assert backoff_s(failures, timing) == seconds

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.result import LevelResult, QualityResult, ServerWord, StabilityResult
 from tests.measure.made_lines import (
     MS,
@@ -33,7 +33,7 @@ def level_of(lines: list[dict[str, Any]], concurrency: int = 1, **changes: Any) 
     ]
     log = made_log(lines, segments=[segment_line(0, 50_000, 60_000, concurrency=concurrency)])
     log.header.update(header)
-    return summarise(log).targets[0].levels[0]
+    return summarize(log).targets[0].levels[0]
 
 
 def quality(*lines: dict[str, Any], **changes: Any) -> QualityResult:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.analysis.comparison.blocks import side_of
+from lmx_loadgen.analysis.comparison.blocks import arm_of
 from lmx_loadgen.analysis.comparison.compare import Rules, compare
 from lmx_loadgen.store.comparison import AuditLine, Comparison
 from tests.measure.made_sessions import PROFILE, Made, session
@@ -14,7 +14,7 @@ EVERYTHING = {"ttft_p50", "decode_tok_s_p50", "output_tok_s", "e2e_p50", "longes
 
 def compared(a: Made, b: Made, rules: Rules | None = None, **changes: Any) -> Comparison:
     log = session({"lmx": a, "ollama": b}, **changes)
-    return compare(side_of(log, "lmx"), side_of(log, "ollama"), rules)
+    return compare(arm_of(log, "lmx"), arm_of(log, "ollama"), rules)
 
 
 def line_of(comparison: Comparison, key: str) -> AuditLine:
@@ -133,7 +133,7 @@ def test_prompts_that_were_repeats_are_refused() -> None:
 def test_runs_that_asked_for_different_things_are_refused() -> None:
     longer = PROFILE | {"request": PROFILE["request"] | {"max_tokens": 20}}
     a, b = session({"lmx": Made()}), session({"ollama": Made()}, run_id="4567cdef", profile=longer)
-    comparison = compare(side_of(a, "lmx"), side_of(b, "ollama"))
+    comparison = compare(arm_of(a, "lmx"), arm_of(b, "ollama"))
 
     assert line_of(comparison, "settings").sentence == (
         "the runs did not ask for the same: request.max_tokens is 10 on lmx and 20 on ollama"
@@ -269,6 +269,6 @@ def test_a_server_that_does_not_say_who_answered_goes_by_what_was_asked() -> Non
 def test_repeats_on_one_side_alone_are_named_on_that_side() -> None:
     repeated = PROFILE | {"prompts": PROFILE["prompts"] | {"cache": "repeat"}}
     a, b = session({"lmx": Made()}), session({"ollama": Made()}, run_id="4567cdef", profile=repeated)
-    line = line_of(compare(side_of(a, "lmx"), side_of(b, "ollama")), "cache")
+    line = line_of(compare(arm_of(a, "lmx"), arm_of(b, "ollama")), "cache")
 
     assert (line.status, line.a, line.b) == ("failed", "unique", "repeats")

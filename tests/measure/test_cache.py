@@ -61,11 +61,11 @@ def test_a_run_without_a_probe_has_no_result_of_one() -> None:
 
 
 def test_probes_are_in_no_level() -> None:
-    from lmx_loadgen.analysis.summary import summarise
+    from lmx_loadgen.analysis.summary import summarize
 
     lines: list[dict[str, Any]] = [request_line(steady(), id=place) for place in range(3)]
     lines += [request_line(steady(2, 9000), phase="probe", level=1, segment=1, id=3 + place) for place in range(3)]
-    (target,) = summarise(made_log(lines)).targets
+    (target,) = summarize(made_log(lines)).targets
 
     assert len(target.levels) == 1
     assert target.levels[0].metrics["ttft"].max == 0.2

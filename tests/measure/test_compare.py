@@ -2,10 +2,10 @@
 
 import pytest
 
-from lmx_loadgen.analysis.comparison.blocks import COMPARED, side_of
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, arm_of
 from lmx_loadgen.analysis.comparison.compare import Rules, compare, comparisons_of, settled
-from lmx_loadgen.analysis.comparison.gate import parse_limit, stands
-from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.analysis.comparison.gate import check_limit, parse_limit
+from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
 from lmx_loadgen.store.eventlog import LogContents
@@ -20,7 +20,7 @@ def interleaved(a: Made, b: Made, **changes: object) -> Comparison:
 
 
 def sequential(first: LogContents, second: LogContents, rules: Rules | None = None) -> Comparison:
-    sides = [side_of(log, log.header["targets"][0]["name"], label) for log, label in ((first, "old"), (second, "new"))]
+    sides = [arm_of(log, log.header["targets"][0]["name"], label) for log, label in ((first, "old"), (second, "new"))]
     return compare(sides[0], sides[1], rules)
 
 
@@ -74,7 +74,7 @@ def test_noise_leaves_it_undecided_and_says_how_many_blocks_would_settle_it() ->
 
 def test_the_margin_is_the_reader_s() -> None:
     log = session({"lmx": Made(), "ollama": Made(ttft=208)}, noise=0.002)
-    sides = side_of(log, "lmx"), side_of(log, "ollama")
+    sides = arm_of(log, "lmx"), arm_of(log, "ollama")
 
     assert figure(compare(*sides)).verdict == "worse"
     assert figure(compare(*sides, Rules(margin=0.10))).verdict == "equivalent"
@@ -129,7 +129,7 @@ def test_a_drift_is_the_reason_also_where_chance_leaves_it_undecided() -> None:
     assert found.p_holm > 0.05
     assert (found.verdict, found.drifted, found.more_blocks) == ("undecided", True, None)
     assert (found.reason or "").startswith("the ratio of the two changed by ")
-    assert [one.outcome for one in stands(parse_limit("ttft > +20%"), comparison)] == ["undecided"]
+    assert [one.outcome for one in check_limit(parse_limit("ttft > +20%"), comparison)] == ["undecided"]
 
 
 def test_each_other_target_is_compared_with_the_first() -> None:
@@ -165,11 +165,11 @@ def test_two_rounds_are_too_few_for_any_verdict() -> None:
 
 def test_the_result_of_a_run_carries_its_comparisons_and_what_was_accepted() -> None:
     log = session({"lmx": Made(), "ollama": Made(prompt=99)}, accepted="I know")
-    result = summarise(log)
+    result = summarize(log)
 
     assert result.comparisons[0].accepted == "I know"
     assert figure(result.comparisons[0]).verdict == "equivalent"
-    assert figure(summarise(session({"lmx": Made(), "ollama": Made(prompt=99)})).comparisons[0]).verdict == "refused"
+    assert figure(summarize(session({"lmx": Made(), "ollama": Made(prompt=99)})).comparisons[0]).verdict == "refused"
 
 
 # Until settled

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.conditions import conditions
-from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.analysis.summary import summarize
 from tests.measure.made_lines import made_log
 
 
@@ -13,7 +13,7 @@ def said(*states: dict[str, Any]) -> list[str]:
     log = made_log([])
     for place, state in enumerate(states):
         log.host.append({"type": "host", "at_ns": place, "segment": 0, "when": "before", "state": state})
-    assert [note for note in summarise(log).notes if "calibrated" not in note] == conditions(log)
+    assert [note for note in summarize(log).notes if "calibrated" not in note] == conditions(log)
     return conditions(log)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from lmx_loadgen.analysis.comparison.gate import Limit, parse_limit, stands, worst
+from lmx_loadgen.analysis.comparison.gate import Limit, check_limit, parse_limit, worst
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, MetricComparison
 
@@ -55,20 +55,20 @@ def test_what_is_no_limit(text: str) -> None:
     ],
 )
 def test_a_limit_is_held_against_the_interval(interval: tuple[float, float] | None, outcome: str) -> None:
-    (found,) = stands(parse_limit("ttft > 5%"), comparison(interval))
+    (found,) = check_limit(parse_limit("ttft > 5%"), comparison(interval))
 
     assert found.outcome == outcome
 
 
 def test_a_limit_downwards() -> None:
     limit = Limit("ttft < -3%", "ttft_p50", False, 0.97)
-    outcomes = [one.outcome for one in stands(limit, comparison((0.90, 0.96), (0.97, 1.1), (0.9, 1.1)))]
+    outcomes = [one.outcome for one in check_limit(limit, comparison((0.90, 0.96), (0.97, 1.1), (0.9, 1.1)))]
 
     assert outcomes == ["worse", "kept", "undecided"]
 
 
 def test_a_drift_settles_nothing() -> None:
-    (found,) = stands(parse_limit("ttft > 5%"), comparison((1.5, 1.6), drifted=True))
+    (found,) = check_limit(parse_limit("ttft > 5%"), comparison((1.5, 1.6), drifted=True))
 
     assert found.outcome == "undecided"
 
@@ -77,7 +77,7 @@ def test_the_worst_of_all_levels_is_what_a_build_goes_by() -> None:
     limit = parse_limit("ttft > 5%")
 
     def outcome(*intervals: tuple[float, float] | None) -> str:
-        return worst(stands(limit, comparison(*intervals)))
+        return worst(check_limit(limit, comparison(*intervals)))
 
     assert outcome((1.0, 1.01), (1.06, 1.1), None) == "worse"
     assert outcome((1.0, 1.01), None, (0.9, 1.1)) == "invalid"
@@ -87,6 +87,6 @@ def test_the_worst_of_all_levels_is_what_a_build_goes_by() -> None:
 
 
 def test_the_sentence_names_figure_level_limit_and_interval() -> None:
-    (found,) = stands(parse_limit("ttft_p50 >  +5%"), comparison((1.06, 1.20)))
+    (found,) = check_limit(parse_limit("ttft_p50 >  +5%"), comparison((1.06, 1.20)))
 
     assert found.sentence == "TTFT at concurrency 1 of new breaks the limit ttft_p50 > +5%: it changed by +6 % to +20 %"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.instrument_error import LAG_NS
-from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.result import LevelResult, RunResult
 from tests.measure.made_lines import header_line, made_log, request_line, segment_line, steady, usage
 from tests.report.make_runs import calibrated_level, calibration
@@ -27,7 +27,7 @@ def answers(count: int = 12, **changes: Any) -> list[dict[str, Any]]:
 
 def result_of(requests: list[dict[str, Any]], client: dict[str, Any] | None = None, **header: Any) -> RunResult:
     segment = segment_line(0, 11_500, 12_000) | {"client": client or {}}
-    return summarise(made_log(requests, [segment], **header))
+    return summarize(made_log(requests, [segment], **header))
 
 
 def level_of(requests: list[dict[str, Any]], client: dict[str, Any] | None = None, **header: Any) -> LevelResult:

@@ -10,7 +10,7 @@ from typing import Any
 
 from make_runs import HOSTILE, LMX, NS, OLLAMA, Bench, Server, event_log, write_log
 
-from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.report.run_loader import view_of
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.eventlog import read_log
@@ -55,7 +55,7 @@ def views(folder: Path, *names: str) -> list[RunView]:
 def _view(folder: Path, make: Callable[[], list[dict[str, Any]]], fill: Callable[[RunResult], None]) -> RunView:
     write_log(folder, make())
     log = read_log(folder / "events.jsonl")
-    result = summarise(log)
+    result = summarize(log)
     fill(result)
     return view_of(RunResult.model_validate(result.model_dump(by_alias=True)), log.requests)
 

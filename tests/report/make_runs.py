@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.eventlog import SCHEMA, read_log
 from lmx_loadgen.store.result import write_result
 
@@ -408,7 +408,7 @@ def write(folder: Path) -> None:
     for name, make in RUNS.items():
         run = folder / name
         write_log(run, make())
-        write_result(run, summarise(read_log(run / "events.jsonl")))
+        write_result(run, summarize(read_log(run / "events.jsonl")))
 
 
 def write_log(run: Path, log: list[dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ import make_cards
 import pytest
 from test_page import Outline
 
-from lmx_loadgen.report.baselines import Against, best
+from lmx_loadgen.report.baselines import Baseline, best_baseline
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.card_words import against_hypothesis, in_short, mean
 from lmx_loadgen.report.findings import findings
@@ -41,8 +41,8 @@ def cards(runs: Sequence[RunView], reference: Reference | None = None) -> dict[t
     return {(card.model.rsplit("/", 1)[-1], card.backend): card for card in found}
 
 
-def rival(card: Card, server: str, how: str) -> Against:
-    return next(one for one in card.against if (one.server, one.how) == (server, how))
+def rival(card: Card, server: str, how: str) -> Baseline:
+    return next(one for one in card.baseline if (one.server, one.how) == (server, how))
 
 
 def rows(page: str, section: str) -> list[list[str]]:
@@ -73,7 +73,7 @@ def test_there_is_one_card_a_model_and_backend_of_its_newest_run(three: list[Run
         ("Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf", "llamacpp"),
     }
     lmx = found["Qwen2.5-7B-Instruct-4bit", "lmx"]
-    assert [past.started_at[:10] for past in lmx.runs] == ["2026-11-21", "2026-11-20"]
+    assert [resume_state.started_at[:10] for resume_state in lmx.runs] == ["2026-11-21", "2026-11-20"]
     assert lmx.target["hypothesis"] is not None  # the older run has none
 
 
@@ -179,13 +179,13 @@ def test_separate_runs_give_a_plain_difference_of_means(three: list[RunView]) ->
 def test_separate_runs_are_not_held_against_each_other_where_they_differ(
     three: list[RunView], changed: dict[str, Any]
 ) -> None:
-    assert best(apart(three, **changed).against, "lm_studio") is None
+    assert best_baseline(apart(three, **changed).baseline, "lm_studio") is None
 
 
 def test_other_weights_are_no_match(three: list[RunView]) -> None:
     other = [{**target, "model": "qwen2.5-7b-instruct@8bit"} for target in three[1].result["targets"][1:2]]
 
-    assert best(apart(three, targets=other).against, "lm_studio") is None
+    assert best_baseline(apart(three, targets=other).baseline, "lm_studio") is None
 
 
 def test_a_rate_of_chunks_is_not_held_against_one_of_tokens(three: list[RunView]) -> None:
@@ -224,7 +224,7 @@ def test_a_published_figure_gives_a_difference_only_where_chip_and_work_are_alik
     card = cards([counted(run) for run in three[2:] + three[:1]], published(**fields))[
         "Qwen2.5-7B-Instruct-4bit", "lmx"
     ]
-    found = best(card.against, "lm_studio")
+    found = best_baseline(card.baseline, "lm_studio")
 
     assert found
     assert found.how == "published"
@@ -236,7 +236,7 @@ def test_a_published_figure_gives_a_difference_only_where_chip_and_work_are_alik
 
 def test_a_rate_of_chunks_is_not_held_against_a_published_one(three: list[RunView]) -> None:
     card = cards(three[2:] + three[:1], published(toks_per_sec=100.0))["Qwen2.5-7B-Instruct-4bit", "lmx"]
-    found = best(card.against, "lm_studio")
+    found = best_baseline(card.baseline, "lm_studio")
 
     assert found
     assert found.rate.change is None
@@ -270,7 +270,7 @@ def test_unsound_figures_are_held_against_nothing(
         unsound(three[0], *one, toks_per_sec=50.0, of="LM Studio MLX") for one in (({}, {}), (changes, requests))
     )
     good, card = (cards([one], reference)["Qwen2.5-7B-Instruct-4bit", "lmx"] for one in (sound, run))
-    found = best(card.against, "lm_studio")
+    found = best_baseline(card.baseline, "lm_studio")
 
     assert found
     assert (found.rate.change, found.rate.why) == (None, why)
@@ -296,10 +296,10 @@ def test_one_answer_is_no_mean(three: list[RunView]) -> None:
 def test_what_was_measured_comes_before_what_was_published(three: list[RunView], packed: Reference) -> None:
     lmx = cards(three, packed)["Qwen2.5-7B-Instruct-4bit", "lmx"]
 
-    order = [(one.server, one.how) for one in lmx.against]
+    order = [(one.server, one.how) for one in lmx.baseline]
     assert order[:2] == [("lm_studio", "compared"), ("lm_studio", "published")]
     assert order.index(("ollama", "compared")) < order.index(("ollama", "published"))
-    chosen = best(lmx.against, "ollama")
+    chosen = best_baseline(lmx.baseline, "ollama")
     assert chosen
     assert chosen.how == "compared"
 

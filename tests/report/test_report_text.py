@@ -4,12 +4,12 @@ from hypothesis import strategies as st
 
 from lmx_loadgen.report.markup import Markup, h, join
 from lmx_loadgen.report.numbers import duration, milliseconds, plural, rate
-from lmx_loadgen.report.sanitize import plotly_text, sanitise
+from lmx_loadgen.report.sanitize import plotly_text, sanitize
 
 
 @given(st.text(alphabet=st.characters(codec=None)), st.integers(min_value=1, max_value=50))
 def test_sanitised_text_is_short_printable_and_writable(text: str, limit: int) -> None:
-    shown = sanitise(text, limit)
+    shown = sanitize(text, limit)
 
     assert len(shown) <= limit
     assert not any(ord(c) < 32 or 0x7F <= ord(c) <= 0x9F for c in shown)
@@ -17,21 +17,21 @@ def test_sanitised_text_is_short_printable_and_writable(text: str, limit: int) -
 
 
 def test_an_escape_sequence_loses_its_escape_and_stays_visible() -> None:
-    assert sanitise("\x1b[31mred") == "�[31mred"
+    assert sanitize("\x1b[31mred") == "�[31mred"
 
 
 def test_direction_marks_are_shown_not_obeyed() -> None:
-    assert sanitise("a\u202eb\u2066c") == "a�b�c"
+    assert sanitize("a\u202eb\u2066c") == "a�b�c"
 
 
 def test_a_long_text_says_that_it_was_cut() -> None:
-    assert sanitise("x" * 11, 10) == "x" * 9 + "…"
-    assert sanitise("x" * 10, 10) == "x" * 10
+    assert sanitize("x" * 11, 10) == "x" * 9 + "…"
+    assert sanitize("x" * 10, 10) == "x" * 10
 
 
 def test_line_breaks_become_spaces_unless_lines_are_kept() -> None:
-    assert sanitise("a\nb\tc\r\u2028d") == "a b c  d"
-    assert sanitise("a\r\nb", keep_lines=True) == "a\nb"
+    assert sanitize("a\nb\tc\r\u2028d") == "a b c  d"
+    assert sanitize("a\r\nb", keep_lines=True) == "a\nb"
 
 
 def test_plotly_text_escapes_tags_but_not_quotes() -> None:

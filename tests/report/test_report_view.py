@@ -3,7 +3,7 @@ from dataclasses import replace
 from typing import Any
 
 from lmx_loadgen.report.palette import SERIES_COLOURS, dark_to_light, looks
-from lmx_loadgen.report.run_loader import told_apart
+from lmx_loadgen.report.run_loader import labeled_views
 from lmx_loadgen.report.view import RunView, errors_of, level_notes, series_of, target_notes
 
 Loader = Callable[..., RunView]
@@ -84,7 +84,7 @@ def test_runs_of_one_minute_and_even_of_one_second_have_names_of_their_own(load_
     def begun(at: str, run_id: str) -> RunView:
         return replace(first, result={**first.result, "started_at": f"2026-11-24T{at}", "run_id": run_id})
 
-    runs = told_apart(
+    runs = labeled_views(
         [
             begun("10:00:01.100Z", "a"),
             begun("10:00:01.900Z", "b"),

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store.result import RunResult, find_runs, read_result, write_result, write_whole
 from tests.measure.made_lines import made_log, request_line, steady, usage
@@ -11,7 +11,7 @@ from tests.measure.made_lines import made_log, request_line, steady, usage
 
 @pytest.fixture
 def result() -> RunResult:
-    return summarise(made_log([request_line(steady(), usage=usage(1, 5)) for _ in range(3)]))
+    return summarize(made_log([request_line(steady(), usage=usage(1, 5)) for _ in range(3)]))
 
 
 def test_a_result_is_read_as_it_was_written(result: RunResult, tmp_path: Path) -> None:

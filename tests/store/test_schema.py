@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from lmx_loadgen.analysis.summary import summarise
+from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store import lines, schema
 from tests.measure.made_lines import (
     failed_line,
@@ -34,7 +34,7 @@ def as_stored(value: Any) -> Any:
 
 def a_result() -> dict[str, Any]:
     answers = [request_line(steady(5), send=1000 * place, usage=usage(10, 6)) for place in range(4)]
-    return summarise(made_log([*answers, failed_line()])).as_dict()
+    return summarize(made_log([*answers, failed_line()])).as_dict()
 
 
 def accepted(line: dict[str, Any]) -> bool:
@@ -129,7 +129,7 @@ def test_every_required_field_is_missed(line: dict[str, Any]) -> None:
 
 def test_a_result_fits() -> None:
     validator("result.json").validate(a_result())
-    validator("result.json").validate(summarise(made_log([failed_line()])).as_dict())
+    validator("result.json").validate(summarize(made_log([failed_line()])).as_dict())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from lmx_loadgen.errors import LoadgenError, Unreachable
 from lmx_loadgen.profile.models import TargetSpec
 from lmx_loadgen.targets import prepare as preparing
-from lmx_loadgen.targets.client import Cold, NotInTime, ids
+from lmx_loadgen.targets.client import AdminClient, NotInTime, ids
 from lmx_loadgen.targets.prepare import prepare
 
 Play = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -70,7 +70,7 @@ async def flood(writer: asyncio.StreamWriter) -> None:
 
 
 def asked(
-    play: Play, ask: Callable[[Cold], Awaitable[Any]], within_s: float = 10.0, idle_s: float = 5.0
+    play: Play, ask: Callable[[AdminClient], Awaitable[Any]], within_s: float = 10.0, idle_s: float = 5.0
 ) -> tuple[Any, float]:
     """What came of a request, and the seconds it took."""
 
@@ -78,7 +78,7 @@ def asked(
         async with playing(play) as url, httpx.AsyncClient(timeout=idle_s) as client:
             began = time.monotonic()
             with anyio.fail_after(30):
-                return await ask(Cold(client, url, {}, within_s)), time.monotonic() - began
+                return await ask(AdminClient(client, url, {}, within_s)), time.monotonic() - began
 
     return anyio.run(work)
 

@@ -23,7 +23,7 @@ from lmx_loadgen.errors import (
 from lmx_loadgen.profile.models import Request, TargetSpec
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target, request_body
-from lmx_loadgen.targets.prepare import normalise_url, parse_target, prepare
+from lmx_loadgen.targets.prepare import normalize_url, parse_target, prepare
 
 URL = "http://127.0.0.1:1234"
 Mock = respx.MockRouter
@@ -104,7 +104,7 @@ def test_what_names_no_server(text: str) -> None:
     ],
 )
 def test_an_address_is_brought_to_one_form(given_url: str, expected: str) -> None:
-    assert normalise_url(given_url, "x") == expected
+    assert normalize_url(given_url, "x") == expected
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_an_address_is_brought_to_one_form(given_url: str, expected: str) -> Non
 )
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(InputError, match=r"^target lmx: "):
-        normalise_url(url, "target lmx")
+        normalize_url(url, "target lmx")
 
 
 def test_a_key_in_an_address_is_refused_and_not_repeated() -> None:
     with pytest.raises(InputError) as caught:
-        normalise_url("http://user:hunter2@127.0.0.1:1", "x")
+        normalize_url("http://user:hunter2@127.0.0.1:1", "x")
     assert "hunter2" not in str(caught.value)
 
 

@@ -14,9 +14,9 @@ import trustme
 
 from lmx_loadgen.load.sender import build, perform
 from lmx_loadgen.system.clock import now_ns
-from lmx_loadgen.wire.response import Exchange
+from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampedSocket, StampSource, carried_over, kernel_stamps_available
-from lmx_loadgen.wire.timing import Limits, Trace
+from lmx_loadgen.wire.timing import Limits, RequestTiming
 from lmx_loadgen.wire.transport import StampedTransport
 from tests.wire.scripted import CLOSE, HANG, HEAD, RESET, Script, chunked, delta, serving
 
@@ -44,16 +44,16 @@ def on_loop(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]
     return run
 
 
-async def ask(transport: StampedTransport, url: str, body: bytes = b"{}", limits: Limits = QUICK) -> Trace:
+async def ask(transport: StampedTransport, url: str, body: bytes = b"{}", limits: Limits = QUICK) -> RequestTiming:
     return await perform(transport, build(url, None, body, limits))
 
 
-async def one(script: Script, stamps: StampSource, limits: Limits = QUICK) -> Trace:
+async def one(script: Script, stamps: StampSource, limits: Limits = QUICK) -> RequestTiming:
     async with serving(script) as server:
         transport = StampedTransport(stamps=stamps)
-        trace = await ask(transport, server.url, limits=limits)
+        timing = await ask(transport, server.url, limits=limits)
         await transport.aclose()
-        return trace
+        return timing
 
 
 def test_arrivals_are_reads_with_body_bytes_in_order(stamps, on_loop):
@@ -64,19 +64,19 @@ def test_arrivals_are_reads_with_body_bytes_in_order(stamps, on_loop):
             transport = StampedTransport(stamps=stamps)
             request = build(server.url, None, b"{}", QUICK)
             task = asyncio.create_task(perform(transport, request))
-            trace = request.extensions["trace"]
-            while not trace.body and not task.done():
+            timing = request.extensions["trace"]
+            while not timing.body and not task.done():
                 await asyncio.sleep(0)
             between = now_ns()
             gate.set()
             await task
             await transport.aclose()
-        assert trace.failure is None
-        assert bytes(trace.body) == delta("a") + delta("b")
-        assert list(trace.arrival_bytes) == [len(delta("a")), len(delta("b"))]
-        first, second = trace.arrival_ns
-        assert trace.send_ns < trace.headers_ns <= first <= between <= second <= trace.end_ns
-        assert trace.first_text_ns == first
+        assert timing.failure is None
+        assert bytes(timing.body) == delta("a") + delta("b")
+        assert list(timing.arrival_bytes) == [len(delta("a")), len(delta("b"))]
+        first, second = timing.arrival_ns
+        assert timing.send_ns < timing.headers_ns <= first <= between <= second <= timing.end_ns
+        assert timing.first_text_ns == first
 
     on_loop(work())
 
@@ -90,13 +90,13 @@ def test_a_role_event_or_a_ping_is_not_the_first_text(stamps, on_loop):
             request = build(server.url, None, b"{}", QUICK)
             transport = StampedTransport(stamps=stamps)
             task = asyncio.create_task(perform(transport, request))
-            trace = request.extensions["trace"]
-            while not trace.body and not task.done():
+            timing = request.extensions["trace"]
+            while not timing.body and not task.done():
                 await asyncio.sleep(0)
-            assert trace.first_text_ns is None
+            assert timing.first_text_ns is None
             gate.set()
             await task
-            assert trace.first_text_ns == trace.arrival_ns[-1]
+            assert timing.first_text_ns == timing.arrival_ns[-1]
             await transport.aclose()
 
     on_loop(work())
@@ -119,10 +119,10 @@ def test_a_role_event_or_a_ping_is_not_the_first_text(stamps, on_loop):
 )
 def test_every_framing_gives_the_same_body(head, body, ending, stamps, on_loop):
     async def work():
-        trace = await one([head, body, *ending], stamps)
-        assert trace.failure is None
-        assert bytes(trace.body) == delta("a")
-        assert trace.status == 200
+        timing = await one([head, body, *ending], stamps)
+        assert timing.failure is None
+        assert bytes(timing.body) == delta("a")
+        assert timing.status == 200
 
     on_loop(work())
 
@@ -130,10 +130,10 @@ def test_every_framing_gives_the_same_body(head, body, ending, stamps, on_loop):
 def test_one_byte_at_a_time(stamps, on_loop):
     async def work():
         whole = HEAD + chunked(delta("a"), delta("b"))
-        trace = await one([bytes([byte]) for byte in whole], stamps)
-        assert trace.failure is None
-        assert bytes(trace.body) == delta("a") + delta("b")
-        assert sum(trace.arrival_bytes) == len(trace.body)
+        timing = await one([bytes([byte]) for byte in whole], stamps)
+        assert timing.failure is None
+        assert bytes(timing.body) == delta("a") + delta("b")
+        assert sum(timing.arrival_bytes) == len(timing.body)
 
     on_loop(work())
 
@@ -152,10 +152,10 @@ def test_an_answer_in_more_pieces_than_any_has_is_ended(stamps, on_loop, monkeyp
                 while len(request.extensions["trace"].arrival_ns) < reads and not task.done():
                     await asyncio.sleep(0)
                 gate.set()
-            trace = await task
+            timing = await task
             await transport.aclose()
-        assert trace.failure == ("protocol_error", "answer in over 20 pieces")
-        assert len(trace.arrival_ns) == 21
+        assert timing.failure == ("protocol_error", "answer in over 20 pieces")
+        assert len(timing.arrival_ns) == 21
 
     on_loop(work())
 
@@ -167,7 +167,7 @@ def test_one_connection_serves_many_requests(stamps, on_loop):
             traces = [await ask(transport, server.url) for _ in range(3)]
             await transport.aclose()
         assert server.connections == 1
-        assert [trace.connect_start_ns is None for trace in traces] == [False, True, True]
+        assert [timing.connect_start_ns is None for timing in traces] == [False, True, True]
         assert traces[0].connect_end_ns <= traces[0].send_ns
 
     on_loop(work())
@@ -210,8 +210,8 @@ def test_a_server_that_always_hangs_up_is_a_failure_not_a_loop(stamps, on_loop):
     async def work():
         async with serving([CLOSE]) as server:
             transport = StampedTransport(stamps=stamps)
-            trace = await ask(transport, server.url)
-        assert trace.failure[0] == "reset"
+            timing = await ask(transport, server.url)
+        assert timing.failure[0] == "reset"
         assert len(server.requests) == 1
 
     on_loop(work())
@@ -246,11 +246,11 @@ def test_a_server_that_always_hangs_up_is_a_failure_not_a_loop(stamps, on_loop):
 )
 def test_each_way_to_fail_has_its_outcome(script, outcome, words, stamps, on_loop):
     async def work():
-        trace = await one(script, stamps)
-        assert trace.failure is not None
-        assert trace.failure[0] == outcome
-        assert words in trace.failure[1]
-        assert trace.end_ns is not None
+        timing = await one(script, stamps)
+        assert timing.failure is not None
+        assert timing.failure[0] == outcome
+        assert words in timing.failure[1]
+        assert timing.end_ns is not None
 
     on_loop(work())
 
@@ -270,8 +270,8 @@ def test_each_wait_is_bounded_and_the_connection_closed(script, limits, outcome,
         async with serving(script) as server:
             transport = StampedTransport(stamps=stamps)
             async with asyncio.timeout(30):
-                trace = await ask(transport, server.url, limits=limits)
-                assert trace.failure[0] == outcome
+                timing = await ask(transport, server.url, limits=limits)
+                assert timing.failure[0] == outcome
                 await server.closed_by_client.wait()
 
     on_loop(work())
@@ -297,9 +297,9 @@ def test_cancelling_closes_the_connection_and_says_so(stamps, on_loop):
 
 def test_nothing_on_the_port_is_a_connect_error(stamps, on_loop, unused_port):
     async def work():
-        trace = await ask(StampedTransport(stamps=stamps), f"http://127.0.0.1:{unused_port}/v1/x")
-        assert trace.failure[0] == "connect_error"
-        assert trace.send_ns is None
+        timing = await ask(StampedTransport(stamps=stamps), f"http://127.0.0.1:{unused_port}/v1/x")
+        assert timing.failure[0] == "connect_error"
+        assert timing.send_ns is None
 
     on_loop(work())
 
@@ -308,10 +308,10 @@ def test_ipv6(stamps, on_loop):
     async def work():
         try:
             async with serving([HEAD, chunked(delta("a"))], host="::1") as server:
-                trace = await ask(StampedTransport(stamps=stamps), server.url)
+                timing = await ask(StampedTransport(stamps=stamps), server.url)
         except OSError:
             pytest.skip("no IPv6 on this machine")
-        assert trace.failure is None
+        assert timing.failure is None
 
     on_loop(work())
 
@@ -339,8 +339,8 @@ def test_a_large_request_arrives_whole(stamps, on_loop):
     async def work():
         body = b"x" * 3_000_000
         async with serving([HEAD, chunked(delta("a"))]) as server:
-            trace = await ask(StampedTransport(stamps=stamps), server.url, body)
-            assert trace.failure is None
+            timing = await ask(StampedTransport(stamps=stamps), server.url, body)
+            assert timing.failure is None
             assert server.requests[0].endswith(body)
 
     on_loop(work())
@@ -435,7 +435,7 @@ def test_a_request_that_is_over_leaves_nothing_behind(end, stamps, on_loop):
             for _ in range(3):
                 await one(ENDS[end], stamps, Limits(connect=5, first_token=5, gap=0.05, request=5))
             await asyncio.sleep(0)
-            seen.append(sum(isinstance(thing, Exchange) for thing in gc.get_objects()))
+            seen.append(sum(isinstance(thing, ResponseReader) for thing in gc.get_objects()))
         finally:
             gc.enable()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from lmx_loadgen.analysis.comparison.blocks import Side
+from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.sentences import percent
 from lmx_loadgen.analysis.level import rules_of
 from lmx_loadgen.analysis.model_names import read_name, weight_bits
@@ -35,7 +35,7 @@ _THINKING = re.compile(r"\s*<think>|.*</think>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditFinding:
     """What a check found: what it saw on each side, in words, and a sentence where it did not pass.
 
     `seen` is of A and of B; `metrics` are the names of the compared figures it refuses; none means all of them.
@@ -51,8 +51,8 @@ class Finding:
 class At:
     """Both sides at one level: what a check looks at. The basis is the one they are compared on, if there is one."""
 
-    a: Side
-    b: Side
+    a: Arm
+    b: Arm
     concurrency: int
     basis: Basis | None
     results: tuple[LevelResult, LevelResult]
@@ -69,43 +69,43 @@ class At:
         return self.a.label, self.b.label
 
 
-def _answered(side: Side, concurrency: int) -> list[tuple[Record, dict[str, Any]]]:
+def _answered(side: Arm, concurrency: int) -> list[tuple[Record, dict[str, Any]]]:
     level = side.levels[concurrency]
     return [(one, line) for one, line in zip(side.records, side.lines, strict=True) if one.level == level and one.ok]
 
 
-def prompt_tokens(at: At) -> Finding:
+def prompt_tokens(at: At) -> AuditFinding:
     a, b = (_prompt_counts(answers, at) for answers in at.answers)
     words = (_tokens(a), _tokens(b))
     if a is None or b is None:
-        return Finding("unknown", words, "there is no exact count of prompt tokens on both sides")
+        return AuditFinding("unknown", words, "there is no exact count of prompt tokens on both sides")
     if _apart(a, b) <= PROMPT_APART:
-        return Finding("passed", words)
-    return Finding(
+        return AuditFinding("passed", words)
+    return AuditFinding(
         "failed", words,
         f"prompts have {words[0]} on {at.a.label} and {words[1]} on {at.b.label}, over {percent(PROMPT_APART)} apart: "
         "a chat template or a system prompt differs",
     )  # fmt: skip
 
 
-def output_length(at: At) -> Finding:
+def output_length(at: At) -> AuditFinding:
     """Lengths that were fixed must agree; those of the models' own choosing refuse what depends on length."""
     if at.basis is None:
-        return Finding("unknown", ("?", "?"), "answers have no count in common")
+        return AuditFinding("unknown", ("?", "?"), "answers have no count in common")
     a, b = (_mean([output_tokens(one, at.basis) for one in answers]) for answers in at.answers)
     if a is None or b is None:
-        return Finding("unknown", ("?", "?"), "answers have no count in common")
+        return AuditFinding("unknown", ("?", "?"), "answers have no count in common")
     unit = "characters" if at.basis.kind == "characters" else "tokens"
     words = (f"{a:.4g} {unit}", f"{b:.4g} {unit}")
     if _apart(a, b) <= LENGTH_APART:
-        return Finding("passed", words)
+        return AuditFinding("passed", words)
     where = f"{words[0]} on {at.a.label} and {words[1]} on {at.b.label}, over {percent(LENGTH_APART)} apart"
     if _fixed_length(at):
-        return Finding("failed", words, f"answers were meant to be of one length but have {where}")
-    return Finding("failed", words, f"answers ended by themselves and have {where}", _BY_LENGTH)
+        return AuditFinding("failed", words, f"answers were meant to be of one length but have {where}")
+    return AuditFinding("failed", words, f"answers ended by themselves and have {where}", _BY_LENGTH)
 
 
-def finish_reasons(at: At) -> Finding:
+def finish_reasons(at: At) -> AuditFinding:
     shares = [Counter(one.finish_reason or "none" for one in answers) for answers in at.answers]
     totals = [sum(counts.values()) or 1 for counts in shares]
     names = sorted(set(shares[0]) | set(shares[1]))
@@ -113,63 +113,67 @@ def finish_reasons(at: At) -> Finding:
     words = (_finishes(shares[0]), _finishes(shares[1]))
     if vague := [side.label for side in (at.a, at.b) if not rules_of(side.target).finish_reason_exact]:
         said = f"{' and '.join(vague)} never says that the limit ended an answer: lengths are compared instead"
-        return Finding("passed" if words[0] == words[1] else "unknown", words, said if words[0] != words[1] else "")
+        return AuditFinding(
+            "passed" if words[0] == words[1] else "unknown", words, said if words[0] != words[1] else ""
+        )
     if apart <= FINISH_APART or apart * min(totals) <= 1:  # one answer is chance
-        return Finding("passed", words)
-    return Finding("failed", words, f"answers end differently: {words[0]} on {at.a.label}, {words[1]} on {at.b.label}")
+        return AuditFinding("passed", words)
+    return AuditFinding(
+        "failed", words, f"answers end differently: {words[0]} on {at.a.label}, {words[1]} on {at.b.label}"
+    )
 
 
-def coherence(at: At) -> Finding:
+def coherence(at: At) -> AuditFinding:
     a, b = (_share([_degenerate(line) for line in lines]) for lines in at.lines)
     words = (f"{percent(a)} degenerate", f"{percent(b)} degenerate")
     if abs(a - b) <= DEGENERATE_APART:
-        return Finding("passed", words)
+        return AuditFinding("passed", words)
     worse, shares = (at.a.label, (a, b)) if a > b else (at.b.label, (b, a))
     other = at.b.label if a > b else at.a.label
-    return Finding(
+    return AuditFinding(
         "failed", words,
         f"{percent(shares[0])} of {worse}'s answers are degenerate (repetitive or garbled), {percent(shares[1])} of "
         f"{other}'s: what is fast there is no answer",
     )  # fmt: skip
 
 
-def reasoning(at: At) -> Finding:
+def reasoning(at: At) -> AuditFinding:
     a, b = (_share([_reasons(line) for line in lines]) for lines in at.lines)
     words = (f"{percent(a)} with reasoning", f"{percent(b)} with reasoning")
     if (a == 0) == (b == 0):
-        return Finding("passed", words)
+        return AuditFinding("passed", words)
     thinks, plain = (at.a.label, at.b.label) if a else (at.b.label, at.a.label)
     share = a or b
-    return Finding(
+    return AuditFinding(
         "failed", words,
         f"{percent(share)} of {thinks}'s answers show reasoning and none of {plain}'s: switch thinking on or off on "
         "both",
     )  # fmt: skip
 
 
-def token_basis(at: At) -> Finding:
+def token_basis(at: At) -> AuditFinding:
     """No refusal as long as something else can be counted on both sides."""
     words = (_basis_words(at.results[0]), _basis_words(at.results[1]))
     if at.basis is not None and at.basis.exact:
-        return Finding("passed", words)
+        return AuditFinding("passed", words)
     without = " and ".join(
         label for label, result in zip(at.labels, at.results, strict=True) if not result.token_basis_exact
     )
     without = without or "the two together"
     if at.basis is None:
-        return Finding(
+        return AuditFinding(
             "failed", words,
             f"{without} gave no real count of tokens, and no text that could be counted instead",
             ("decode_tok_s_p50", "output_tok_s"),
         )  # fmt: skip
-    return Finding(
+    return AuditFinding(
         "unknown", words,
         f"{without} gave no real count of tokens: rates are compared in characters per second "
         "(a tokenizer in the profile would count tokens)",
     )  # fmt: skip
 
 
-def tainted(at: At) -> Finding:
+def tainted(at: At) -> AuditFinding:
     reasons = [result.tainted for result in at.results]
     words = ("tainted" if reasons[0] else "clean", "tainted" if reasons[1] else "clean")
     if any(reasons):
@@ -178,68 +182,68 @@ def tainted(at: At) -> Finding:
             for label, found in zip(at.labels, reasons, strict=True)
             if found
         )
-        return Finding("failed", words, said)
+        return AuditFinding("failed", words, said)
     if not all(side.log.header["instrument"].get("calibration") for side in (at.a, at.b)):
-        return Finding("unknown", words, "the instrument was not calibrated: its own error is not known")
-    return Finding("passed", words)
+        return AuditFinding("unknown", words, "the instrument was not calibrated: its own error is not known")
+    return AuditFinding("passed", words)
 
 
-def error_rate(at: At) -> Finding:
+def error_rate(at: At) -> AuditFinding:
     a, b = (_share([not one.ok for one in side.at(at.concurrency)]) for side in (at.a, at.b))
     words = (f"{percent(a)} failed", f"{percent(b)} failed")
     if abs(a - b) <= ERRORS_APART:
-        return Finding("passed", words)
-    return Finding(
+        return AuditFinding("passed", words)
+    return AuditFinding(
         "failed", words,
         f"{percent(a)} of the requests failed on {at.a.label} and {percent(b)} on {at.b.label}: who turns work away is "
         "faster with the rest",
     )  # fmt: skip
 
 
-def cache(at: At) -> Finding:
+def cache(at: At) -> AuditFinding:
     """Repeats, or prompts of which a part was answered from a cache."""
     repeats = [side.profile.get("prompts", {}).get("cache") == "repeat" for side in (at.a, at.b)]
     if any(repeats):
-        return Finding(
+        return AuditFinding(
             "failed", ("repeats" if repeats[0] else "unique", "repeats" if repeats[1] else "unique"),
             "the prompts were repeats, so that caches are compared and not servers: use --cache unique",
         )  # fmt: skip
     shares = [_cached_share(answers) for answers in at.answers]
     words = (_unique(shares[0]), _unique(shares[1]))
     if max((share for share in shares if share is not None), default=0.0) <= CACHED:
-        return Finding("passed", words)
-    return Finding(
+        return AuditFinding("passed", words)
+    return AuditFinding(
         "failed", words,
         f"of the prompts {percent(shares[0] or 0)} came from a cache on {at.a.label} and {percent(shares[1] or 0)} on "
         f"{at.b.label}",
     )  # fmt: skip
 
 
-def model(a: Side, b: Side) -> Finding:
+def model(a: Arm, b: Arm) -> AuditFinding:
     """By what the answers say they came from, where they do; else by what was asked for."""
     asked = str(a.target["model"]), str(b.target["model"])
     answered = _answering(a), _answering(b)
     words = tuple(_model_words(*one) for one in zip(answered, asked, strict=True))
     seen = (words[0], words[1])
     if any(len(names) > 1 for names in answered):
-        return Finding(
+        return AuditFinding(
             "failed", seen, f"several models answered on one side: {seen[0]} on {a.label}, {seen[1]} on {b.label}"
         )
     names = tuple(found[0] if found else wanted for found, wanted in zip(answered, asked, strict=True))
     if names[0] == names[1]:
-        return Finding("passed", seen)
+        return AuditFinding("passed", seen)
     one, other = (read_name(name) for name in names)
     told = [(one.family, other.family), (one.size, other.size)]
     both_named = one.family is not None and other.family is not None
     other_kind = both_named and one.variants != other.variants
     if other_kind or any(x != y for x, y in told if x is not None and y is not None):
-        return Finding("failed", seen, f"the models differ: {seen[0]} on {a.label}, {seen[1]} on {b.label}")
+        return AuditFinding("failed", seen, f"the models differ: {seen[0]} on {a.label}, {seen[1]} on {b.label}")
     if all(x is not None and y is not None for x, y in told):
-        return Finding("passed", seen)
-    return Finding("unknown", seen, "the names of the models do not tell whether they are the same")
+        return AuditFinding("passed", seen)
+    return AuditFinding("unknown", seen, "the names of the models do not tell whether they are the same")
 
 
-def _answering(side: Side) -> list[str]:
+def _answering(side: Arm) -> list[str]:
     return sorted({one.model for one in side.records if one.ok and one.model})
 
 
@@ -249,33 +253,33 @@ def _model_words(answered: Sequence[str], asked: str) -> str:
     return f"{answered[0]} (asked for {asked})"
 
 
-def quantisation(a: Side, b: Side) -> Finding:
+def quantization(a: Arm, b: Arm) -> AuditFinding:
     bits = [_bits(side) for side in (a, b)]
     words = (_weights(bits[0]), _weights(bits[1]))
     if bits[0] is None or bits[1] is None:
         if a.target["model"] == b.target["model"] and a.target["dialect"] == b.target["dialect"]:
-            return Finding("passed", words)
-        return Finding("unknown", words, "not every server tells the bits of its weights")
+            return AuditFinding("passed", words)
+        return AuditFinding("unknown", words, "not every server tells the bits of its weights")
     if bits[0] == bits[1]:
-        return Finding("passed", words)
-    return Finding("failed", words, f"the weights differ: {words[0]} on {a.label}, {words[1]} on {b.label}")
+        return AuditFinding("passed", words)
+    return AuditFinding("failed", words, f"the weights differ: {words[0]} on {a.label}, {words[1]} on {b.label}")
 
 
 _SETTINGS = ("endpoint", "prompts", "request")
 
 
-def settings(a: Side, b: Side) -> Finding:
+def settings(a: Arm, b: Arm) -> AuditFinding:
     """Whether two runs asked for the same; within one run they did."""
     for part in _SETTINGS:
         for key, one, other in _differences(a.profile.get(part), b.profile.get(part), part):
-            return Finding(
+            return AuditFinding(
                 "failed", (f"{key}: {one}", f"{key}: {other}"),
                 f"the runs did not ask for the same: {key} is {one} on {a.label} and {other} on {b.label}",
             )  # fmt: skip
-    return Finding("passed", ("the same", "the same"))
+    return AuditFinding("passed", ("the same", "the same"))
 
 
-AT_LEVEL: dict[str, tuple[str, Callable[[At], Finding]]] = {
+AT_LEVEL: dict[str, tuple[str, Callable[[At], AuditFinding]]] = {
     "prompt_tokens": ("Prompt tokens", prompt_tokens),
     "output_length": ("Output length", output_length),
     "finish_reasons": ("Finish reasons", finish_reasons),
@@ -286,21 +290,21 @@ AT_LEVEL: dict[str, tuple[str, Callable[[At], Finding]]] = {
     "error_rate": ("Error rate", error_rate),
     "cache": ("Prompt cache", cache),
 }
-OF_WHOLE: dict[str, tuple[str, Callable[[Side, Side], Finding]]] = {
+OF_WHOLE: dict[str, tuple[str, Callable[[Arm, Arm], AuditFinding]]] = {
     "model": ("Model", model),
-    "quantisation": ("Quantisation", quantisation),
+    "quantisation": ("Quantisation", quantization),
     "settings": ("Settings", settings),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AuditCheck:
     """A finding with the check it is of, and the levels it is about (none: all there are)."""
 
     key: str
     title: str
     levels: tuple[int, ...]
-    finding: Finding
+    finding: AuditFinding
 
     def refuses(self, metric: str, concurrency: int) -> bool:
         """Whether this takes away the verdict on a figure at a level."""
@@ -310,11 +314,11 @@ class Line:
         return of_metric and (not self.levels or concurrency in self.levels)
 
 
-def audit(a: Side, b: Side, levels: Sequence[At]) -> list[Line]:
+def audit(a: Arm, b: Arm, levels: Sequence[At]) -> list[AuditCheck]:
     """Every check's lines: one for all levels it found the same at, so that a table of them stays short."""
-    lines = [Line(key, title, (), check(a, b)) for key, (title, check) in OF_WHOLE.items()]
+    lines = [AuditCheck(key, title, (), check(a, b)) for key, (title, check) in OF_WHOLE.items()]
     for key, (title, check) in AT_LEVEL.items():
-        found: dict[tuple[Any, ...], list[tuple[int, Finding]]] = {}
+        found: dict[tuple[Any, ...], list[tuple[int, AuditFinding]]] = {}
         for at in levels:
             finding = check(at)
             apart = at.concurrency if finding.status == "failed" else None
@@ -322,11 +326,11 @@ def audit(a: Side, b: Side, levels: Sequence[At]) -> list[Line]:
         for group in found.values():
             numbers = tuple(concurrency for concurrency, _ in group)
             every = len(numbers) == len(levels)
-            lines.append(Line(key, title, () if every else numbers, _summed_up([one for _, one in group])))
+            lines.append(AuditCheck(key, title, () if every else numbers, _summed_up([one for _, one in group])))
     return lines
 
 
-def _summed_up(findings: Sequence[Finding]) -> Finding:
+def _summed_up(findings: Sequence[AuditFinding]) -> AuditFinding:
     a, b = (" / ".join(dict.fromkeys(one.seen[side] for one in findings)) for side in (0, 1))
     return replace(findings[0], seen=(a, b))
 
@@ -364,7 +368,7 @@ def _cached_share(answers: Sequence[Record]) -> float | None:
     return sum(cached or 0 for cached, _ in known) / whole if whole else None
 
 
-def _bits(side: Side) -> float | None:
+def _bits(side: Arm) -> float | None:
     told = side.target.get("server", {}).get("quantization")
     return weight_bits(told) or read_name((_answering(side) or [str(side.target["model"])])[0]).bits
 

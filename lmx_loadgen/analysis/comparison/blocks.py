@@ -75,7 +75,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Side:
+class Arm:
     """One target of one run. `label` is what it is called in sentences."""
 
     label: str
@@ -129,15 +129,15 @@ class Side:
         return float((at_ns - clock["mono_ns"] + clock["unix_ns"]) / NS)
 
 
-def side_of(log: LogContents, target: str, label: str | None = None) -> Side:
+def arm_of(log: LogContents, target: str, label: str | None = None) -> Arm:
     """The side that a target of a run makes. Raises KeyError when the run has no such target."""
     found = next((one for one in log.header["targets"] if one["name"] == target), None)
     if found is None:
         raise KeyError(target)
-    return Side(label or target, log, found)
+    return Arm(label or target, log, found)
 
 
-def blocks_of_side(side: Side, concurrency: int, basis: Basis, *, cut: bool) -> list[Block]:
+def blocks_of_arm(side: Arm, concurrency: int, basis: Basis, *, cut: bool) -> list[Block]:
     """The side's blocks at a concurrency, in the order of their numbers.
 
     With `cut`, a run in one piece is cut into `CHUNKS`. Pieces of one stretch of time are no pairs with those of

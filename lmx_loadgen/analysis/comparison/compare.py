@@ -4,9 +4,9 @@ import contextlib
 from dataclasses import dataclass, replace
 
 from lmx_loadgen.analysis.comparison import verdict
-from lmx_loadgen.analysis.comparison.audit import At, Line, audit
-from lmx_loadgen.analysis.comparison.blocks import COMPARED, Side, blocks_of_side, side_of
-from lmx_loadgen.analysis.comparison.judge import Level, Way, judge
+from lmx_loadgen.analysis.comparison.audit import At, AuditCheck, audit
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm, arm_of, blocks_of_arm
+from lmx_loadgen.analysis.comparison.judge import JudgeOptions, LevelBlocks, judge
 from lmx_loadgen.analysis.comparison.sentences import headlines, of_level
 from lmx_loadgen.analysis.conditions import conditions
 from lmx_loadgen.analysis.level import basis_of, level_at
@@ -26,7 +26,7 @@ class Rules:
     family: int | None = None
 
 
-def compare(a: Side, b: Side, rules: Rules | None = None) -> Comparison:
+def compare(a: Arm, b: Arm, rules: Rules | None = None) -> Comparison:
     """B against A at every concurrency both were measured at. Raises ResultError when there is none."""
     rules = rules or Rules()
     shared = sorted(set(a.levels) & set(b.levels))
@@ -64,7 +64,7 @@ def comparisons_of(log: LogContents) -> list[Comparison]:
     found = []
     for name in names[1:]:
         with contextlib.suppress(ResultError):  # cut short before both were measured
-            found.append(compare(side_of(log, names[0]), side_of(log, name), rules))
+            found.append(compare(arm_of(log, names[0]), arm_of(log, name), rules))
     return found
 
 
@@ -78,7 +78,7 @@ def settled(log: LogContents, level: int) -> bool:
     concurrency = next(segment["concurrency"] for segment in plan if segment["level"] == level)
     rules = Rules(accepted=log.header.get("accepted"), family=_family(log))
     for name in names[1:]:
-        a, b = side_of(log, names[0]), side_of(log, name)
+        a, b = arm_of(log, names[0]), arm_of(log, name)
         if not a.at(concurrency) or not b.at(concurrency):
             return True
         at = _at(a, b, concurrency)
@@ -99,26 +99,26 @@ def _family(log: LogContents) -> int:
 PRIMARY = ("ttft_p50", "decode_tok_s_p50")
 
 
-def _way(a: Side, b: Side, rules: Rules) -> Way:
+def _way(a: Arm, b: Arm, rules: Rules) -> JudgeOptions:
     starts = [side.unix_s(side.log.header["clock"]["mono_ns"]) for side in (a, b)]
-    return Way(a.run_id == b.run_id, rules.margin, rules.family, (starts[0], starts[1]))
+    return JudgeOptions(a.run_id == b.run_id, rules.margin, rules.family, (starts[0], starts[1]))
 
 
-def _level(at: At, lines: list[Line], rules: Rules) -> Level:
+def _level(at: At, lines: list[AuditCheck], rules: Rules) -> LevelBlocks:
     basis = at.basis or Basis("events", False, False)
     cut = at.a.run_id != at.b.run_id
-    a, b = (blocks_of_side(side, at.concurrency, basis, cut=cut) for side in (at.a, at.b))
+    a, b = (blocks_of_arm(side, at.concurrency, basis, cut=cut) for side in (at.a, at.b))
     refusals = {} if rules.accepted is not None else _refusals(at, lines)
     pairs = len({block.number for block in a} & {block.number for block in b})
-    return Level((a, b), refusals, _alpha(at, pairs))
+    return LevelBlocks((a, b), refusals, _alpha(at, pairs))
 
 
-def _refusals(at: At, lines: list[Line]) -> dict[str, str]:
+def _refusals(at: At, lines: list[AuditCheck]) -> dict[str, str]:
     found = {name: [line.finding.sentence for line in lines if line.refuses(name, at.concurrency)] for name in COMPARED}
     return {name: "; ".join(sentences) for name, sentences in found.items() if sentences}
 
 
-def _looks(side: Side) -> bool:
+def _looks(side: Arm) -> bool:
     """Whether the run's own results decided how long it went on."""
     return bool(side.log.header.get("until_settled"))
 
@@ -132,13 +132,13 @@ def _alpha(at: At, pairs: int) -> float:
     return verdict.alpha_at_look(max(pairs, planned), planned)
 
 
-def _at(a: Side, b: Side, concurrency: int) -> At:
+def _at(a: Arm, b: Arm, concurrency: int) -> At:
     basis = common_basis(a, b, concurrency)
     results = level_at(a.log, a.target, concurrency), level_at(b.log, b.target, concurrency)
     return At(a, b, concurrency, basis, results)
 
 
-def common_basis(a: Side, b: Side, concurrency: int) -> Basis | None:
+def common_basis(a: Arm, b: Arm, concurrency: int) -> Basis | None:
     """What can be counted in the answers of both: tokens, else characters, else nothing."""
     answers = [[one for one in side.at(concurrency) if one.ok] for side in (a, b)]
     own = [basis_of(side.target, of_side) for side, of_side in zip((a, b), answers, strict=True)]
@@ -163,7 +163,7 @@ def _in_units(at: At, metrics: dict[str, MetricComparison]) -> LevelComparison:
     )
 
 
-def _audit_line(line: Line, rules: Rules) -> AuditLine:
+def _audit_line(line: AuditCheck, rules: Rules) -> AuditLine:
     found = line.finding
     return AuditLine(
         key=line.key,
@@ -178,7 +178,7 @@ def _audit_line(line: Line, rules: Rules) -> AuditLine:
     )
 
 
-def _side(side: Side) -> ComparedSide:
+def _side(side: Arm) -> ComparedSide:
     return ComparedSide(
         label=side.label,
         target=side.name,
@@ -188,7 +188,7 @@ def _side(side: Side) -> ComparedSide:
     )
 
 
-def _notes(a: Side, b: Side, interleaved: bool) -> list[str]:
+def _notes(a: Arm, b: Arm, interleaved: bool) -> list[str]:
     notes = []
     if not interleaved:
         notes.append(
@@ -203,5 +203,5 @@ def _notes(a: Side, b: Side, interleaved: bool) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _listed(side: Side) -> str:
+def _listed(side: Arm) -> str:
     return ", ".join(map(str, sorted(side.levels))) or "none"

@@ -10,7 +10,7 @@ from lmx_loadgen.analysis.comparison.sentences import percent
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
 
-Outcome = Literal["kept", "worse", "undecided", "invalid"]
+LimitState = Literal["kept", "worse", "undecided", "invalid"]
 
 # Short names beside those of `COMPARED`.
 ALIASES = {
@@ -35,10 +35,10 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class LimitResult:
     """How a limit stands at one level, and why, in a sentence."""
 
-    outcome: Outcome
+    outcome: LimitState
     sentence: str
 
 
@@ -56,29 +56,33 @@ def parse_limit(text: str) -> Limit:
     return Limit(" ".join(text.split()), name, found[2] == ">", ratio)
 
 
-def stands(limit: Limit, comparison: Comparison) -> list[Kept]:
+def check_limit(limit: Limit, comparison: Comparison) -> list[LimitResult]:
     """The limit at each level of a comparison: broken only where the whole interval is beyond it, kept only where the
     whole interval is within."""
     return [_at(limit, level.metrics[limit.metric], level.concurrency, comparison) for level in comparison.levels]
 
 
-def _at(limit: Limit, found: MetricComparison, concurrency: int, comparison: Comparison) -> Kept:
+def _at(limit: Limit, found: MetricComparison, concurrency: int, comparison: Comparison) -> LimitResult:
     where = f"{found.title} at concurrency {concurrency}"
     if found.ci95 is None:
-        return Kept("invalid", f"{where} was not compared ({limit.text}): {found.reason}")
+        return LimitResult("invalid", f"{where} was not compared ({limit.text}): {found.reason}")
     low, high = found.ci95
     change = f"{percent(low - 1, signed=True)} to {percent(high - 1, signed=True)}"
     if found.drifted:
-        return Kept("undecided", f"{where} is undecided ({limit.text}): {found.reason}")
+        return LimitResult("undecided", f"{where} is undecided ({limit.text}): {found.reason}")
     if (low > limit.ratio) if limit.over else (high < limit.ratio):
-        return Kept("worse", f"{where} of {comparison.b.label} breaks the limit {limit.text}: it changed by {change}")
+        return LimitResult(
+            "worse", f"{where} of {comparison.b.label} breaks the limit {limit.text}: it changed by {change}"
+        )
     if (high <= limit.ratio) if limit.over else (low >= limit.ratio):
-        return Kept("kept", f"{where} keeps the limit {limit.text}: it changed by {change}")
-    return Kept("undecided", f"{where} is undecided ({limit.text}): it changed by {change}, more blocks would tell")
+        return LimitResult("kept", f"{where} keeps the limit {limit.text}: it changed by {change}")
+    return LimitResult(
+        "undecided", f"{where} is undecided ({limit.text}): it changed by {change}, more blocks would tell"
+    )
 
 
-def worst(found: Sequence[Kept]) -> Outcome:
+def worst(found: Sequence[LimitResult]) -> LimitState:
     """What a build goes by: worse before invalid before undecided before kept; without any level, invalid."""
     outcomes = {one.outcome for one in found}
-    ranked: tuple[Outcome, ...] = ("worse", "invalid", "undecided", "kept")
+    ranked: tuple[LimitState, ...] = ("worse", "invalid", "undecided", "kept")
     return next((outcome for outcome in ranked if outcome in outcomes), "invalid")

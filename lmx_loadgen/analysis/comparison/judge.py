@@ -14,7 +14,7 @@ _FEW = "fewer than three blocks of both sides have a value"
 
 
 @dataclass(frozen=True)
-class Level:
+class LevelBlocks:
     """What is known of one level: the blocks of A and of B, why figures are refused (by name), and how much of the
     5 % a verdict here may spend."""
 
@@ -24,7 +24,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class JudgeOptions:
     """How to judge. `starts` are the Unix seconds at which the sides' runs began; `family` counts tests that are made
     elsewhere or are still to come; `is_final` adds what only a reader of the result needs."""
 
@@ -57,7 +57,7 @@ class _Figure:
         return a, b
 
 
-def judge(levels: Sequence[Level], way: Way) -> list[dict[str, MetricComparison]]:
+def judge(levels: Sequence[LevelBlocks], way: JudgeOptions) -> list[dict[str, MetricComparison]]:
     """The verdict on B of every figure at every level, corrected for all of them together (Holm)."""
     figures = [{name: _figure(level, one, way.is_paired) for name, one in COMPARED.items()} for level in levels]
     tested = {
@@ -73,7 +73,7 @@ def judge(levels: Sequence[Level], way: Way) -> list[dict[str, MetricComparison]
     return [{name: _judged(one, way, family) for name, one in of_level.items()} for of_level in figures]
 
 
-def _figure(level: Level, compared: Compared, is_paired: bool) -> _Figure:
+def _figure(level: LevelBlocks, compared: Compared, is_paired: bool) -> _Figure:
     blocks = _with_values(level.blocks, compared, is_paired)
     figure = _Figure(compared, level.alpha, blocks, level.refusals.get(compared.name))
     if figure.refused is None and min(len(side) for side in blocks) < verdict.FEWEST:
@@ -94,7 +94,7 @@ def _with_values(
     return kept[0], kept[1]
 
 
-def _judged(figure: _Figure, way: Way, family: int) -> MetricComparison:
+def _judged(figure: _Figure, way: JudgeOptions, family: int) -> MetricComparison:
     metric, estimate = METRICS[figure.compared.metric], figure.estimate
     result = MetricComparison(title=metric.title, unit=metric.unit, better=metric.better, verdict="refused")
     if estimate is None:
@@ -131,7 +131,7 @@ class _Suspect:
     words: str
 
 
-def _ask_drift(result: MetricComparison, figure: _Figure, estimate: verdict.Estimate, way: Way) -> None:
+def _ask_drift(result: MetricComparison, figure: _Figure, estimate: verdict.Estimate, way: JudgeOptions) -> None:
     """Take back a verdict that a trend explains as well; where there is none, let it be the reason why."""
     (times_a, times_b), (logs_a, logs_b) = figure.times, figure.logs
     own = drift.trend(times_a, logs_a), drift.trend(times_b, logs_b)

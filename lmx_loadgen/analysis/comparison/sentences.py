@@ -7,7 +7,7 @@ from lmx_loadgen.store.comparison import Comparison, LevelComparison, MetricComp
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class MetricWording:
     """How a sentence about a figure goes. `more` and `less` follow "NAME … 18 %" and end before the other's name."""
 
     subject: Callable[[str], str]
@@ -20,25 +20,25 @@ class Words:
 
 _POSSESSIVE: Callable[[str], str] = lambda name: f"{name}'s"  # noqa: E731
 
-WORDS: dict[str, Words] = {
-    "ttft_p50": Words(
+WORDS: dict[str, MetricWording] = {
+    "ttft_p50": MetricWording(
         lambda name: f"{name} gives its first token",
         "later than", "sooner than", "give their first token equally soon", "gives its first token sooner",
     ),
-    "decode_tok_s_p50": Words(
+    "decode_tok_s_p50": MetricWording(
         lambda name: f"{name} writes an answer",
         "faster than", "slower than", "write an answer equally fast", "writes an answer faster",
     ),
-    "output_tok_s": Words(
+    "output_tok_s": MetricWording(
         lambda name: f"{name} delivers",
         "more tokens per second in all than", "fewer tokens per second in all than",
         "deliver equally many tokens per second in all", "delivers more tokens per second in all",
     ),
-    "e2e_p50": Words(
+    "e2e_p50": MetricWording(
         lambda name: f"{name} ends its answer",
         "later than", "sooner than", "end their answers equally soon", "ends its answer sooner",
     ),
-    "longest_stall_p50": Words(
+    "longest_stall_p50": MetricWording(
         lambda name: f"{name}'s longest stall is",
         "longer than", "shorter than", "have equally long stalls", "has the shorter stalls", _POSSESSIVE,
     ),

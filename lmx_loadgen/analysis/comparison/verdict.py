@@ -8,11 +8,9 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from lmx_loadgen.analysis.stats import t_quantile
-
-Verdict = Literal["better", "worse", "equivalent", "undecided", "refused"]
+from lmx_loadgen.store.comparison import Verdict
 
 ALPHA = 0.05
 MARGIN = 0.03

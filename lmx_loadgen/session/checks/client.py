@@ -16,7 +16,7 @@ _LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class CheckReply:
     """An answer as it came: `headers` by lower-case names, times in ns. `error` says why there is none."""
 
     status: int | None
@@ -33,7 +33,7 @@ class Reply:
             return None
 
 
-class Asker:
+class CheckClient:
     """Asks one target. Every question ends by itself: when it takes too long, says too much, or `stop` says so.
 
     Args:
@@ -47,13 +47,15 @@ class Asker:
 
     def __call__(
         self, method: str, url: str, headers: Mapping[str, str], body: Any = None, *, timeout_s: float
-    ) -> Reply:
+    ) -> CheckReply:
         """The whole answer, or why there is none. Never raises."""
         return anyio.run(self._bounded, method, url, headers, body, timeout_s)
 
-    async def _bounded(self, method: str, url: str, headers: Mapping[str, str], body: Any, timeout_s: float) -> Reply:
+    async def _bounded(
+        self, method: str, url: str, headers: Mapping[str, str], body: Any, timeout_s: float
+    ) -> CheckReply:
         began = now_ns()
-        replies: list[Reply] = []
+        replies: list[CheckReply] = []
 
         async def asked() -> None:
             replies.append(await self._asked(method, url, headers, body, began))
@@ -68,9 +70,9 @@ class Asker:
         if replies:
             return replies[0]
         why = f"no answer within {timeout_s:g} s" if limit.cancelled_caught else "the run was stopped"
-        return Reply(None, {}, b"", now_ns() - began, why)
+        return CheckReply(None, {}, b"", now_ns() - began, why)
 
-    async def _asked(self, method: str, url: str, headers: Mapping[str, str], body: Any, began: int) -> Reply:
+    async def _asked(self, method: str, url: str, headers: Mapping[str, str], body: Any, began: int) -> CheckReply:
         # Whoever asks sets one bound for the whole; a model may be silent for most of it.
         timeout = httpx.Timeout(None, connect=10.0)
         try:
@@ -82,10 +84,10 @@ class Asker:
                 async for piece in response.aiter_bytes():
                     taken += piece
                     if len(taken) > _MAX_BYTES:
-                        return Reply(None, {}, b"", now_ns() - began, f"an answer over {_MAX_BYTES // 2**20} MB")
-                return Reply(response.status_code, response.headers, bytes(taken), now_ns() - began)
+                        return CheckReply(None, {}, b"", now_ns() - began, f"an answer over {_MAX_BYTES // 2**20} MB")
+                return CheckReply(response.status_code, response.headers, bytes(taken), now_ns() - began)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError, ValueError) as error:
-            return Reply(None, {}, b"", now_ns() - began, plain(str(error)) or _words(error))
+            return CheckReply(None, {}, b"", now_ns() - began, plain(str(error)) or _words(error))
 
 
 def _words(error: Exception) -> str:

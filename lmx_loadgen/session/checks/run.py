@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.session.checks.client import Asker
+from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.server_benchmark import run_server_benchmark
 from lmx_loadgen.session.checks.skills import run_skills
 from lmx_loadgen.session.checks.tool_call import ask_for_call, wanted
@@ -19,7 +19,7 @@ def key_of(target: str, line: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 @dataclass(frozen=True)
-class Checks:
+class CheckRunner:
     """What a profile asks of each target beside the load. A check that fails is a finding, never an error.
 
     Args:
@@ -29,7 +29,7 @@ class Checks:
     """
 
     profile: Profile
-    ask: Asker
+    ask: CheckClient
     stop: Callable[[], bool]
     noted: Callable[[Target, dict[str, Any]], None]
     benchmark_prompt: str | None = None

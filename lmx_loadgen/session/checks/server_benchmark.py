@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from lmx_loadgen.decode.errors import plain, words_of_body
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.session.checks.client import Asker, Reply
+from lmx_loadgen.session.checks.client import CheckClient, CheckReply
 from lmx_loadgen.targets.base import Target
 
 _LIST_S = 30.0
@@ -14,7 +14,7 @@ _MOST_RESULTS = 20
 _KEPT_TEXT = 20_000
 
 
-def run_server_benchmark(target: Target, profile: Profile, prompt: str, ask: Asker) -> dict[str, Any]:
+def run_server_benchmark(target: Target, profile: Profile, prompt: str, ask: CheckClient) -> dict[str, Any]:
     """The fields of a `check` line: the result of the server's benchmark of the same model, and its earlier ones.
 
     `prompt` is one of the run's own, which the server sends to itself again and again.
@@ -50,7 +50,7 @@ def _settings(target: Target, profile: Profile, prompt: str) -> dict[str, Any]:
     }
 
 
-def _result(reply: Reply) -> tuple[dict[str, Any] | None, str | None]:
+def _result(reply: CheckReply) -> tuple[dict[str, Any] | None, str | None]:
     if reply.error is not None:
         return None, reply.error
     data = reply.json()

@@ -8,7 +8,7 @@ import pydantic_core
 
 from lmx_loadgen.decode.errors import plain, words_of_body
 from lmx_loadgen.profile.models import Checks, SkillSpec
-from lmx_loadgen.session.checks.client import Asker, Reply
+from lmx_loadgen.session.checks.client import CheckClient, CheckReply
 from lmx_loadgen.store.result import NOT_SUPPORTED
 from lmx_loadgen.targets.base import Target
 
@@ -26,7 +26,7 @@ _SAMPLES: Mapping[str, Any] = {
 }
 
 
-def run_skills(target: Target, checks: Checks, ask: Asker) -> list[dict[str, Any]]:
+def run_skills(target: Target, checks: Checks, ask: CheckClient) -> list[dict[str, Any]]:
     """The fields of a `check` line for each skill that the profile names."""
     if not checks.include_skills:
         return []
@@ -46,7 +46,7 @@ def run_skills(target: Target, checks: Checks, ask: Asker) -> list[dict[str, Any
 
 
 def _executed(
-    target: Target, root: str, spec: SkillSpec, manifest: Mapping[str, Any], ask: Asker, timeout_s: float
+    target: Target, root: str, spec: SkillSpec, manifest: Mapping[str, Any], ask: CheckClient, timeout_s: float
 ) -> dict[str, Any]:
     arguments = spec.arguments if spec.arguments is not None else least_arguments(manifest.get("input_schema"))
     body = {"arguments": arguments, "approved": False, "timeout_sec": min(timeout_s, 600.0)}
@@ -56,7 +56,7 @@ def _executed(
     return _line(spec, answer, reply.latency_ns if reply.error is None else None, error, arguments)
 
 
-def _outcome(reply: Reply) -> tuple[str | None, str | None]:
+def _outcome(reply: CheckReply) -> tuple[str | None, str | None]:
     """(why it failed, the first characters of what the skill gave)."""
     if reply.error is not None:
         return reply.error, None
@@ -94,7 +94,7 @@ def _sample(schema: Any) -> Any:
     return _SAMPLES.get(str(schema.get("type")), _SAMPLES["string"])
 
 
-def _listed(reply: Reply) -> tuple[list[dict[str, Any]], str | None]:
+def _listed(reply: CheckReply) -> tuple[list[dict[str, Any]], str | None]:
     """The skills that a server says it has, and why it says nothing of the kind."""
     if reply.error is not None:
         return [], reply.error

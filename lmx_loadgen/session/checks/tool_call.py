@@ -5,7 +5,7 @@ from typing import Any
 from lmx_loadgen.decode.chat import RawAnswer, read_answer
 from lmx_loadgen.decode.tool_calls import read_tool_answer
 from lmx_loadgen.profile.models import Checks, ToolCallSpec
-from lmx_loadgen.session.checks.client import Asker, Reply
+from lmx_loadgen.session.checks.client import CheckClient, CheckReply
 from lmx_loadgen.targets.base import Target
 
 # Room for a model that thinks before it calls.
@@ -40,7 +40,7 @@ def wanted(checks: Checks) -> list[ToolCallSpec]:
     return checks.tool_calls or [WEATHER]
 
 
-def ask_for_call(target: Target, spec: ToolCallSpec, ask: Asker, timeout_s: float) -> dict[str, Any]:
+def ask_for_call(target: Target, spec: ToolCallSpec, ask: CheckClient, timeout_s: float) -> dict[str, Any]:
     """The fields of a `check` line for one tool call."""
     asked = {"prompt": spec.prompt, "expect": spec.expect, "tools": spec.tools}
     body = {
@@ -62,7 +62,7 @@ def ask_for_call(target: Target, spec: ToolCallSpec, ask: Asker, timeout_s: floa
     return {"check": "tool_call", "asked": asked, "answer": answer, "error": error, "latency_ns": latency}
 
 
-def _failure(reply: Reply, target: Target) -> str | None:
+def _failure(reply: CheckReply, target: Target) -> str | None:
     """Why what came is no answer. One whole JSON object will do, and so will an answer without text."""
     raw = RawAnswer(
         status=reply.status,

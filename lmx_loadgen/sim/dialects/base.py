@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from lmx_loadgen import __version__
-from lmx_loadgen.sim.answer import Answer, Reply, State, ToolCall
-from lmx_loadgen.sim.connection import REASONS, Request
+from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, ScriptedToolCall, State
+from lmx_loadgen.sim.connection import REASONS, HttpRequest
 from lmx_loadgen.sim.text import escaped
 
 SLOT = "\x00piece\x00"
 DONE = b"data: [DONE]\n\n"
 
 Json = dict[str, Any]
-Route = Callable[[State, Request], Reply]
+Route = Callable[[State, HttpRequest], Reply]
 
 
 def http_date() -> str:
@@ -32,7 +32,7 @@ def model_list(state: State, owner: str, models: list[str]) -> Json:
     return {"object": "list", "data": data}
 
 
-class Dialect:
+class SimDialect:
     """Plain OpenAI. Subclasses are real servers; each overrides only where its server differs."""
 
     name: ClassVar[str] = "openai"
@@ -101,18 +101,18 @@ class Dialect:
         """A response id: `token` is unique in this process, `number` counts."""
         return f"{'chatcmpl' if endpoint == 'chat' else 'cmpl'}-{token}"
 
-    def frame(self, a: Answer) -> Json:
+    def frame(self, a: ScriptedAnswer) -> Json:
         """What all chunks of a stream share, before `choices`."""
         kind = "chat.completion.chunk" if a.endpoint == "chat" else "text_completion"
         shared = {"id": a.id, "object": kind, "created": a.created, "model": a.model}
         return shared | {"system_fingerprint": "fp_sim"}
 
-    def chunk(self, a: Answer, delta: Json, finish: str | None) -> Json:
+    def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         """A chat chunk."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]} | ({"usage": None} if a.include_usage else {})
 
-    def text_chunk(self, a: Answer, text: str, finish: str | None) -> Json:
+    def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
         """A chunk of plain completions."""
         choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]} | ({"usage": None} if a.include_usage else {})
@@ -129,24 +129,24 @@ class Dialect:
         """The delta beside the finish reason."""
         return {}
 
-    def call_delta(self, call: ToolCall, arguments: str, first: bool) -> Json:
+    def call_delta(self, call: ScriptedToolCall, arguments: str, first: bool) -> Json:
         """The delta of a piece of a tool call; only the first names it."""
         if first:
             function = {"name": call.name, "arguments": arguments}
             return {"tool_calls": [{"index": 0, "id": call.id, "type": "function", "function": function}]}
         return {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}
 
-    def role_event(self, a: Answer) -> bytes | None:
+    def role_event(self, a: ScriptedAnswer) -> bytes | None:
         """The event without text that opens a stream; None where there is none."""
         if self.role_at is None or a.endpoint != "chat":
             return None
         return self.event(self.chunk(a, self.role_delta(), None))
 
-    def comments(self, a: Answer) -> list[bytes]:
+    def comments(self, a: ScriptedAnswer) -> list[bytes]:
         """SSE comments during prefill: the last comes with the first token, the others with the slot."""
         return []
 
-    def template(self, a: Answer, first: bool = True) -> tuple[bytes, bytes]:
+    def template(self, a: ScriptedAnswer, first: bool = True) -> tuple[bytes, bytes]:
         """A text event in two halves, around the place where the escaped text goes."""
         if a.call is not None:
             whole = self.event(self.chunk(a, self.call_delta(a.call, SLOT, first), None))
@@ -157,38 +157,38 @@ class Dialect:
         before, _, after = whole.partition(json.dumps(SLOT)[1:-1].encode())
         return before, after
 
-    def last_chunk(self, a: Answer, finish: str | None) -> Json:
+    def last_chunk(self, a: ScriptedAnswer, finish: str | None) -> Json:
         """The chunk with the finish reason."""
         if a.endpoint == "chat":
             return self.chunk(a, self.last_delta(), finish)
         return self.text_chunk(a, "", finish)
 
-    def stream_finish(self, a: Answer) -> str:
+    def stream_finish(self, a: ScriptedAnswer) -> str:
         """The finish reason as this server says it in a stream."""
         return a.finish
 
-    def usage_chunk(self, a: Answer) -> Json:
+    def usage_chunk(self, a: ScriptedAnswer) -> Json:
         """The chunk with `choices: []` and the usage."""
         return self.frame(a) | {"choices": [], "usage": self.stream_usage(a)}
 
-    def closing(self, a: Answer) -> list[list[bytes]]:
+    def closing(self, a: ScriptedAnswer) -> list[list[bytes]]:
         """The end of a stream: events, grouped as they share HTTP chunks."""
         groups = [[self.event(self.last_chunk(a, self.stream_finish(a)))]]
         if a.include_usage:
             groups.append([self.event(self.usage_chunk(a))])
         return [*groups, [DONE]]
 
-    def failing(self, a: Answer, message: str) -> list[list[bytes]]:
+    def failing(self, a: ScriptedAnswer, message: str) -> list[list[bytes]]:
         """How a stream that has begun ends when generation fails."""
         return [[self.event({"error": {"message": message, "type": "server_error", "param": None, "code": None}})]]
 
-    def killed(self, a: Answer) -> list[list[bytes]]:
+    def killed(self, a: ScriptedAnswer) -> list[list[bytes]]:
         """The last events before a clean end when the engine behind the server has died."""
         return []
 
     # Counts
 
-    def usage(self, a: Answer) -> Json:
+    def usage(self, a: ScriptedAnswer) -> Json:
         """Exact counts."""
         if a.odd_usage is not None:
             return a.odd_usage
@@ -196,17 +196,17 @@ class Dialect:
         usage: Json = {"prompt_tokens": a.prompt_tokens, "completion_tokens": a.tokens, "total_tokens": total}
         return usage | self.cached(a)
 
-    def cached(self, a: Answer) -> Json:
+    def cached(self, a: ScriptedAnswer) -> Json:
         """What usage says about the prefix cache."""
         return {"prompt_tokens_details": {"cached_tokens": a.cached_tokens}}
 
-    def stream_usage(self, a: Answer) -> Json:
+    def stream_usage(self, a: ScriptedAnswer) -> Json:
         """Usage as a stream says it: not every server counts there."""
         return self.usage(a)
 
     # Whole answers
 
-    def body(self, a: Answer, text: str) -> Json:
+    def body(self, a: ScriptedAnswer, text: str) -> Json:
         """The body of a response that is not streamed."""
         if a.endpoint == "chat":
             choice = {"index": 0, "message": self.message(a, text), "finish_reason": a.finish}
@@ -216,7 +216,7 @@ class Dialect:
             kind = "text_completion"
         return self.frame(a) | {"object": kind, "choices": [choice], "usage": self.usage(a)}
 
-    def message(self, a: Answer, text: str) -> Json:
+    def message(self, a: ScriptedAnswer, text: str) -> Json:
         """The assistant's message."""
         if a.call is None:
             return {"role": "assistant", "content": text}
@@ -238,11 +238,11 @@ class Dialect:
         """The key is missing or wrong."""
         return self.error(401, "Incorrect API key provided.", code="invalid_api_key")
 
-    def has_key(self, request: Request, key: str) -> bool:
+    def has_key(self, request: HttpRequest, key: str) -> bool:
         """Whether the request brings the key."""
         return request.headers.get("authorization", "") == f"Bearer {key}"
 
-    def busy(self, a: Answer) -> Reply:
+    def busy(self, a: ScriptedAnswer) -> Reply:
         """Too many requests wait for a slot."""
         return self.error(503, self.busy_message, "server_error")
 
@@ -285,6 +285,6 @@ class Dialect:
             ),
         }
 
-    def models(self, state: State, request: Request) -> Reply:
+    def models(self, state: State, request: HttpRequest) -> Reply:
         """GET /v1/models."""
         return Reply(200, model_list(state, self.owner, state.loaded))

@@ -2,12 +2,12 @@
 
 from typing import Any, ClassVar
 
-from lmx_loadgen.sim.answer import Answer, Reply, State
-from lmx_loadgen.sim.connection import Request
-from lmx_loadgen.sim.dialects.base import DONE, Dialect, Json, Route
+from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, State
+from lmx_loadgen.sim.connection import HttpRequest
+from lmx_loadgen.sim.dialects.base import DONE, Json, Route, SimDialect
 
 
-class LlamaCpp(Dialect):
+class LlamaCpp(SimDialect):
     """llama-server b11434."""
 
     name: ClassVar[str] = "llamacpp"
@@ -31,10 +31,10 @@ class LlamaCpp(Dialect):
     def new_id(self, endpoint: str, token: str, number: int) -> str:
         return f"chatcmpl-{token}"
 
-    def chunk(self, a: Answer, delta: Json, finish: str | None) -> Json:
+    def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         return {"choices": [{"finish_reason": finish, "index": 0, "delta": delta}]} | self._tail(a)
 
-    def _tail(self, a: Answer, kind: str = "chat.completion.chunk") -> Json:
+    def _tail(self, a: ScriptedAnswer, kind: str = "chat.completion.chunk") -> Json:
         return {
             "created": a.created,
             "id": a.id,
@@ -43,14 +43,14 @@ class LlamaCpp(Dialect):
             "object": kind,
         }
 
-    def text_chunk(self, a: Answer, text: str, finish: str | None) -> Json:
+    def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
         choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": finish}
         return {"choices": [choice]} | self._tail(a, "text_completion")
 
     def role_delta(self) -> Json:
         return {"role": "assistant", "content": None}
 
-    def closing(self, a: Answer) -> list[list[bytes]]:
+    def closing(self, a: ScriptedAnswer) -> list[list[bytes]]:
         last = self.last_chunk(a, a.finish)
         if a.endpoint == "completions":
             last |= {"usage": self.usage(a), "timings": timings(a)}
@@ -62,10 +62,10 @@ class LlamaCpp(Dialect):
             events.append(self.event(usage))
         return [events, [DONE]]
 
-    def failing(self, a: Answer, message: str) -> list[list[bytes]]:
+    def failing(self, a: ScriptedAnswer, message: str) -> list[list[bytes]]:
         return [[self.event({"error": {"code": 500, "message": message, "type": "server_error"}})]]
 
-    def body(self, a: Answer, text: str) -> Json:
+    def body(self, a: ScriptedAnswer, text: str) -> Json:
         body = super().body(a, text) | {"system_fingerprint": "b0-unknown"}
         return body | {"timings": timings(a)}
 
@@ -95,7 +95,7 @@ class LlamaCpp(Dialect):
     def _loading(self) -> Reply:
         return self.error(503, "Loading model", "unavailable_error")
 
-    def models(self, state: State, request: Request) -> Reply:
+    def models(self, state: State, request: HttpRequest) -> Reply:
         if not state.loaded:
             return self._loading()
         named = [{"name": model, "model": model, "capabilities": ["completion"]} for model in state.loaded]
@@ -114,7 +114,7 @@ class LlamaCpp(Dialect):
             ("GET", "/props"): self._props,
         }
 
-    def _props(self, state: State, request: Request) -> Reply:
+    def _props(self, state: State, request: HttpRequest) -> Reply:
         if not state.loaded:
             return self._loading()
         said = {
@@ -127,7 +127,7 @@ class LlamaCpp(Dialect):
         return Reply(200, said)
 
 
-def timings(a: Answer) -> Json:
+def timings(a: ScriptedAnswer) -> Json:
     """The server's own account, from the true times. One token alone counts as 0.001 ms, as there."""
     fresh = max(1, a.prompt_tokens - a.cached_tokens)
     prompt_ms = max(a.prefill_ms, 0.001)

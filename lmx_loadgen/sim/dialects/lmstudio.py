@@ -2,14 +2,14 @@
 
 from typing import ClassVar
 
-from lmx_loadgen.sim.answer import Answer, Reply, State
-from lmx_loadgen.sim.connection import Request
-from lmx_loadgen.sim.dialects.base import Dialect, Json, Route, model_list
+from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, State
+from lmx_loadgen.sim.connection import HttpRequest
+from lmx_loadgen.sim.dialects.base import Json, Route, SimDialect, model_list
 
 NOTHING_LOADED = "No models loaded. Please load a model in the developer page or use the 'lms load' command."
 
 
-class LMStudio(Dialect):
+class LMStudio(SimDialect):
     """LM Studio 0.3.x."""
 
     name: ClassVar[str] = "lmstudio"
@@ -23,22 +23,22 @@ class LMStudio(Dialect):
     )
     open_paths: ClassVar[tuple[str, ...]] = ("/",)
 
-    def frame(self, a: Answer) -> Json:
+    def frame(self, a: ScriptedAnswer) -> Json:
         return super().frame(a) | {"system_fingerprint": a.model}
 
-    def chunk(self, a: Answer, delta: Json, finish: str | None) -> Json:
+    def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         full = ({"role": "assistant"} | delta) if finish is None else delta
         choice = {"index": 0, "delta": full, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]}
 
-    def text_chunk(self, a: Answer, text: str, finish: str | None) -> Json:
+    def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
         choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]}
 
-    def failing(self, a: Answer, message: str) -> list[list[bytes]]:
+    def failing(self, a: ScriptedAnswer, message: str) -> list[list[bytes]]:
         return [[b"event: error\n" + self.event({"error": {"message": message}})]]
 
-    def cached(self, a: Answer) -> Json:
+    def cached(self, a: ScriptedAnswer) -> Json:
         return {}
 
     def unknown_path(self, method: str, path: str) -> Reply:
@@ -56,7 +56,7 @@ class LMStudio(Dialect):
         error = {"message": NOTHING_LOADED, "type": "invalid_request_error", "param": "model"}
         return Reply(404, {"error": error | {"code": "model_not_found"}})
 
-    def models(self, state: State, request: Request) -> Reply:
+    def models(self, state: State, request: HttpRequest) -> Reply:
         return Reply(200, model_list(state, self.owner, state.loaded + state.installed))
 
     def routes(self) -> dict[tuple[str, str], Route]:

@@ -3,16 +3,16 @@
 import time
 from typing import ClassVar
 
-from lmx_loadgen.sim.answer import Answer, Reply, State, ToolCall
-from lmx_loadgen.sim.connection import Request
+from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, ScriptedToolCall, State
+from lmx_loadgen.sim.connection import HttpRequest
 from lmx_loadgen.sim.dialects import lmx_extras
-from lmx_loadgen.sim.dialects.base import DONE, Dialect, Json, Route
+from lmx_loadgen.sim.dialects.base import DONE, Json, Route, SimDialect
 
 VERSION = "0.1.0"
 BUSY = "Server is busy — all inference slots occupied. Try again shortly."
 
 
-class Lmx(Dialect):
+class Lmx(SimDialect):
     """Opta-LMX 0.1.0 behind uvicorn."""
 
     name: ClassVar[str] = "lmx"
@@ -33,58 +33,58 @@ class Lmx(Dialect):
     busy_message: ClassVar[str] = BUSY
 
     def dumps_body(self, value: object) -> bytes:
-        return Dialect.dumps(COMPACT, value)
+        return SimDialect.dumps(COMPACT, value)
 
-    def frame(self, a: Answer) -> Json:
+    def frame(self, a: ScriptedAnswer) -> Json:
         shared = super().frame(a)
         del shared["system_fingerprint"]
         return shared
 
-    def chunk(self, a: Answer, delta: Json, finish: str | None) -> Json:
+    def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         full = {"role": None, "content": None, "tool_calls": None} | delta
         choice = {"index": 0, "delta": full, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice], "usage": None}
 
-    def text_chunk(self, a: Answer, text: str, finish: str | None) -> Json:
+    def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
         choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]}
 
-    def role_event(self, a: Answer) -> bytes | None:
+    def role_event(self, a: ScriptedAnswer) -> bytes | None:
         if a.endpoint == "completions":
             return self.event(self.text_chunk(a, "", None))
         return super().role_event(a)
 
-    def stream_finish(self, a: Answer) -> str:
+    def stream_finish(self, a: ScriptedAnswer) -> str:
         return "stop" if a.call is None else a.finish  # also when max_tokens ended it
 
-    def closing(self, a: Answer) -> list[list[bytes]]:
+    def closing(self, a: ScriptedAnswer) -> list[list[bytes]]:
         groups = [[self.event(self.last_chunk(a, self.stream_finish(a)))]]
         if a.include_usage and a.endpoint == "chat":
             # The one event that is written like a body, without blanks.
             groups.append([b"data: " + self.dumps_body(self.usage_chunk(a)) + b"\n\n"])
         return [*groups, [DONE]]
 
-    def failing(self, a: Answer, message: str) -> list[list[bytes]]:
+    def failing(self, a: ScriptedAnswer, message: str) -> list[list[bytes]]:
         text = f"\n\n[Error: {message}]"
         said = self.chunk(a, self.delta(text), None) if a.endpoint == "chat" else self.text_chunk(a, text, None)
         a.finish = "stop"
         a.chunks += 1
         return [[self.event(said)], *self.closing(a)]
 
-    def stream_usage(self, a: Answer) -> Json:
+    def stream_usage(self, a: ScriptedAnswer) -> Json:
         if a.odd_usage is not None:
             return a.odd_usage
         prompt = a.prompt_chars // 4
         return {"prompt_tokens": prompt, "completion_tokens": a.chunks, "total_tokens": prompt + a.chunks}
 
-    def cached(self, a: Answer) -> Json:
+    def cached(self, a: ScriptedAnswer) -> Json:
         return {}
 
-    def call_delta(self, call: ToolCall, arguments: str, first: bool) -> Json:
+    def call_delta(self, call: ScriptedToolCall, arguments: str, first: bool) -> Json:
         function = {"name": call.name, "arguments": arguments}
         return {"tool_calls": [{"index": 0, "id": call.id, "type": "function", "function": function}]}
 
-    def body(self, a: Answer, text: str) -> Json:
+    def body(self, a: ScriptedAnswer, text: str) -> Json:
         body = super().body(a, text)
         if a.endpoint == "chat":
             body["choices"][0]["message"].setdefault("tool_calls", None)
@@ -105,10 +105,10 @@ class Lmx(Dialect):
     def bad_key(self) -> Reply:
         return Reply(401, {"detail": "Invalid or missing API key"})
 
-    def has_key(self, request: Request, key: str) -> bool:
+    def has_key(self, request: HttpRequest, key: str) -> bool:
         return super().has_key(request, key) or request.headers.get("x-api-key") == key
 
-    def busy(self, a: Answer) -> Reply:
+    def busy(self, a: ScriptedAnswer) -> Reply:
         error = {"message": BUSY, "type": "server_error", "code": "rate_limit_exceeded"}
         return Reply(429, {"error": error}, headers=(("retry-after", "5"),))
 
@@ -164,7 +164,7 @@ class Lmx(Dialect):
             ("POST", lmx_extras.EXECUTE): lmx_extras.execute_skill,
         } | {place: _for_admins(route) for place, route in admin.items()}
 
-    def _load(self, state: State, request: Request) -> Reply:
+    def _load(self, state: State, request: HttpRequest) -> Reply:
         model = _model_id(request)
         if model not in state.loaded:
             if model not in state.installed:
@@ -173,7 +173,7 @@ class Lmx(Dialect):
             state.loaded.append(model)
         return Reply(200, {"success": True, "model_id": model, "memory_after_load_gb": None, "time_to_load_ms": None})
 
-    def _unload(self, state: State, request: Request) -> Reply:
+    def _unload(self, state: State, request: HttpRequest) -> Reply:
         model = _model_id(request)
         if model not in state.loaded:
             return self.wrong_model(model)
@@ -182,14 +182,14 @@ class Lmx(Dialect):
         return Reply(200, {"success": True, "model_id": model, "memory_freed_gb": 0.0})
 
 
-COMPACT = Dialect()
+COMPACT = SimDialect()
 _MEMORY: Json = {"total_unified_memory_gb": 64.0, "used_gb": 8.0, "available_gb": 56.0, "threshold_percent": 90}
 
 
 def _for_admins(route: Route) -> Route:
     """The same route behind the admin key."""
 
-    def guarded(state: State, request: Request) -> Reply:
+    def guarded(state: State, request: HttpRequest) -> Reply:
         key = state.settings.admin_key
         if key is not None and request.headers.get("x-admin-key") != key:
             return Reply(403, {"detail": "Invalid or missing admin key"})
@@ -198,7 +198,7 @@ def _for_admins(route: Route) -> Route:
     return guarded
 
 
-def _model_id(request: Request) -> str:
+def _model_id(request: HttpRequest) -> str:
     import json
 
     try:
@@ -208,13 +208,13 @@ def _model_id(request: Request) -> str:
     return str(body.get("model_id", "")) if isinstance(body, dict) else ""
 
 
-def _ready(state: State, request: Request) -> Reply:
+def _ready(state: State, request: HttpRequest) -> Reply:
     if not state.loaded:
         return Reply(503, {"status": "unavailable", "reason": "no models loaded"})
     return Reply(200, {"status": "ready", "version": VERSION, "models_loaded": len(state.loaded)})
 
 
-def _discovery(state: State, request: Request) -> Reply:
+def _discovery(state: State, request: HttpRequest) -> Reply:
     base, settings = f"http://{state.settings.host}:{state.port}", state.settings
     auth = {
         "admin_key_required": settings.admin_key is not None,
@@ -246,7 +246,7 @@ def _discovery(state: State, request: Request) -> Reply:
     return Reply(200, said)
 
 
-def _models(state: State, request: Request) -> Reply:
+def _models(state: State, request: HttpRequest) -> Reply:
     loaded = [_admin_model(state, model) for model in state.loaded]
     return Reply(200, {"loaded": loaded, "count": len(loaded)})
 
@@ -267,7 +267,7 @@ def _admin_model(state: State, model: str) -> Json:
     }
 
 
-def _status(state: State, request: Request) -> Reply:
+def _status(state: State, request: HttpRequest) -> Reply:
     said = {
         "version": VERSION,
         "uptime_seconds": round(time.time() - state.started, 1),
@@ -280,7 +280,7 @@ def _status(state: State, request: Request) -> Reply:
     return Reply(200, said)
 
 
-def _performance(state: State, request: Request) -> Reply:
+def _performance(state: State, request: HttpRequest) -> Reply:
     model = request.path.removeprefix("/admin/models/").removesuffix("/performance")
     if model not in state.loaded:
         return Lmx().wrong_model(model)

@@ -4,17 +4,17 @@ import json
 import time
 
 from lmx_loadgen.sim.answer import Reply, State
-from lmx_loadgen.sim.connection import Request
+from lmx_loadgen.sim.connection import HttpRequest
 from lmx_loadgen.sim.dialects.base import Json
 
 EXECUTE = "/v1/skills/{name}/execute"
 
 
-def list_skills(state: State, request: Request) -> Reply:
+def list_skills(state: State, request: HttpRequest) -> Reply:
     return Reply(200, {"object": "list", "data": [_manifest(name) for name in state.settings.skills]})
 
 
-def execute_skill(state: State, request: Request) -> Reply:
+def execute_skill(state: State, request: HttpRequest) -> Reply:
     """`echo` says what it is given, `fail` fails, `approve` wants an approval; any other finds nothing."""
     name = request.path.removeprefix("/v1/skills/").removesuffix("/execute")
     if name not in state.settings.skills:
@@ -35,7 +35,7 @@ def execute_skill(state: State, request: Request) -> Reply:
     return Reply(200, said)
 
 
-def run_benchmark(state: State, request: Request) -> Reply:
+def run_benchmark(state: State, request: HttpRequest) -> Reply:
     """The server's own figures: as the settings have them, with a result's every field."""
     body = _json(request)
     model = str(body.get("model_id", ""))
@@ -60,7 +60,7 @@ def run_benchmark(state: State, request: Request) -> Reply:
     return Reply(200, result)
 
 
-def list_benchmarks(state: State, request: Request) -> Reply:
+def list_benchmarks(state: State, request: HttpRequest) -> Reply:
     return Reply(200, list(state.benchmarks))
 
 
@@ -86,7 +86,7 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
 
 
-def _json(request: Request) -> Json:
+def _json(request: HttpRequest) -> Json:
     try:
         body = json.loads(request.body)
     except ValueError:

@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from lmx_loadgen.sim.answer import Answer, Reply, State
-from lmx_loadgen.sim.connection import Request
-from lmx_loadgen.sim.dialects.base import Dialect, Json, Route, model_list
+from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, State
+from lmx_loadgen.sim.connection import HttpRequest
+from lmx_loadgen.sim.dialects.base import Json, Route, SimDialect, model_list
 
 CORS = ("Access-Control-Allow-Origin: *", "Access-Control-Allow-Methods: *", "Access-Control-Allow-Headers: *")
 SERVER = "Server: BaseHTTP/0.6 Python/3.12.1"
@@ -14,7 +14,7 @@ NOT_CACHED = (
 )
 
 
-class MlxLm(Dialect):
+class MlxLm(SimDialect):
     """mlx_lm.server 0.32.2."""
 
     name: ClassVar[str] = "mlx-lm"
@@ -29,27 +29,27 @@ class MlxLm(Dialect):
     whole_tool_call: ClassVar[bool] = True
     default_max_tokens: ClassVar[int | None] = 512
 
-    def frame(self, a: Answer) -> Json:
+    def frame(self, a: ScriptedAnswer) -> Json:
         kind = "chat.completion.chunk" if a.endpoint == "chat" else "text_completion"
         shared = {"id": a.id, "system_fingerprint": "sim", "object": kind, "model": a.model}
         return shared | {"created": a.created}
 
-    def chunk(self, a: Answer, delta: Json, finish: str | None) -> Json:
+    def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         full = {"role": "assistant"} | delta
         return self.frame(a) | {"choices": [{"index": 0, "finish_reason": finish, "delta": full}]}
 
-    def text_chunk(self, a: Answer, text: str, finish: str | None) -> Json:
+    def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
         return self.frame(a) | {"choices": [{"index": 0, "finish_reason": finish, "text": text}]}
 
-    def comments(self, a: Answer) -> list[bytes]:
+    def comments(self, a: ScriptedAnswer) -> list[bytes]:
         total = a.prompt_tokens - a.cached_tokens
         early = [b": keepalive %d/%d\n\n" % (total - 1, total)] if total > 1 else []
         return [*early, b": keepalive %d/%d\n\n" % (total, total)]
 
-    def usage_chunk(self, a: Answer) -> Json:
+    def usage_chunk(self, a: ScriptedAnswer) -> Json:
         return super().usage_chunk(a) | {"object": "chat.completion"}
 
-    def body(self, a: Answer, text: str) -> Json:
+    def body(self, a: ScriptedAnswer, text: str) -> Json:
         body = super().body(a, text)
         body["choices"][0].pop("logprobs", None)
         return body
@@ -78,7 +78,7 @@ class MlxLm(Dialect):
             return self.wrong_model(model)
         return model
 
-    def models(self, state: State, request: Request) -> Reply:
+    def models(self, state: State, request: HttpRequest) -> Reply:
         return Reply(200, model_list(state, self.owner, state.loaded))
 
     def routes(self) -> dict[tuple[str, str], Route]:

@@ -3,15 +3,15 @@
 import json
 from typing import ClassVar
 
-from lmx_loadgen.sim.answer import Answer, Reply, State, ToolCall
-from lmx_loadgen.sim.connection import Request
-from lmx_loadgen.sim.dialects.base import DONE, Dialect, Json, Route, model_list
+from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, ScriptedToolCall, State
+from lmx_loadgen.sim.connection import HttpRequest
+from lmx_loadgen.sim.dialects.base import DONE, Json, Route, SimDialect, model_list
 
 TEXT = "text/plain; charset=utf-8"
 DETAILS: Json = {"parent_model": "", "format": "gguf", "family": "llama", "families": ["llama"]}
 
 
-class Ollama(Dialect):
+class Ollama(SimDialect):
     """Ollama 0.9.3."""
 
     name: ClassVar[str] = "ollama"
@@ -32,14 +32,14 @@ class Ollama(Dialect):
         # Three random digits in the real one; here they count on, so that an id names one response.
         return f"{'chatcmpl' if endpoint == 'chat' else 'cmpl'}-{100 + number}"
 
-    def frame(self, a: Answer) -> Json:
+    def frame(self, a: ScriptedAnswer) -> Json:
         return super().frame(a) | {"system_fingerprint": "fp_ollama"}
 
-    def chunk(self, a: Answer, delta: Json, finish: str | None) -> Json:
+    def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         full = {"role": "assistant", "content": ""} | delta
         return self.frame(a) | {"choices": [{"index": 0, "delta": full, "finish_reason": finish}]}
 
-    def text_chunk(self, a: Answer, text: str, finish: str | None) -> Json:
+    def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
         choices = [{"text": text, "index": 0, "finish_reason": finish}]
         said = {"id": a.id, "object": "text_completion", "created": a.created, "choices": choices, "model": a.model}
         said["system_fingerprint"] = "fp_ollama"
@@ -47,28 +47,28 @@ class Ollama(Dialect):
             said["usage"] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
         return said
 
-    def call_delta(self, call: ToolCall, arguments: str, first: bool) -> Json:
+    def call_delta(self, call: ScriptedToolCall, arguments: str, first: bool) -> Json:
         function = {"name": call.name, "arguments": arguments}
         return {"tool_calls": [{"id": call.id, "index": 0, "type": "function", "function": function}]}
 
-    def closing(self, a: Answer) -> list[list[bytes]]:
+    def closing(self, a: ScriptedAnswer) -> list[list[bytes]]:
         events = [self.event(self.last_chunk(a, a.finish))]
         if a.include_usage:
             events.append(self.event(self.usage_chunk(a)))
         return [[*events, DONE]]
 
-    def failing(self, a: Answer, message: str) -> list[list[bytes]]:
+    def failing(self, a: ScriptedAnswer, message: str) -> list[list[bytes]]:
         return self.killed(a)
 
-    def killed(self, a: Answer) -> list[list[bytes]]:
+    def killed(self, a: ScriptedAnswer) -> list[list[bytes]]:
         said = self.last_chunk(a, None)
         said["model"] = ""
         return [[self.event(said)]]
 
-    def cached(self, a: Answer) -> Json:
+    def cached(self, a: ScriptedAnswer) -> Json:
         return {}
 
-    def body(self, a: Answer, text: str) -> Json:
+    def body(self, a: ScriptedAnswer, text: str) -> Json:
         body = super().body(a, text)
         if a.endpoint == "completions":
             del body["choices"][0]["logprobs"]
@@ -80,7 +80,7 @@ class Ollama(Dialect):
     def bad_json(self, body: bytes, error: ValueError) -> Reply:
         return self.error(400, "unexpected EOF" if body else "EOF", "invalid_request_error")
 
-    def busy(self, a: Answer) -> Reply:
+    def busy(self, a: ScriptedAnswer) -> Reply:
         return self.error(503, self.busy_message)
 
     def unknown_path(self, method: str, path: str) -> Reply:
@@ -104,7 +104,7 @@ class Ollama(Dialect):
         known = next((name for name in (model, f"{model}:latest") if state.knows(name)), None)
         return self.wrong_model(model) if known is None else known
 
-    def models(self, state: State, request: Request) -> Reply:
+    def models(self, state: State, request: HttpRequest) -> Reply:
         return Reply(200, model_list(state, self.owner, state.loaded + state.installed))
 
     def routes(self) -> dict[tuple[str, str], Route]:
@@ -122,7 +122,7 @@ class Ollama(Dialect):
             ("POST", "/api/chat"): self._keep,
         }
 
-    def _keep(self, state: State, request: Request) -> Reply:
+    def _keep(self, state: State, request: HttpRequest) -> Reply:
         """Load or unload: its native chat without messages. Chats themselves are simulated at /v1 only."""
         try:
             body = json.loads(request.body)
@@ -146,7 +146,7 @@ def _entry(model: str) -> Json:
     return {"name": model, "model": model, "size": 98363250, "digest": "0" * 64, "details": details}
 
 
-def _show(state: State, request: Request) -> Reply:
+def _show(state: State, request: HttpRequest) -> Reply:
     try:
         model = str(json.loads(request.body).get("model", ""))
     except (ValueError, AttributeError, RecursionError):

@@ -2,12 +2,12 @@
 
 from typing import ClassVar
 
-from lmx_loadgen.sim.answer import Answer, Reply, State
-from lmx_loadgen.sim.connection import Request
-from lmx_loadgen.sim.dialects.base import DONE, Dialect, Json, Route
+from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, State
+from lmx_loadgen.sim.connection import HttpRequest
+from lmx_loadgen.sim.dialects.base import DONE, Json, Route, SimDialect
 
 
-class Vllm(Dialect):
+class Vllm(SimDialect):
     """vLLM's OpenAI server behind uvicorn."""
 
     name: ClassVar[str] = "vllm"
@@ -16,29 +16,29 @@ class Vllm(Dialect):
     json_headers: ClassVar[tuple[str, ...]] = ("server: uvicorn", "content-type: application/json")
     open_paths: ClassVar[tuple[str, ...]] = ("/health", "/version", "/ping")
 
-    def frame(self, a: Answer) -> Json:
+    def frame(self, a: ScriptedAnswer) -> Json:
         shared = super().frame(a)
         del shared["system_fingerprint"]
         return shared
 
-    def chunk(self, a: Answer, delta: Json, finish: str | None) -> Json:
+    def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         choice: Json = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         if finish is not None:
             choice["stop_reason"] = None
         return self.frame(a) | {"choices": [choice]}
 
-    def text_chunk(self, a: Answer, text: str, finish: str | None) -> Json:
+    def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
         choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish, "stop_reason": None}
         return self.frame(a) | {"choices": [choice]}
 
     def last_delta(self) -> Json:
         return {"content": ""}
 
-    def failing(self, a: Answer, message: str) -> list[list[bytes]]:
+    def failing(self, a: ScriptedAnswer, message: str) -> list[list[bytes]]:
         error = {"message": message, "type": "InternalServerError", "param": None, "code": 500}
         return [[self.event({"error": error})], [DONE]]
 
-    def cached(self, a: Answer) -> Json:
+    def cached(self, a: ScriptedAnswer) -> Json:
         return {"prompt_tokens_details": {"cached_tokens": a.cached_tokens}} if a.cached_tokens else {}
 
     def error(self, status: int, message: str, kind: str = "BadRequestError", code: str | None = None) -> Reply:
@@ -63,7 +63,7 @@ class Vllm(Dialect):
         model = str(body.get("model") or (state.loaded[0] if state.loaded else ""))
         return model if model in state.loaded else self.wrong_model(model)
 
-    def models(self, state: State, request: Request) -> Reply:
+    def models(self, state: State, request: HttpRequest) -> Reply:
         data = [
             {"id": m, "object": "model", "created": state.started, "owned_by": "vllm", "root": m, "parent": None}
             | {"max_model_len": 8192}

@@ -2,7 +2,7 @@ import pytest
 
 from lmx_loadgen.store.plan_shape import identity, plan_fields, undefined
 from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats
-from tests.store.test_benchmarks import TOOL, made
+from tests.store.test_plan_result import TOOL, made
 
 
 def whole(**stats: object) -> BenchmarkResult:

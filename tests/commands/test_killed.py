@@ -1,6 +1,6 @@
 """Killed at any moment and taken up again, a run ends as if nothing had been.
 
-`python -m tests.test_killed --seed 2 --kills 40` does the same at other moments and prints what it saw.
+`python -m tests.commands.test_killed --seed 2 --kills 40` does the same at other moments and prints what it saw.
 
 What can be equal is: the requests (which prompt, in which block, under which number), their counts, tokens, ends and
 samples. Times are measured anew and differ by chance; they are held against what the simulator is set to. A killed tool

@@ -19,7 +19,7 @@ from lmx_loadgen.store.plan_shape import plan_fields
 from lmx_loadgen.store.result import BenchmarkResult
 from tests.store.test_plan_shape import whole
 
-TESTS_DATA = Path(__file__).resolve().parent / "data"
+TESTS_DATA = Path(__file__).resolve().parents[1] / "data"
 OPTA = TESTS_DATA / "opta-lmx"
 OLDEST = OPTA / "minimax-m2.5-6.5bit-2026-02-26.json"
 UNSAFE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]")

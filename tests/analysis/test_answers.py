@@ -4,7 +4,7 @@ import pytest
 
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.result import LevelResult, QualityResult, ServerWord, StabilityResult
-from tests.measure.made_lines import (
+from tests.helpers.made_lines import (
     MS,
     at_concurrency,
     header_line,

@@ -6,7 +6,7 @@ import pytest
 
 from lmx_loadgen.analysis.cache import cache_of
 from lmx_loadgen.analysis.records import Record, record
-from tests.measure.made_lines import failed_line, made_log, request_line, steady, usage
+from tests.helpers.made_lines import failed_line, made_log, request_line, steady, usage
 
 
 def probes(*ttfts: float, cached: int | None = None) -> list[Record]:

@@ -6,7 +6,7 @@ import pytest
 
 from lmx_loadgen.analysis.conditions import conditions
 from lmx_loadgen.analysis.summary import summarize
-from tests.measure.made_lines import made_log
+from tests.helpers.made_lines import made_log
 
 
 def said(*states: dict[str, Any]) -> list[str]:

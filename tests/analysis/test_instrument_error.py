@@ -7,8 +7,8 @@ import pytest
 from lmx_loadgen.analysis.instrument_error import LAG_NS
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.result import LevelResult, RunResult
-from tests.measure.made_lines import header_line, made_log, request_line, segment_line, steady, usage
-from tests.report.make_runs import calibrated_level, calibration
+from tests.helpers.made_lines import header_line, made_log, request_line, segment_line, steady, usage
+from tests.helpers.make_runs import calibrated_level, calibration
 
 
 def carried(*levels: dict[str, Any]) -> dict[str, Any]:

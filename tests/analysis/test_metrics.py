@@ -3,7 +3,7 @@ import pytest
 from lmx_loadgen.analysis.metrics import METRICS, chunk_gaps, markdown_table, meets_slo
 from lmx_loadgen.analysis.records import Record, record
 from lmx_loadgen.analysis.tokens import Basis
-from tests.measure.made_lines import PROFILE, failed_line, made, steady, usage
+from tests.helpers.made_lines import PROFILE, failed_line, made, steady, usage
 
 USAGE = Basis("usage", True, True)
 EVENTS = Basis("events", False, False)

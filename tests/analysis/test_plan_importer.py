@@ -1,7 +1,6 @@
 """Results of others: Opta-LMX's recorded answers, its older shapes, and whatever else a file may hold."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +9,14 @@ from hypothesis import strategies as st
 
 from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.store.result import BenchmarkResult
+from tests.helpers.paths import DATA
 
-DATA = Path(__file__).resolve().parents[1] / "data" / "opta-lmx"
+OPTA_LMX = DATA / "opta-lmx"
 OLDEST = "minimax-m2.5-6.5bit-2026-02-26.json"
 
 
 def data(name: str) -> Any:
-    return json.loads((DATA / name).read_text(encoding="utf-8"))
+    return json.loads((OPTA_LMX / name).read_text(encoding="utf-8"))
 
 
 def one(found: Any, file_name: str = "") -> BenchmarkResult:
@@ -104,7 +104,7 @@ def test_of_a_list_the_good_are_taken_and_the_others_named_by_their_place() -> N
 
 
 def test_a_run_of_this_tool_is_not_imported() -> None:
-    run = json.loads((DATA.parent / "runs" / "failed" / "result.json").read_text(encoding="utf-8"))
+    run = json.loads((DATA / "runs" / "failed" / "result.json").read_text(encoding="utf-8"))
 
     assert "a run of lmx-loadgen" in fault(run)
 

@@ -1,5 +1,5 @@
 from lmx_loadgen.analysis.records import answer_text, record
-from tests.measure.made_lines import MS, failed_line, made, request_line, usage
+from tests.helpers.made_lines import MS, failed_line, made, request_line, usage
 
 
 def test_a_role_event_is_not_the_first_token() -> None:

@@ -9,7 +9,7 @@ from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import LevelResult, RunResult
-from tests.measure.made_lines import (
+from tests.helpers.made_lines import (
     MS,
     PROFILE,
     at_concurrency,

@@ -8,7 +8,7 @@ from lmx_loadgen.analysis.tokens import (
     tokens_per_event,
     visible_tokens,
 )
-from tests.measure.made_lines import made, steady, usage
+from tests.helpers.made_lines import made, steady, usage
 
 USAGE = Basis("usage", True, True)
 EVENTS = Basis("events", False, False)

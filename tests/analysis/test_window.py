@@ -3,7 +3,7 @@ import pytest
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.analysis.window import level_metrics, little_note, window_of
-from tests.measure.made_lines import MS, PROFILE, made, segment_line, steady, usage
+from tests.helpers.made_lines import MS, PROFILE, made, segment_line, steady, usage
 
 EVENTS = Basis("events", False, False)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmx_loadgen.calibration.pairing import ClocksDisagree, errors_of, spread
-from tests.measure.made_lines import request_line
+from tests.helpers.made_lines import request_line
 
 MS = 1_000_000
 

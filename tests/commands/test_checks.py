@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from lmx_loadgen.cli import main
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
+from tests.helpers.cli import lmx_loadgen
 
 LMX = SimSettings(dialect="lmx", ttft_ms=5.0, prefill_tok_s=None, step_ms=2.0, skills=("echo",), admin_key="adm")
 SMALL = ("-n", "3", "-c", "1,2", "--max-tokens", "8", "--warmup", "0", "--no-calibrate")
@@ -20,10 +19,6 @@ SMALL = ("-n", "3", "-c", "1,2", "--max-tokens", "8", "--warmup", "0", "--no-cal
 def lmx() -> Iterator[SimProcess]:
     with start(LMX) as sim:
         yield sim
-
-
-def lmx_loadgen(*arguments: object, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], env=env)
 
 
 def target_of(out: Path) -> dict[str, Any]:

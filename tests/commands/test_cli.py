@@ -3,18 +3,14 @@
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from lmx_loadgen.calibration import run as calibration
 from lmx_loadgen.calibration.run import Stretch
@@ -23,36 +19,16 @@ from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
+from tests.helpers.cli import SMALL, lmx_loadgen, sentence_of
+from tests.helpers.holding_server import Holding
 
 FAST = SimSettings(ttft_ms=5.0, prefill_tok_s=None, step_ms=2.0)
-SMALL = ("-n", "4", "-c", "1,2", "--max-tokens", "8", "--warmup", "0", "--no-calibrate")
-
-
-def lmx_loadgen(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def sentence_of(result: Result) -> str:
-    """What stderr says: one sentence, after the word Error."""
-    said = result.stderr.strip()
-    assert said.startswith("Error: "), said
-    assert "\n" not in said
-    assert "Traceback" not in said
-    return said.removeprefix("Error: ")
 
 
 @pytest.fixture(scope="module")
 def fast() -> Iterator[SimProcess]:
     with start(FAST) as sim:
         yield sim
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port that nothing listens on, and that nobody else is given meanwhile."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
 
 
 # Running
@@ -166,11 +142,11 @@ def test_a_run_whose_requests_all_fail_is_stored_and_says_so(tmp_path: Path) -> 
 # Errors, each with a code of its own
 
 
-def test_nothing_on_the_port(closed_port: int, tmp_path: Path) -> None:
-    result = lmx_loadgen("run", "-t", f"lmx=http://127.0.0.1:{closed_port}", "--out", tmp_path)
+def test_nothing_on_the_port(unused_port: int, tmp_path: Path) -> None:
+    result = lmx_loadgen("run", "-t", f"lmx=http://127.0.0.1:{unused_port}", "--out", tmp_path)
 
     assert result.exit_code == 10
-    assert f"nothing answers at http://127.0.0.1:{closed_port}/v1" in sentence_of(result)
+    assert f"nothing answers at http://127.0.0.1:{unused_port}/v1" in sentence_of(result)
     assert list(tmp_path.iterdir()) == []  # nothing is calibrated or stored for it
 
 
@@ -267,52 +243,6 @@ def test_a_key_reaches_the_server_and_nothing_else(tmp_path: Path, monkeypatch: 
 
 
 # Ctrl-C
-
-
-class Holding(ThreadingHTTPServer):
-    """Answers so many requests at once, and holds the next ones after their first word until they are closed."""
-
-    daemon_threads = True
-
-    def __init__(self, answers: int) -> None:
-        super().__init__(("127.0.0.1", 0), Held)
-        self.answers = answers
-        self.lock = threading.Lock()
-        self.held = threading.Event()
-        self.closed = threading.Event()
-
-
-class Held(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Holding
-
-    def do_GET(self) -> None:
-        self._reply("application/json", b'{"object": "list", "data": [{"id": "m", "object": "model"}]}')
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        with self.server.lock:
-            self.server.answers -= 1
-            hold = self.server.answers < 0
-        word = b'data: {"id": "r", "choices": [{"delta": {"content": "a"}, "finish_reason": null}]}\n\n'
-        if not hold:
-            end = b'data: {"id": "r", "choices": [{"delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
-            self._reply("text/event-stream", word + end)
-            return
-        self._reply("text/event-stream", word, length=1_000_000)
-        self.server.held.set()
-        if not self.connection.recv(1):
-            self.server.closed.set()
-
-    def _reply(self, kind: str, body: bytes, length: int | None = None) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(length or len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
 
 
 @pytest.fixture

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from lmx_loadgen.cli import main
-from tests.measure.made_sessions import PROFILE, Made, session, stored
+from tests.helpers.cli import lmx_loadgen
+from tests.helpers.made_sessions import PROFILE, Made, session, stored
 
 SLOWER = Made(ttft=220, step=22)
 
 
 def compare(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["compare", *map(str, arguments)])
+    return lmx_loadgen("compare", *map(str, arguments))
 
 
 def run(folder: Path, targets: Mapping[str, Made], run_id: str, **changes: Any) -> Path:

@@ -6,35 +6,27 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
-from click.testing import CliRunner, Result
 
 from lmx_loadgen.analysis.comparison.blocks import arm_of
 from lmx_loadgen.analysis.comparison.compare import Rules, compare
-from lmx_loadgen.cli import main
 from lmx_loadgen.profile.models import Load, Profile
-from lmx_loadgen.session.plan import Segment, make_plan
-from lmx_loadgen.session.runner import Runner, UntilSettled
-from lmx_loadgen.session.stop_rules import ErrorLimits
+from lmx_loadgen.session.runner import UntilSettled
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.result import RunResult, read_result
+from tests.helpers.cli import lmx_loadgen
+from tests.helpers.steps import Steps, course
 
 QUICK = SimSettings(ttft_ms=40.0, prefill_tok_s=None, step_ms=4.0, engine="independent", jitter=0.02)
 # One hiccup of a busy machine taints a run this short, as it should; whether verdicts are right is another matter.
 BUSY = ("--accept", "other programs run beside these tests")
 SHORT = ("--settle", "0", "--max-tokens", "16", "-c", "1", "-n", "24", "--warmup", "1", "--no-calibrate", "--quiet")
 SHORT += BUSY
-
-
-def lmx_loadgen(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def slower(settings: SimSettings, factor: float, dialect: str) -> SimSettings:
@@ -237,33 +229,6 @@ def test_each_server_has_the_machine_to_itself_and_is_left_as_it_was_found(
 
 
 # Until settled
-
-
-class Steps:
-    """Stands in for a run's parts: notes the segments that are run, and measures nothing."""
-
-    def __init__(self) -> None:
-        self.segments: list[Segment] = []
-        self.answered: set[str] = set()
-        self.error_limits = ErrorLimits()
-
-    def jobs(self, segment: Segment, target: object, workers: int) -> list[object]:
-        return []
-
-    def begin(self, segment: Segment, *, phase: str | None = None) -> None:
-        self.segments.append(segment)
-
-    def run(self, *arguments: object) -> object:
-        return SimpleNamespace(stopped=None)
-
-    def __getattr__(self, name: str) -> object:
-        return lambda *arguments, **named: None
-
-
-def course(steps: Steps, profile: Profile, until: UntilSettled) -> Runner:
-    parts: dict[str, Any] = {"jobs": steps, "recorder": steps, "driver": steps, "targets": {"a": None, "b": None}}
-    plan = make_plan(profile, ["a", "b"])
-    return Runner(profile=profile, plan=plan, workers=1, stop=lambda: False, until=until, probe=False, **parts)
 
 
 def blocks_run(steps: Steps, level: int) -> list[int]:

@@ -11,8 +11,8 @@ from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.eventlog import EventLog, read_log
 from lmx_loadgen.store.result import read_result, write_result
-from tests.commands.test_cli import lmx_loadgen, sentence_of
-from tests.measure.made_lines import header_line, request_line, segment_line, steady, usage
+from tests.helpers.cli import lmx_loadgen, sentence_of
+from tests.helpers.made_lines import header_line, request_line, segment_line, steady, usage
 
 OLDER = {"metrics_version": VERSION - 1, "tool": {"name": "lmx-loadgen", "version": "0.0.9", "computed_by": "0.0.9"}}
 OLDER_NAME = f"result.0.0.9-metrics-{VERSION - 1}.json"

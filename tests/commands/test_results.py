@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from pydantic import BaseModel
 
 from lmx_loadgen.analysis.plan_importer import results_in
-from lmx_loadgen.cli import main
 from lmx_loadgen.store.imported import imported_results
 from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.plan_shape import plan_fields
 from lmx_loadgen.store.result import BenchmarkResult
-from tests.store.test_plan_shape import whole
+from tests.helpers.cli import lmx_loadgen
+from tests.helpers.paths import DATA
+from tests.helpers.plan_results import whole
 
-TESTS_DATA = Path(__file__).resolve().parents[1] / "data"
-OPTA = TESTS_DATA / "opta-lmx"
+OPTA = DATA / "opta-lmx"
 OLDEST = OPTA / "minimax-m2.5-6.5bit-2026-02-26.json"
 UNSAFE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]")
 
 
 def results(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, ["results", *map(str, arguments)])
+    result = lmx_loadgen("results", *map(str, arguments))
     assert result.exception is None or isinstance(result.exception, SystemExit)
     assert not UNSAFE.search(result.output)
     return result
@@ -36,7 +36,7 @@ def results(*arguments: object) -> Result:
 def reports(tmp_path: Path) -> Path:
     """A results folder with a run of two targets and one of which everything failed."""
     for name in ("head-to-head", "failed"):
-        shutil.copytree(TESTS_DATA / "runs" / name, tmp_path / "reports" / name)
+        shutil.copytree(DATA / "runs" / name, tmp_path / "reports" / name)
     return tmp_path / "reports"
 
 
@@ -154,7 +154,7 @@ def test_failures_of_tools_and_skills_have_their_words(reports: Path) -> None:
 
 
 def test_neither_control_characters_nor_endless_text_reach_the_terminal(reports: Path) -> None:
-    shutil.copytree(TESTS_DATA / "runs" / "hostile", reports / "hostile")
+    shutil.copytree(DATA / "runs" / "hostile", reports / "hostile")
     evil = "\x1b]0;owned\x07\x9b2J\x7f\u202e"
     bad = whole(output_text=evil + "x" * 50_000).model_copy(
         update={"model_id": evil * 50, "backend": evil, "timestamp": evil, "hardware": evil, "prompt_preview": evil}

@@ -9,7 +9,7 @@ import pytest
 
 from lmx_loadgen.decode.chat import TEXT_KINDS, read_answer, usage_counts
 from lmx_loadgen.targets import DIALECTS
-from tests.wire.recorded import READS, STREAMS, recorded
+from tests.helpers.recorded import READS, STREAMS, recorded
 
 EXPECTED = json.loads((STREAMS / "expected.json").read_text())
 DIALECT_OF = {"llama": "llamacpp", "mlx": "mlx-lm", "ollama": "ollama", "opta": "lmx"}

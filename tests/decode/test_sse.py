@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lmx_loadgen.decode import sse
 from lmx_loadgen.decode.sse import Decoder, Item
-from tests.wire.recorded import READS, recorded
+from tests.helpers.recorded import READS, recorded
 
 SOME_STREAMS = [
     "llama-server/chat-stream-long-prefill-pings",

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.decode.tool_calls import read_tool_answer
-from tests.wire.recorded import recorded
+from tests.helpers.recorded import recorded
 
 
 def events(*deltas: dict[str, Any], finish: str | None = "tool_calls") -> bytes:

@@ -13,6 +13,7 @@ from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.recorder import Silent
 from lmx_loadgen.session.run import run
 from lmx_loadgen.store.eventlog import read_log
+from tests.helpers.paths import ROOT
 
 MS = 1_000_000
 
@@ -55,8 +56,8 @@ def test_no_stall_within_a_request_is_missed(stalls: list[tuple[int, int]], star
 def test_a_run_held_up_for_50_ms_is_tainted_and_names_its_requests(
     loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "WORKER", "tests.load.stalling_worker")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setattr(driver, "WORKER", "tests.helpers.stalling_worker")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     # Eight in flight from the start, each of over half a second: all of them are there when the loop is held up.
     overrides = {
         "load.concurrency": [8],

@@ -6,9 +6,10 @@ from statistics import median
 from typing import Any
 
 import pytest
-from cli_run import StoredRun, run_cli
-from llama_server import run_llama_server
-from models import find_smollm2
+
+from tests.helpers.cli_run import StoredRun, run_cli
+from tests.helpers.servers.llama_server import run_llama_server
+from tests.helpers.servers.models import find_smollm2
 
 pytestmark = pytest.mark.real_server
 

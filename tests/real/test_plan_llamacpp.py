@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_run import StoredRun, answer_text, run_cli
-from server_process import RealServer
+
+from tests.helpers.cli_run import StoredRun, answer_text, run_cli
+from tests.helpers.servers.server_process import RealServer
 
 pytestmark = pytest.mark.real_server
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
-from cli_run import StoredRun, answer_text, run_cli, text_times
-from server_process import RealServer
 
 from lmx_loadgen.analysis.quality import classify_coherence
+from tests.helpers.cli_run import StoredRun, answer_text, run_cli, text_times
+from tests.helpers.servers.server_process import RealServer
 
 pytestmark = pytest.mark.real_server
 

@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import make_cards
 import pytest
-from test_page import Outline
 
 from lmx_loadgen.report.baselines import Baseline, best_baseline
 from lmx_loadgen.report.card_data import Card, cards_of
@@ -21,6 +19,8 @@ from lmx_loadgen.report.view import RunView, series_of, stat
 from lmx_loadgen.store.imported import marked
 from lmx_loadgen.store.reference import NAME, PublishedFigure, Reference, read_reference
 from lmx_loadgen.system import package_data
+from tests.helpers import make_cards
+from tests.helpers.outline import Outline
 
 NOTHING = Reference([], {})
 

@@ -7,14 +7,11 @@ import os
 import shutil
 from pathlib import Path
 
-import make_cards
 import pytest
-from browsers import BROWSERS
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmx_loadgen.cli import main
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.report import csv as csv_report
 from lmx_loadgen.report import markdown, png
@@ -23,6 +20,10 @@ from lmx_loadgen.report.verdicts import of_runs
 from lmx_loadgen.report.view import RunView, Series, series_of
 from lmx_loadgen.store.imported import imported_store, marked
 from lmx_loadgen.store.result import RunResult, write_result
+from tests.helpers import make_cards
+from tests.helpers.browsers import BROWSERS
+from tests.helpers.cli import lmx_loadgen
+from tests.helpers.paths import DATA
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plot(results: Path, *words: str) -> Result:
-    return CliRunner().invoke(main, ["plot", "--results-dir", str(results), "--no-open", *words])
+    return lmx_loadgen("plot", "--results-dir", str(results), "--no-open", *words)
 
 
 def hostile(folder: Path) -> list[Series]:
@@ -288,12 +289,11 @@ def test_a_place_that_cannot_be_written_is_told(results: Path, tmp_path: Path) -
 
 
 def test_imported_results_are_drawn_where_there_is_no_run(tmp_path: Path) -> None:
-    shared = Path(__file__).resolve().parent.parent / "data"
-    source = next(path for path in sorted(shared.rglob("admin-benchmark-results*")) if path.is_file())
+    source = next(path for path in sorted(DATA.rglob("admin-benchmark-results*")) if path.is_file())
     body = source.read_bytes().partition(b"\r\n\r\n")[2] or source.read_bytes()
     saved = tmp_path / "saved.json"
     saved.write_bytes(body)
-    imported = CliRunner().invoke(main, ["results", "import", str(saved), "--results-dir", str(tmp_path / "r")])
+    imported = lmx_loadgen("results", "import", str(saved), "--results-dir", str(tmp_path / "r"))
     assert imported.exit_code == 0, imported.output
 
     for shape, suffix in (("html", "html"), ("markdown", "md"), ("csv", "csv")):

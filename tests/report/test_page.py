@@ -2,7 +2,6 @@ import json
 import os
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +12,9 @@ from lmx_loadgen.errors import StorageError
 from lmx_loadgen.report.page import build_page, write_page
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.tools_vs_truth import ToolsVsTruth
+from tests.helpers.outline import Outline
 
 Loader = Callable[..., RunView]
-
-
-class Outline(HTMLParser):
-    """What a browser would make of the page: its elements, and its text outside scripts and styles."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.words: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data: str) -> None:
-        if self.tags[-1:] not in (["script"], ["style"]):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 def page_data(page: str) -> dict[str, dict[str, object]]:

@@ -13,7 +13,7 @@ from lmx_loadgen.session.isolation import Isolation, obstacles
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
-from tests.hostile.server import answering, as_json
+from tests.helpers.hostile_server import answering, as_json
 
 URLS = {"lmx": "http://127.0.0.1:1", "ollama": "http://127.0.0.1:2", "lmstudio": "http://127.0.0.1:3"}
 

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from lmx_loadgen.cli import main
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.models import Load, Profile, TargetSpec
 from lmx_loadgen.session import ownership
 from lmx_loadgen.session.ownership import check_owned, is_public, resolved
 from lmx_loadgen.sim.process import start
 from lmx_loadgen.sim.settings import SimSettings
+from tests.helpers.cli import lmx_loadgen
 
 
 def profile(url: str, **load: Any) -> Profile:
@@ -115,7 +114,7 @@ def test_a_resolver_that_never_answers_is_not_waited_for(monkeypatch: pytest.Mon
 def test_run_refuses_before_anything_is_sent_or_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ownership, "resolved", lambda host: ["8.8.8.8"])
     arguments = ["run", "-t", "openai=http://llm.example.com", "-c", "16", "--out", str(tmp_path)]
-    refused = CliRunner().invoke(main, arguments)
+    refused = lmx_loadgen(*arguments)
 
     assert refused.exit_code == 2
     assert refused.stderr.startswith("Error: target openai: llm.example.com (8.8.8.8) is on the open internet")
@@ -127,8 +126,8 @@ def test_the_owner_s_word_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ownership, "is_public", lambda address: True)
     arguments = ["run", "-t", f"openai=http://127.0.0.1:{unused_port}", "-c", "16", "--out", str(tmp_path)]
 
-    assert CliRunner().invoke(main, arguments).exit_code == 2
-    assert CliRunner().invoke(main, [*arguments, "--i-own-this-server"]).exit_code == 10  # nothing answers there
+    assert lmx_loadgen(*arguments).exit_code == 2
+    assert lmx_loadgen(*arguments, "--i-own-this-server").exit_code == 10  # nothing answers there
 
 
 # Our own server

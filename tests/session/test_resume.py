@@ -30,10 +30,11 @@ from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
-from tests.commands.test_cli import SMALL, Holding, lmx_loadgen, sentence_of
-from tests.commands.test_head_to_head import Steps, course
-from tests.commands.test_killed import check_equal, wait_for
-from tests.measure.made_lines import header_line, made_log, request_line, segment_line, steady
+from tests.helpers.cli import SMALL, lmx_loadgen, sentence_of
+from tests.helpers.holding_server import Holding
+from tests.helpers.killed_runs import check_equal, wait_for
+from tests.helpers.made_lines import header_line, made_log, request_line, segment_line, steady
+from tests.helpers.steps import Steps, course
 
 FAST = SimSettings(ttft_ms=20.0, prefill_tok_s=None, step_ms=1.0, engine="independent")
 PAIR = ("-c", "1,2", "--blocks", "2", "-n", "8", "--max-tokens", "8", "--settle", "0", "--no-calibrate", "--quiet")

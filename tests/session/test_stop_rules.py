@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from lmx_loadgen.cli import main
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load import driver
 from lmx_loadgen.load.closed_loop import backoff_s
@@ -29,7 +27,9 @@ from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.wire.timing import RequestTiming
-from tests.faults.pipeline import Pipeline, pipeline, target_at
+from tests.helpers.cli import lmx_loadgen
+from tests.helpers.paths import ROOT
+from tests.helpers.pipeline import Pipeline, pipeline, target_at
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_a_target_that_is_given_up_is_left_alone_and_the_others_go_on(sim: SimPr
     with start(SimSettings(ttft_ms=2.0, step_ms=1.0, prefill_tok_s=None, faults={"http_500": 1.0})) as bad:
         targets = ["-t", f"bad={bad.url}", "-t", f"good={sim.url}"]
         out = ["--max-errors", "3", "--json", "--out", str(tmp_path)]
-        done = CliRunner().invoke(main, ["run", *targets, *FEW, *out])
+        done = lmx_loadgen("run", *targets, *FEW, *out)
     (folder,) = tmp_path.iterdir()
     result, log = read_result(folder), read_log(folder / "events.jsonl")
     bad_levels, good_levels = (target.levels for target in result.targets)
@@ -133,7 +133,7 @@ def test_a_target_that_is_given_up_is_left_alone_and_the_others_go_on(sim: SimPr
         (2, True, 0),
     ]
     for command in (["plot", str(folder), "--no-open", "--output", str(tmp_path / "p.html")], ["compare", str(folder)]):
-        shown = CliRunner().invoke(main, command)
+        shown = lmx_loadgen(*command)
         assert not shown.exception or isinstance(shown.exception, SystemExit), shown.exception
 
 
@@ -147,7 +147,7 @@ def test_a_target_that_is_given_up_is_left_alone_and_the_others_go_on(sim: SimPr
     ],
 )
 def test_limits_that_make_no_sense(flags: list[str], words: str, tmp_path: Path) -> None:
-    refused = CliRunner().invoke(main, ["run", *flags, "--out", str(tmp_path)])
+    refused = lmx_loadgen("run", *flags, "--out", str(tmp_path))
 
     assert refused.exit_code == 2
     assert words in refused.stderr
@@ -228,8 +228,8 @@ def test_what_was_measured_before_the_process_got_stuck_is_stored(
     sim: SimProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver, "_SILENT_WORKER_S", 1.5)
-    monkeypatch.setattr(driver, "WORKER", "tests.load.stopping_worker")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setattr(driver, "WORKER", "tests.helpers.stopping_worker")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     overrides = {"load.concurrency": [2], "load.requests": 5000, "load.warmup": 0, "request.max_tokens": 4}
     options = Options(targets=(f"sim={sim.url}",), overrides=overrides, out=tmp_path, probe=False)
     with pytest.raises(LoadgenError, match=r"did not answer .* what was measured is in"):

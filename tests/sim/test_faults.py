@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sim_client import Seen, ask, chat_body, text_of
 
 from lmx_loadgen.sim.faults import FAULTS
 from lmx_loadgen.sim.process import start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
+from tests.helpers.sim_client import Seen, ask, chat_body, text_of
 
 STREAM = "text/event-stream"
 

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from sim_client import ask, chat_body
 
 from lmx_loadgen.errors import InputError, LoadgenError
 from lmx_loadgen.sim.process import PACKAGE_ROOT, start
 from lmx_loadgen.sim.server import serve
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
+from tests.helpers.sim_client import ask, chat_body
 
 # A parent that starts a simulator, says where it is, and is then killed.
 PARENT = """

@@ -4,7 +4,8 @@ from typing import Any
 
 import httpx
 import pytest
-from sim_client import ask, chat_body
+
+from tests.helpers.sim_client import ask, chat_body
 
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}]
 KEYED: dict[str, Any] = {"models": ("one", "two"), "api_key": "k-123"}

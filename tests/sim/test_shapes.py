@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sim_client import Seen, ask, chat_body, events_by_chunk, held_slot, parse
+
+from tests.helpers.sim_client import Seen, ask, chat_body, events_by_chunk, held_slot, parse
 
 KEYED: dict[str, Any] = {"models": ("one", "two"), "api_key": "k-123"}
 RECORDED = Path(__file__).parent / "recorded"

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sim_client import ask, chat_body, held_slot, request_bytes, text_of
 
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.sim.process import SimProcess
 from lmx_loadgen.sim.settings import DIALECT_NAMES
 from lmx_loadgen.sim.truth import Truth, read_truth
 from lmx_loadgen.system.clock import now_ns
+from tests.helpers.sim_client import ask, chat_body, held_slot, request_bytes, text_of
 
 
 def truth_of(sim: SimProcess, response_id: str) -> Truth:

@@ -6,41 +6,8 @@ import pytest
 
 from lmx_loadgen.errors import StorageError
 from lmx_loadgen.store.plan_result import BenchmarkResultStore
-from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats, SkillsBenchmark, ToolCallBenchmark
-
-TOOL = ToolCallBenchmark(
-    tool_definition={"name": "get_weather"},
-    expected_tool_name="get_weather",
-    prompt_used="What's the weather in Sydney right now?",
-    call_produced=True,
-    tool_name_correct=True,
-    params_valid_json=True,
-    params_match_schema=False,
-    raw_tool_call={"name": "get_weather", "arguments": '{"location":'},
-    latency_sec=1.25,
-)
-SKILL = SkillsBenchmark(skill_name="echo", skill_invoked_successfully=False, error="timed out")
-
-
-def made(model: str = "mlx-community/Qwen2.5-7B", timestamp: str = "2026-11-23T17:36:23.123Z") -> BenchmarkResult:
-    stats = BenchmarkRunStats(
-        ttft_p50_sec=0.2,
-        runs_completed=5,
-        warmup_runs_discarded=1,
-        output_text="Hé <b>\n",
-        coherence_flag="ok",
-        tool_call=TOOL,
-        skills=[SKILL],
-    )
-    return BenchmarkResult(
-        model_id=model,
-        backend="lmx",
-        timestamp=timestamp,
-        status="ok",
-        hardware="Apple M2 Ultra, 192 GB",
-        prompt_preview="Explain",
-        stats=stats,
-    )
+from lmx_loadgen.store.result import BenchmarkResult
+from tests.helpers.plan_results import made
 
 
 def test_a_result_round_trips_through_json_and_through_the_store(tmp_path: Path) -> None:

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmx_loadgen.cli import main
 from lmx_loadgen.errors import ModelNotLoaded
 from lmx_loadgen.session.isolation import Isolation
 from lmx_loadgen.session.plan import Segment
@@ -22,10 +20,11 @@ from lmx_loadgen.store.result import read_result
 from lmx_loadgen.system.api_keys import Keys, without_keys
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
-from tests.hostile.server import Asked, Told, answering, as_json, chunk, stream
+from tests.helpers.cli import lmx_loadgen
+from tests.helpers.hostile_server import Asked, Told, answering, as_json, chunk, stream
+from tests.helpers.paths import ROOT
 
 KEY, OTHER, ADMIN = "sk-My/Little+Secret_42", "sk-My/Other+Secret_43", "admin-Secret-44"
-ROOT = Path(__file__).parents[2]
 
 
 def bearer_of(asked: Asked) -> str:
@@ -203,7 +202,7 @@ def test_a_key_in_a_refusal_before_the_run_is_hidden(tmp_path: Path, monkeypatch
         lambda asked: as_json({"error": "x" * 270 + bearer_of(asked)}, 503),
     ):
         with answering(answer) as url:
-            done = CliRunner().invoke(main, ["run", "-t", f"openai={url}", "--no-calibrate", "--out", str(tmp_path)])
+            done = lmx_loadgen("run", "-t", f"openai={url}", "--no-calibrate", "--out", str(tmp_path))
         assert done.exit_code in (13, 14)
         assert "***" in done.stderr
         assert leaks(done.stderr) == []
@@ -227,7 +226,7 @@ def test_an_admin_key_in_a_refusal_is_hidden() -> None:
 
 def test_a_key_put_where_its_variable_belongs_is_not_printed(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(f"targets: [{{name: lmx, api_key_env: {KEY}}}]")
-    done = CliRunner().invoke(main, ["run", "-p", str(tmp_path / "p.yaml")])
+    done = lmx_loadgen("run", "-p", str(tmp_path / "p.yaml"))
 
     assert done.exit_code == 3
     assert "the name of an environment variable" in done.stderr

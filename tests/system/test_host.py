@@ -1,24 +1,9 @@
 """What machine this is, on either system, and what it costs when nothing answers."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from lmx_loadgen.system import host, package_data
-
-
-@dataclass(frozen=True)
-class Machine(host.Probe):
-    """A machine made of answers."""
-
-    files: Mapping[str, str] = field(default_factory=dict)
-    commands: Mapping[str, str] = field(default_factory=dict)
-
-    def read(self, path: str) -> str | None:
-        return self.files.get(path)
-
-    def run(self, command: Sequence[str]) -> str | None:
-        return self.commands.get(" ".join(command))
+from tests.helpers.machine import Machine
 
 
 def test_a_mac() -> None:

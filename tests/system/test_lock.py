@@ -15,8 +15,8 @@ from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.system import host, lock
-from tests.commands.test_cli import SMALL, lmx_loadgen, sentence_of
-from tests.system.test_host import Machine
+from tests.helpers.cli import SMALL, lmx_loadgen, sentence_of
+from tests.helpers.machine import Machine
 
 NOW = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 

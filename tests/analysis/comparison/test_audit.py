@@ -7,7 +7,7 @@ import pytest
 from lmx_loadgen.analysis.comparison.blocks import arm_of
 from lmx_loadgen.analysis.comparison.compare import Rules, compare
 from lmx_loadgen.store.comparison import AuditLine, Comparison
-from tests.measure.made_sessions import PROFILE, Made, session
+from tests.helpers.made_sessions import PROFILE, Made, session
 
 EVERYTHING = {"ttft_p50", "decode_tok_s_p50", "output_tok_s", "e2e_p50", "longest_stall_p50"}
 

@@ -9,7 +9,7 @@ from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
 from lmx_loadgen.store.eventlog import LogContents
-from tests.measure.made_sessions import Made, session
+from tests.helpers.made_sessions import Made, session
 
 SLOWER = Made(ttft=220, step=22)
 

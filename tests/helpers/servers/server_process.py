@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import httpx
 
-HERE = Path(__file__).parent
+from tests.helpers.paths import ROOT
 
 
 @dataclass(frozen=True)
@@ -33,26 +32,32 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def server_command(module: str) -> list[str]:
+    """What starts a module of this package, from the repository's root."""
+    return [sys.executable, "-m", f"{__package__}.{module}"]
+
+
 @contextmanager
 def child_server(
-    script: str,
+    module: str,
     arguments: list[str],
     url: str,
     is_ready: Callable[[str], bool],
     start_within: float,
     environment: dict[str, str] | None = None,
 ) -> Iterator[RealServer]:
-    """Run `script` (a file of this folder) until the `with` block ends.
+    """Run `module` (of this package) until the `with` block ends.
 
     `is_ready(url)` is asked until it is true; it may raise `httpx.TransportError`. `start_within` is in
     seconds. Raises `RuntimeError` with the end of the server's own output when it ends early or is not ready
     in time.
     """
-    command = [sys.executable, str(HERE / script), *arguments]
+    command = [*server_command(module), *arguments]
     with tempfile.TemporaryFile() as log:
         # The child watches this pipe: it ends with us even if we are killed.
         process = subprocess.Popen(
             command,
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -1,13 +1,12 @@
 """Recorded answers of real servers, taken apart as the transport would have."""
 
 import json
-from pathlib import Path
 
 import httptools
 
 from lmx_loadgen.decode.chat import RawAnswer
+from tests.helpers.paths import STREAMS
 
-STREAMS = Path(__file__).resolve().parent.parent / "data" / "streams"
 READS = json.loads((STREAMS / "reads.json").read_text())
 # How the transport calls an answer that was not whole when the recording ended so.
 _CUT_OFF = {

@@ -6,7 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
-from server_process import RealServer, child_server, free_port
+
+from tests.helpers.servers.server_process import RealServer, child_server, free_port
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def run_mlx_server(model: Path, *options: str, start_within: float = 120) -> Ite
         (Path(home) / "hub").mkdir()
         environment = {"HF_HOME": home, "HF_HUB_CACHE": f"{home}/hub", "HF_HUB_OFFLINE": "1"}
         url = f"http://127.0.0.1:{port}"
-        with child_server("serve_mlx_lm.py", arguments, url, _answers, start_within, environment) as server:
+        with child_server("serve_mlx_lm", arguments, url, _answers, start_within, environment) as server:
             yield server
 
 

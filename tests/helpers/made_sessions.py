@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.store.eventlog import LogContents
-from tests.measure.made_lines import MS, header_line, request_line, segment_line, usage
+from tests.helpers.made_lines import MS, header_line, request_line, segment_line, usage
 
 PROFILE: dict[str, Any] = {
     "slo": {"ttft": None, "tpot": None, "e2e": None},

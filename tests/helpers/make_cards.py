@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from make_runs import HOSTILE, LMX, NS, OLLAMA, Bench, Server, event_log, write_log
-
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.report.run_loader import view_of
 from lmx_loadgen.report.view import RunView
@@ -28,6 +26,7 @@ from lmx_loadgen.store.result import (
     TargetResult,
     ToolCallBenchmark,
 )
+from tests.helpers.make_runs import HOSTILE, LMX, NS, OLLAMA, Bench, Server, event_log, write_log
 
 LLAMA = "mlx-community/Llama-3.1-8B-Instruct-4bit"
 LM_STUDIO = Server("lmstudio", "lmstudio", "qwen2.5-7b-instruct@4bit", "LM Studio", 0.205, 0.0138, 0.04, 0.003)

@@ -1,6 +1,6 @@
 """Makes the sample runs under tests/data/runs: seeded, so that the same files come out again.
 
-    python tests/report/make_runs.py
+    python -m tests.helpers.make_runs
 
 Each run imitates servers with a known shape of timing, on a made-up clock. The event logs are made here, the
 results by the package itself.
@@ -16,8 +16,8 @@ from typing import Any
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.eventlog import SCHEMA, read_log
 from lmx_loadgen.store.result import write_result
+from tests.helpers import paths
 
-DATA = Path(__file__).resolve().parent.parent / "data" / "runs"
 NS = 1_000_000_000
 TEXT = (
     "A transformer reads all the words of a sentence at once and asks of each how much it should attend to the "
@@ -418,4 +418,4 @@ def write_log(run: Path, log: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]) if len(sys.argv) > 1 else DATA)
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else paths.RUNS)

@@ -4,7 +4,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
-from server_process import RealServer, child_server, free_port
+
+from tests.helpers.servers.server_process import RealServer, child_server, free_port
 
 
 def run_llama_server(
@@ -35,7 +36,7 @@ def run_llama_server(
     if alias is not None:
         options["alias"] = alias
     arguments = [str(port), str(model), *(f"{name}={value}" for name, value in options.items())]
-    return child_server("serve_llama_cpp.py", arguments, f"http://127.0.0.1:{port}", _healthy, start_within)
+    return child_server("serve_llama_cpp", arguments, f"http://127.0.0.1:{port}", _healthy, start_within)
 
 
 def _healthy(url: str) -> bool:

@@ -1,12 +1,12 @@
 """`python -m mlx_lm server …`, unchanged, except that it ends when its parent does.
 
-python serve_mlx_lm.py --model DIR --host 127.0.0.1 --port PORT [any other option of the server]
+python -m tests.helpers.servers.serve_mlx_lm --model DIR --host 127.0.0.1 --port PORT [any other option of the server]
 """
 
 import runpy
 import sys
 
-from lifetime import end_with_parent
+from tests.helpers.servers.lifetime import end_with_parent
 
 if __name__ == "__main__":
     end_with_parent(1800)

@@ -1,6 +1,6 @@
 """llama.cpp's own HTTP server, out of the `xllamacpp` wheel, as a process of its own on 127.0.0.1.
 
-    python serve_llama_cpp.py PORT MODEL.gguf [key=value ...]
+    python -m tests.helpers.servers.serve_llama_cpp PORT MODEL.gguf [key=value ...]
 
 `n_threads` (compute threads), `alias` (the model name to report) and `nice` (give way to others by so much) are
 handled here; every other key is a field of llama.cpp's parameters: `n_ctx=8192` (for all slots together),
@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from lifetime import end_with_parent
+from tests.helpers.servers.lifetime import end_with_parent
 
 
 def main(arguments: list[str]) -> None:

@@ -8,6 +8,16 @@ from tests.helpers.made_lines import PROFILE, failed_line, made, steady, usage
 USAGE = Basis("usage", True, True)
 EVENTS = Basis("events", False, False)
 
+HIGHER_IS_BETTER = {
+    "decode_tok_s",
+    "prompt_tok_s",
+    "output_tok_s",
+    "request_rate",
+    "goodput",
+    "output_tokens",
+    "occupancy",
+}
+
 
 def value(name: str, one: Record, basis: Basis = EVENTS, profile: object = PROFILE) -> float | None:
     of = METRICS[name].of
@@ -156,8 +166,9 @@ def test_every_metric_is_declared_whole() -> None:
         *("below_reading_share", "prompt_tok_s", "output_tokens", "output_tok_s", "request_rate", "goodput"),
         "occupancy",
     ]
+    assert {metric.name for metric in METRICS.values() if metric.better == "higher"} == HIGHER_IS_BETTER
+    assert {metric.better for metric in METRICS.values()} == {"higher", "lower"}
     for metric in METRICS.values():
-        assert metric.better == ("higher" if "tok_s" in metric.name else metric.better)
         assert (metric.of is not None) == (metric.scope == "request"), metric.name
         assert all([metric.title, metric.unit, metric.definition.endswith("."), metric.formula]), metric.name
 

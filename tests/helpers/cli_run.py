@@ -25,7 +25,7 @@ class StoredRun:
     def sample(self, level: int) -> list[dict[str, Any]]:
         """The requests that the level's metrics are made of: measured, ok, outside the first wave if it says so."""
         steady = self.levels()[level]["sample"] == "steady" and self.levels()[level]["concurrency"] > 1
-        return [
+        sample = [
             request
             for request in self.requests
             if request["level"] == level
@@ -33,6 +33,8 @@ class StoredRun:
             and request["outcome"] == "ok"
             and not (steady and request["first_wave"])
         ]
+        assert sample, f"level {level} has no request that counts"
+        return sample
 
 
 def run_cli(out: Path, *arguments: str) -> StoredRun:
@@ -42,13 +44,15 @@ def run_cli(out: Path, *arguments: str) -> StoredRun:
     assert done.returncode == 0, done.stderr
     (folder,) = out.iterdir()
     lines = [json.loads(line) for line in (folder / "events.jsonl").read_text("utf-8").splitlines()]
-    return StoredRun(
+    run = StoredRun(
         summary=json.loads(done.stdout),
         result=json.loads((folder / "result.json").read_text("utf-8")),
         header=lines[0],
         requests=[line for line in lines if line["type"] == "request" and line["phase"] in ("warmup", "measured")],
         probes=[line for line in lines if line["type"] == "request" and line["phase"] in ("probe", "stability")],
     )
+    assert run.requests  # or else tests that look at each would find nothing wrong
+    return run
 
 
 def answer_text(request: dict[str, Any]) -> str:

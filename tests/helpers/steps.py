@@ -10,7 +10,10 @@ from lmx_loadgen.session.stop_rules import ErrorLimits
 
 
 class Steps:
-    """Stands in for a run's parts: notes the segments that are run, and measures nothing."""
+    """Stands in for a run's job maker, recorder and driver: notes the segments that are run, and measures nothing.
+
+    It has what the runner calls and no more, so that a part that is renamed is missed here too.
+    """
 
     def __init__(self) -> None:
         self.segments: list[Segment] = []
@@ -26,8 +29,14 @@ class Steps:
     def run(self, *arguments: object) -> object:
         return SimpleNamespace(stopped=None)
 
-    def __getattr__(self, name: str) -> object:
-        return lambda *arguments, **named: None
+    def measuring(self) -> None:
+        """A segment's warm-up is over."""
+
+    def end_segment(self, end: object) -> None:
+        """A segment was ended."""
+
+    def host_state(self, when: str, state: object) -> None:
+        """The machine's state beside a segment."""
 
 
 def course(steps: Steps, profile: Profile, until: UntilSettled) -> Runner:

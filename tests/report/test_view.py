@@ -29,7 +29,9 @@ def test_the_model_tells_targets_apart_where_it_can(load_run: Loader) -> None:
 
 
 def test_each_request_belongs_to_the_series_of_its_target_and_level(load_run: Loader) -> None:
-    for one in series_of([load_run("head-to-head")]):
+    series = series_of([load_run("head-to-head")])
+    assert [len(one.levels()) for one in series] == [3, 3]
+    for one in series:
         for level in one.levels():
             lines = one.requests_of(level)
             assert {(line["target"], line["concurrency"]) for line in lines} == {(one.name, level["concurrency"])}

@@ -174,7 +174,9 @@ def test_no_answer_has_a_key_when_it_is_put_together(echoed: Any) -> None:
         assert [leaks("".join(parts)) for parts in texts] == [[]] * 3
         told += any("*" * 12 in "".join(parts) for parts in texts)
     assert told > 10
-    assert all(leaks(target.benchmark.stats.output_text or "") == [] for target in result.targets if target.benchmark)
+    answers = [target.benchmark.stats.output_text for target in result.targets if target.benchmark]
+    assert any(answers)
+    assert [leaks(answer or "") for answer in answers] == [[]] * len(answers)
     # What is hidden is as long as it was: no text lost an event or a character.
     whole = ["".join(event[2] for event in line["events"]) for line in log.requests]
     pieces = [line for line, said in zip(log.requests, whole, strict=True) if said.startswith("It is Bearer *")]

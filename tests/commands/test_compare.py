@@ -12,6 +12,8 @@ from click.testing import Result
 
 from tests.helpers.cli import lmx_loadgen
 from tests.helpers.made_sessions import PROFILE, Made, session, stored
+from tests.helpers.outline import Outline
+from tests.helpers.snapshots import check_snapshot, numbers_in
 
 SLOWER = Made(ttft=220, step=22)
 
@@ -40,8 +42,16 @@ def test_with_nothing_named_the_newest_run_of_two_targets_is_compared(reports: P
     result = compare("--results-dir", reports)
 
     assert result.exit_code == 0
-    assert result.stdout.startswith("lmx gives its first token ")
+    assert result.stdout.startswith("lmx ")
+    assert numbers_in(result.stdout)[:3] == [9.4, 1, 95]
     assert "paired" in result.stdout
+
+
+@pytest.mark.parametrize("format", ["terminal", "markdown"])
+def test_snapshot_of_a_comparison(reports: Path, format: str) -> None:
+    text = compare("--results-dir", reports, "--format", format).stdout
+
+    check_snapshot(f"compare-{format}.txt", text)
 
 
 def test_one_run_of_two_targets(reports: Path) -> None:
@@ -62,14 +72,15 @@ def test_targets_by_name_are_those_of_the_newest_run_that_has_both(reports: Path
 def test_two_runs_of_one_target_are_told_apart_by_their_ids(reports: Path) -> None:
     result = compare("20260102T000000Z-lmx-0002aaaa", "20260103T000000Z-lmx-0003aaaa", "--results-dir", reports)
 
-    assert "lmx@0003aaaa gives its first token" in result.stdout
+    assert result.stdout.startswith("lmx@0003aaaa ")
+    assert "lmx@0002aaaa" in result.stdout
     assert "sequential" in result.stdout
 
 
 def test_two_runs_in_folders_that_a_user_named_go_by_those_names(tmp_path: Path) -> None:
     base, new = run(tmp_path / "base", {"lmx": Made()}, "0002aaaa"), run(tmp_path / "new", {"lmx": SLOWER}, "0003aaaa")
 
-    assert "new gives its first token" in compare(base, new).stdout
+    assert compare(base, new).stdout.startswith("new ")
 
 
 def test_a_target_of_one_run_against_another_run(reports: Path) -> None:
@@ -77,30 +88,32 @@ def test_a_target_of_one_run_against_another_run(reports: Path) -> None:
     result = compare(both, alone, "--results-dir", reports)
 
     assert result.exit_code == 0
-    assert "lmx gives its first token" in result.stdout
-    assert "sooner than ollama" in " ".join(result.stdout.split())
+    assert result.stdout.startswith("lmx ")
+    assert "than ollama" in " ".join(result.stdout.split())
 
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["nowhere"], 4, "nowhere is no run: give a run's folder"),
-        (["nowhere", "lmx"], 4, "nowhere is neither a run nor a target of any run"),
-        (["a", "b", "c"], 2, "two sides at most"),
-        (["20260101T000000Z-lmx+ollama-0001aaaa", "lmx"], 2, "has several targets (lmx, ollama): say which one"),
-        (["20260101T000000Z-lmx+ollama-0001aaaa:vllm", "lmx"], 2, "has no target 'vllm', but lmx, ollama"),
-        (["20260102T000000Z-lmx-0002aaaa"], 2, "has 1 target (lmx): say which two"),
-        (["20260102T000000Z-lmx-0002aaaa", "20260102T000000Z-lmx-0002aaaa"], 2, "are the same measurement"),
-        (["--margin", "x"], 2, "write it like 3%"),
-        (["--fail-on", "speed > 3%"], 2, "no figure is called 'speed'"),
-        (["--accept", " "], 2, "--accept needs a reason"),
+        (["nowhere"], 4, ["nowhere", "folder"]),
+        (["nowhere", "lmx"], 4, ["nowhere", "target"]),
+        (["a", "b", "c"], 2, ["two"]),
+        (["20260101T000000Z-lmx+ollama-0001aaaa", "lmx"], 2, ["several targets", "lmx, ollama"]),
+        (["20260101T000000Z-lmx+ollama-0001aaaa:vllm", "lmx"], 2, ["'vllm'", "lmx, ollama"]),
+        (["20260102T000000Z-lmx-0002aaaa"], 2, ["1 target", "(lmx)"]),
+        (["20260102T000000Z-lmx-0002aaaa", "20260102T000000Z-lmx-0002aaaa"], 2, ["same measurement"]),
+        (["--margin", "x"], 2, ["--margin", "3%"]),
+        (["--fail-on", "speed > 3%"], 2, ["'speed'"]),
+        (["--accept", " "], 2, ["--accept", "reason"]),
     ],
 )
-def test_what_cannot_be_compared_is_said_in_a_sentence(reports: Path, words: list[str], code: int, said: str) -> None:
+def test_what_cannot_be_compared_is_said_in_a_sentence(
+    reports: Path, words: list[str], code: int, said: list[str]
+) -> None:
     result = compare(*words, "--results-dir", reports)
 
     assert result.exit_code == code
-    assert said in " ".join(result.stderr.split())
+    assert [words for words in said if words not in " ".join(result.stderr.split())] == []
     assert "Traceback" not in result.stderr
 
 
@@ -108,7 +121,7 @@ def test_no_run_at_all(tmp_path: Path) -> None:
     result = compare("--results-dir", tmp_path)
 
     assert result.exit_code == 4
-    assert "has two targets: make one with `lmx-loadgen run --target A --target B`" in result.stderr
+    assert "lmx-loadgen run --target A --target B" in result.stderr
 
 
 # How it is shown
@@ -126,9 +139,10 @@ def test_the_terminal_s_lines_fit_80_columns(reports: Path) -> None:
 def test_markdown_has_the_sentence_first_and_both_tables(reports: Path) -> None:
     lines = compare("--results-dir", reports, "--format", "markdown").stdout.splitlines()
 
-    assert lines[0].startswith("**lmx gives its first token ")
-    assert "| C | figure | lmx | ollama | change | 95 % interval | ollama is |" in lines
-    assert any(line.startswith("| Prompt tokens | passed | 30 tokens | 30 tokens |") for line in lines)
+    assert lines[0].startswith("**lmx ")
+    tables = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    assert ["lmx", "ollama"] in [row[2:4] for row in tables]
+    assert ["passed", "30 tokens", "30 tokens"] in [row[1:4] for row in tables]
 
 
 def test_a_page_is_written_where_it_is_wanted(reports: Path, tmp_path: Path) -> None:
@@ -136,7 +150,8 @@ def test_a_page_is_written_where_it_is_wanted(reports: Path, tmp_path: Path) -> 
     result = compare("--results-dir", reports, "--format", "html", "--output", page)
 
     assert result.stdout.strip() == str(page)
-    assert "lmx gives its first token" in page.read_text(encoding="utf-8")
+    (sentence,) = json.loads(compare("--results-dir", reports, "--format", "json").stdout)["sentences"][:1]
+    assert sentence in Outline(page.read_text(encoding="utf-8")).text.replace("\u00a0", " ")
 
 
 def test_what_is_accepted_is_compared(tmp_path: Path) -> None:
@@ -144,9 +159,9 @@ def test_what_is_accepted_is_compared(tmp_path: Path) -> None:
     refused, accepted = compare(folder), compare(folder, "--accept", "its template is longer")
 
     assert refused.exit_code == 32
-    assert refused.stdout.startswith("No verdict at concurrency 1: prompts have 30 tokens on lmx and 50 tokens on")
+    assert numbers_in(refused.stdout)[:3] == [1, 30, 50]
     assert accepted.exit_code == 0
-    assert "failed checks accepted: its template is longer" in accepted.stdout
+    assert "accepted: its template is longer" in accepted.stdout
 
 
 def test_names_from_outside_do_nothing_to_a_terminal_or_a_pull_request(tmp_path: Path) -> None:
@@ -188,5 +203,7 @@ def test_a_broken_limit_is_said_on_stderr_after_the_comparison(tmp_path: Path) -
     result = compare(base, new, "--fail-on", "ttft > 5%")
 
     assert result.exit_code == 30
-    assert result.stdout.startswith("new gives its first token")
-    assert result.stderr.startswith("Error: TTFT at concurrency 1 of new breaks the limit ttft > 5%: it changed by ")
+    assert result.stdout.startswith("new ")
+    assert result.stderr.startswith("Error: ")
+    assert "ttft > 5%" in result.stderr
+    assert "new" in result.stderr

@@ -20,6 +20,7 @@ from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.result import RunResult, read_result
 from tests.helpers.cli import lmx_loadgen
+from tests.helpers.snapshots import check_snapshot, numbers_in
 from tests.helpers.steps import Steps, course
 
 QUICK = SimSettings(ttft_ms=40.0, prefill_tok_s=None, step_ms=4.0, engine="independent", jitter=0.02)
@@ -76,7 +77,6 @@ def test_10_percent_are_found_over_real_sockets(measured: Path) -> None:
     for name in ("ttft_p50", "e2e_p50"):
         assert metrics[name].verdict == "worse", metrics[name]
         assert metrics[name].ratio == pytest.approx(1.1, abs=0.04)
-    assert comparison.sentences[0].startswith("lmx gives its first token ")
     assert failed(comparison) == set()
 
 
@@ -140,7 +140,7 @@ def test_a_prefix_cache_is_found(tmp_path: Path) -> None:
     assert cache.found
     assert cache.repeat is not None
     assert cache.repeat < min(cache.cold)
-    assert "a prefix cache answers repeated prompts" in cache.sentence
+    assert "prefix cache" in cache.sentence
 
 
 # The plan
@@ -151,24 +151,20 @@ def test_the_plan_is_printed_without_asking_any_server(tmp_path: Path) -> None:
 
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0] == "plan: 2 levels, 6 blocks of each in turn, 2 s between them"
-    assert re.fullmatch(r"  concurrency 1, 10 requests a block: (AB|BA)( AB| BA){5}", lines[1])
-    assert re.fullmatch(r"  concurrency 8, 24 requests a block: (AB|BA)( AB| BA){5}", lines[2])
-    assert lines[3] == "  A lmx, B ollama"
-    assert lines[4] == "  and one prompt several times, 1, 8 at once: are its answers the same?"
-    assert re.match(r"about \d+ min if every answer has its \d+ tokens", lines[5])
+    assert numbers_in(lines[0]) == [2, 6, 2]  # levels, blocks, seconds between them
+    for line, concurrency, requests in ((lines[1], 1, 10), (lines[2], 8, 24)):
+        assert numbers_in(line) == [concurrency, requests]
+        assert re.search(r": (AB|BA)( AB| BA){5}$", line)
     assert max(map(len, lines)) <= 80
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_plan_of_a_run_until_settled_says_how_long_it_may_become(tmp_path: Path) -> None:
+def test_snapshot_of_the_plan_of_a_run_until_settled_says_how_long_it_may_become(tmp_path: Path) -> None:
     flags = ("--until-settled", "--max-duration", "5m", "--dry-run", "--out", tmp_path)
-    lines = lmx_loadgen("run", "-t", "lmx", "-t", "ollama", *flags).stdout.splitlines()
+    text = lmx_loadgen("run", "-t", "lmx", "-t", "ollama", "--seed", "1", *flags).stdout
 
-    assert lines[-2:] == [
-        "then, at each level, two rounds more at a time until its verdicts are settled:",
-        "up to 30 blocks of each, and none begun that would end after 5 min",
-    ]
+    assert numbers_in(text)[-2:] == [30, 5]  # blocks at most, minutes at most
+    check_snapshot("plan.txt", text)
 
 
 @pytest.mark.parametrize(

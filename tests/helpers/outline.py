@@ -22,5 +22,10 @@ class Outline(HTMLParser):
             self.words.append(data)
 
     @property
+    def lines(self) -> str:
+        """Each piece of text on a line of its own."""
+        return "\n".join(line for words in self.words if (line := " ".join(words.split())))
+
+    @property
     def text(self) -> str:
         return " ".join(" ".join(self.words).split())

@@ -47,10 +47,10 @@ def tool(tmp_path: Path) -> Iterator[Pipeline]:
 # Too many errors
 
 
-def seen(guard: ErrorLimits, outcomes: str) -> str | None:
+def seen(limits: ErrorLimits, outcomes: str) -> str | None:
     for letter in outcomes:
-        guard.note_outcome({"+": "ok", "-": "reset", "x": "cancelled"}[letter], "gone." if letter == "-" else None)
-    return guard.reason
+        limits.note_outcome({"+": "ok", "-": "reset", "x": "cancelled"}[letter], "gone." if letter == "-" else None)
+    return limits.reason
 
 
 @pytest.mark.parametrize(
@@ -69,22 +69,22 @@ def seen(guard: ErrorLimits, outcomes: str) -> str | None:
     ],
 )
 def test_when_errors_are_too_many(limits: tuple[Any, Any], outcomes: str, reason: str | None) -> None:
-    guard = ErrorLimits(*limits)
-    guard.begin("lmx", 0)
-    found = seen(guard, outcomes)
+    rule = ErrorLimits(*limits)
+    rule.begin("lmx", 0)
+    found = seen(rule, outcomes)
 
     assert found is None if reason is None else found is not None and found.startswith(reason)
 
 
 def test_errors_count_for_a_level_of_a_target_over_all_its_blocks() -> None:
-    guard = ErrorLimits(max_errors=3)
+    limits = ErrorLimits(max_errors=3)
     for place, outcomes in ((("a", 0), "--"), (("b", 0), "--"), (("a", 1), "--"), (("b", 0), "+")):
-        guard.begin(*place)
-        assert seen(guard, outcomes) is None
-    guard.begin("a", 0)
-    assert seen(guard, "-") is not None
-    guard.begin("b", 1)
-    assert guard.reason is None
+        limits.begin(*place)
+        assert seen(limits, outcomes) is None
+    limits.begin("a", 0)
+    assert seen(limits, "-") is not None
+    limits.begin("b", 1)
+    assert limits.reason is None
 
 
 def test_a_level_ends_at_its_most_errors(sim: SimProcess, tool: Pipeline) -> None:
@@ -266,9 +266,11 @@ def hanging_up() -> Iterator[tuple[str, list[float]]]:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1", times
-        over.set()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1", times
+        finally:
+            over.set()
+            thread.join()
 
 
 # Waits of 0.1, 0.2, 0.4, 0.8 s: five requests a slot begin within 1.5 s.

@@ -6,6 +6,8 @@ import pytest
 
 from tests.benchmarks.verdicts import CASES, Tallies, tallied
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def outcome(case: str) -> Tallies:

@@ -201,6 +201,7 @@ def test_a_wrong_skill_is_a_wrong_flag() -> None:
     assert "--skill" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_asks_only_what_was_not_asked(lmx: SimProcess, tmp_path: Path) -> None:
     """Killed after its first check: what is there stays, and what is missing is made up for."""
     result = lmx_loadgen(

@@ -176,6 +176,7 @@ def test_no_model_loaded(tmp_path: Path) -> None:
     assert sentence_of(result).startswith("model_not_loaded: ")
 
 
+@pytest.mark.slow
 def test_several_models_loaded(tmp_path: Path) -> None:
     with start(SimSettings(dialect="lmx", models=("one", "two"))) as sim:
         result = lmx_loadgen("run", "-t", f"lmx={sim.url}", "--out", tmp_path)
@@ -227,6 +228,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_measured(fas
     assert "cannot" in sentence_of(result)
 
 
+@pytest.mark.slow
 def test_a_key_reaches_the_server_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LMX_API_KEY", "my-little-secret")
     monkeypatch.setenv("LMX_ADMIN_KEY", "my-other-secret")
@@ -254,6 +256,7 @@ def holding() -> Iterator[Holding]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_ctrl_c_closes_what_is_in_flight_and_stores_what_was_seen(
     number: signal.Signals, holding: Holding, tmp_path: Path
 ) -> None:
@@ -348,6 +351,7 @@ def short_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short_calibration")
+@pytest.mark.slow
 def test_calibrate_stores_a_table_that_the_next_run_carries(fast: SimProcess, tmp_path: Path) -> None:
     made = lmx_loadgen("calibrate", "--quick", "--out", tmp_path)
     assert made.exit_code == 0, made.output
@@ -376,6 +380,7 @@ def test_calibrate_stores_a_table_that_the_next_run_carries(fast: SimProcess, tm
 
 
 @pytest.mark.usefixtures("short_calibration")
+@pytest.mark.slow
 def test_a_first_run_calibrates_once(fast: SimProcess, tmp_path: Path) -> None:
     flags = [flag for flag in SMALL if flag != "--no-calibrate"]
     said = [lmx_loadgen("run", "-t", f"sim={fast.url}", *flags, "--out", tmp_path).stderr for _ in range(2)]
@@ -383,6 +388,7 @@ def test_a_first_run_calibrates_once(fast: SimProcess, tmp_path: Path) -> None:
     assert ["measuring the instrument's own error" in words for words in said] == [True, False]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_calibrated_says_so(fast: SimProcess, tmp_path: Path) -> None:
     result = lmx_loadgen("run", "-t", f"sim={fast.url}", *SMALL, "--out", tmp_path)
 

@@ -127,6 +127,7 @@ def test_no_run_at_all(tmp_path: Path) -> None:
 # How it is shown
 
 
+@pytest.mark.slow
 def test_the_terminal_s_lines_fit_80_columns(reports: Path) -> None:
     command = [sys.executable, "-m", "lmx_loadgen", "compare", "--results-dir", str(reports)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
@@ -177,6 +178,7 @@ def test_names_from_outside_do_nothing_to_a_terminal_or_a_pull_request(tmp_path:
 # In a build
 
 
+@pytest.mark.slow
 def test_four_runs_have_four_exit_codes(tmp_path: Path) -> None:
     base = run(tmp_path / "base", {"lmx": Made()}, "0001aaaa")
     others = {

@@ -68,6 +68,7 @@ def measured(lmx: SimProcess, ollama: SimProcess, tmp_path_factory: pytest.TempP
     return out
 
 
+@pytest.mark.slow
 def test_both_are_compared_in_every_figure_and_did_the_same_work(measured: Path) -> None:
     """What the verdicts are hangs on how busy this machine is; that they are right is tested with made sessions."""
     (comparison,) = stored(measured)[0].comparisons
@@ -135,6 +136,7 @@ def test_each_target_s_cache_is_probed_in_the_end(measured: Path) -> None:
     assert [target.cache.found if target.cache else None for target in result.targets] == [False, False]
 
 
+@pytest.mark.slow
 def test_a_prefix_cache_is_found(tmp_path: Path) -> None:
     with start(SimSettings(prefill_tok_s=2000.0, ttft_ms=2.0, step_ms=1.0, prefix_cache=True)) as sim:
         flags = ("--max-tokens", "4", "-c", "1", "-n", "2", "--warmup", "0", "--no-calibrate", "--quiet")
@@ -192,6 +194,7 @@ def test_flags_that_make_no_sense_are_said(flags: tuple[str, ...], said: str, tm
     assert said in " ".join(result.stderr.split())
 
 
+@pytest.mark.slow
 def test_the_reason_for_accepting_stands_in_the_result(lmx: SimProcess, tmp_path: Path) -> None:
     targets = ("-t", f"a={lmx.url}", "-t", f"b={lmx.url}")
     flags = ("--blocks", "3", "--cache", "repeat", "--accept", "I want to know the cache")
@@ -208,6 +211,7 @@ def test_the_reason_for_accepting_stands_in_the_result(lmx: SimProcess, tmp_path
 # Alone
 
 
+@pytest.mark.slow
 def test_each_server_has_the_machine_to_itself_and_is_left_as_it_was_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +280,7 @@ def test_no_rounds_are_begun_that_would_end_too_late(monkeypatch: pytest.MonkeyP
         assert len(blocks_run(steps, 0)) == blocks
 
 
+@pytest.mark.slow
 def test_a_run_until_settled_adds_rounds_in_pairs(lmx: SimProcess, ollama: SimProcess, tmp_path: Path) -> None:
     targets = ("-t", f"lmx={lmx.url}", "-t", f"ollama={ollama.url}")
     flags = ("--blocks", "4", "--until-settled", "--max-duration", "5s")

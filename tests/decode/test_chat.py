@@ -240,6 +240,7 @@ chunks = st.dictionaries(
 
 
 @given(st.lists(chunks, max_size=4), st.sampled_from(["chat", "completions"]))
+@pytest.mark.slow
 def test_any_json_is_read_without_failing(values, endpoint):
     answer = read(sse(*values), endpoint=endpoint, rules=LMX)
     assert answer.outcome in ("ok", "incomplete", "empty", "stream_error", "protocol_error")
@@ -259,6 +260,7 @@ def test_plain_text_is_one_printable_line(text):
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in shown)
 
 
+@pytest.mark.slow
 def test_more_events_than_any_answer_has_are_not_kept():
     found = read(b":\n" * (MAX_EVENTS + 100_000))
 
@@ -295,6 +297,8 @@ def test_of_a_page_its_words_are_kept(page, words):
     assert words_of_body(page) == words
 
 
+@pytest.mark.slow
+@pytest.mark.timing
 def test_a_page_of_scripts_that_never_end_is_read_in_its_own_time():
     """Looking for the end of each of them would take minutes."""
     began = time.process_time()

@@ -137,6 +137,8 @@ def test_recorded_streams_hold_no_surprise():
         assert bare(decode(body)) == reference(body)
 
 
+@pytest.mark.slow
+@pytest.mark.timing
 def test_a_body_of_line_ends_alone_is_read_in_its_own_time() -> None:
     """A search for the line end that is not there, at every line, would take ten times as long, and more."""
 

@@ -31,6 +31,8 @@ from tests.helpers.paths import ROOT
 from tests.helpers.pipeline import Pipeline, pipeline, target_at
 from tests.helpers.scripted import HEAD, Script, Scripted, chunked, delta, serving
 
+pytestmark = pytest.mark.timing
+
 Line = dict[str, Any]
 SOON = 0.25  # seconds: the limits that a row is meant to run into
 # What a busy machine may add to any wait; no limit that a row does not name is as near as this.

@@ -118,6 +118,7 @@ def tool(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 LOAD = ("-c", "2", "--blocks", "2", "-n", "24", "--settle", "0", "--warmup", "0", "--no-calibrate")
 
 
+@pytest.mark.slow
 def test_nothing_that_a_server_says_gets_out_of_the_tool(tmp_path: Path) -> None:
     inside = tmp_path / "a" / "b" / "c" / "d" / "e" / "inside"  # room for the paths to climb
     inside.mkdir(parents=True)
@@ -171,6 +172,7 @@ def test_nothing_that_a_server_says_gets_out_of_the_tool(tmp_path: Path) -> None
     assert re.fullmatch(r"[A-Za-z0-9_-]+\.json", saved.name)
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_no_command_that_is_not_ours(tmp_path: Path) -> None:
     """On a terminal the tool writes escapes of its own: colours and moves of the cursor, no title, no screen."""
     with answering(attack) as url:
@@ -263,6 +265,7 @@ def abyss(depth: int) -> str:
 @pytest.mark.edits_runs
 @pytest.mark.parametrize("depth", [190, 250, 100_000])
 @pytest.mark.parametrize("name", ["result.json", "events.jsonl"])
+@pytest.mark.slow
 def test_a_stored_run_that_is_an_abyss_is_drawn_or_refused(name: str, depth: int, tmp_path: Path) -> None:
     """Up to where a JSON reader goes, everything behind it goes too; beyond, it is refused."""
     shutil.copytree(RUNS / "head-to-head", tmp_path / "run")

@@ -53,6 +53,8 @@ def test_no_stall_within_a_request_is_missed(stalls: list[tuple[int, int]], star
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.slow
+@pytest.mark.timing
 def test_a_run_held_up_for_50_ms_is_tainted_and_names_its_requests(
     loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

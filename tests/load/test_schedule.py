@@ -8,6 +8,8 @@ import uvloop
 from lmx_loadgen.load.schedule import sleep_until
 from lmx_loadgen.system.clock import now_ns
 
+pytestmark = pytest.mark.timing
+
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_no_wait_ends_too_soon(loop: type[asyncio.AbstractEventLoop]) -> None:

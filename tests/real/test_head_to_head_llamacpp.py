@@ -11,7 +11,7 @@ from tests.helpers.cli_run import StoredRun, run_cli
 from tests.helpers.servers.llama_server import run_llama_server
 from tests.helpers.servers.models import find_smollm2
 
-pytestmark = pytest.mark.real_server
+pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
 
 ONE_LEVEL = ("--concurrency", "1", "--requests", "24", "--blocks", "4", "--max-tokens", "16", "--settle", "0")
 # Where both cores are the server's, the client may have to wait for one, which taints a run; it is compared anyway.

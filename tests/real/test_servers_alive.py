@@ -14,7 +14,7 @@ from tests.helpers.servers.llama_server import run_llama_server
 from tests.helpers.servers.models import TINY_ANSWER_TOKENS, write_script_gguf
 from tests.helpers.servers.server_process import RealServer, free_port, server_command
 
-pytestmark = pytest.mark.real_server
+pytestmark = [pytest.mark.real_server, pytest.mark.slow]
 
 WEATHER_TOOL = {
     "type": "function",

@@ -206,6 +206,7 @@ def test_without_kaleido_it_says_what_to_install(results: Path, monkeypatch: pyt
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_a_png_is_drawn_by_kaleido_in_the_machine_s_browser(results: Path, tmp_path: Path) -> None:
     _skip_without_kaleido()
     if not any(map(shutil.which, BROWSERS)):

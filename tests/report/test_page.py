@@ -87,6 +87,7 @@ def test_plotly_is_embedded_once_and_the_policy_names_each_script(load_run: Load
     assert links == ["data:,"]
 
 
+@pytest.mark.slow
 def test_the_page_stays_small_however_much_was_measured(load_run: Loader) -> None:
     run = load_run("head-to-head")
     many = [dict(line) for line in run.requests for _ in range(60)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CARDS = ("card-one", "card-three", "card-failures", "card-hostile")
 CURVES = ("ttft", "decode", "output", "ttft-ecdf", "gap-ecdf", "timeline")

@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import pytest
+
 from tests.helpers import paths
 from tests.helpers.make_runs import RUNS, write
 
 
+@pytest.mark.slow
 def test_the_stored_sample_runs_are_what_their_script_makes(tmp_path: Path) -> None:
     write(tmp_path)
 

@@ -87,6 +87,7 @@ def place_of(run: Path, **wanted: Any) -> int:
     ],
     ids=["header", "warm-up", "block", "between blocks", "probe", "half a probe", "one probe", "all but the end"],
 )
+@pytest.mark.slow
 def test_cut_off_anywhere_a_run_goes_on_to_the_same_end(
     whole: Path, tmp_path: Path, last: dict[str, Any], redo: list[int]
 ) -> None:
@@ -106,6 +107,7 @@ def test_cut_off_anywhere_a_run_goes_on_to_the_same_end(
         assert len(target.cache.cold) == 2
 
 
+@pytest.mark.slow
 def test_a_torn_line_is_cut_off_and_said(whole: Path, tmp_path: Path) -> None:
     folder = cut(whole, tmp_path, 20, torn=b'{"type":"request","id":')
     assert lmx_loadgen("run", "--resume", folder, "--quiet").exit_code == 0
@@ -115,6 +117,7 @@ def test_a_torn_line_is_cut_off_and_said(whole: Path, tmp_path: Path) -> None:
     check_equal(folder, whole)
 
 
+@pytest.mark.slow
 def test_the_run_that_started_its_own_simulator_starts_another(tmp_path: Path) -> None:
     flags = ("-c", "1", "-n", "2", "--max-tokens", "4", "--no-calibrate", "--quiet")
     assert lmx_loadgen("run", *flags, "--out", tmp_path / "runs").exit_code == 0
@@ -126,6 +129,7 @@ def test_the_run_that_started_its_own_simulator_starts_another(tmp_path: Path) -
     assert read_result(folder).targets[0].levels[0].requests.ok == 2
 
 
+@pytest.mark.slow
 def test_what_the_run_was_told_is_not_told_again(fast: SimProcess, tmp_path: Path) -> None:
     """Flags that are in no profile, and a prompts file."""
     asked = tmp_path / "asked.txt"
@@ -155,6 +159,7 @@ def holding() -> Iterator[Holding]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow
 def test_stopped_in_the_middle_only_what_is_in_flight_is_lost_and_the_run_can_go_on(
     holding: Holding, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -346,6 +351,7 @@ def test_ids_and_time_go_on_behind_those_that_count_no_more() -> None:
 # Disks that will not
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_what_was_written_can_be_gone_on_with(fast: SimProcess, tmp_path: Path) -> None:
     flags = ["-n", "60", "-c", "2", "--max-tokens", "8", "--no-calibrate", "--quiet", "--out", str(tmp_path)]
     command = [sys.executable, "-m", "lmx_loadgen", "run", "-t", f"a={fast.url}", *flags]
@@ -369,6 +375,7 @@ def test_a_full_disk_stops_the_run_and_what_was_written_can_be_gone_on_with(fast
     assert read_result(folder).targets[0].levels[0].requests.ok == 60
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_deleted_stops_the_run_at_once(fast: SimProcess, tmp_path: Path) -> None:
     class Deleting(Silent):
         seen = 0
@@ -391,6 +398,7 @@ def test_a_folder_that_is_deleted_stops_the_run_at_once(fast: SimProcess, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_result_that_cannot_be_stored_can_be_made_later(
     fast: SimProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,8 @@ from tests.helpers.cli import lmx_loadgen
 from tests.helpers.paths import ROOT
 from tests.helpers.pipeline import Pipeline, pipeline, target_at
 
+pytestmark = pytest.mark.timing
+
 
 @pytest.fixture(scope="module")
 def sim() -> Iterator[SimProcess]:
@@ -110,6 +112,7 @@ def test_warm_ups_that_fail_end_a_level_too(sim: SimProcess, tool: Pipeline) -> 
 FEW = ("-c", "1,2", "--blocks", "2", "-n", "8", "--settle", "0", "--max-tokens", "4", "--warmup", "0", "--no-calibrate")
 
 
+@pytest.mark.slow
 def test_a_target_that_is_given_up_is_left_alone_and_the_others_go_on(sim: SimProcess, tmp_path: Path) -> None:
     with start(SimSettings(ttft_ms=2.0, step_ms=1.0, prefill_tok_s=None, faults={"http_500": 1.0})) as bad:
         targets = ["-t", f"bad={bad.url}", "-t", f"good={sim.url}"]
@@ -224,6 +227,7 @@ def test_a_stuck_measuring_process_that_reads_nothing_is_noticed(
         tool.record(target_at(sim.base_url), prompt="x" * 2_000_000)
 
 
+@pytest.mark.slow
 def test_what_was_measured_before_the_process_got_stuck_is_stored(
     sim: SimProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

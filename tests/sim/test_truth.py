@@ -14,6 +14,8 @@ from lmx_loadgen.sim.truth import Truth, read_truth
 from lmx_loadgen.system.clock import now_ns
 from tests.helpers.sim_client import ask, chat_body, held_slot, request_bytes, text_of
 
+pytestmark = pytest.mark.timing
+
 
 def truth_of(sim: SimProcess, response_id: str) -> Truth:
     sim.flush()

@@ -143,6 +143,7 @@ def echoed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Echo, dict[s
     return folder, echo, outputs, pid
 
 
+@pytest.mark.slow
 def test_the_keys_reached_the_server(echoed: Any) -> None:
     _, echo, outputs, _ = echoed
     assert {f"Bearer {KEY}", f"Bearer {OTHER}"} <= echo.heard

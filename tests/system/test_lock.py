@@ -120,6 +120,7 @@ def test_a_dry_run_disturbs_nobody() -> None:
         assert lmx_loadgen("run", "--dry-run").exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_run_beside_another_says_so_in_its_result(fast: SimProcess, tmp_path: Path) -> None:
     with lock.acquire(allow_concurrent=False):
         made = lmx_loadgen("run", "-t", f"sim={fast.url}", *SMALL, "--allow-concurrent", "--out", tmp_path / "runs")
@@ -132,6 +133,7 @@ def test_a_run_beside_another_says_so_in_its_result(fast: SimProcess, tmp_path: 
     assert "measuring beside another lmx-loadgen" in made.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_another_came_beside_says_so_too(
     fast: SimProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

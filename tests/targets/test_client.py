@@ -120,6 +120,7 @@ def test_an_answer_without_end_is_not_kept(ask: Any) -> None:
     assert seconds < 5
 
 
+@pytest.mark.slow
 def test_a_compressed_answer_is_read_and_a_bomb_is_not() -> None:
     packed = b"Content-Encoding: gzip\r\n"
     small, _ = asked(lambda writer: tell(writer, gzip.compress(b'{"a": 1}'), packed), GET)

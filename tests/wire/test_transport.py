@@ -20,6 +20,8 @@ from lmx_loadgen.wire.timing import Limits, RequestTiming
 from lmx_loadgen.wire.transport import StampedTransport
 from tests.helpers.scripted import CLOSE, HANG, HEAD, RESET, Script, chunked, delta, serving
 
+pytestmark = pytest.mark.timing
+
 SOURCES = [StampSource.LOOP, StampSource.PROTOCOL]
 if kernel_stamps_available():
     SOURCES.append(StampSource.KERNEL)

@@ -332,6 +332,7 @@ def test_a_named_model_is_believed_where_the_server_lists_none() -> None:
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60, deadline=None)
 @given(name=st.sampled_from(sorted(DIALECTS)), data=JSON, status=st.sampled_from([200, 200, 404, 503]))
+@pytest.mark.slow
 def test_any_json_gives_a_target_or_one_sentence(name: str, data: Any, status: int) -> None:
     url = DIALECTS[name].default_url or URL
     with respx.mock(assert_all_called=False) as mock:

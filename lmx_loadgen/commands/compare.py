@@ -21,9 +21,9 @@ _PAGE = Path("comparison.html")
 
 
 def compare_command(
-    words: Sequence[str],
-    results_dir: Path,
     *,
+    sides: Sequence[str],
+    results_dir: Path,
     margin: float,
     accept: str | None,
     limits: Sequence[str],
@@ -34,7 +34,7 @@ def compare_command(
     parsed = [parse_limit(text) for text in limits]
     if accept is not None and not accept.strip():
         raise InputError("--accept needs a reason, which then stands beside the result")
-    a, b = resolve_arms(words, results_dir)
+    a, b = resolve_arms(sides, results_dir)
     comparison = compare(a, b, Rules(margin=margin, accepted=accept))
     _show(comparison, (a, b), shape, output)
     kept = [one for limit in parsed for one in check_limit(limit, comparison)]

@@ -1,0 +1,237 @@
+"""The flags of `run`, in the order and under the headings in which its help shows them."""
+
+import click
+
+from lmx_loadgen.commands import flags
+from lmx_loadgen.commands.flags import PATH, Flag, flag
+
+RUN_FLAGS: tuple[Flag, ...] = (
+    flag(
+        "--target",
+        "-t",
+        "targets",
+        group="Target",
+        multiple=True,
+        metavar="NAME[=URL]",
+        help="Server to measure: lmx, ollama, lmstudio, llamacpp, mlx-lm, vllm, openai=URL or sim. Repeatable. "
+        "[default: sim]",
+    ),
+    flag(
+        "--model",
+        "-m",
+        "models",
+        group="Target",
+        multiple=True,
+        metavar="[TARGET=]ID",
+        help="Model to ask for. [default: the server's only loaded chat model]",
+    ),
+    flag(
+        "--endpoint",
+        group="Target",
+        key="endpoint",
+        type=click.Choice(["chat", "completions"]),
+        help="Which API to stream from.",
+    ),
+    flag("--insecure", group="Target", is_flag=True, help="Do not check the server's TLS certificate."),
+    flag("--ca-file", group="Target", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
+    flag(
+        "--i-own-this-server",
+        group="Target",
+        is_flag=True,
+        help="Allow a load of over 4 in flight, 200 requests or 120 s on an address that is neither loopback nor "
+        "private.",
+    ),
+    flag(
+        "--profile",
+        "-p",
+        group="Load",
+        default="quick",
+        show_default=True,
+        metavar="NAME|FILE",
+        help="Load profile; flags win over it.",
+    ),
+    flag(
+        "--concurrency",
+        "-c",
+        group="Load",
+        key="load.concurrency",
+        callback=flags.concurrency_levels,
+        metavar="1,4,8",
+        help="Requests in flight, one level each.",
+    ),
+    flag("--requests", "-n", group="Load", key="load.requests", type=int, help="Measured requests per level."),
+    flag(
+        "--duration",
+        "-d",
+        group="Load",
+        key="load.duration",
+        metavar="30s",
+        help="Send for this long per level (30s, 2m); the rest is awaited.",
+    ),
+    flag("--warmup", group="Load", key="load.warmup", type=int, help="Warm-up requests per slot, never measured."),
+    flag(
+        "--stagger",
+        group="Load",
+        key="load.stagger",
+        metavar="auto|SECONDS",
+        help="Spread of the slots' first requests (auto: one response).",
+    ),
+    flag("--prompt", group="Prompts", key="prompts.text", help="Use this one prompt."),
+    flag(
+        "--prompts",
+        "prompts_file",
+        group="Prompts",
+        key="prompts.file",
+        metavar="FILE",
+        help="Prompts: text (one a line) or JSONL with `messages` or `prompt`.",
+    ),
+    flag(
+        "--cache",
+        group="Prompts",
+        key="prompts.cache",
+        type=click.Choice(["unique", "repeat"]),
+        help="unique: no prefix cache can answer; repeat: the same prompts again and again.",
+    ),
+    flag("--max-tokens", group="Prompts", key="request.max_tokens", type=int, help="Longest answer asked for."),
+    flag("--temperature", group="Prompts", key="request.temperature", type=float),
+    flag(
+        "--seed",
+        group="Prompts",
+        key="request.seed",
+        type=int,
+        help="Seed of the prompt order, and of sampling where honoured.",
+    ),
+    flag(
+        "--tokenizer",
+        group="Prompts",
+        key="tokenizer",
+        metavar="FILE",
+        help="tokenizer.json to count tokens with (extra: tokenizer).",
+    ),
+    flag("--connect-timeout", group="Limits", key="timeouts.connect", metavar="10s"),
+    flag(
+        "--first-token-timeout",
+        group="Limits",
+        key="timeouts.first_token",
+        metavar="5m",
+        help="Longest wait for the first token, queue and prefill included.",
+    ),
+    flag("--gap-timeout", group="Limits", key="timeouts.gap", metavar="60s", help="Longest silence inside an answer."),
+    flag("--request-timeout", group="Limits", key="timeouts.request", metavar="10m", help="Longest whole request."),
+    flag(
+        "--no-progress-timeout",
+        group="Limits",
+        key="timeouts.no_progress",
+        metavar="120s",
+        help="End a level after this long without a byte from the server. [default: 120s, or just over the limits "
+        "above where they allow longer silence]",
+    ),
+    flag(
+        "--max-errors",
+        group="Limits",
+        key="load.max_errors",
+        type=int,
+        help="End a level once so many of its requests have failed.",
+    ),
+    flag(
+        "--max-error-rate",
+        group="Limits",
+        key="load.max_error_rate",
+        metavar="20%",
+        help="… or more than this share of its last 20 requests (from 10 on).",
+    ),
+    flag(
+        "--slo-ttft",
+        group="Goodput",
+        key="slo.ttft",
+        metavar="1s",
+        help="Goodput counts requests with a TTFT within this.",
+    ),
+    flag("--slo-tpot", group="Goodput", key="slo.tpot", metavar="50ms", help="… a time per output token within this."),
+    flag("--slo-e2e", group="Goodput", key="slo.e2e", metavar="20s", help="… and an end-to-end time within this."),
+    flag(
+        "--blocks",
+        group="Comparison",
+        key="load.blocks",
+        type=int,
+        help="Blocks of each target a level. [default: 6; 1 for one target]",
+    ),
+    flag("--settle", group="Comparison", key="load.settle", metavar="2s", help="Pause before each block."),
+    flag(
+        "--until-settled",
+        group="Comparison",
+        is_flag=True,
+        help="Add blocks until TTFT and decode tok/s are settled at each level.",
+    ),
+    flag(
+        "--max-duration",
+        group="Comparison",
+        metavar="20m",
+        callback=flags.duration_seconds,
+        help="… but add none after this long. [default: 20m]",
+    ),
+    flag(
+        "--isolate",
+        group="Comparison",
+        is_flag=True,
+        help="Before each block, have the other servers unload their models (and load them again).",
+    ),
+    flags.accept("is stored", group="Comparison"),
+    flag(
+        "--tool-call/--no-tool-call",
+        group="Checks",
+        key="checks.include_tool_call",
+        default=None,
+        help="Whether to ask each model for a tool call.",
+    ),
+    flag(
+        "--skill",
+        group="Checks",
+        key="checks.include_skills",
+        multiple=True,
+        metavar="NAME",
+        help="Skill to run on the server. Repeatable.",
+    ),
+    flag(
+        "--skill-timeout", group="Checks", key="checks.skill_timeout", metavar="30s", help="Longest wait for a skill."
+    ),
+    flag(
+        "--stability/--no-stability",
+        group="Checks",
+        key="checks.stability",
+        default=None,
+        help="Whether to compare answers to one prompt, alone and among others, at temperature 0.",
+    ),
+    flag(
+        "--server-benchmark",
+        group="Checks",
+        is_flag=True,
+        help="Have Opta-LMX measure itself too, and show both (needs its admin key).",
+    ),
+    flags.loop(group="Measurement"),
+    flags.stamps(group="Measurement"),
+    flags.workers(
+        "Measuring processes. [default: as many as the calibration says the load needs, usually one]",
+        group="Measurement",
+    ),
+    flag("--no-calibrate", group="Measurement", is_flag=True, help="Give no instrument error; the result says so."),
+    flags.allow_concurrent(
+        "Measure although another run on this machine is on; noted.", group="Measurement", with_resume=True
+    ),
+    flag(
+        "--resume",
+        group="Measurement",
+        with_resume=True,
+        metavar="RUN",
+        type=PATH,
+        help="Go on with the run in this folder, which was stopped or cut off.",
+    ),
+    flag("--dry-run", group="Measurement", is_flag=True, help="Print the plan and its duration, and do nothing."),
+    flags.out("Where runs are stored.", group="Output"),
+    flags.reference("expect", group="Output"),
+    flags.as_json("the summary as ", group="Output", with_resume=True),
+    flag("--quiet", "-q", group="Output", with_resume=True, is_flag=True, help="Print only errors."),
+)
+
+# Profile key → the flag that overrides it.
+PROFILE_FLAGS = {one.key: one for one in RUN_FLAGS if one.key is not None}

@@ -15,8 +15,10 @@ from lmx_loadgen.report.progress import ProgressView
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.terminal import print_summary, summary_json
 from lmx_loadgen.session.calibrated import calibration_for_run, workers_for
-from lmx_loadgen.session.options import Options, dry_run_lines, resolved_profile, resume_options
-from lmx_loadgen.session.run import RunOutcome, run
+from lmx_loadgen.session.options import Options, resolved_profile, resume_options
+from lmx_loadgen.session.outcome import RunOutcome
+from lmx_loadgen.session.plan_description import dry_run_lines
+from lmx_loadgen.session.run import run
 from lmx_loadgen.system import lock
 
 

@@ -13,7 +13,8 @@ from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, Timeouts
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.jobs import JobMaker
 from lmx_loadgen.session.plan import Segment
-from lmx_loadgen.session.recorder import Recorder, Silent, header, start_log
+from lmx_loadgen.session.recorder import Recorder, Silent
+from lmx_loadgen.session.run_log import header, start_log
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.system.clock import Anchor
 from lmx_loadgen.targets import DIALECTS
@@ -78,7 +79,7 @@ class Pipeline:
         recorder.begin(segment)
         self._deadline = time.monotonic() + MOST_S
         recorder.end_segment(
-            self._driver.run(jobs.jobs(segment, target, 1), 0, lambda: None, lambda: recorder.guard.reason)
+            self._driver.run(jobs.jobs(segment, target, 1), 0, lambda: None, lambda: recorder.error_limits.reason)
         )
         recorder.end(None)
         log = read_log(folder / "events.jsonl")

@@ -8,7 +8,7 @@ import click
 
 from lmx_loadgen import __version__
 from lmx_loadgen.commands import flags
-from lmx_loadgen.commands.flags import PATH, GroupedCommand
+from lmx_loadgen.commands.flags import PATH, Flag, GroupedCommand
 from lmx_loadgen.commands.run_flags import RUN_FLAGS
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.report.sanitize import sanitize
@@ -52,7 +52,7 @@ def main() -> None:
     """
 
 
-@main.command(cls=GroupedCommand, flags=RUN_FLAGS)
+@main.command(cls=GroupedCommand, params=list(RUN_FLAGS))
 def run(**values: Any) -> None:
     """Measure one or more servers and store what was seen.
 
@@ -66,14 +66,17 @@ def run(**values: Any) -> None:
     sys.exit(run_command(values))
 
 
-@main.command()
-@click.option("--quick", is_flag=True, help="In under 20 s, with shorter answers.")
-@flags.workers("Measuring processes.", default=1, show_default=True)
-@flags.loop()
-@flags.stamps()
-@flags.out("Where it is stored; `run --out` looks in the same place.")
-@flags.allow_concurrent("Do it although another run on this machine is on.")
-@flags.as_json("the calibration as ")
+@main.command(
+    params=[
+        Flag("--quick", is_flag=True, help="In under 20 s, with shorter answers."),
+        Flag("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Measuring processes."),
+        flags.LOOP,
+        flags.STAMPS,
+        flags.out("Where it is stored; `run --out` looks in the same place."),
+        Flag("--allow-concurrent", is_flag=True, help="Do it although another run on this machine is on."),
+        flags.as_json("the calibration as "),
+    ]
+)
 def calibrate(**values: Any) -> None:
     """Measure by how much this tool itself is wrong on this machine.
 
@@ -86,19 +89,22 @@ def calibrate(**values: Any) -> None:
     calibrate_command(**values)
 
 
-@main.command()
-@click.argument("runs", nargs=-1, type=PATH)
-@flags.results_dir("Draw every run stored here, when no RUN is named.")
-@flags.reference("hold against", type=click.Path(path_type=Path, dir_okay=False))
-@flags.report_format(
-    "html",
-    "markdown",
-    "csv",
-    "png",
-    help="A page; a summary as Markdown; every statistic as CSV; the main figures as PNG (needs kaleido).",
+@main.command(
+    params=[
+        click.Argument(["runs"], nargs=-1, type=PATH),
+        flags.results_dir("Draw every run stored here, when no RUN is named."),
+        flags.reference("hold against", type=click.Path(path_type=Path, dir_okay=False)),
+        flags.report_format(
+            "html",
+            "markdown",
+            "csv",
+            "png",
+            help="A page; a summary as Markdown; every statistic as CSV; the main figures as PNG (needs kaleido).",
+        ),
+        flags.output("Where. [default: report.html, .md, .csv or .png in --results-dir]"),
+        Flag("--open/--no-open", "open_it", default=True, help="Open the page in the browser."),
+    ]
 )
-@flags.output("Where. [default: report.html, .md, .csv or .png in --results-dir]")
-@click.option("--open/--no-open", "open_it", default=True, help="Open the page in the browser.")
 def plot(**values: Any) -> None:
     """Draw stored runs as one HTML page that needs no network, or as Markdown, CSV or PNG.
 
@@ -110,8 +116,7 @@ def plot(**values: Any) -> None:
     plot_command(**values)
 
 
-@main.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=PATH)
+@main.command(params=[click.Argument(["runs"], nargs=-1, required=True, metavar="RUN...", type=PATH)])
 def recompute(runs: tuple[Path, ...]) -> None:
     """Compute `result.json` anew from `events.jsonl` alone.
 
@@ -125,22 +130,29 @@ def recompute(runs: tuple[Path, ...]) -> None:
     recompute_command(runs)
 
 
-@main.command()
-@click.argument("sides", nargs=-1, metavar="[A [B]]")
-@flags.results_dir("Where runs and names of targets are looked for.")
-@click.option(
-    "--margin", default="3%", show_default=True, callback=flags.percent, help="Differences within it do not matter."
+@main.command(
+    params=[
+        click.Argument(["sides"], nargs=-1, metavar="[A [B]]"),
+        flags.results_dir("Where runs and names of targets are looked for."),
+        Flag(
+            "--margin",
+            default="3%",
+            show_default=True,
+            callback=flags.percent,
+            help="Differences within it do not matter.",
+        ),
+        Flag("--accept", metavar="REASON", help="Compare in spite of failed checks; the reason stands beside it."),
+        Flag(
+            "--fail-on",
+            "limits",
+            multiple=True,
+            metavar='"FIGURE > +5%"',
+            help='A limit, like "ttft_p50 > +5%" or "tok_s < -3%". Repeatable.',
+        ),
+        flags.report_format("terminal", "markdown", "json", "html"),
+        flags.output("Write it there. [html: comparison.html]"),
+    ]
 )
-@flags.accept("stands beside it")
-@click.option(
-    "--fail-on",
-    "limits",
-    multiple=True,
-    metavar='"FIGURE > +5%"',
-    help='A limit, like "ttft_p50 > +5%" or "tok_s < -3%". Repeatable.',
-)
-@flags.report_format("terminal", "markdown", "json", "html")
-@flags.output("Write it there. [html: comparison.html]")
 def compare(**values: Any) -> None:
     """Say what is better, and only what chance and drift do not explain.
 
@@ -153,11 +165,14 @@ def compare(**values: Any) -> None:
     compare_command(**values)
 
 
-@main.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8089, show_default=True, help="0 takes a free one.")
-@click.option("--dialect", type=click.Choice(_SIM_DIALECTS), default="openai", show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting, like ttft_ms=200.")
-@click.option("--log", type=click.Path(dir_okay=False), help="Where the true times go (JSONL).")
+@main.command(
+    params=[
+        Flag("--port", type=click.IntRange(0, 65535), default=8089, show_default=True, help="0 takes a free one."),
+        Flag("--dialect", type=click.Choice(_SIM_DIALECTS), default="openai", show_default=True),
+        Flag("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting, like ttft_ms=200."),
+        Flag("--log", type=click.Path(dir_okay=False), help="Where the true times go (JSONL)."),
+    ]
+)
 def sim(**values: Any) -> None:
     """Keep the built-in simulator running: a server on 127.0.0.1 whose true timing is known. Ctrl-C ends it.
 
@@ -176,14 +191,11 @@ def results() -> None:
     """
 
 
-_results_dir = flags.results_dir("Where runs and imported results are stored.")
-_of_model = click.option("--model", metavar="TEXT", help="Only those with this in their model's id.")
+_RESULTS_DIR = flags.results_dir("Where runs and imported results are stored.")
+_OF_MODEL = Flag("--model", metavar="TEXT", help="Only those with this in their model's id.")
 
 
-@results.command("list")
-@_results_dir
-@_of_model
-@flags.as_json()
+@results.command("list", params=[_RESULTS_DIR, _OF_MODEL, flags.as_json()])
 def results_list(results_dir: Path, model: str | None, as_json: bool) -> None:
     """List every stored result, newest first: of runs, one a target, and imported ones."""
     from lmx_loadgen.commands.results import print_list
@@ -191,10 +203,7 @@ def results_list(results_dir: Path, model: str | None, as_json: bool) -> None:
     print_list(results_dir, model, as_json)
 
 
-@results.command("show")
-@click.argument("which")
-@_results_dir
-@flags.as_json()
+@results.command("show", params=[click.Argument(["which"]), _RESULTS_DIR, flags.as_json()])
 def results_show(which: str, results_dir: Path, as_json: bool) -> None:
     """Show one result in full.
 
@@ -205,9 +214,7 @@ def results_show(which: str, results_dir: Path, as_json: bool) -> None:
     print_one(which, results_dir, as_json)
 
 
-@results.command("import")
-@click.argument("paths", nargs=-1, type=PATH, metavar="[PATH]...")
-@_results_dir
+@results.command("import", params=[click.Argument(["paths"], nargs=-1, type=PATH, metavar="[PATH]..."), _RESULTS_DIR])
 def results_import(paths: tuple[Path, ...], results_dir: Path) -> None:
     """Import what Opta-LMX measured of itself, each result once.
 
@@ -219,17 +226,15 @@ def results_import(paths: tuple[Path, ...], results_dir: Path) -> None:
     import_results(paths, results_dir)
 
 
-@results.command("export")
-@click.argument("which", nargs=-1)
-@click.option(
-    "--to",
-    required=True,
-    type=PATH,
-    metavar="DIR",
-    help="Where they go, like ~/.opta-lmx/benchmarks.",
+@results.command(
+    "export",
+    params=[
+        click.Argument(["which"], nargs=-1),
+        Flag("--to", required=True, type=PATH, metavar="DIR", help="Where they go, like ~/.opta-lmx/benchmarks."),
+        _RESULTS_DIR,
+        _OF_MODEL,
+    ],
 )
-@_results_dir
-@_of_model
 def results_export(which: tuple[str, ...], to: Path, results_dir: Path, model: str | None) -> None:
     """Write results as Opta-LMX reads them, one a file. [default: all]
 
@@ -249,8 +254,7 @@ def schema() -> None:
     print_schemas()
 
 
-@main.command()
-@click.argument("name", required=False)
+@main.command(params=[click.Argument(["name"], required=False)])
 def profiles(name: str | None) -> None:
     """List the load profiles that come with the tool, or show one of them in full."""
     from lmx_loadgen.commands.profiles import print_profile, print_profiles

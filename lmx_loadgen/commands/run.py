@@ -37,20 +37,20 @@ def run_command(flags: Mapping[str, Any]) -> int:
 
 def _check_flags_with_resume(ctx: click.Context) -> None:
     for flag in RUN_FLAGS:
-        is_given = ctx.get_parameter_source(flag.parameter) is ParameterSource.COMMANDLINE
+        is_given = ctx.get_parameter_source(flag.name or "") is ParameterSource.COMMANDLINE
         if is_given and not flag.with_resume:
-            raise click.UsageError(f"{flag.switch} cannot be given with --resume: the run goes on as it was begun")
+            raise click.UsageError(f"{flag.opts[0]} cannot be given with --resume: the run goes on as it was begun")
 
 
 def _options(flags: Mapping[str, Any]) -> Options:
     """What the flags ask for: those with a profile key override the profile, those named like an option set it."""
-    given = {key: flags[flag.parameter] for key, flag in PROFILE_FLAGS.items()}
+    given = {key: flags[flag.name] for key, flag in PROFILE_FLAGS.items()}
     overrides = {key: value for key, value in given.items() if value not in (None, ())}
     if "load.duration" in overrides:  # by time alone, where no number was asked for
         overrides.setdefault("load.requests", None)
     named = {field.name: flags[field.name] for field in fields(Options) if field.name in flags}
     named["workers"] = flags["workers"] or 1
-    return Options(overrides=overrides, flags={key: flag.switch for key, flag in PROFILE_FLAGS.items()}, **named)
+    return Options(overrides=overrides, flags={key: flag.opts[0] for key, flag in PROFILE_FLAGS.items()}, **named)
 
 
 def _measure(options: Options, flags: Mapping[str, Any]) -> RunOutcome:

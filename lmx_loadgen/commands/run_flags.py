@@ -1,237 +1,199 @@
 """The flags of `run`, in the order and under the headings in which its help shows them."""
 
+from functools import partial
+
 import click
 
 from lmx_loadgen.commands import flags
-from lmx_loadgen.commands.flags import PATH, Flag, flag
+from lmx_loadgen.commands.flags import PATH, Flag
+
+_target = partial(Flag, group="Target")
+_load = partial(Flag, group="Load")
+_prompts = partial(Flag, group="Prompts")
+_limit = partial(Flag, group="Limits")
+_goodput = partial(Flag, group="Goodput")
+_comparison = partial(Flag, group="Comparison")
+_check = partial(Flag, group="Checks")
+_measurement = partial(Flag, group="Measurement")
+_output = partial(Flag, group="Output")
 
 RUN_FLAGS: tuple[Flag, ...] = (
-    flag(
+    _target(
         "--target",
         "-t",
         "targets",
-        group="Target",
         multiple=True,
         metavar="NAME[=URL]",
         help="Server to measure: lmx, ollama, lmstudio, llamacpp, mlx-lm, vllm, openai=URL or sim. Repeatable. "
         "[default: sim]",
     ),
-    flag(
+    _target(
         "--model",
         "-m",
         "models",
-        group="Target",
         multiple=True,
         metavar="[TARGET=]ID",
         help="Model to ask for. [default: the server's only loaded chat model]",
     ),
-    flag(
-        "--endpoint",
-        group="Target",
-        key="endpoint",
-        type=click.Choice(["chat", "completions"]),
-        help="Which API to stream from.",
-    ),
-    flag("--insecure", group="Target", is_flag=True, help="Do not check the server's TLS certificate."),
-    flag("--ca-file", group="Target", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
-    flag(
+    _target("--endpoint", key="endpoint", type=click.Choice(["chat", "completions"]), help="Which API to stream from."),
+    _target("--insecure", is_flag=True, help="Do not check the server's TLS certificate."),
+    _target("--ca-file", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
+    _target(
         "--i-own-this-server",
-        group="Target",
         is_flag=True,
         help="Allow a load of over 4 in flight, 200 requests or 120 s on an address that is neither loopback nor "
         "private.",
     ),
-    flag(
+    _load(
         "--profile",
         "-p",
-        group="Load",
         default="quick",
         show_default=True,
         metavar="NAME|FILE",
         help="Load profile; flags win over it.",
     ),
-    flag(
+    _load(
         "--concurrency",
         "-c",
-        group="Load",
         key="load.concurrency",
         callback=flags.concurrency_levels,
         metavar="1,4,8",
         help="Requests in flight, one level each.",
     ),
-    flag("--requests", "-n", group="Load", key="load.requests", type=int, help="Measured requests per level."),
-    flag(
+    _load("--requests", "-n", key="load.requests", type=int, help="Measured requests per level."),
+    _load(
         "--duration",
         "-d",
-        group="Load",
         key="load.duration",
         metavar="30s",
         help="Send for this long per level (30s, 2m); the rest is awaited.",
     ),
-    flag("--warmup", group="Load", key="load.warmup", type=int, help="Warm-up requests per slot, never measured."),
-    flag(
+    _load("--warmup", key="load.warmup", type=int, help="Warm-up requests per slot, never measured."),
+    _load(
         "--stagger",
-        group="Load",
         key="load.stagger",
         metavar="auto|SECONDS",
         help="Spread of the slots' first requests (auto: one response).",
     ),
-    flag("--prompt", group="Prompts", key="prompts.text", help="Use this one prompt."),
-    flag(
+    _prompts("--prompt", key="prompts.text", help="Use this one prompt."),
+    _prompts(
         "--prompts",
         "prompts_file",
-        group="Prompts",
         key="prompts.file",
         metavar="FILE",
         help="Prompts: text (one a line) or JSONL with `messages` or `prompt`.",
     ),
-    flag(
+    _prompts(
         "--cache",
-        group="Prompts",
         key="prompts.cache",
         type=click.Choice(["unique", "repeat"]),
         help="unique: no prefix cache can answer; repeat: the same prompts again and again.",
     ),
-    flag("--max-tokens", group="Prompts", key="request.max_tokens", type=int, help="Longest answer asked for."),
-    flag("--temperature", group="Prompts", key="request.temperature", type=float),
-    flag(
-        "--seed",
-        group="Prompts",
-        key="request.seed",
-        type=int,
-        help="Seed of the prompt order, and of sampling where honoured.",
+    _prompts("--max-tokens", key="request.max_tokens", type=int, help="Longest answer asked for."),
+    _prompts("--temperature", key="request.temperature", type=float),
+    _prompts("--seed", key="request.seed", type=int, help="Seed of the prompt order, and of sampling where honoured."),
+    _prompts(
+        "--tokenizer", key="tokenizer", metavar="FILE", help="tokenizer.json to count tokens with (extra: tokenizer)."
     ),
-    flag(
-        "--tokenizer",
-        group="Prompts",
-        key="tokenizer",
-        metavar="FILE",
-        help="tokenizer.json to count tokens with (extra: tokenizer).",
-    ),
-    flag("--connect-timeout", group="Limits", key="timeouts.connect", metavar="10s"),
-    flag(
+    _limit("--connect-timeout", key="timeouts.connect", metavar="10s"),
+    _limit(
         "--first-token-timeout",
-        group="Limits",
         key="timeouts.first_token",
         metavar="5m",
         help="Longest wait for the first token, queue and prefill included.",
     ),
-    flag("--gap-timeout", group="Limits", key="timeouts.gap", metavar="60s", help="Longest silence inside an answer."),
-    flag("--request-timeout", group="Limits", key="timeouts.request", metavar="10m", help="Longest whole request."),
-    flag(
+    _limit("--gap-timeout", key="timeouts.gap", metavar="60s", help="Longest silence inside an answer."),
+    _limit("--request-timeout", key="timeouts.request", metavar="10m", help="Longest whole request."),
+    _limit(
         "--no-progress-timeout",
-        group="Limits",
         key="timeouts.no_progress",
         metavar="120s",
         help="End a level after this long without a byte from the server. [default: 120s, or just over the limits "
         "above where they allow longer silence]",
     ),
-    flag(
-        "--max-errors",
-        group="Limits",
-        key="load.max_errors",
-        type=int,
-        help="End a level once so many of its requests have failed.",
+    _limit(
+        "--max-errors", key="load.max_errors", type=int, help="End a level once so many of its requests have failed."
     ),
-    flag(
+    _limit(
         "--max-error-rate",
-        group="Limits",
         key="load.max_error_rate",
         metavar="20%",
         help="… or more than this share of its last 20 requests (from 10 on).",
     ),
-    flag(
-        "--slo-ttft",
-        group="Goodput",
-        key="slo.ttft",
-        metavar="1s",
-        help="Goodput counts requests with a TTFT within this.",
+    _goodput("--slo-ttft", key="slo.ttft", metavar="1s", help="Goodput counts requests with a TTFT within this."),
+    _goodput("--slo-tpot", key="slo.tpot", metavar="50ms", help="… a time per output token within this."),
+    _goodput("--slo-e2e", key="slo.e2e", metavar="20s", help="… and an end-to-end time within this."),
+    _comparison(
+        "--blocks", key="load.blocks", type=int, help="Blocks of each target a level. [default: 6; 1 for one target]"
     ),
-    flag("--slo-tpot", group="Goodput", key="slo.tpot", metavar="50ms", help="… a time per output token within this."),
-    flag("--slo-e2e", group="Goodput", key="slo.e2e", metavar="20s", help="… and an end-to-end time within this."),
-    flag(
-        "--blocks",
-        group="Comparison",
-        key="load.blocks",
-        type=int,
-        help="Blocks of each target a level. [default: 6; 1 for one target]",
+    _comparison("--settle", key="load.settle", metavar="2s", help="Pause before each block."),
+    _comparison(
+        "--until-settled", is_flag=True, help="Add blocks until TTFT and decode tok/s are settled at each level."
     ),
-    flag("--settle", group="Comparison", key="load.settle", metavar="2s", help="Pause before each block."),
-    flag(
-        "--until-settled",
-        group="Comparison",
-        is_flag=True,
-        help="Add blocks until TTFT and decode tok/s are settled at each level.",
-    ),
-    flag(
+    _comparison(
         "--max-duration",
-        group="Comparison",
         metavar="20m",
         callback=flags.duration_seconds,
         help="… but add none after this long. [default: 20m]",
     ),
-    flag(
+    _comparison(
         "--isolate",
-        group="Comparison",
         is_flag=True,
         help="Before each block, have the other servers unload their models (and load them again).",
     ),
-    flags.accept("is stored", group="Comparison"),
-    flag(
+    _comparison("--accept", metavar="REASON", help="Compare in spite of failed checks; the reason is stored."),
+    _check(
         "--tool-call/--no-tool-call",
-        group="Checks",
         key="checks.include_tool_call",
         default=None,
         help="Whether to ask each model for a tool call.",
     ),
-    flag(
+    _check(
         "--skill",
-        group="Checks",
         key="checks.include_skills",
         multiple=True,
         metavar="NAME",
         help="Skill to run on the server. Repeatable.",
     ),
-    flag(
-        "--skill-timeout", group="Checks", key="checks.skill_timeout", metavar="30s", help="Longest wait for a skill."
-    ),
-    flag(
+    _check("--skill-timeout", key="checks.skill_timeout", metavar="30s", help="Longest wait for a skill."),
+    _check(
         "--stability/--no-stability",
-        group="Checks",
         key="checks.stability",
         default=None,
         help="Whether to compare answers to one prompt, alone and among others, at temperature 0.",
     ),
-    flag(
+    _check(
         "--server-benchmark",
-        group="Checks",
         is_flag=True,
         help="Have Opta-LMX measure itself too, and show both (needs its admin key).",
     ),
-    flags.loop(group="Measurement"),
-    flags.stamps(group="Measurement"),
-    flags.workers(
-        "Measuring processes. [default: as many as the calibration says the load needs, usually one]",
-        group="Measurement",
+    flags.LOOP,
+    flags.STAMPS,
+    _measurement(
+        "--workers",
+        type=click.IntRange(1, 64),
+        help="Measuring processes. [default: as many as the calibration says the load needs, usually one]",
     ),
-    flag("--no-calibrate", group="Measurement", is_flag=True, help="Give no instrument error; the result says so."),
-    flags.allow_concurrent(
-        "Measure although another run on this machine is on; noted.", group="Measurement", with_resume=True
+    _measurement("--no-calibrate", is_flag=True, help="Give no instrument error; the result says so."),
+    _measurement(
+        "--allow-concurrent",
+        with_resume=True,
+        is_flag=True,
+        help="Measure although another run on this machine is on; noted.",
     ),
-    flag(
+    _measurement(
         "--resume",
-        group="Measurement",
         with_resume=True,
         metavar="RUN",
         type=PATH,
         help="Go on with the run in this folder, which was stopped or cut off.",
     ),
-    flag("--dry-run", group="Measurement", is_flag=True, help="Print the plan and its duration, and do nothing."),
-    flags.out("Where runs are stored.", group="Output"),
-    flags.reference("expect", group="Output"),
-    flags.as_json("the summary as ", group="Output", with_resume=True),
-    flag("--quiet", "-q", group="Output", with_resume=True, is_flag=True, help="Print only errors."),
+    _measurement("--dry-run", is_flag=True, help="Print the plan and its duration, and do nothing."),
+    flags.out("Where runs are stored."),
+    flags.reference("expect"),
+    flags.as_json("the summary as "),
+    _output("--quiet", "-q", with_resume=True, is_flag=True, help="Print only errors."),
 )
 
 # Profile key → the flag that overrides it.
-PROFILE_FLAGS = {one.key: one for one in RUN_FLAGS if one.key is not None}
+PROFILE_FLAGS = {flag.key: flag for flag in RUN_FLAGS if flag.key is not None}

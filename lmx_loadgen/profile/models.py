@@ -10,15 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt, V
 from lmx_loadgen.errors import InputError, LoadgenError, ProfileError
 from lmx_loadgen.profile.checks import Checks
 from lmx_loadgen.profile.durations import seconds, seconds_or_auto, share
-from lmx_loadgen.profile.fields import (
-    DAY_S,
-    ConcurrencyLevel,
-    Duration,
-    Name,
-    Number,
-    ProfilePart,
-    VariableName,
-)
+from lmx_loadgen.profile.fields import DAY_S, ConcurrencyLevel, Duration, Name, Number, ProfilePart, VariableName
 from lmx_loadgen.profile.strict_yaml import read_yaml
 from lmx_loadgen.system import package_data
 

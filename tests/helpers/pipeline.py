@@ -13,7 +13,8 @@ from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, Timeouts
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.jobs import JobMaker
 from lmx_loadgen.session.plan import Segment
-from lmx_loadgen.session.recorder import Recorder, Silent, header, start_log
+from lmx_loadgen.session.recorder import Recorder, Silent
+from lmx_loadgen.session.run_log import header, start_log
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.system.clock import Anchor
 from lmx_loadgen.targets import DIALECTS

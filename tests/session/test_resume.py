@@ -18,6 +18,7 @@ import pytest
 
 from lmx_loadgen.errors import NotResumable, StorageError
 from lmx_loadgen.profile.models import Load, Profile
+from lmx_loadgen.session import outcome
 from lmx_loadgen.session import run as session_run
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import Segment, make_plan
@@ -406,7 +407,7 @@ def test_a_result_that_cannot_be_stored_can_be_made_later(
         raise StorageError(f"cannot write {folder / 'result.json'}: No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(session_run, "write_result", full)
+        patch.setattr(outcome, "write_result", full)
         result = lmx_loadgen("run", "-t", f"a={fast.url}", *SMALL, "--quiet", "--out", tmp_path)
     (folder,) = tmp_path.iterdir()
     assert result.exit_code == 5

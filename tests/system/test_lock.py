@@ -40,21 +40,21 @@ def test_a_second_one_is_stopped_and_told_who_holds_the_lock() -> None:
         lock.acquire(allow_concurrent=False),
     ):
         pytest.fail("both hold it")
-    assert (first.beside, first.problem) == (None, None)
+    assert (first.held_by, first.problem) == (None, None)
 
 
 def test_it_is_free_again_afterwards() -> None:
     for _ in range(2):
         with lock.acquire(allow_concurrent=False) as found:
-            assert found.beside is None
+            assert found.held_by is None
 
 
 def test_whoever_goes_on_beside_the_holder_is_known_to_both() -> None:
     with lock.acquire(allow_concurrent=False) as first:
         assert first.joined() == []
         with lock.acquire(allow_concurrent=True) as second:
-            assert second.beside is not None
-            assert second.beside["pid"] == os.getpid()
+            assert second.held_by is not None
+            assert second.held_by["pid"] == os.getpid()
             assert second.joined() == []
         assert [one["pid"] for one in first.joined()] == [os.getpid()]
         assert first.warnings == []
@@ -74,7 +74,7 @@ def test_a_dead_holder_blocks_nobody(folder: Path) -> None:
     assert json.loads(path.read_text())["pid"] != os.getpid()
 
     with lock.acquire(allow_concurrent=False) as found:
-        assert found.beside is None
+        assert found.held_by is None
         assert json.loads(path.read_text())["pid"] == os.getpid()
 
 

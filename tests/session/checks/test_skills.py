@@ -9,7 +9,7 @@ import pytest
 import respx
 
 from lmx_loadgen.analysis.checks import skills_of
-from lmx_loadgen.profile.models import Checks, SkillSpec
+from lmx_loadgen.profile.checks import Checks, SkillSpec
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.skills import least_arguments, run_skills
 from lmx_loadgen.sim.process import SimProcess, start

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from lmx_loadgen.analysis.checks import tool_calls_of
-from lmx_loadgen.profile.models import Checks
+from lmx_loadgen.profile.checks import Checks
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.tool_call import WEATHER, ask_for_call, wanted
 from lmx_loadgen.sim.process import start

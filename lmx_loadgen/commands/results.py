@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from lmx_loadgen.analysis.formats import plural
 from lmx_loadgen.analysis.plan_importer import ImportedResults, results_in
 from lmx_loadgen.analysis.stored_results import StoredResult, all_results, meant, of_model, the_one
 from lmx_loadgen.errors import ResultError
-from lmx_loadgen.report.numbers import plural
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.store.imported import imported_store, origin_note
 from lmx_loadgen.store.plan_result import json_files, read_json, slug, write_new

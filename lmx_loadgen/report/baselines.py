@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lmx_loadgen.analysis.formats import at_concurrency
 from lmx_loadgen.analysis.model_names import same_weights, weight_bits
 from lmx_loadgen.analysis.published import LONG_CONTEXT, apple_chip, bits_of
 from lmx_loadgen.report.page_header import machine_name
@@ -119,7 +120,7 @@ def _from_comparison(
 ) -> Baseline:
     wanted = next((level["concurrency"] for level in newest.levels()), None)
     level = next((level for level in comparison.levels if level.concurrency == wanted), comparison.levels[0])
-    about = [] if level.concurrency == 1 else [f"at concurrency {level.concurrency}"]
+    about = [at_concurrency(level.concurrency)]
     if one is not newest:
         about.append(f"in an earlier run, {one.run.label}")
     if level.token_basis == "characters":
@@ -130,7 +131,7 @@ def _from_comparison(
         theirs.label,
         _delta(level, "decode_tok_s", turned=turned),
         _delta(level, "ttft", turned=turned),
-        about="; ".join(about),
+        about="; ".join(filter(None, about)),
     )
 
 
@@ -162,9 +163,8 @@ def _apart(ours: Series, series: Sequence[Series], server: Server, reference: Re
         level = one.level_at(levels[0]["concurrency"]) if levels else None
         if level is not None:
             how: How = "one run" if one.run is ours.run else "separate runs"
-            at = "" if level["concurrency"] == 1 else f"at concurrency {level['concurrency']}"
             rate, ttft = (_points(levels[0], level, metric) for metric in ("decode_tok_s", "ttft"))
-            return Baseline(server, how, one.name, rate, ttft, about=at)
+            return Baseline(server, how, one.name, rate, ttft, about=at_concurrency(level["concurrency"]))
     return None
 
 

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lmx_loadgen.analysis.formats import EARLIEST, moment, short_time
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.published import matching
 from lmx_loadgen.report.baselines import Baseline, all_baselines
 from lmx_loadgen.report.page_header import machine_name
-from lmx_loadgen.report.view import Level, Series, moment, newest_first, same_work, stat
+from lmx_loadgen.report.view import Level, Series, newest_first, same_work, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
 from lmx_loadgen.store.result import BenchmarkResult
@@ -148,7 +149,8 @@ def _imported(results: Sequence[BenchmarkResult]) -> list[Card]:
     for result in results:
         groups[result.model_id, result.backend, result.hardware].append(result)
     return [
-        _imported_card(sorted(group, key=lambda one: moment(one.timestamp), reverse=True)) for group in groups.values()
+        _imported_card(sorted(group, key=lambda one: moment(one.timestamp) or EARLIEST, reverse=True))
+        for group in groups.values()
     ]
 
 
@@ -165,7 +167,7 @@ def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
         target={"benchmark": newest.model_dump(mode="json")},
         runs=[
             EarlierRun(
-                _day(one.timestamp),
+                short_time(one.timestamp),
                 one.timestamp,
                 next(iter(imported_levels(one)), None),
                 one.prompt_preview == newest.prompt_preview,
@@ -173,11 +175,6 @@ def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
             for one in group
         ],
     )
-
-
-def _day(timestamp: str) -> str:
-    when = moment(timestamp)
-    return timestamp if when.year == 1 else f"{when:%d %b %H:%M}"
 
 
 def imported_levels(result: BenchmarkResult) -> list[Level]:

@@ -4,13 +4,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.analysis.comparison.sentences import percent
+from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, change_interval, milliseconds, percent, rate
 from lmx_loadgen.report.baselines import Baseline, Delta
 from lmx_loadgen.report.card_data import Card
 from lmx_loadgen.report.expected import share_of_expected
-from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import stat
+from lmx_loadgen.report.view import mean_interval, stat
 from lmx_loadgen.store.result import FEWEST_RUNS, NOT_SUPPORTED
 
 JUDGED = ("call_produced", "tool_name_correct", "params_valid_json", "params_match_schema")
@@ -39,6 +38,12 @@ def mean(card: Card, metric: str) -> float | None:
     if card.first is None or (ok is not None and ok < FEWEST_RUNS):
         return None
     return stat(card.first, metric, "mean")
+
+
+def half_interval(card: Card, metric: str) -> float | None:
+    """Half the 95 % interval of that mean: what stands after its ±."""
+    edges = mean_interval(card.first, metric) if card.first else None
+    return None if edges is None or mean(card, metric) is None else (edges[1] - edges[0]) / 2
 
 
 def warnings(card: Card) -> list[str]:
@@ -95,8 +100,7 @@ def edges(delta: Delta) -> str | None:
     """The 95 % interval of a difference: `+8 … +16 %`."""
     if delta.ci95 is None or delta.verdict == "refused":
         return None
-    low, high = (percent(edge, signed=True).removesuffix(" %") for edge in delta.ci95)
-    return f"{low} … {high} %"
+    return change_interval(*delta.ci95)
 
 
 def to_know(baseline: Baseline) -> list[str]:
@@ -175,6 +179,6 @@ def against_hypothesis(card: Card) -> str | None:
     share = None if level is None else share_of_expected(card.target, level)
     if level is None or share is None:
         return None
-    at = "" if level["concurrency"] == 1 else f" at concurrency {level['concurrency']}"
+    where = at_concurrency(level["concurrency"])
     unit = "tok/s" if level.get("token_basis_exact", True) else "chunks/s"
-    return f"Measured: {rate(mean(card, 'decode_tok_s'))} {unit}{at}, {sanitize(share, 200)}."
+    return f"Measured: {rate(mean(card, 'decode_tok_s'))} {f'{unit} {where}'.strip()}, {sanitize(share, 200)}."

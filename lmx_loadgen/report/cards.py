@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
+from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, count, interval, milliseconds, plural, rate
 from lmx_loadgen.report import card_words, checks
 from lmx_loadgen.report.baselines import RIVALS, Baseline, Delta, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
 from lmx_loadgen.report.earlier_runs import older_runs
 from lmx_loadgen.report.markup import Child, Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, plural, rate
 from lmx_loadgen.report.page_header import key_sample
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column, first_answer
-from lmx_loadgen.report.view import Level, interval, is_supported, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, is_supported, mean_interval, prompt_tokens, stat
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES, PublishedFigure, Server
 
@@ -66,7 +66,7 @@ def _model(card: Card) -> list[Child]:
 def _at(card: Card) -> Markup | None:
     if card.first is None or card.first["concurrency"] == 1:
         return None
-    return h("span", {"class": "model"}, f"at concurrency {card.first['concurrency']}")
+    return h("span", {"class": "model"}, at_concurrency(card.first["concurrency"]))
 
 
 def _who(card: Card) -> list[Child]:
@@ -78,12 +78,8 @@ def _who(card: Card) -> list[Child]:
 
 def _mean(card: Card, metric: str) -> list[Child]:
     value = card_words.mean(card, metric)
-    shown = milliseconds(value) if metric == "ttft" else rate(value)
-    edges = interval(card.first, metric) if card.first else None
-    if edges is None or value is None:
-        return [shown]
-    half = (edges[1] - edges[0]) / 2
-    return [shown, h("span", {"class": "pm"}, "±", milliseconds(half) if metric == "ttft" else rate(half))]
+    half, shown = card_words.half_interval(card, metric), milliseconds if metric == "ttft" else rate
+    return [shown(value), None if half is None else h("span", {"class": "pm"}, "±", shown(half))]
 
 
 def _inexact(card: Card) -> Markup | None:
@@ -231,9 +227,6 @@ def _level(level: Level) -> Markup:
         if requests.get("failed") is None
         else f"{count(requests['ok'])} / {count(requests['failed'])}"
     )
-    prompt, output = (
-        UNDEFINED if value is None else f"{value:,.0f}" for value in (prompt_tokens(level), output_tokens(level))
-    )
     spanned = {"rowspan": "2"} | NUMBER
     return h(
         "tbody",
@@ -243,7 +236,7 @@ def _level(level: Level) -> Markup:
             None,
             h("th", {"scope": "rowgroup", "rowspan": "2"}, count(level["concurrency"])),
             _figures(level, "decode_tok_s", "tok/s"),
-            h("td", spanned, f"{prompt} / {output}"),
+            h("td", spanned, f"{count(prompt_tokens(level))} / {count(output_tokens(level))}"),
             h("td", spanned, runs),
         ),
         h("tr", {"class": "second"}, _figures(level, "ttft", "TTFT ms")),
@@ -252,14 +245,14 @@ def _level(level: Level) -> Markup:
 
 def _figures(level: Level, metric: str, name: str) -> list[Markup]:
     shown = milliseconds if metric == "ttft" else rate
-    edges = interval(level, metric)
+    edges = mean_interval(level, metric)
     reason = (level["metrics"].get(metric) or {}).get("reason")
     cells = [h("td", {"class": "fig", "title": sanitize(reason, 200) if reason else None}, name)]
     for key in ("p50", "p95", "mean"):
         value = stat(level, metric, key)
         weak = value is not None and not is_supported(level, metric, key)
         cells.append(h("td", NUMBER, shown(value), h("span", {"class": "mark"}, "†") if weak else None))
-    cells.append(h("td", NUMBER, UNDEFINED if edges is None else f"{shown(edges[0])} … {shown(edges[1])}"))
+    cells.append(h("td", NUMBER, interval(edges, shown)))
     return cells
 
 

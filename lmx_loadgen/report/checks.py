@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, count, duration, milliseconds, rate
 from lmx_loadgen.report import card_words
 from lmx_loadgen.report.card_data import Card
 from lmx_loadgen.report.markup import Child, Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, rate
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
 from lmx_loadgen.report.view import Level, stat
@@ -227,5 +227,4 @@ def _seen_row(card: Card) -> Markup:
         "toks_per_sec_p95": stat(first, "decode_tok_s", "p95"),
         "runs_completed": first["requests"]["ok"],
     }
-    at = "" if first["concurrency"] == 1 else f" at concurrency {first['concurrency']}"
-    return _own_row(f"client sees{at}", figures)
+    return _own_row(f"client sees {at_concurrency(first['concurrency'])}".rstrip(), figures)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+from lmx_loadgen.analysis.formats import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.card_data import Card, EarlierRun
 from lmx_loadgen.report.markup import Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
-from lmx_loadgen.report.view import interval, stat
+from lmx_loadgen.report.view import mean_interval, stat
 
 _WIDTH, _HEIGHT, _EDGE = 260, 56, 7
 _SHOWN: tuple[tuple[str, str, str, Callable[[float | None], str]], ...] = (
@@ -68,7 +68,7 @@ def _line(
     points = [(past, value) for past in runs if (value := _mean(past, metric)) is not None]
     if len(points) < 2:
         return None
-    edges = [interval(past.level, metric) if past.level else None for past, _ in points]
+    edges = [mean_interval(past.level, metric) if past.level else None for past, _ in points]
     lows = [edge[0] if edge else value for edge, (_, value) in zip(edges, points, strict=True)]
     highs = [edge[1] if edge else value for edge, (_, value) in zip(edges, points, strict=True)]
     low, high = min(lows), max(highs)

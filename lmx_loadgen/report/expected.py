@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lmx_loadgen.analysis.comparison.sentences import percent
+from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.published import LONG_CONTEXT
 from lmx_loadgen.report.baselines import unsound
 from lmx_loadgen.report.view import Level, prompt_tokens, stat

@@ -11,7 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from lmx_loadgen.report.numbers import count, duration, milliseconds, rate
+from lmx_loadgen.analysis.formats import count, duration, milliseconds, rate
 from lmx_loadgen.report.palette import FAILURE, MUTED
 from lmx_loadgen.report.samples import ecdf, text_arrivals_ns, thinned
 from lmx_loadgen.report.sanitize import plotly_text
@@ -21,6 +21,7 @@ from lmx_loadgen.report.view import (
     concurrencies,
     errors_of,
     heading,
+    mean_interval,
     outcome_name,
     stat,
     system_rate,
@@ -71,19 +72,14 @@ def output_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
     """Output tok/s of the whole system with the 95 % interval of its mean, where it has one."""
 
     def point(level: Level) -> Point:
-        return system_rate(level), *_interval(level)
+        return system_rate(level), *(mean_interval(level, "output_tok_s") or (None, None))
 
     def words(level: Level) -> str:
-        low, high = _interval(level)
-        interval = "" if low is None else f" (95 % interval {rate(low)} to {rate(high)})"
+        edges = mean_interval(level, "output_tok_s")
+        interval = "" if edges is None else f" (95 % interval {rate(edges[0])} to {rate(edges[1])})"
         return f"{rate(system_rate(level))} tok/s in all{interval}"
 
     return _against_concurrency(series, point, words, _axis_title("output_tok_s"))
-
-
-def _interval(level: Level) -> tuple[float | None, float | None]:
-    low, high = (level["metrics"].get("output_tok_s") or {}).get("ci95") or (None, None)
-    return low, high
 
 
 def _axis_title(metric: str) -> str:

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lmx_loadgen.analysis.formats import duration, milliseconds, plural, rate
 from lmx_loadgen.report.expected import share_of_expected
-from lmx_loadgen.report.numbers import duration, milliseconds, plural, rate
 from lmx_loadgen.report.sanitize import sanitize
 
 Sentence = tuple[str, bool]

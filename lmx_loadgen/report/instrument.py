@@ -5,10 +5,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from lmx_loadgen.analysis.formats import UNDEFINED, count
 from lmx_loadgen.report.charts import Chart, Option
 from lmx_loadgen.report.figures import CURVE_HEIGHT, concurrency_axis
 from lmx_loadgen.report.markup import Child, Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, count
 from lmx_loadgen.report.palette import looks
 from lmx_loadgen.report.sanitize import plotly_text, sanitize
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column

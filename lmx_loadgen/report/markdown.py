@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from lmx_loadgen import __version__
+from lmx_loadgen.analysis.formats import UNDEFINED, count, duration, interval, milliseconds, rate
 from lmx_loadgen.report import card_words
 from lmx_loadgen.report.baselines import RIVALS, Baseline, Delta, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
-from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, rate
 from lmx_loadgen.report.sanitize import markdown_text as cell
-from lmx_loadgen.report.view import Level, interval, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, mean_interval, prompt_tokens, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES
@@ -74,9 +74,8 @@ def _summary(card: Card) -> list[str]:
 
 def _mean(card: Card, metric: str) -> str:
     shown = milliseconds if metric == "ttft" else rate
-    value, edges = card_words.mean(card, metric), interval(card.first, metric) if card.first else None
-    half = "" if edges is None or value is None else f" ± {shown((edges[1] - edges[0]) / 2)}"
-    return f"{shown(value)}{half}"
+    half = card_words.half_interval(card, metric)
+    return shown(card_words.mean(card, metric)) + ("" if half is None else f" ± {shown(half)}")
 
 
 def _in_short(baseline: Baseline | None) -> str:
@@ -128,13 +127,12 @@ def _card(card: Card) -> Iterator[str]:
 
 def _level(level: Level) -> Iterator[list[str]]:
     requests = level["requests"]
-    tokens = [UNDEFINED if value is None else f"{value:,.0f}" for value in (prompt_tokens(level), output_tokens(level))]
+    tokens = [count(value) for value in (prompt_tokens(level), output_tokens(level))]
     beside = [" / ".join(tokens), f"{count(requests['ok'])} / {count(requests['failed'])}"]
     for metric, name, shown in (("decode_tok_s", "tok/s", rate), ("ttft", "TTFT ms", milliseconds)):
-        edges = interval(level, metric)
+        edges = mean_interval(level, metric)
         values = [shown(stat(level, metric, key)) for key in ("p50", "p95", "mean")]
-        between = UNDEFINED if edges is None else f"{shown(edges[0])} … {shown(edges[1])}"
-        yield [count(level["concurrency"]), name, *values, between, *beside]
+        yield [count(level["concurrency"]), name, *values, interval(edges, shown), *beside]
 
 
 def _other(one: Baseline) -> list[str]:

@@ -1,11 +1,10 @@
 """The words at the head of the page: title, warnings, the main figures at a glance, and the key of the charts."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
+from lmx_loadgen.analysis.formats import UNDEFINED, day, milliseconds, plural, rate
 from lmx_loadgen.report.markup import Markup, h, join
-from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, plural, rate
 from lmx_loadgen.report.palette import Look
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import RunView, Series, stat, system_rate
@@ -36,7 +35,7 @@ def headline(runs: Sequence[RunView], series: Sequence[Series]) -> Markup:
         lede = "There is no run here: what follows was measured by others, and imported."
         return join([h("h1", None, "Imported results"), h("p", {"class": "lede"}, lede)])
     sent = sum(int(level["requests"]["sent"]) for one in series for level in one.levels())
-    days = list(dict.fromkeys(_day(run.result.get("started_at")) for run in runs))
+    days = list(dict.fromkeys(day(run.result.get("started_at")) for run in runs))
     machines = list(dict.fromkeys(filter(None, (machine_name(run.result.get("host") or {}) for run in runs))))
     facts = [f"{plural(sent, 'request')} in {plural(len(runs), 'run')}"]
     if len(machines) == 1:
@@ -51,18 +50,6 @@ def machine_name(host: Mapping[str, Any]) -> str:
     chip, memory = host.get("chip"), host.get("memory_gb")
     parts = [sanitize(chip, 60) if chip else "", f"{memory:g} GB" if isinstance(memory, int | float) else ""]
     return ", ".join(part for part in parts if part)
-
-
-def _moment(text: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-
-
-def _day(text: Any) -> str:
-    moment = _moment(text)
-    return "an unknown day" if moment is None else f"{moment.day} {moment:%B %Y}"
 
 
 def banners(runs: Sequence[RunView], series: Sequence[Series]) -> list[Markup]:

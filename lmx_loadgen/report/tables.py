@@ -1,13 +1,12 @@
 """The tables and notes of the page: figures of every level, failures, notes a target, what was run, terms."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
+from lmx_loadgen.analysis.formats import UNDEFINED, count, full_time, milliseconds, rate
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import answer_text
 from lmx_loadgen.report.markup import Child, Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, rate
 from lmx_loadgen.report.page_header import key_sample, machine_name
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import (
@@ -242,8 +241,8 @@ def _run_card(run: RunView) -> Markup:
     tool, host, profile = (result.get(part) or {} for part in ("tool", "host", "profile"))
     facts = [
         ("Run", sanitize(result.get("run_id") or UNDEFINED, 40)),
-        ("Started", _time(result.get("started_at"))),
-        ("Ended", _time(result.get("ended_at"))),
+        ("Started", full_time(result.get("started_at"))),
+        ("Ended", full_time(result.get("ended_at"))),
         ("Complete", "yes" if result.get("complete") else f"no ({sanitize(result.get('reason') or 'unknown', 200)})"),
         ("Profile", sanitize(profile.get("name") or UNDEFINED, 60)),
         ("Machine", machine_name(host)),
@@ -289,14 +288,6 @@ def _fact(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return sanitize(value, FACT_LIMIT)
-
-
-def _time(text: Any) -> str:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return UNDEFINED
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 # ---- terms ------------------------------------------------------------------------------------------

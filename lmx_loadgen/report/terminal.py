@@ -13,9 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from lmx_loadgen.analysis.formats import count, milliseconds, plural, rate
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.report.findings import findings
-from lmx_loadgen.report.numbers import count, milliseconds, plural, rate
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.view import (
     Level,

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import plotly.graph_objects as go
 
-from lmx_loadgen.analysis.comparison.sentences import percent
+from lmx_loadgen.analysis.formats import UNDEFINED, change_interval, milliseconds, percent, rate
 from lmx_loadgen.report.charts import Chart, Option
 from lmx_loadgen.report.comparison import STATUS, cells_of, figure_name
 from lmx_loadgen.report.figures import CURVE_HEIGHT
 from lmx_loadgen.report.markup import Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.palette import FAILURE, MUTED, SERIES_COLOURS, SYMBOLS
 from lmx_loadgen.report.sanitize import plotly_text, sanitize, unbroken
 from lmx_loadgen.report.tables import NUMBER, boxed_table, column
@@ -249,7 +248,8 @@ def _figure_rows(level: LevelComparison) -> list[Markup]:
 
 
 def _figure_row(level: LevelComparison, found: MetricComparison, place: int, reason: str | None) -> Markup:
-    cells = [*cells_of(found), _interval(found.bootstrap95)]
+    edges = found.bootstrap95
+    cells = [*cells_of(found), UNDEFINED if edges is None else change_interval(edges[0] - 1, edges[1] - 1)]
     return h(
         "tr",
         None,
@@ -263,13 +263,6 @@ def _figure_row(level: LevelComparison, found: MetricComparison, place: int, rea
             sanitize(reason, 400) if reason else None,
         ),
     )
-
-
-def _interval(edges: tuple[float, float] | None) -> str:
-    if edges is None:
-        return UNDEFINED
-    low, high = (percent(edge - 1, signed=True).removesuffix(" %") for edge in edges)
-    return f"{low} … {high} %"
 
 
 def audit_table(one: Comparison) -> Markup:

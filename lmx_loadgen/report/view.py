@@ -4,9 +4,9 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from lmx_loadgen.analysis.formats import EARLIEST, moment
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.report.palette import Look, looks
 from lmx_loadgen.report.sanitize import sanitize
@@ -100,16 +100,7 @@ def _extras(pairs: Sequence[tuple[RunView, dict[str, Any]]]) -> list[str]:
 
 def newest_first(series: Sequence[Series]) -> list[Series]:
     """The series by when their runs began."""
-    return sorted(series, key=lambda one: moment(one.run.result.get("started_at")), reverse=True)
-
-
-def moment(text: Any) -> datetime:
-    """A stored time; the beginning of all time where it cannot be read."""
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return sorted(series, key=lambda one: moment(one.run.result.get("started_at")) or EARLIEST, reverse=True)
 
 
 def same_work(one: Series, other: Series) -> bool:
@@ -131,7 +122,7 @@ def stat(level: dict[str, Any], metric: str, key: str) -> float | None:
     return None if value is None else float(value)
 
 
-def interval(level: dict[str, Any], metric: str) -> tuple[float, float] | None:
+def mean_interval(level: dict[str, Any], metric: str) -> tuple[float, float] | None:
     """The 95 % interval of a metric's mean, `None` where it has none."""
     edges = (level["metrics"].get(metric) or {}).get("ci95")
     return (float(edges[0]), float(edges[1])) if edges else None

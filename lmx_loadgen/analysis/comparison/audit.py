@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lmx_loadgen.analysis.comparison.blocks import Arm
-from lmx_loadgen.analysis.comparison.sentences import percent
+from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.level import rules_of
 from lmx_loadgen.analysis.model_names import read_name, weight_bits
 from lmx_loadgen.analysis.quality import classify_coherence

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lmx_loadgen.analysis.comparison.blocks import COMPARED
-from lmx_loadgen.analysis.comparison.sentences import percent
+from lmx_loadgen.analysis.formats import change_range
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
 
@@ -67,7 +67,7 @@ def _at(limit: Limit, found: MetricComparison, concurrency: int, comparison: Com
     if found.ci95 is None:
         return LimitResult("invalid", f"{where} was not compared ({limit.text}): {found.reason}")
     low, high = found.ci95
-    change = f"{percent(low - 1, signed=True)} to {percent(high - 1, signed=True)}"
+    change = change_range(low - 1, high - 1)
     if found.drifted:
         return LimitResult("undecided", f"{where} is undecided ({limit.text}): {found.reason}")
     if (low > limit.ratio) if limit.over else (high < limit.ratio):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from lmx_loadgen.analysis.comparison import drift, verdict
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Block, Compared
-from lmx_loadgen.analysis.comparison.sentences import percent
+from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.store.comparison import BlockValue, Drift, MetricComparison
 

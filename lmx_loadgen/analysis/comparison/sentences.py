@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lmx_loadgen.analysis.formats import change_range, percent
 from lmx_loadgen.store.comparison import Comparison, LevelComparison, MetricComparison
 
 
@@ -52,7 +53,7 @@ def sentence(name: str, found: MetricComparison, concurrency: int, comparison: C
     if found.verdict == "refused" or found.ratio is None or found.ci95 is None:
         return f"No verdict on {found.title} {at}: {found.reason}."
     blocks = f"{found.n} {'paired ' if comparison.mode == 'interleaved' else ''}blocks"
-    signed = f"{percent(found.ci95[0] - 1, signed=True)} to {percent(found.ci95[1] - 1, signed=True)}"
+    signed = change_range(found.ci95[0] - 1, found.ci95[1] - 1)
     if found.verdict == "equivalent":
         equal = words.equal.replace("tokens", "characters") if found.unit == "characters/s" else words.equal
         return (
@@ -76,9 +77,9 @@ def sentence(name: str, found: MetricComparison, concurrency: int, comparison: C
         step = step.replace("tokens", "characters")
     edges = sorted((abs(low - 1), abs(high - 1)))
     if (low < 1) != (high < 1):
-        interval = f"{percent(low - 1, signed=True)} to {percent(high - 1, signed=True)}"
+        interval = change_range(low - 1, high - 1)
     else:
-        interval = f"{_number(edges[0])}–{percent(edges[1])}"
+        interval = f"{percent(edges[0]).removesuffix(' %')}–{percent(edges[1])}"
     return (
         f"{words.subject(b)} {percent(abs(ratio - 1))} {step} {words.other(a)} {at} "
         f"(95 % interval {interval}, {blocks})."
@@ -105,14 +106,3 @@ def _of(level: LevelComparison, comparison: Comparison, names: tuple[str, ...]) 
     if all(one.verdict == "refused" for one in found) and len(reasons) == 1:
         return [f"No verdict at concurrency {level.concurrency}: {found[0].reason}."]
     return [sentence(name, level.metrics[name], level.concurrency, comparison) for name in names]
-
-
-def percent(share: float, *, signed: bool = False) -> str:
-    """0.183 as "18 %", 0.0183 as "1.8 %"."""
-    sign = ("+" if share > 0 else "−" if share < 0 else "") if signed else ""
-    return f"{sign}{_number(abs(share))} %"
-
-
-def _number(share: float) -> str:
-    value = abs(share) * 100
-    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}".removesuffix(".0")

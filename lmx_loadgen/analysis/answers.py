@@ -3,13 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
 from lmx_loadgen.analysis.level import basis_of, rules_of
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.quality import classify_coherence
 from lmx_loadgen.analysis.records import answer_text, record
+from lmx_loadgen.analysis.stats import known, median_of
 from lmx_loadgen.analysis.tokens import Basis, output_tokens
 from lmx_loadgen.decode.chat import TEXT_KINDS, StreamRules
 from lmx_loadgen.store.eventlog import LogLine
@@ -145,10 +145,10 @@ def _server_word(good: Sequence[dict[str, Any]], basis: Basis, profile: LogLine)
     return ServerWord(
         source=said[0][1][0],
         answers=len(said),
-        prompt_sec=_median([prompt for _, (_, prompt, _) in said]),
-        toks_per_sec=_median([rate for _, (_, _, rate) in said]),
-        client_ttft_sec=_median(ttft),
-        client_toks_per_sec=_median([of(one, basis, profile) for one in seen]),
+        prompt_sec=median_of([prompt for _, (_, prompt, _) in said]),
+        toks_per_sec=median_of([rate for _, (_, _, rate) in said]),
+        client_ttft_sec=median_of(ttft),
+        client_toks_per_sec=median_of([of(one, basis, profile) for one in seen]),
     )
 
 
@@ -163,8 +163,8 @@ def _own_timings(timings: Any) -> tuple[str, float | None, float | None] | None:
         ns = _number(timings, "eval_duration")
         rate = _rate(_number(timings, "eval_count"), None if ns is None else ns / NS)
         parts = [_number(timings, "load_duration"), _number(timings, "prompt_eval_duration")]
-        known = [part for part in parts if part is not None]
-        return "Ollama's eval_duration and prompt_eval_duration", sum(known) / NS if known else None, rate
+        told = known(parts)
+        return "Ollama's eval_duration and prompt_eval_duration", sum(told) / NS if told else None, rate
     if "predicted_ms" in timings:
         ms, prompt = _number(timings, "predicted_ms"), _number(timings, "prompt_ms")
         rate = _rate(_number(timings, "predicted_n"), None if ms is None else ms / 1e3)
@@ -183,8 +183,3 @@ def _number(timings: Mapping[str, Any], key: str) -> float | None:
 
 def _rate(tokens: float | None, seconds: float | None) -> float | None:
     return tokens / seconds if tokens is not None and tokens >= 2 and seconds else None
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return median(known) if known else None

@@ -1,6 +1,7 @@
 """The probe of the prefix cache: two prompts never sent before, then the second of them again."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.store.result import CacheResult
@@ -26,7 +27,7 @@ def cache_of(probes: Sequence[Record]) -> CacheResult | None:
     found: bool | None = from_cache or repeat < _SOONER * min(cold)
     if not found and last.usage_cached is None and repeat < _ALIKE * min(cold):
         found = None
-    typical = sum(cold) / len(cold)
+    typical = fmean(cold)
     return CacheResult(
         cold=cold,
         repeat=repeat,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from lmx_loadgen.analysis.stats import percentile
+from lmx_loadgen.analysis.stats import known, mean_count, percentile
 from lmx_loadgen.store.result import FEWEST_RUNS, BenchmarkResult, BenchmarkRunStats
 
 _MOST = 1e9
@@ -152,8 +152,8 @@ def _stats(summary: Mapping[str, Any], runs: Sequence[_Run], said_runs: int | No
         toks_per_sec_mean=rate[0],
         toks_per_sec_p50=rate[1],
         toks_per_sec_p95=rate[2],
-        prompt_tokens=_mean_count([run.prompt for run in warm]),
-        output_tokens=_mean_count([run.output for run in warm]),
+        prompt_tokens=mean_count([run.prompt for run in warm]),
+        output_tokens=mean_count([run.output for run in warm]),
         runs_completed=len(warm) if warm and not unclear else said_runs,
         warmup_runs_discarded=len(runs) - len(warm) if len(runs) > len(warm) else None,
         output_text=warm[0].text if warm else None,
@@ -168,10 +168,10 @@ def _spread(
     unclear: bool,
 ) -> tuple[float | None, float | None, float | None]:
     """Mean, p50 and p95: of the runs, or where there are none, as the summary says."""
-    known = sorted(value for value in values if value is not None)
-    if known and not unclear:
-        mean = sum(known) / len(known)
-        return mean, percentile(known, 50, better=better), percentile(known, 95, better=better)
+    measured = sorted(known(values))
+    if measured and not unclear:
+        mean = sum(measured) / len(measured)
+        return mean, percentile(measured, 50, better=better), percentile(measured, 95, better=better)
     summed = _summed(summary, names, _MEAN)
     return (
         summed if summed is not None else _figure(summary, names),
@@ -203,11 +203,6 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST:
         return None
     return float(value) if math.isfinite(value) else None
-
-
-def _mean_count(values: Sequence[float | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return round(sum(known) / len(known)) if known else None
 
 
 def _said_runs(found: Mapping[str, Any], summary: Mapping[str, Any]) -> int | None:

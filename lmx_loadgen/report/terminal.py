@@ -15,6 +15,7 @@ from rich.text import Text
 
 from lmx_loadgen.analysis.formats import count, milliseconds, plural, rate
 from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.view import (
@@ -109,8 +110,8 @@ def _instrument_errors(target: dict[str, Any]) -> str | None:
     parts = []
     for metric, formatted, unit in shown:
         errors = [stat(level, metric, "instrument_error") for level in target["levels"]]
-        if known := [error for error in errors if error is not None]:
-            parts.append(f"{METRICS[metric].title} ±{formatted(max(known))} {unit}")
+        if defined := known(errors):
+            parts.append(f"{METRICS[metric].title} ±{formatted(max(defined))} {unit}")
     return f"instrument's own error, at most: {', '.join(parts)}" if parts else None
 
 

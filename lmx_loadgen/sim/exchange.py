@@ -63,7 +63,7 @@ class Exchange:
         self.fault: str | None = None
         self.after, self.seconds = 3, 60.0
         self.trip_at = -1  # before the text event with this number …
-        self.trip: Callable[[Exchange], bool] | None = None  # … do this; True: then say it as usual
+        self.trip: Callable[[Exchange], None] | None = None  # … do this in its place
         self.transform: Callable[[Exchange, bytes, int, int], None] | None = None
         self.edit_closing: Callable[[Groups], Groups] | None = None
         self.close_after = False
@@ -174,8 +174,8 @@ class Exchange:
         answer = self.answer
         if answer.chunks == self.trip_at and self.trip is not None:
             self.trip_at = -1
-            if not self.trip(self):
-                return
+            self.trip(self)
+            return
         if self._planned_first is None:
             self._planned_first = due
         self._planned_last = due

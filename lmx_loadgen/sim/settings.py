@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from lmx_loadgen.errors import InputError
+from lmx_loadgen.sim import DIALECT_NAMES
 
-DIALECT_NAMES = ("openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm")
 ENGINES = ("batch", "independent")
 LOOPS = ("auto", "uvloop", "asyncio")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pydantic_core
 from pydantic import ValidationError
 
-from lmx_loadgen.errors import ResultError, StorageError
+from lmx_loadgen.errors import ResultError, StorageError, first_fault
 from lmx_loadgen.store.result import BenchmarkResult, write_whole
 
 _MAX_BYTES = 16 * 1024 * 1024
@@ -100,14 +100,6 @@ def read_benchmark(path: Path) -> BenchmarkResult:
         return BenchmarkResult.model_validate(read_json(path))
     except ValidationError as problem:
         raise ResultError(f"{path}: {first_fault(problem)}") from None
-
-
-def first_fault(problem: ValidationError) -> str:
-    """The first thing that is wrong, in words without any of the file's own control characters."""
-    first = problem.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    words = f"{place}: {first['msg']}" if place else first["msg"]
-    return "".join(character if character.isprintable() else "?" for character in words[:300])
 
 
 def _read_or_warn(path: Path) -> BenchmarkResult | None:

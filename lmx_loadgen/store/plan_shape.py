@@ -4,56 +4,33 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lmx_loadgen.store.result import BenchmarkResult
+from pydantic import BaseModel
 
-_RESULT = ("model_id", "backend", "timestamp", "status", "hardware", "lmx_version", "prompt_preview", "stats")
-_STATS = (
-    "ttft_p50_sec",
-    "ttft_p95_sec",
-    "ttft_mean_sec",
-    "toks_per_sec_p50",
-    "toks_per_sec_p95",
-    "toks_per_sec_mean",
-    "prompt_tokens",
-    "output_tokens",
-    "runs_completed",
-    "warmup_runs_discarded",
-    "output_text",
-    "output_token_count",
-    "completed_naturally",
-    "repetition_ratio",
-    "coherence_flag",
-    "tool_call",
-    "skills",
-)
-_TOOL_CALL = (
-    "tool_definition",
-    "expected_tool_name",
-    "prompt_used",
-    "call_produced",
-    "tool_name_correct",
-    "params_valid_json",
-    "params_match_schema",
-    "raw_tool_call",
-    "latency_sec",
-)
-_SKILL = ("skill_name", "skill_invoked_successfully", "skill_result_preview", "skill_latency_sec", "error")
+from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats, SkillsBenchmark, ToolCallBenchmark
+
+# What our models have beyond the plan's fields.
+_OURS: dict[type[BaseModel], frozenset[str]] = {
+    BenchmarkResult: frozenset({"origin"}),
+    ToolCallBenchmark: frozenset({"form", "error"}),
+}
 _MAY_BE_NULL = frozenset({"tool_call", "raw_tool_call"})
 
 
 def only_plan_keys(found: Mapping[str, Any]) -> dict[str, Any]:
     """Of a result's JSON what the plan has a field for; values are left as they are, whatever they are."""
-    kept: dict[str, Any] = _of(found, _RESULT)
+    kept: dict[str, Any] = _plan_part(found, BenchmarkResult)
     if isinstance(stats := kept.get("stats"), Mapping):
-        kept["stats"] = stats = _of(stats, _STATS)
-        stats["tool_call"] = _of(stats.get("tool_call"), _TOOL_CALL)
+        kept["stats"] = stats = _plan_part(stats, BenchmarkRunStats)
+        stats["tool_call"] = _plan_part(stats.get("tool_call"), ToolCallBenchmark)
         if isinstance(skills := stats.get("skills"), list):
-            stats["skills"] = [_of(skill, _SKILL) for skill in skills]
+            stats["skills"] = [_plan_part(skill, SkillsBenchmark) for skill in skills]
     return kept
 
 
-def _of(found: Any, keys: tuple[str, ...]) -> Any:
-    return {key: found[key] for key in keys if key in found} if isinstance(found, Mapping) else found
+def _plan_part(found: Any, model: type[BaseModel]) -> Any:
+    if not isinstance(found, Mapping):
+        return found
+    return {key: found[key] for key in model.model_fields if key in found and key not in _OURS.get(model, ())}
 
 
 def plan_fields(result: BenchmarkResult) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any, Literal
 
 from lmx_loadgen.analysis.comparison.blocks import Arm
@@ -16,6 +17,7 @@ from lmx_loadgen.analysis.level import rules_of
 from lmx_loadgen.analysis.model_names import read_name, weight_bits
 from lmx_loadgen.analysis.quality import classify_coherence
 from lmx_loadgen.analysis.records import Record, answer_text
+from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.analysis.tokens import Basis, output_tokens
 from lmx_loadgen.store.result import LevelResult
 
@@ -389,8 +391,7 @@ def _share(values: Sequence[bool]) -> float:
 
 
 def _mean(values: Sequence[int | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
+    return fmean(known(values)) if values and None not in values else None
 
 
 def _tokens(count: float | None) -> str:

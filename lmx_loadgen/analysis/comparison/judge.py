@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from lmx_loadgen.analysis.comparison import drift, verdict
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Block, Compared
@@ -102,7 +103,7 @@ def _judged(figure: _Figure, way: JudgeOptions, family: int) -> MetricComparison
         return result
     result.n, result.ratio, result.ci95 = estimate.n, estimate.ratio, estimate.interval(figure.alpha)
     result.p, result.p_holm = estimate.p, figure.p_adjusted
-    result.a, result.b = (math.exp(math.fsum(side) / len(side)) for side in figure.logs)
+    result.a, result.b = (math.exp(fmean(side)) for side in figure.logs)
     result.verdict = verdict.judged(
         estimate,
         result.ci95,

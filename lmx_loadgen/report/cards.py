@@ -7,10 +7,10 @@ from lmx_loadgen.report import card_words, checks
 from lmx_loadgen.report.baselines import RIVALS, Baseline, Delta, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
 from lmx_loadgen.report.earlier_runs import older_runs
-from lmx_loadgen.report.markup import Child, Markup, h
+from lmx_loadgen.report.markup import NUMBER, Child, Markup, about, boxed_table, chip, column, grouped_table, h, row
 from lmx_loadgen.report.page_header import key_sample
 from lmx_loadgen.report.sanitize import sanitize, unbroken
-from lmx_loadgen.report.tables import NUMBER, boxed_table, column, first_answer
+from lmx_loadgen.report.tables import first_answer
 from lmx_loadgen.report.view import Level, is_supported, mean_interval, prompt_tokens, stat
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES, PublishedFigure, Server
@@ -40,13 +40,11 @@ def summary(cards: Sequence[Card]) -> Markup:
         "Each model on each backend, its newest run, at the lowest concurrency measured; ± is half the 95 % interval. "
         "Bold: chance does not explain it."
     )
-    return boxed_table(caption, head, [h("tbody", None, [_row(card) for card in cards])])
+    return boxed_table(caption, head, [_row(card) for card in cards])
 
 
 def _row(card: Card) -> Markup:
-    return h(
-        "tr",
-        None,
+    return row(
         h("th", {"scope": "row"}, _model(card), _at(card)),
         h("td", None, _who(card)),
         h("td", NUMBER, _mean(card, "decode_tok_s"), _inexact(card)),
@@ -72,7 +70,7 @@ def _at(card: Card) -> Markup | None:
 def _who(card: Card) -> list[Child]:
     name = sanitize(card.backend, 40)
     if card.series is None:
-        return [h("span", {"class": "name"}, name), h("span", {"class": "chip"}, "imported")]
+        return [h("span", {"class": "name"}, name), chip("imported")]
     return [h("span", {"class": "name"}, key_sample(card.series.look), h("span", None, name))]
 
 
@@ -149,7 +147,7 @@ def _title(card: Card) -> Markup:
             "span",
             {"class": "who"},
             _who(card),
-            *(h("span", {"class": "chip bad"}, words) for words in card_words.warnings(card)),
+            *(chip(words, "bad") for words in card_words.warnings(card)),
         ),
         h("span", {"class": "short"}, " · ".join(figures) if card.has_figures else "no answer"),
     )
@@ -160,7 +158,7 @@ def _origin(card: Card) -> Markup:
     when = sanitize(card.runs[0].label, 60) or "on an unknown day"
     known = [f"Stored {when}, of {sanitize(card.machine, 80) or 'an unknown machine'}."]
     note = note_on(card.benchmark.get("origin"))
-    words = [h("p", None, f"{note[0].upper()}{note[1:]}."), h("p", {"class": "about"}, *known)]
+    words = [h("p", None, f"{note[0].upper()}{note[1:]}."), about(*known)]
     return checks.part("Imported", words, width="narrow")
 
 
@@ -169,7 +167,7 @@ def _hypothesis(card: Card) -> Markup:
     hypothesis = card.target.get("hypothesis")
     if not hypothesis:
         words = f"{UNDEFINED} (none was stored with this run)"
-        return checks.part("Hypothesis", h("p", {"class": "about"}, words), width="narrow")
+        return checks.part("Hypothesis", about(words), width="narrow")
     measured = card_words.against_hypothesis(card)
     figures = [PublishedFigure.model_validate(one) for one in hypothesis.get("figures") or []]
     return checks.part(
@@ -215,9 +213,9 @@ def _results(card: Card) -> Markup:
     ]
     bodies = [_level(level) for level in card.levels]
     if not bodies:
-        return checks.part("Results", h("p", {"class": "about"}, UNDEFINED), width="broad")
+        return checks.part("Results", about(UNDEFINED), width="broad")
     caption = "Of single answers. p95 of tok/s is what 95 % reach; † marks one with fewer than five samples beyond it."
-    return checks.part("Results", boxed_table(caption, head, bodies), width="broad")
+    return checks.part("Results", grouped_table(caption, head, bodies), width="broad")
 
 
 def _level(level: Level) -> Markup:
@@ -231,9 +229,7 @@ def _level(level: Level) -> Markup:
     return h(
         "tbody",
         None,
-        h(
-            "tr",
-            None,
+        row(
             h("th", {"scope": "rowgroup", "rowspan": "2"}, count(level["concurrency"])),
             _figures(level, "decode_tok_s", "tok/s"),
             h("td", spanned, f"{count(prompt_tokens(level))} / {count(output_tokens(level))}"),
@@ -274,20 +270,18 @@ def _others(card: Card) -> Markup:
     missing = [server for server in RIVALS if server != card.server and best_baseline(card.baseline, server) is None]
     rows += [_nothing(server) for server in missing]
     caption = "Measured on this machine first, published by others second. A difference is of ours to theirs."
-    return checks.part("Against others", boxed_table(caption, head, [h("tbody", None, rows)]), width="wide")
+    return checks.part("Against others", boxed_table(caption, head, rows), width="wide")
 
 
 def _nothing(server: Server) -> Markup:
     """The row of a server that nothing is known of."""
     numbers = [h("td", NUMBER, UNDEFINED)] * 4
     ends = h("td", None, UNDEFINED)
-    return h("tr", None, h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[server]), ends, numbers, ends)
+    return row(h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[server]), ends, numbers, ends)
 
 
 def _other(one: Baseline) -> Markup:
-    return h(
-        "tr",
-        None,
+    return row(
         h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[one.server]),
         h("td", None, _tag(one)),
         h("td", NUMBER, rate(one.rate.theirs), h("span", {"class": "under"}, one.rate.unit) if one.rate.unit else None),
@@ -308,6 +302,6 @@ def _answer(card: Card) -> Markup | None:
     """What the model wrote, folded: proof that the server did the work."""
     text = (first_answer(card.series) if card.series else "") or str(card.stats.get("output_text") or "")
     if not text:
-        return h("p", {"class": "about"}, f"Output text: {UNDEFINED}")
+        return about(f"Output text: {UNDEFINED}")
     shown = sanitize(text, _ANSWER, keep_lines=True)
     return h("details", None, h("summary", None, "What it wrote in its first measured answer"), h("pre", None, shown))

@@ -5,9 +5,8 @@ from typing import Any
 from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, count, duration, milliseconds, rate
 from lmx_loadgen.report import card_words
 from lmx_loadgen.report.card_data import Card
-from lmx_loadgen.report.markup import Child, Markup, h
+from lmx_loadgen.report.markup import NUMBER, Child, Markup, about, boxed_table, chip, column, h, number_cells, row
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.tables import NUMBER, boxed_table, column
 from lmx_loadgen.report.view import Level, stat
 from lmx_loadgen.store.result import NOT_SUPPORTED
 
@@ -40,8 +39,8 @@ def capabilities(card: Card) -> Markup:
     calls, skills = card.tool_calls, card.skills
     return part(
         "Tools and skills",
-        _calls(calls) if calls else h("p", {"class": "about"}, f"Tool calls: {UNDEFINED} (not asked for)"),
-        _skills(skills) if skills else h("p", {"class": "about"}, f"Skills: {UNDEFINED} (not asked for)"),
+        _calls(calls) if calls else about(f"Tool calls: {UNDEFINED} (not asked for)"),
+        _skills(skills) if skills else about(f"Skills: {UNDEFINED} (not asked for)"),
         width="wide",
     )
 
@@ -54,13 +53,11 @@ def _calls(calls: list[dict[str, Any]]) -> Markup:
         column("Latency", number=True),
         column("Error"),
     ]
-    return boxed_table("Tool calls, each asked for once.", head, [h("tbody", None, [_call(one) for one in calls])])
+    return boxed_table("Tool calls, each asked for once.", head, [_call(one) for one in calls])
 
 
 def _call(one: dict[str, Any]) -> Markup:
-    return h(
-        "tr",
-        None,
+    return row(
         h(
             "th",
             {"scope": "row"},
@@ -81,20 +78,16 @@ def _tick(is_right: bool) -> Markup:
 
 def _skills(skills: list[dict[str, Any]]) -> Markup:
     head = [column("Skill"), column("Ran"), column("Latency", number=True), column("What it gave back")]
-    return boxed_table(
-        "Skills of the server, each run once.", head, [h("tbody", None, [_skill(one) for one in skills])]
-    )
+    return boxed_table("Skills of the server, each run once.", head, [_skill(one) for one in skills])
 
 
 def _skill(one: dict[str, Any]) -> Markup:
     error = one.get("error")
     ran: Child = _tick(bool(one.get("skill_invoked_successfully")))
     if error == NOT_SUPPORTED:
-        ran, error = h("span", {"class": "chip"}, error), None
+        ran, error = chip(error), None
     preview = sanitize(error or one.get("skill_result_preview") or UNDEFINED, _WORDS)
-    return h(
-        "tr",
-        None,
+    return row(
         h("th", {"scope": "row"}, sanitize(one.get("skill_name"), 60)),
         h("td", None, ran),
         h("td", NUMBER, duration(one.get("skill_latency_sec"))),
@@ -109,7 +102,7 @@ def quality(card: Card) -> Markup:
     """Coherence of the answers, how they ended, and whether they stay the same beside others, by level."""
     judged = [level for level in card.levels if level.get("quality")]
     if not judged:
-        return part("Quality of the answers", h("p", {"class": "about"}, card_words.quality(card)), width="broad")
+        return part("Quality of the answers", about(card_words.quality(card)), width="broad")
     head = [
         column("At once", number=True),
         *(column(flag, number=True) for flag in _FLAGS),
@@ -125,7 +118,7 @@ def quality(card: Card) -> Markup:
         boxed_table(
             "Share of the measured answers, and how many ended how; unknown is what cannot be told.",
             head,
-            [h("tbody", None, [_quality_row(one) for one in judged])],
+            [_quality_row(one) for one in judged],
         ),
         h("ul", {"class": "plain"}, sentences) if sentences else None,
         width="broad",
@@ -137,7 +130,7 @@ def _quality_row(level: Level) -> Markup:
     answers, flags = int(found["answers"]), found.get("flags") or {}
     ends = [h("td", NUMBER, count(found.get(name))) for name in ("natural", "limited", "unknown")]
     cells = [_share(flag, int(flags.get(flag, 0)), answers) for flag in _FLAGS]
-    return h("tr", None, h("td", NUMBER, count(level["concurrency"])), cells, ends)
+    return row(h("td", NUMBER, count(level["concurrency"])), cells, ends)
 
 
 def _share(flag: str, number: int, answers: int) -> Markup:
@@ -175,7 +168,7 @@ def _word_table(levels: list[Level]) -> list[Markup]:
     ]
     sources = dict.fromkeys(sanitize(level["server_word"].get("source"), 80) for level in levels)
     caption = f"Medians over the same answers. Said in: {', '.join(sources)}."
-    table = boxed_table(caption, head, [h("tbody", None, [_word_row(level) for level in levels])])
+    table = boxed_table(caption, head, [_word_row(level) for level in levels])
     fenced = any(source.startswith("llama.cpp") for source in sources)
     return [table, h("p", {"class": "about after"}, _TIMINGS_NOTE)] if fenced else [table]
 
@@ -189,7 +182,7 @@ def _word_row(level: Level) -> Markup:
         rate(word.get("toks_per_sec")),
         rate(word.get("client_toks_per_sec")),
     ]
-    return h("tr", None, [h("td", NUMBER, cell) for cell in cells])
+    return row(number_cells(cells))
 
 
 def _own_table(card: Card, own: list[dict[str, Any]]) -> list[Markup]:
@@ -201,7 +194,7 @@ def _own_table(card: Card, own: list[dict[str, Any]]) -> list[Markup]:
     ]
     rows = [_own_row("server says", result.get("stats") or {}) for result in own] + [_seen_row(card)]
     caption = f"{_OWN_CAPTION} It was: {sanitize(own[0].get('prompt_preview') or UNDEFINED, 80)}"
-    table = boxed_table(caption, head, [h("tbody", None, rows)])
+    table = boxed_table(caption, head, rows)
     return [table, h("p", {"class": "about after"}, _OWN_NOTE)] if card.target.get("dialect") == "lmx" else [table]
 
 
@@ -213,7 +206,7 @@ def _own_row(who: str, stats: dict[str, Any]) -> Markup:
         rate(stats.get("toks_per_sec_p95")),
         count(stats.get("runs_completed")),
     ]
-    return h("tr", None, h("th", {"scope": "row"}, who), [h("td", NUMBER, cell) for cell in cells])
+    return row(h("th", {"scope": "row"}, who), number_cells(cells))
 
 
 def _seen_row(card: Card) -> Markup:

@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 
 from lmx_loadgen.analysis.formats import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.card_data import Card, EarlierRun
-from lmx_loadgen.report.markup import Markup, h
+from lmx_loadgen.report.markup import NUMBER, Markup, about, boxed_table, chip, column, h, row
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.tables import NUMBER, boxed_table, column
 from lmx_loadgen.report.view import mean_interval, stat
 
 _WIDTH, _HEIGHT, _EDGE = 260, 56, 7
@@ -31,7 +30,7 @@ def older_runs(card: Card) -> Markup | None:
         "details",
         None,
         h("summary", None, f"{earlier} earlier {'run' if earlier == 1 else 'runs'} of this model"),
-        h("p", {"class": "about"}, words + "Whiskers are 95 % intervals of the mean."),
+        about(words + "Whiskers are 95 % intervals of the mean."),
         h("div", {"class": "trends"}, lines),
         _table(card),
     )
@@ -40,21 +39,19 @@ def older_runs(card: Card) -> Markup | None:
 def _table(card: Card) -> Markup:
     head = [column("Run"), column("tok/s", "mean", number=True), column("TTFT", "mean, ms", number=True), column("")]
     rows = [
-        h(
-            "tr",
-            None,
+        row(
             h("td", None, sanitize(past.label, 60)),
             h("td", NUMBER, rate(_mean(past, "decode_tok_s"))),
             h("td", NUMBER, milliseconds(_mean(past, "ttft"))),
-            h("td", None, h("span", {"class": "chip"}, "newest") if place == 0 else _other(past)),
+            h("td", None, chip("newest") if place == 0 else _other(past)),
         )
         for place, past in enumerate(card.runs)
     ]
-    return boxed_table("All runs of this model here, newest first.", head, [h("tbody", None, rows)])
+    return boxed_table("All runs of this model here, newest first.", head, rows)
 
 
 def _other(past: EarlierRun) -> Markup | None:
-    return None if past.same_work else h("span", {"class": "chip warn"}, "other work")
+    return None if past.same_work else chip("other work", "warn")
 
 
 def _mean(past: EarlierRun, metric: str) -> float | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmx_loadgen.analysis.formats import UNDEFINED, day, milliseconds, plural, rate
-from lmx_loadgen.report.markup import Markup, h, join
+from lmx_loadgen.report.markup import Markup, banner, h, join
 from lmx_loadgen.report.palette import Look
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import RunView, Series, stat, system_rate
@@ -60,19 +60,15 @@ def banners(runs: Sequence[RunView], series: Sequence[Series]) -> list[Markup]:
             which = "The run" if len(runs) == 1 else f"The run {sanitize(run.label, 60)}"
             why = sanitize(run.result.get("reason") or "no reason was stored", 200)
             found.append(
-                _banner("warn", f"{which} is incomplete ({why}). Its figures rest on what was measured until then.")
+                banner("warn", f"{which} is incomplete ({why}). Its figures rest on what was measured until then.")
             )
     for one in series:
         levels = one.levels()
         if sum(int(level["requests"]["ok"]) for level in levels) == 0:
             failed = sum(int(level["requests"]["failed"]) for level in levels)
             tried = f"all {plural(failed, 'request')} failed" if failed else "none ended"
-            found.append(_banner("bad", f"No request to {one.name} succeeded: {tried}. It has no latency and no rate."))
+            found.append(banner("bad", f"No request to {one.name} succeeded: {tried}. It has no latency and no rate."))
     return found
-
-
-def _banner(kind: str, sentence: str) -> Markup:
-    return h("p", {"class": f"banner {kind}", "role": "note"}, sentence)
 
 
 def glance(series: Sequence[Series]) -> Markup | None:

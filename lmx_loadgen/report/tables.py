@@ -6,7 +6,7 @@ from typing import Any
 from lmx_loadgen.analysis.formats import UNDEFINED, count, full_time, milliseconds, rate
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import answer_text
-from lmx_loadgen.report.markup import Child, Markup, h
+from lmx_loadgen.report.markup import NUMBER, Markup, boxed_table, chip, column, grouped_table, h, row
 from lmx_loadgen.report.page_header import key_sample, machine_name
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import (
@@ -24,26 +24,6 @@ from lmx_loadgen.report.view import target_notes as notes_of
 
 REASON_LIMIT = 400
 FACT_LIMIT = 400
-NUMBER = {"class": "num"}
-
-
-def boxed_table(caption: str, head: Sequence[Child], bodies: Iterable[Markup]) -> Markup:
-    """A table in a box of its own, which scrolls sideways by itself where it does not fit."""
-    return h(
-        "div",
-        {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption},
-        h("table", None, h("caption", None, h("span", None, caption)), h("thead", None, h("tr", None, head)), bodies),
-    )
-
-
-def column(name: str, unit: str = "", *, number: bool = False) -> Markup:
-    """A column's heading, its unit below the name."""
-    return h(
-        "th",
-        {"scope": "col", "class": "num" if number else None},
-        name,
-        h("small", None, unit) if unit else None,
-    )
 
 
 def metric_column(metric: str, statistic: str = "") -> Markup:
@@ -69,7 +49,7 @@ def summary(series: Sequence[Series]) -> Markup:
         column("Notes"),
     ]
     caption = "Every target and level. † marks a percentile with fewer than five samples beyond it."
-    return boxed_table(caption, head, [_summary_body(one) for one in series])
+    return grouped_table(caption, head, [_summary_body(one) for one in series])
 
 
 def _summary_body(one: Series) -> Markup:
@@ -80,8 +60,8 @@ def _summary_body(one: Series) -> Markup:
         h("span", {"class": "name"}, key_sample(one.look), h("span", None, one.name)),
         h("span", {"class": "model"}, one.model),
     )
-    rows = [h("tr", None, name if place == 0 else None, _summary_cells(level)) for place, level in enumerate(levels)]
-    return h("tbody", None, rows or h("tr", None, name, h("td", {"colspan": "8"}, "no level was run")))
+    rows = [row(name if place == 0 else None, _summary_cells(level)) for place, level in enumerate(levels)]
+    return h("tbody", None, rows or row(name, h("td", {"colspan": "8"}, "no level was run")))
 
 
 def _summary_cells(level: Level) -> list[Markup]:
@@ -143,7 +123,7 @@ def _chips(level: Level) -> list[Markup]:
         words.append(("", "ramp included"))
     if level["requests"].get("cancelled"):
         words.append(("", f"{level['requests']['cancelled']} cancelled"))
-    return [h("span", {"class": f"chip {kind}".strip()}, word) for kind, word in words]
+    return [chip(word, kind) for kind, word in words]
 
 
 # ---- errors -----------------------------------------------------------------------------------------
@@ -152,9 +132,7 @@ def _chips(level: Level) -> list[Markup]:
 def errors(series: Sequence[Series]) -> Markup | None:
     """Each kind of failure with the server's own words."""
     rows = [
-        h(
-            "tr",
-            None,
+        row(
             h("td", {"class": "who"}, one.name),
             h("td", None, outcome_name(error["outcome"], error["status"])),
             h("td", {"class": "words"}, sanitize(error["reason"] or UNDEFINED, REASON_LIMIT)),
@@ -166,7 +144,7 @@ def errors(series: Sequence[Series]) -> Markup | None:
     if not rows:
         return None
     head = [column("Target"), column("Kind"), column("In the server's words"), column("Requests", number=True)]
-    return boxed_table("Failed requests by kind and reason.", head, [h("tbody", None, rows)])
+    return boxed_table("Failed requests by kind and reason.", head, rows)
 
 
 # ---- notes a target ---------------------------------------------------------------------------------

@@ -8,10 +8,21 @@ from lmx_loadgen.analysis.formats import UNDEFINED, change_interval, millisecond
 from lmx_loadgen.report.charts import Chart, Option
 from lmx_loadgen.report.comparison import STATUS, cells_of, figure_name
 from lmx_loadgen.report.figures import CURVE_HEIGHT
-from lmx_loadgen.report.markup import Markup, h
+from lmx_loadgen.report.markup import (
+    NUMBER,
+    Markup,
+    about,
+    banner,
+    boxed_table,
+    chip,
+    column,
+    grouped_table,
+    h,
+    number_cells,
+    row,
+)
 from lmx_loadgen.report.palette import FAILURE, MUTED, SERIES_COLOURS, SYMBOLS
 from lmx_loadgen.report.sanitize import plotly_text, sanitize, unbroken
-from lmx_loadgen.report.tables import NUMBER, boxed_table, column
 from lmx_loadgen.report.view import RunView, Series
 from lmx_loadgen.store.comparison import BlockValue, ComparedSide, Comparison, LevelComparison, MetricComparison
 
@@ -46,7 +57,7 @@ def sentences(one: Comparison) -> Markup | None:
     return h("ul", {"class": "verdicts", "aria-label": title(one)}, items)
 
 
-def about(one: Comparison) -> list[Markup]:
+def method(one: Comparison) -> list[Markup]:
     """How it was measured and judged, and what makes it doubtful."""
     a, b = (sanitize(side.label, 60) for side in (one.a, one.b))
     how = (
@@ -59,11 +70,11 @@ def about(one: Comparison) -> list[Markup]:
         f"{how}Verdicts are on {b}: better or worse where chance does not explain the difference (Holm's correction "
         f"over all of them), equivalent where the whole interval is within ±{margin}, else undecided."
     )
-    found = [h("p", {"class": "about"}, words)]
+    found = [about(words)]
     if one.accepted is not None:
         reason = f"Failed checks were accepted: {sanitize(one.accepted, 300)}"
-        found.append(h("p", {"class": "banner warn", "role": "note"}, reason))
-    found += [h("p", {"class": "banner warn", "role": "note"}, sanitize(note, 400)) for note in one.notes]
+        found.append(banner("warn", reason))
+    found += [banner("warn", sanitize(note, 400)) for note in one.notes]
     return found
 
 
@@ -234,7 +245,7 @@ def figures_table(one: Comparison) -> Markup:
         column(f"{b} is"),
     ]
     bodies = [h("tbody", None, _figure_rows(level)) for level in one.levels]
-    return boxed_table("Every figure compared; change is from the first to the second.", head, bodies)
+    return grouped_table("Every figure compared; change is from the first to the second.", head, bodies)
 
 
 def _figure_rows(level: LevelComparison) -> list[Markup]:
@@ -250,16 +261,14 @@ def _figure_rows(level: LevelComparison) -> list[Markup]:
 def _figure_row(level: LevelComparison, found: MetricComparison, place: int, reason: str | None) -> Markup:
     edges = found.bootstrap95
     cells = [*cells_of(found), UNDEFINED if edges is None else change_interval(edges[0] - 1, edges[1] - 1)]
-    return h(
-        "tr",
-        None,
+    return row(
         h("td", NUMBER, str(level.concurrency) if place == 0 else ""),
         h("td", {"class": "fig"}, figure_name(found)),
-        [h("td", NUMBER, cell) for cell in cells],
+        number_cells(cells),
         h(
             "td",
             {"class": "why" if reason else None},
-            _chip(found.verdict, found.verdict),
+            chip(found.verdict, _CHIPS.get(found.verdict, "")),
             sanitize(reason, 400) if reason else None,
         ),
     )
@@ -274,19 +283,11 @@ def audit_table(one: Comparison) -> Markup:
         where = f", concurrency {', '.join(map(str, line.levels))}" if line.levels else ""
         status = STATUS[line.status] + (", accepted" if line.accepted else "")
         rows.append(
-            h(
-                "tr",
-                None,
+            row(
                 h("td", None, f"{line.title}{where}"),
-                h("td", None, _chip(line.status, status)),
+                h("td", None, chip(status, _CHIPS.get(line.status, ""))),
                 [h("td", {"class": "who"}, sanitize(words, 200)) for words in (line.a, line.b)],
                 h("td", None, sanitize(line.sentence, 400)),
             )
         )
-    return boxed_table(
-        "Checked before any verdict. What failed refuses the figures it bears on.", head, [h("tbody", None, rows)]
-    )
-
-
-def _chip(kind: str, words: str) -> Markup:
-    return h("span", {"class": f"chip {_CHIPS.get(kind, '')}".strip()}, words)
+    return boxed_table("Checked before any verdict. What failed refuses the figures it bears on.", head, rows)

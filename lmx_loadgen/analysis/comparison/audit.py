@@ -19,6 +19,7 @@ from lmx_loadgen.analysis.quality import classify_coherence
 from lmx_loadgen.analysis.records import Record, answer_text
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.analysis.tokens import Basis, output_tokens
+from lmx_loadgen.store.comparison import AuditLine
 from lmx_loadgen.store.result import LevelResult
 
 Status = Literal["passed", "failed", "unknown"]
@@ -71,6 +72,11 @@ class At:
         return self.a.label, self.b.label
 
 
+def _checked(passed: bool, seen: Seen, sentence: str, metrics: tuple[str, ...] = ()) -> AuditFinding:
+    """Passed, or failed for the reason that the sentence gives."""
+    return AuditFinding("passed", seen) if passed else AuditFinding("failed", seen, sentence, metrics)
+
+
 def _answered(side: Arm, concurrency: int) -> list[tuple[Record, dict[str, Any]]]:
     level = side.levels[concurrency]
     return [(one, line) for one, line in zip(side.records, side.lines, strict=True) if one.level == level and one.ok]
@@ -81,13 +87,12 @@ def prompt_tokens(at: At) -> AuditFinding:
     words = (_tokens(a), _tokens(b))
     if a is None or b is None:
         return AuditFinding("unknown", words, "there is no exact count of prompt tokens on both sides")
-    if _apart(a, b) <= PROMPT_APART:
-        return AuditFinding("passed", words)
-    return AuditFinding(
-        "failed", words,
+    return _checked(
+        _apart(a, b) <= PROMPT_APART,
+        words,
         f"prompts have {words[0]} on {at.a.label} and {words[1]} on {at.b.label}, over {percent(PROMPT_APART)} apart: "
         "a chat template or a system prompt differs",
-    )  # fmt: skip
+    )
 
 
 def output_length(at: At) -> AuditFinding:
@@ -118,39 +123,36 @@ def finish_reasons(at: At) -> AuditFinding:
         return AuditFinding(
             "passed" if words[0] == words[1] else "unknown", words, said if words[0] != words[1] else ""
         )
-    if apart <= FINISH_APART or apart * min(totals) <= 1:  # one answer is chance
-        return AuditFinding("passed", words)
-    return AuditFinding(
-        "failed", words, f"answers end differently: {words[0]} on {at.a.label}, {words[1]} on {at.b.label}"
+    return _checked(
+        apart <= FINISH_APART or apart * min(totals) <= 1,  # one answer is chance
+        words,
+        f"answers end differently: {words[0]} on {at.a.label}, {words[1]} on {at.b.label}",
     )
 
 
 def coherence(at: At) -> AuditFinding:
     a, b = (_share([_degenerate(line) for line in lines]) for lines in at.lines)
     words = (f"{percent(a)} degenerate", f"{percent(b)} degenerate")
-    if abs(a - b) <= DEGENERATE_APART:
-        return AuditFinding("passed", words)
     worse, shares = (at.a.label, (a, b)) if a > b else (at.b.label, (b, a))
     other = at.b.label if a > b else at.a.label
-    return AuditFinding(
-        "failed", words,
+    return _checked(
+        abs(a - b) <= DEGENERATE_APART,
+        words,
         f"{percent(shares[0])} of {worse}'s answers are degenerate (repetitive or garbled), {percent(shares[1])} of "
         f"{other}'s: what is fast there is no answer",
-    )  # fmt: skip
+    )
 
 
 def reasoning(at: At) -> AuditFinding:
     a, b = (_share([_reasons(line) for line in lines]) for lines in at.lines)
     words = (f"{percent(a)} with reasoning", f"{percent(b)} with reasoning")
-    if (a == 0) == (b == 0):
-        return AuditFinding("passed", words)
     thinks, plain = (at.a.label, at.b.label) if a else (at.b.label, at.a.label)
-    share = a or b
-    return AuditFinding(
-        "failed", words,
-        f"{percent(share)} of {thinks}'s answers show reasoning and none of {plain}'s: switch thinking on or off on "
+    return _checked(
+        (a == 0) == (b == 0),
+        words,
+        f"{percent(a or b)} of {thinks}'s answers show reasoning and none of {plain}'s: switch thinking on or off on "
         "both",
-    )  # fmt: skip
+    )
 
 
 def token_basis(at: At) -> AuditFinding:
@@ -193,13 +195,12 @@ def tainted(at: At) -> AuditFinding:
 def error_rate(at: At) -> AuditFinding:
     a, b = (_share([not one.ok for one in side.at(at.concurrency)]) for side in (at.a, at.b))
     words = (f"{percent(a)} failed", f"{percent(b)} failed")
-    if abs(a - b) <= ERRORS_APART:
-        return AuditFinding("passed", words)
-    return AuditFinding(
-        "failed", words,
+    return _checked(
+        abs(a - b) <= ERRORS_APART,
+        words,
         f"{percent(a)} of the requests failed on {at.a.label} and {percent(b)} on {at.b.label}: who turns work away is "
         "faster with the rest",
-    )  # fmt: skip
+    )
 
 
 def cache(at: At) -> AuditFinding:
@@ -212,13 +213,12 @@ def cache(at: At) -> AuditFinding:
         )  # fmt: skip
     shares = [_cached_share(answers) for answers in at.answers]
     words = (_unique(shares[0]), _unique(shares[1]))
-    if max((share for share in shares if share is not None), default=0.0) <= CACHED:
-        return AuditFinding("passed", words)
-    return AuditFinding(
-        "failed", words,
+    return _checked(
+        max(known(shares), default=0.0) <= CACHED,
+        words,
         f"of the prompts {percent(shares[0] or 0)} came from a cache on {at.a.label} and {percent(shares[1] or 0)} on "
         f"{at.b.label}",
-    )  # fmt: skip
+    )
 
 
 def model(a: Arm, b: Arm) -> AuditFinding:
@@ -262,9 +262,8 @@ def quantization(a: Arm, b: Arm) -> AuditFinding:
         if a.target["model"] == b.target["model"] and a.target["dialect"] == b.target["dialect"]:
             return AuditFinding("passed", words)
         return AuditFinding("unknown", words, "not every server tells the bits of its weights")
-    if bits[0] == bits[1]:
-        return AuditFinding("passed", words)
-    return AuditFinding("failed", words, f"the weights differ: {words[0]} on {a.label}, {words[1]} on {b.label}")
+    sentence = f"the weights differ: {words[0]} on {a.label}, {words[1]} on {b.label}"
+    return _checked(bits[0] == bits[1], words, sentence)
 
 
 _SETTINGS = ("endpoint", "prompts", "request")
@@ -299,26 +298,9 @@ OF_WHOLE: dict[str, tuple[str, Callable[[Arm, Arm], AuditFinding]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AuditCheck:
-    """A finding with the check it is of, and the levels it is about (none: all there are)."""
-
-    key: str
-    title: str
-    levels: tuple[int, ...]
-    finding: AuditFinding
-
-    def refuses(self, metric: str, concurrency: int) -> bool:
-        """Whether this takes away the verdict on a figure at a level."""
-        if self.finding.status != "failed":
-            return False
-        of_metric = not self.finding.metrics or metric in self.finding.metrics
-        return of_metric and (not self.levels or concurrency in self.levels)
-
-
-def audit(a: Arm, b: Arm, levels: Sequence[At]) -> list[AuditCheck]:
+def audit(a: Arm, b: Arm, levels: Sequence[At]) -> list[AuditLine]:
     """Every check's lines: one for all levels it found the same at, so that a table of them stays short."""
-    lines = [AuditCheck(key, title, (), check(a, b)) for key, (title, check) in OF_WHOLE.items()]
+    lines = [_line(key, title, [], check(a, b)) for key, (title, check) in OF_WHOLE.items()]
     for key, (title, check) in AT_LEVEL.items():
         found: dict[tuple[Any, ...], list[tuple[int, AuditFinding]]] = {}
         for at in levels:
@@ -326,10 +308,29 @@ def audit(a: Arm, b: Arm, levels: Sequence[At]) -> list[AuditCheck]:
             apart = at.concurrency if finding.status == "failed" else None
             found.setdefault((finding.status, apart, finding.metrics), []).append((at.concurrency, finding))
         for group in found.values():
-            numbers = tuple(concurrency for concurrency, _ in group)
+            numbers = [concurrency for concurrency, _ in group]
             every = len(numbers) == len(levels)
-            lines.append(AuditCheck(key, title, () if every else numbers, _summed_up([one for _, one in group])))
+            lines.append(_line(key, title, [] if every else numbers, _summed_up([one for _, one in group])))
     return lines
+
+
+def _line(key: str, title: str, levels: list[int], found: AuditFinding) -> AuditLine:
+    return AuditLine(
+        key=key,
+        title=title,
+        status=found.status,
+        levels=levels,
+        metrics=list(found.metrics),
+        a=found.seen[0],
+        b=found.seen[1],
+        sentence=found.sentence,
+    )
+
+
+def refuses(line: AuditLine, metric: str, concurrency: int) -> bool:
+    """Whether a check takes away the verdict on a figure at a level."""
+    of_metric = not line.metrics or metric in line.metrics
+    return line.status == "failed" and of_metric and (not line.levels or concurrency in line.levels)
 
 
 def _summed_up(findings: Sequence[AuditFinding]) -> AuditFinding:

@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import dataclass, replace
 
 from lmx_loadgen.analysis.comparison import verdict
-from lmx_loadgen.analysis.comparison.audit import At, AuditCheck, audit
+from lmx_loadgen.analysis.comparison.audit import At, audit, refuses
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm, arm_of, blocks_of_arm
 from lmx_loadgen.analysis.comparison.judge import JudgeOptions, LevelBlocks, judge
 from lmx_loadgen.analysis.comparison.sentences import headlines, of_level
@@ -39,6 +39,8 @@ def compare(a: Arm, b: Arm, rules: Rules | None = None) -> Comparison:
     lines = audit(a, b, places)
     is_paired = a.run_id == b.run_id
     found = judge([_level(at, lines, rules) for at in places], _way(a, b, rules))
+    for line in lines:
+        line.accepted = line.status == "failed" and rules.accepted is not None
     comparison = Comparison(
         a=_side(a),
         b=_side(b),
@@ -46,7 +48,7 @@ def compare(a: Arm, b: Arm, rules: Rules | None = None) -> Comparison:
         until_settled=is_paired and _looks(a),
         margin=rules.margin,
         accepted=rules.accepted,
-        audit=[_audit_line(line, rules) for line in lines],
+        audit=lines,
         levels=[_in_units(at, metrics) for at, metrics in zip(places, found, strict=True)],
         notes=_notes(a, b, is_paired),
     )
@@ -104,7 +106,7 @@ def _way(a: Arm, b: Arm, rules: Rules) -> JudgeOptions:
     return JudgeOptions(a.run_id == b.run_id, rules.margin, rules.family, (starts[0], starts[1]))
 
 
-def _level(at: At, lines: list[AuditCheck], rules: Rules) -> LevelBlocks:
+def _level(at: At, lines: list[AuditLine], rules: Rules) -> LevelBlocks:
     basis = at.basis or Basis("events", False, False)
     cut = at.a.run_id != at.b.run_id
     a, b = (blocks_of_arm(side, at.concurrency, basis, cut=cut) for side in (at.a, at.b))
@@ -113,8 +115,8 @@ def _level(at: At, lines: list[AuditCheck], rules: Rules) -> LevelBlocks:
     return LevelBlocks((a, b), refusals, _alpha(at, pairs))
 
 
-def _refusals(at: At, lines: list[AuditCheck]) -> dict[str, str]:
-    found = {name: [line.finding.sentence for line in lines if line.refuses(name, at.concurrency)] for name in COMPARED}
+def _refusals(at: At, lines: list[AuditLine]) -> dict[str, str]:
+    found = {name: [line.sentence for line in lines if refuses(line, name, at.concurrency)] for name in COMPARED}
     return {name: "; ".join(sentences) for name, sentences in found.items() if sentences}
 
 
@@ -160,21 +162,6 @@ def _in_units(at: At, metrics: dict[str, MetricComparison]) -> LevelComparison:
             found.unit = "characters/s" if found.unit == "tok/s" else found.unit
     return LevelComparison(
         concurrency=at.concurrency, token_basis=basis.kind if basis is not None else None, metrics=metrics
-    )
-
-
-def _audit_line(line: AuditCheck, rules: Rules) -> AuditLine:
-    found = line.finding
-    return AuditLine(
-        key=line.key,
-        title=line.title,
-        status=found.status,
-        levels=list(line.levels),
-        metrics=list(found.metrics),
-        a=found.seen[0],
-        b=found.seen[1],
-        sentence=found.sentence,
-        accepted=found.status == "failed" and rules.accepted is not None,
     )
 
 

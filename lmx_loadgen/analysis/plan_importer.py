@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from lmx_loadgen.analysis.plan_importer_older import older_result, suite_results
 from lmx_loadgen.errors import first_fault
 from lmx_loadgen.store.imported import ORIGINS
-from lmx_loadgen.store.plan_shape import only_plan_keys
+from lmx_loadgen.store.plan_result import only_plan_keys
 from lmx_loadgen.store.result import FEWEST_RUNS, BenchmarkResult, BenchmarkRunStats
 from lmx_loadgen.targets import DIALECTS
 

@@ -7,7 +7,7 @@ from typing import Any
 from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, change_interval, milliseconds, percent, rate
 from lmx_loadgen.report.baselines import Baseline, Delta
 from lmx_loadgen.report.card_data import Card
-from lmx_loadgen.report.expected import share_of_expected
+from lmx_loadgen.report.findings import share_of_expected
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import mean_interval, stat
 from lmx_loadgen.store.result import FEWEST_RUNS, NOT_SUPPORTED

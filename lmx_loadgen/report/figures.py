@@ -6,6 +6,7 @@ at once. Names from outside go through `plotly_text`.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -48,10 +49,7 @@ def ttft_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
         median, p95 = (_scaled(stat(level, "ttft", key), 1e3) for key in ("p50", "p95"))
         return median, None, p95
 
-    def words(level: Level) -> str:
-        median, p95 = (milliseconds(stat(level, "ttft", key)) for key in ("p50", "p95"))
-        return f"median {median} ms, p95 {p95} ms"
-
+    words = _percentile_words("ttft", milliseconds, "median {} ms, p95 {} ms")
     return _against_concurrency(series, point, words, _axis_title("ttft"))
 
 
@@ -61,11 +59,12 @@ def decode_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
     def point(level: Level) -> Point:
         return stat(level, "decode_tok_s", "p50"), stat(level, "decode_tok_s", "p95"), None
 
-    def words(level: Level) -> str:
-        median, p95 = (rate(stat(level, "decode_tok_s", key)) for key in ("p50", "p95"))
-        return f"median {median} tok/s, 95 % reach {p95}"
-
+    words = _percentile_words("decode_tok_s", rate, "median {} tok/s, 95 % reach {}")
     return _against_concurrency(series, point, words, _axis_title("decode_tok_s"))
+
+
+def _percentile_words(metric: str, shown: Callable[[float | None], str], form: str) -> Callable[[Level], str]:
+    return lambda level: form.format(*(shown(stat(level, metric, key)) for key in ("p50", "p95")))
 
 
 def output_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
@@ -334,14 +333,11 @@ def _lane_ticks(lanes: int) -> list[int]:
 
 def errors_by_kind(series: Sequence[Series]) -> go.Figure | None:
     """How many requests failed, by kind, one bar a series."""
-    sums: list[dict[str, int]] = []
-    for one in series:
-        kinds: dict[str, int] = {}
+    sums = [Counter[str]() for _ in series]
+    for one, kinds in zip(series, sums, strict=True):
         for error in errors_of(one.target):
-            name = plotly_text(outcome_name(error["outcome"], error["status"]))
-            kinds[name] = kinds.get(name, 0) + error["count"]
-        sums.append(kinds)
-    names = sorted({name for kinds in sums for name in kinds}, key=lambda n: sum(k.get(n, 0) for k in sums))
+            kinds[plotly_text(outcome_name(error["outcome"], error["status"]))] += error["count"]
+    names = sorted({name for kinds in sums for name in kinds}, key=lambda name: sum(kinds[name] for kinds in sums))
     if not names:
         return None
     figure = go.Figure()

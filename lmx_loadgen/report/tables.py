@@ -1,5 +1,6 @@
 """The tables and notes of the page: figures of every level, failures, notes a target, what was run, terms."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -188,10 +189,9 @@ def _facts(facts: Iterable[tuple[str, str]]) -> Markup:
 
 
 def _finish_reasons(one: Series) -> str:
-    sums: dict[str, int] = {}
+    sums = Counter[str]()
     for level in one.levels():
-        for reason, number in (level.get("finish_reasons") or {}).items():
-            sums[reason] = sums.get(reason, 0) + int(number)
+        sums.update(level.get("finish_reasons") or {})
     return ", ".join(f"{sanitize(reason, 40)} ({count(number)})" for reason, number in sums.items())
 
 

@@ -72,11 +72,6 @@ def redirect(x: Exchange) -> None:
     x.reply(Reply(302, b"", (("Location", "/v1/models"),)))
 
 
-def reset_before_headers(x: Exchange) -> None:
-    """A connection reset in place of any byte."""
-    x.reset()
-
-
 def close_before_headers(x: Exchange) -> None:
     """End of file in place of any byte."""
     x.end_with(x.conn.close)
@@ -130,40 +125,38 @@ def drip(x: Exchange) -> None:
 
 
 def _raw_stream(x: Exchange, body: bytes, extra: tuple[str, ...] = ()) -> None:
-    """200 with a stream's headers and a body of known length."""
+    """200 with a stream's headers and a body of known length, and nothing else."""
     lines = (*x.dialect.stream_headers, *extra, f"Content-Length: {len(body)}")
     x.close_after, x.status = True, 200
     x.conn.write(x.dialect.head(200, lines, close=True) + body)
+    x.end("complete")
 
 
 def garbage_sse(x: Exchange) -> None:
     """A stream's headers, and text that is not SSE."""
     _raw_stream(x, b"<!doctype html>\n<p>This is not an event stream.</p>\n\x00\x01\x02{]]]\n" * 20)
-    x.end("complete")
 
 
 def gzip_body(x: Exchange) -> None:
     """The whole stream compressed, whatever the client accepts."""
-    groups = _whole_stream(x)
-    _raw_stream(x, gzip.compress(b"".join(b"".join(group) for group in groups)), ("Content-Encoding: gzip",))
-    x.end("complete")
+    _raw_stream(x, gzip.compress(_whole_stream(x)), ("Content-Encoding: gzip",))
 
 
 def wrong_content_length(x: Exchange) -> None:
     """A length 100 bytes greater than the body, then end of file."""
-    body = b"".join(b"".join(group) for group in _whole_stream(x))
+    body = _whole_stream(x)
     lines = (*x.dialect.stream_headers, f"Content-Length: {len(body) + 100}")
     x.conn.write(x.dialect.head(200, lines, close=True) + body)
     x.end_with(x.conn.close)
 
 
-def _whole_stream(x: Exchange) -> Groups:
+def _whole_stream(x: Exchange) -> bytes:
     """All events at once."""
     answer, script = x.answer, x.script
     before, after = x.dialect.template(answer)
     said = [[before + x.dialect.escape(script.text(i, i + 1)) + after] for i in range(script.total)]
     x.made = x.said = answer.tokens = answer.chunks = script.total
-    return said + x.dialect.closing(answer)
+    return b"".join(b"".join(group) for group in said + x.dialect.closing(answer))
 
 
 def interim(x: Exchange, code: int, reason: str) -> None:
@@ -192,10 +185,6 @@ def _stall(x: Exchange) -> None:
 
 
 # Ends in mid-stream
-
-
-def _reset(x: Exchange) -> None:
-    x.reset()
 
 
 def _truncate(x: Exchange) -> None:
@@ -372,7 +361,7 @@ REPLACED: dict[str, Fault] = {
     "http_429_retry_after": partial(status, code=429, headers=(("Retry-After", "2"),)),
     "http_502_html": html_502,
     "redirect_302": redirect,
-    "reset_before_headers": reset_before_headers,
+    "reset_before_headers": Exchange.reset,
     "close_before_headers": close_before_headers,
     "garbage_http": garbage_http,
     "garbage_sse": garbage_sse,
@@ -388,7 +377,7 @@ BENT: dict[str, Fault] = {
     "interim_103": partial(interim, code=103, reason="Early Hints"),
     "stall_first_token": stall_first_token,
     "stall_mid": in_mid_stream(_stall, unstreamed=True),
-    "reset_mid": in_mid_stream(_reset, unstreamed=True),
+    "reset_mid": in_mid_stream(Exchange.reset, unstreamed=True),
     "truncated": in_mid_stream(_truncate),
     "half_close": in_mid_stream(_half_close),
     "clean_end": in_mid_stream(_clean_end),

@@ -134,14 +134,14 @@ class NotComparable(LoadgenError):
     exit_code = 32
 
 
-def first_fault(problem: "ValidationError", whole: str = "", *, lower: bool = False) -> str:
+def first_fault(problem: "ValidationError", document: str = "", *, lower: bool = False) -> str:
     """The first thing that is wrong in a document, `key: what`, without any control characters of its own.
 
-    `whole` stands for the key where the document itself is at fault; `lower` writes what is wrong in lower case.
+    `document` stands for the key where the document itself is at fault; `lower` writes what is wrong in lower case.
     """
     first = problem.errors(include_url=False, include_input=False)[0]
     # Pydantic names the functions that it passed through, and they are no keys of the document.
-    key = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-")) or whole
+    key = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-")) or document
     message = first["msg"].lower() if lower else first["msg"]
     words = f"{key}: {message}" if key else message
     return "".join(character if character.isprintable() else "?" for character in words[:300])

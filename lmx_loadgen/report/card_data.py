@@ -120,7 +120,7 @@ def _measured(
         series=newest,
         levels=newest.levels(),
         target=target,
-        runs=[_past(one, newest) for one in group],
+        runs=[_earlier_run(one, newest) for one in group],
         baseline=all_baselines(group, series, comparisons, published, reference),
         published=published,
     )
@@ -134,10 +134,10 @@ def _published(reference: Reference | None, target: dict[str, Any], chip: str | 
     return matching(reference, str(target["model"]), quantization=quantization, chip=chip, server=server)
 
 
-def _past(one: Series, newest: Series) -> EarlierRun:
+def _earlier_run(one: Series, newest: Series) -> EarlierRun:
     first, shown = (next(iter(series.levels()), None) for series in (one, newest))
-    told = [(level or {}).get(key) for level in (first, shown) for key in ("concurrency", "token_basis")]
-    same = same_work(one, newest) and told[:2] == told[2:]
+    conditions = [(level or {}).get(key) for level in (first, shown) for key in ("concurrency", "token_basis")]
+    same = same_work(one, newest) and conditions[:2] == conditions[2:]
     return EarlierRun(one.run.label, str(one.run.result.get("started_at")), first, same)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, count, interval, milliseconds, plural, rate
 from lmx_loadgen.report import card_words, checks
-from lmx_loadgen.report.baselines import RIVALS, Baseline, Delta, best_baseline
+from lmx_loadgen.report.baselines import RIVALS, Baseline, BaselineFigure, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
 from lmx_loadgen.report.earlier_runs import older_runs
 from lmx_loadgen.report.markup import NUMBER, Child, Markup, about, boxed_table, chip, column, grouped_table, h, row
@@ -71,7 +71,7 @@ def _who(card: Card) -> list[Child]:
     name = sanitize(card.backend, 40)
     if card.series is None:
         return [h("span", {"class": "name"}, name), chip("imported")]
-    return [h("span", {"class": "name"}, key_sample(card.series.look), h("span", None, name))]
+    return [h("span", {"class": "name"}, key_sample(card.series.style), h("span", None, name))]
 
 
 def _mean(card: Card, metric: str) -> list[Child]:
@@ -89,16 +89,16 @@ def _inexact(card: Card) -> Markup | None:
 
 def _vs(card: Card, server: Server) -> list[Child]:
     if card.server == server:
-        return [_said(card_words.TaggedText(UNDEFINED, f"it is {SERVER_NAMES[server]} itself"), "div")]
+        return [_difference(card_words.DifferenceText(UNDEFINED, f"it is {SERVER_NAMES[server]} itself"), "div")]
     baseline = best_baseline(card.baseline, server)
-    said = card_words.in_short(baseline)
-    lines: list[Child] = [_said(one, "div") for one in said]
-    if baseline is None or said[0].words == UNDEFINED:
+    texts = card_words.cell_texts(baseline)
+    lines: list[Child] = [_difference(one, "div") for one in texts]
+    if baseline is None or texts[0].words == UNDEFINED:
         return lines
     return [*lines, _tag(baseline)]
 
 
-def _said(one: card_words.TaggedText, tag: str) -> Markup:
+def _difference(one: card_words.DifferenceText, tag: str) -> Markup:
     words = unbroken(one.words)
     return h(tag, {"title": one.why or None}, h("strong", None, words) if one.strong else words)
 
@@ -119,13 +119,13 @@ def all_cards(cards: Sequence[Card]) -> Markup:
 
 
 def _card(card: Card, is_open: str | None) -> Markup:
-    colour = f" c{card.series.look.colour}" if card.series else ""
+    colour = f" c{card.series.style.colour}" if card.series else ""
     body = h(
         "div",
         {"class": "parts"},
         _origin(card) if card.origin == "imported" else _hypothesis(card),
         _results(card),
-        _others(card),
+        _baselines(card),
         checks.capabilities(card),
         checks.quality(card),
         checks.server_word(card),
@@ -255,7 +255,7 @@ def _figures(level: Level, metric: str, name: str) -> list[Markup]:
 # ---- against others ----------------------------------------------------------------------------------
 
 
-def _others(card: Card) -> Markup:
+def _baselines(card: Card) -> Markup:
     """Measured first, published second, each said to be what it is."""
     head = [
         column("Against"),
@@ -266,21 +266,21 @@ def _others(card: Card) -> Markup:
         column("Difference", number=True),
         column("To know"),
     ]
-    rows = [_other(one) for one in card.baseline]
+    rows = [_baseline_row(one) for one in card.baseline]
     missing = [server for server in RIVALS if server != card.server and best_baseline(card.baseline, server) is None]
-    rows += [_nothing(server) for server in missing]
+    rows += [_no_baseline_row(server) for server in missing]
     caption = "Measured on this machine first, published by others second. A difference is of ours to theirs."
     return checks.part("Against others", boxed_table(caption, head, rows), width="wide")
 
 
-def _nothing(server: Server) -> Markup:
+def _no_baseline_row(server: Server) -> Markup:
     """The row of a server that nothing is known of."""
     numbers = [h("td", NUMBER, UNDEFINED)] * 4
     ends = h("td", None, UNDEFINED)
     return row(h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[server]), ends, numbers, ends)
 
 
-def _other(one: Baseline) -> Markup:
+def _baseline_row(one: Baseline) -> Markup:
     return row(
         h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[one.server]),
         h("td", None, _tag(one)),
@@ -288,14 +288,14 @@ def _other(one: Baseline) -> Markup:
         _change(one, one.rate),
         h("td", NUMBER, milliseconds(one.ttft.theirs)),
         _change(one, one.ttft),
-        h("td", {"class": "known"}, unbroken(sanitize("; ".join(card_words.to_know(one)), 900)) or UNDEFINED),
+        h("td", {"class": "known"}, unbroken(sanitize("; ".join(card_words.circumstances(one)), 900)) or UNDEFINED),
     )
 
 
-def _change(one: Baseline, delta: Delta) -> Markup:
-    said = card_words.difference(one, delta)
-    edges = card_words.edges(delta)
-    return h("td", NUMBER, _said(said, "span"), h("span", {"class": "under"}, edges) if edges else None)
+def _change(one: Baseline, figure: BaselineFigure) -> Markup:
+    texts = card_words.difference(one, figure)
+    edges = card_words.edges(figure)
+    return h("td", NUMBER, _difference(texts, "span"), h("span", {"class": "under"}, edges) if edges else None)
 
 
 def _answer(card: Card) -> Markup | None:

@@ -146,19 +146,19 @@ def _share(flag: str, number: int, answers: int) -> Markup:
 
 def server_word(card: Card) -> Markup | None:
     """*Server says* beside *client sees*: what it tells in its answers, and what it measured of itself."""
-    told = [level for level in card.levels if level.get("server_word")]
-    own = card.target.get("server_benchmarks") or []
-    if not told and not own:
+    with_timings = [level for level in card.levels if level.get("server_word")]
+    benchmarks = card.target.get("server_benchmarks") or []
+    if not with_timings and not benchmarks:
         return None
     return part(
         "Server says, client sees",
-        _word_table(told) if told else None,
-        _own_table(card, own) if own else None,
+        _timings_table(with_timings) if with_timings else None,
+        _benchmark_table(card, benchmarks) if benchmarks else None,
         width="narrow",
     )
 
 
-def _word_table(levels: list[Level]) -> list[Markup]:
+def _timings_table(levels: list[Level]) -> list[Markup]:
     head = [
         column("At once", number=True),
         column("Prompt", "server says, ms", number=True),
@@ -168,37 +168,37 @@ def _word_table(levels: list[Level]) -> list[Markup]:
     ]
     sources = dict.fromkeys(sanitize(level["server_word"].get("source"), 80) for level in levels)
     caption = f"Medians over the same answers. Said in: {', '.join(sources)}."
-    table = boxed_table(caption, head, [_word_row(level) for level in levels])
-    fenced = any(source.startswith("llama.cpp") for source in sources)
-    return [table, h("p", {"class": "about after"}, _TIMINGS_NOTE)] if fenced else [table]
+    table = boxed_table(caption, head, [_timings_row(level) for level in levels])
+    from_llama_cpp = any(source.startswith("llama.cpp") for source in sources)
+    return [table, h("p", {"class": "about after"}, _TIMINGS_NOTE)] if from_llama_cpp else [table]
 
 
-def _word_row(level: Level) -> Markup:
-    word = level["server_word"]
+def _timings_row(level: Level) -> Markup:
+    timings = level["server_word"]
     cells = [
         count(level["concurrency"]),
-        milliseconds(word.get("prompt_sec")),
-        milliseconds(word.get("client_ttft_sec")),
-        rate(word.get("toks_per_sec")),
-        rate(word.get("client_toks_per_sec")),
+        milliseconds(timings.get("prompt_sec")),
+        milliseconds(timings.get("client_ttft_sec")),
+        rate(timings.get("toks_per_sec")),
+        rate(timings.get("client_toks_per_sec")),
     ]
     return row(number_cells(cells))
 
 
-def _own_table(card: Card, own: list[dict[str, Any]]) -> list[Markup]:
+def _benchmark_table(card: Card, benchmarks: list[dict[str, Any]]) -> list[Markup]:
     head = [
         column("Benchmark"),
         *(column("TTFT", f"{name}, ms", number=True) for name in ("mean", "p95")),
         *(column("tok/s", name, number=True) for name in ("mean", "p95")),
         column("Runs", number=True),
     ]
-    rows = [_own_row("server says", result.get("stats") or {}) for result in own] + [_seen_row(card)]
-    caption = f"{_OWN_CAPTION} It was: {sanitize(own[0].get('prompt_preview') or UNDEFINED, 80)}"
+    rows = [_benchmark_row("server says", result.get("stats") or {}) for result in benchmarks] + [_client_row(card)]
+    caption = f"{_OWN_CAPTION} It was: {sanitize(benchmarks[0].get('prompt_preview') or UNDEFINED, 80)}"
     table = boxed_table(caption, head, rows)
     return [table, h("p", {"class": "about after"}, _OWN_NOTE)] if card.target.get("dialect") == "lmx" else [table]
 
 
-def _own_row(who: str, stats: dict[str, Any]) -> Markup:
+def _benchmark_row(who: str, stats: dict[str, Any]) -> Markup:
     cells = [
         milliseconds(stats.get("ttft_mean_sec")),
         milliseconds(stats.get("ttft_p95_sec")),
@@ -209,10 +209,10 @@ def _own_row(who: str, stats: dict[str, Any]) -> Markup:
     return row(h("th", {"scope": "row"}, who), number_cells(cells))
 
 
-def _seen_row(card: Card) -> Markup:
+def _client_row(card: Card) -> Markup:
     first = card.first
     if first is None:
-        return _own_row("client sees", {})
+        return _benchmark_row("client sees", {})
     figures = {
         "ttft_mean_sec": stat(first, "ttft", "mean"),
         "ttft_p95_sec": stat(first, "ttft", "p95"),
@@ -220,4 +220,4 @@ def _seen_row(card: Card) -> Markup:
         "toks_per_sec_p95": stat(first, "decode_tok_s", "p95"),
         "runs_completed": first["requests"]["ok"],
     }
-    return _own_row(f"client sees {at_concurrency(first['concurrency'])}".rstrip(), figures)
+    return _benchmark_row(f"client sees {at_concurrency(first['concurrency'])}".rstrip(), figures)

@@ -19,9 +19,9 @@ def older_runs(card: Card) -> Markup | None:
     """The runs before the newest, folded: a line for each of the two main figures, and a table."""
     if len(card.runs) < 2:
         return None
-    alike = [past for past in reversed(card.runs) if past.same_work]
-    lines = [drawn for metric in _SHOWN if (drawn := _line(alike, *metric)) is not None]
-    left_out = len(card.runs) - len(alike)
+    comparable = [past for past in reversed(card.runs) if past.same_work]
+    lines = [drawn for metric in _SHOWN if (drawn := _line(comparable, *metric)) is not None]
+    left_out = len(card.runs) - len(comparable)
     words = "Separate runs: chance, heat and other work on the machine differ between them as well. "
     if left_out:
         words += f"The lines leave out {left_out}, which asked for other work than the newest. "

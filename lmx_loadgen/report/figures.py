@@ -108,8 +108,8 @@ def _against_concurrency(
             name=plotly_text(one.name),
             meta={"series": one.index},
             connectgaps=False,
-            line={"color": one.look.on_dark, "dash": one.look.dash, "width": 2},
-            marker={"color": one.look.on_dark, "symbol": one.look.symbol, "size": 9},
+            line={"color": one.style.on_dark, "dash": one.style.dash, "width": 2},
+            marker={"color": one.style.on_dark, "symbol": one.style.symbol, "size": 9},
             customdata=[[level["concurrency"], words(level)] for level in levels],
             hovertemplate="<b>%{fullData.name}</b><br>%{customdata[1]}<br>concurrency %{customdata[0]}<extra></extra>",
         )
@@ -177,7 +177,7 @@ def distribution(
             mode="lines",
             name=plotly_text(one.name),
             meta={"series": one.index},
-            line={"color": one.look.on_dark, "dash": one.look.dash, "width": 2, "shape": "hv"},
+            line={"color": one.style.on_dark, "dash": one.style.dash, "width": 2, "shape": "hv"},
             hovertemplate=f"<b>%{{fullData.name}}</b><br>%{{y:.1%}} within %{{x:,.1f}} ms"
             f"<br>of {len(values) + failed:,} samples<extra></extra>",
         )
@@ -221,7 +221,7 @@ def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
     warmup = [r for r in good if r["phase"] == "warmup"]
     cancelled = [r for r in shown if r["outcome"] == "cancelled"]
     bad = [r for r in shown if r["outcome"] not in ("ok", "cancelled")]
-    colour = one.look.on_dark
+    colour = one.style.on_dark
     figure = go.Figure()
     _add_bars(figure, measured, origin, _waiting, "waiting for the first token", {"color": colour, "opacity": 0.38})
     _add_bars(figure, measured, origin, _streaming, "streaming", {"color": colour})
@@ -366,7 +366,7 @@ def _add_error_bars(figure: go.Figure, one: Series, kinds: Sequence[tuple[str, i
         cliponaxis=False,
         name=plotly_text(one.name),
         meta={"series": one.index},
-        marker={"color": one.look.on_dark, "line": {"width": 0}},
+        marker={"color": one.style.on_dark, "line": {"width": 0}},
         hovertemplate="<b>%{fullData.name}</b><br>%{y}: %{x:,d}<extra></extra>",
     )
 

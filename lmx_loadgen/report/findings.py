@@ -9,7 +9,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.formats import duration, milliseconds, percent, plural, rate
 from lmx_loadgen.analysis.published import LONG_CONTEXT
-from lmx_loadgen.report.baselines import unsound
+from lmx_loadgen.report.baselines import why_unreliable
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import Level, prompt_tokens, stat
 
@@ -35,7 +35,7 @@ def share_of_expected(target: Mapping[str, Any], level: Level) -> str | None:
     """
     hypothesis = target.get("hypothesis") or {}
     expected, measured = hypothesis.get("toks_per_sec"), stat(level, "decode_tok_s", "mean")
-    if not expected or measured is None or unsound(level):
+    if not expected or measured is None or why_unreliable(level):
         return None
     least = "" if level.get("token_basis_exact", True) else "at least "  # a chunk of text holds one token or more
     share = f"{least}{percent(measured / expected)}"

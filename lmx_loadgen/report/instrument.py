@@ -9,7 +9,7 @@ from lmx_loadgen.analysis.formats import UNDEFINED, count
 from lmx_loadgen.report.charts import Chart, Option
 from lmx_loadgen.report.figures import CURVE_HEIGHT, concurrency_axis
 from lmx_loadgen.report.markup import NUMBER, Child, Markup, about, boxed_table, column, h, row
-from lmx_loadgen.report.palette import looks
+from lmx_loadgen.report.palette import series_styles
 from lmx_loadgen.report.sanitize import plotly_text, sanitize
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.tools_vs_truth import ToolErrors, ToolsVsTruth
@@ -30,7 +30,7 @@ def peers_chart(peers: ToolsVsTruth | None) -> Chart:
 
 def _figure(peers: ToolsVsTruth) -> go.Figure:
     figure = go.Figure()
-    for tool, look in zip(peers.tools, looks([tool.name for tool in peers.tools]), strict=True):
+    for tool, style in zip(peers.tools, series_styles([tool.name for tool in peers.tools]), strict=True):
         levels = sorted(tool.ttft_error_ms)
         errors = [tool.ttft_error_ms[level].p99 for level in levels]
         figure.add_scatter(
@@ -38,8 +38,8 @@ def _figure(peers: ToolsVsTruth) -> go.Figure:
             y=[max(_LEAST_MS, abs(error)) for error in errors],
             mode="lines+markers",
             name=plotly_text(tool.name),
-            line={"color": look.on_dark, "dash": look.dash, "width": 2},
-            marker={"color": look.on_dark, "symbol": look.symbol, "size": 9},
+            line={"color": style.on_dark, "dash": style.dash, "width": 2},
+            marker={"color": style.on_dark, "symbol": style.symbol, "size": 9},
             customdata=[f"{error:+.2f}" for error in errors],
             hovertemplate="<b>%{fullData.name}</b><br>%{customdata} ms<br>concurrency %{x}<extra></extra>",
         )

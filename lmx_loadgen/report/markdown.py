@@ -6,7 +6,7 @@ from typing import Any
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.formats import UNDEFINED, count, duration, interval, milliseconds, rate
 from lmx_loadgen.report import card_words
-from lmx_loadgen.report.baselines import RIVALS, Baseline, Delta, best_baseline
+from lmx_loadgen.report.baselines import RIVALS, Baseline, BaselineFigure, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
 from lmx_loadgen.report.sanitize import markdown_text as cell
 from lmx_loadgen.report.view import Level, mean_interval, prompt_tokens, stat
@@ -79,12 +79,12 @@ def _mean(card: Card, metric: str) -> str:
 
 
 def _in_short(baseline: Baseline | None) -> str:
-    said = card_words.in_short(baseline)
-    words = ", ".join(_said(one) for one in said)
+    texts = card_words.cell_texts(baseline)
+    words = ", ".join(_difference(one) for one in texts)
     return words if baseline is None or words == UNDEFINED else f"{words} ({cell(card_words.tag(baseline))})"
 
 
-def _said(one: card_words.TaggedText) -> str:
+def _difference(one: card_words.DifferenceText) -> str:
     return f"**{cell(one.words)}**" if one.strong else cell(one.words)
 
 
@@ -111,7 +111,7 @@ def _card(card: Card) -> Iterator[str]:
     yield from _table(_RESULTS, (row for level in card.levels for row in _level(level)))
     if card.baseline:
         yield ""
-        yield from _table(_OTHERS, map(_other, card.baseline))
+        yield from _table(_OTHERS, map(_baseline_row, card.baseline))
     if card.tool_calls:
         yield ""
         yield from _table(_CALLS, map(_call, card.tool_calls))
@@ -135,7 +135,7 @@ def _level(level: Level) -> Iterator[list[str]]:
         yield [count(level["concurrency"]), name, *values, interval(edges, shown), *beside]
 
 
-def _other(one: Baseline) -> list[str]:
+def _baseline_row(one: Baseline) -> list[str]:
     return [
         SERVER_NAMES[one.server],
         cell(card_words.tag(one)),
@@ -143,13 +143,13 @@ def _other(one: Baseline) -> list[str]:
         _change(one, one.rate),
         milliseconds(one.ttft.theirs),
         _change(one, one.ttft),
-        cell("; ".join(card_words.to_know(one)) or UNDEFINED, 900),
+        cell("; ".join(card_words.circumstances(one)) or UNDEFINED, 900),
     ]
 
 
-def _change(one: Baseline, delta: Delta) -> str:
-    edges = card_words.edges(delta)
-    return _said(card_words.difference(one, delta)) + (f" ({edges})" if edges else "")
+def _change(one: Baseline, figure: BaselineFigure) -> str:
+    edges = card_words.edges(figure)
+    return _difference(card_words.difference(one, figure)) + (f" ({edges})" if edges else "")
 
 
 def _call(one: dict[str, Any]) -> list[str]:

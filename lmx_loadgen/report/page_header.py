@@ -5,7 +5,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.formats import UNDEFINED, day, milliseconds, plural, rate
 from lmx_loadgen.report.markup import Markup, banner, h, join
-from lmx_loadgen.report.palette import Look
+from lmx_loadgen.report.palette import SeriesStyle
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import RunView, Series, stat, system_rate
 
@@ -83,7 +83,7 @@ def _card(one: Series) -> Markup:
     first = next((level for level in levels if stat(level, "ttft", "p50") is not None), levels[0] if levels else None)
     fullest = max(levels, key=lambda level: system_rate(level) or 0.0, default=None)
     if first is None or fullest is None:
-        return h("div", {"class": f"card c{one.look.colour}"}, h("h3", None, key_sample(one.look), one.name))
+        return h("div", {"class": f"card c{one.style.colour}"}, h("h3", None, key_sample(one.style), one.name))
     tiles = [
         _tile(
             "First token",
@@ -101,8 +101,8 @@ def _card(one: Series) -> Markup:
     ]
     return h(
         "div",
-        {"class": f"card c{one.look.colour}"},
-        h("h3", None, key_sample(one.look), h("span", None, one.name)),
+        {"class": f"card c{one.style.colour}"},
+        h("h3", None, key_sample(one.style), h("span", None, one.name)),
         h("div", {"class": "model"}, one.model),
         h("dl", {"class": "tiles"}, tiles),
     )
@@ -126,11 +126,11 @@ _MARKS = {
 }
 
 
-def key_sample(look: Look) -> Markup:
+def key_sample(style: SeriesStyle) -> Markup:
     """The line and marker of a series, as its curves show them."""
-    line = h("line", {"x1": "0", "x2": "30", "y1": "6", "y2": "6", "stroke-dasharray": _DASH_ARRAYS[look.dash]})
-    mark = h("path", {"d": _MARKS[look.symbol]})
-    attributes = {"class": f"sample c{look.colour}", "viewBox": "0 0 30 12", "aria-hidden": "true"}
+    line = h("line", {"x1": "0", "x2": "30", "y1": "6", "y2": "6", "stroke-dasharray": _DASH_ARRAYS[style.dash]})
+    mark = h("path", {"d": _MARKS[style.symbol]})
+    attributes = {"class": f"sample c{style.colour}", "viewBox": "0 0 30 12", "aria-hidden": "true"}
     return h("svg", attributes, line, mark)
 
 
@@ -142,7 +142,7 @@ def key(series: Sequence[Series]) -> Markup | None:
         h(
             "button",
             {"type": "button", "data-series": str(one.index), "aria-pressed": "true"},
-            key_sample(one.look),
+            key_sample(one.style),
             h("span", None, one.name),
         )
         for one in series

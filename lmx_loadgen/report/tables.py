@@ -58,7 +58,7 @@ def _summary_body(one: Series) -> Markup:
     name = h(
         "th",
         {"scope": "rowgroup", "rowspan": str(max(len(levels), 1))},
-        h("span", {"class": "name"}, key_sample(one.look), h("span", None, one.name)),
+        h("span", {"class": "name"}, key_sample(one.style), h("span", None, one.name)),
         h("span", {"class": "model"}, one.model),
     )
     rows = [row(name if place == 0 else None, _summary_cells(level)) for place, level in enumerate(levels)]
@@ -172,8 +172,8 @@ def _notes_card(one: Series) -> Markup:
     ]
     return h(
         "div",
-        {"class": f"card c{one.look.colour}"},
-        h("h3", None, key_sample(one.look), h("span", None, one.name)),
+        {"class": f"card c{one.style.colour}"},
+        h("h3", None, key_sample(one.style), h("span", None, one.name)),
         _facts(facts),
         _listed(notes_of(target, "concurrency ")),
     )

@@ -189,7 +189,7 @@ def _blocks(one: Comparison, found: MetricComparison, series: Sequence[Series]) 
     figure = go.Figure()
     sides = ((one.a, found.blocks_a), (one.b, found.blocks_b))
     for place, (side, values) in enumerate(sides):
-        colour, symbol = _look(side, place, series, same_name=one.a.target == one.b.target)
+        colour, symbol = _style_of(side, place, series, same_name=one.a.target == one.b.target)
         _add_blocks(figure, side, values, found, colour, symbol)
     unit = "ms" if found.unit == "s" else found.unit
     figure.update_layout(
@@ -223,12 +223,12 @@ def _add_blocks(
     )
 
 
-def _look(side: ComparedSide, place: int, series: Sequence[Series], *, same_name: bool) -> tuple[str, str]:
+def _style_of(side: ComparedSide, place: int, series: Sequence[Series], *, same_name: bool) -> tuple[str, str]:
     """The series' own colour and marker; of two runs of one target, whose colour is the same, one of each."""
     if not same_name:
         for one in series:
             if one.target["name"] == side.target and one.run.result.get("run_id") == side.run_id:
-                return one.look.on_dark, one.look.symbol
+                return one.style.on_dark, one.style.symbol
     return SERIES_COLOURS[place][0], SYMBOLS[place]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.formats import EARLIEST, moment
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.report.palette import Look, looks
+from lmx_loadgen.report.palette import SeriesStyle, series_styles
 from lmx_loadgen.report.sanitize import sanitize
 
 # One level of a target, as `result.json` has it.
@@ -33,7 +33,7 @@ class Series:
 
     index: int
     name: str
-    look: Look
+    style: SeriesStyle
     run: RunView
     target: dict[str, Any]
     requests: dict[int, list[dict[str, Any]]] = field(repr=False)
@@ -58,10 +58,10 @@ def series_of(runs: Sequence[RunView]) -> list[Series]:
     """All series of the runs, in order, each with a name that no other has (unless the runs share a label)."""
     pairs = [(run, target) for run in runs for target in run.result["targets"]]
     names = _unlike_names(pairs)
-    styles = looks([str(target["name"]) for _, target in pairs])
+    styles = series_styles([str(target["name"]) for _, target in pairs])
     return [
-        Series(index, name, look, run, target, _by_level(run, target))
-        for index, (name, look, (run, target)) in enumerate(zip(names, styles, pairs, strict=True))
+        Series(index, name, style, run, target, _by_level(run, target))
+        for index, (name, style, (run, target)) in enumerate(zip(names, styles, pairs, strict=True))
     ]
 
 

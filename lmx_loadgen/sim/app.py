@@ -151,12 +151,12 @@ class App:
 
     def _orders(self, request: HttpRequest, body: Json) -> Json:
         """What this request wants of the simulator itself: body field "sim", or header X-Sim (JSON or a fault)."""
-        said = body.pop("sim", None)
+        wanted = body.pop("sim", None)
         header = request.headers.get("x-sim")
         try:
             if header is not None:
-                said = json.loads(header) if header.startswith("{") else {"fault": header}
-            orders = {} if said is None else check_orders(said)
+                wanted = json.loads(header) if header.startswith("{") else {"fault": header}
+            orders = {} if wanted is None else check_orders(wanted)
             _check_known([orders["fault"]] if "fault" in orders else [])
         except (ValueError, RecursionError) as error:
             raise Refused(self.dialect.error(400, f"X-Sim is not JSON: {error}")) from None
@@ -195,8 +195,8 @@ class App:
         """What is said, and how much: max_tokens, a fixed text, or a natural stop, whichever is least."""
         limit = self._limit(body)
         per_chunk = orders.get("tokens_per_chunk", self.settings.tokens_per_chunk)
-        said = orders.get("text")
-        fixed = self._text if said is None else split_pieces(said)
+        wanted = orders.get("text")
+        fixed = self._text if wanted is None else split_pieces(wanted)
         # A fixed text is what every answer says, also where tools are on offer.
         wants_call = answer.endpoint == "chat" and fixed is None
         answer.call = self._tool_call(body, answer.id) if wants_call else None

@@ -45,8 +45,8 @@ def in_mid_stream(act: Fault, unstreamed: bool = False) -> Fault:
 
     def arm(x: Exchange) -> None:
         if x.answer.stream or unstreamed:
-            x.trip_at = min(x.after, max(0, -(-x.script.total // x.script.per_chunk) - 1))
-            x.trip = act
+            x.mid_stream_at = min(x.after, max(0, -(-x.script.total // x.script.per_chunk) - 1))
+            x.mid_stream_fault = act
 
     return arm
 
@@ -154,9 +154,9 @@ def _whole_stream(x: Exchange) -> bytes:
     """All events at once."""
     answer, script = x.answer, x.script
     before, after = x.dialect.template(answer)
-    said = [[before + x.dialect.escape(script.text(i, i + 1)) + after] for i in range(script.total)]
-    x.made = x.said = answer.tokens = answer.chunks = script.total
-    return b"".join(b"".join(group) for group in said + x.dialect.closing(answer))
+    written = [[before + x.dialect.escape(script.text(i, i + 1)) + after] for i in range(script.total)]
+    x.generated = x.written = answer.tokens = answer.chunks = script.total
+    return b"".join(b"".join(group) for group in written + x.dialect.closing(answer))
 
 
 def interim(x: Exchange, code: int, reason: str) -> None:
@@ -175,7 +175,7 @@ def stall_first_token(x: Exchange) -> None:
 
 def _stall(x: Exchange) -> None:
     """Silence for `seconds`, then go on."""
-    x.made = x.said
+    x.generated = x.written
     x.paused = True
 
     def resume(due: int) -> None:
@@ -210,7 +210,7 @@ def _half_close(x: Exchange) -> None:
 
 def _clean_end(x: Exchange) -> None:
     """The framing ends as it should, but there is no finish reason: the engine behind the server was killed."""
-    x.answer.tokens = x.said
+    x.answer.tokens = x.written
     x.send_groups(x.dialect.killed(x.answer), last=True)
     x.end("complete")
 
@@ -235,7 +235,7 @@ def _fail_as(x: Exchange, shape: str) -> None:
 def _fail_as_text(x: Exchange) -> None:
     """Opta-LMX's way: the error as text, then an ordinary end."""
     x.send_text(x.dialect.escape(f"\n\n[Error: {MESSAGE}]"), 0)
-    x.answer.finish, x.answer.tokens = "stop", x.said
+    x.answer.finish, x.answer.tokens = "stop", x.written
     x.send_groups(x.dialect.closing(x.answer), last=True)
     x.end("complete")
 
@@ -252,18 +252,18 @@ def _wrong_chunk_length(x: Exchange) -> None:
 
 def _invalid_utf8(x: Exchange) -> None:
     """An event whose text is not UTF-8, in place of a token."""
-    _say_instead(x, b"\xff\xfe\xc3(\xed\xa0\x80")
+    _write_instead(x, b"\xff\xfe\xc3(\xed\xa0\x80")
 
 
-def _say_instead(x: Exchange, text: bytes) -> None:
-    x.said = x.made
+def _write_instead(x: Exchange, text: bytes) -> None:
+    x.written = x.generated
     x.answer.chunks += 1
     x.send_text(text, 1)
 
 
 def _big_event(x: Exchange) -> None:
     """One event of 1 MB."""
-    _say_instead(x, b"lighthouse " * (1_048_576 // 11))
+    _write_instead(x, b"lighthouse " * (1_048_576 // 11))
 
 
 def _many_events(x: Exchange) -> None:
@@ -273,8 +273,8 @@ def _many_events(x: Exchange) -> None:
     lead, events = x.take_lead()
     count = 10_000
     x.script.total += count - 1
-    x.made += count - 1
-    x.said = x.made
+    x.generated += count - 1
+    x.written = x.generated
     x.answer.chunks += count
     x.conn.write(lead + x.framed(piece * count), events + count, count)
 
@@ -299,7 +299,7 @@ def split_utf8(x: Exchange) -> None:
     def cut(x: Exchange, data: bytes, events: int, tokens: int) -> None:
         held, held_events, held_tokens = rest.pop() if rest else (b"", 0, 0)
         inside = next((i for i, byte in enumerate(data) if byte & 0xC0 == 0x80), None)
-        if inside is None or x.made >= x.script.total:
+        if inside is None or x.generated >= x.script.total:
             x.conn.write(held + data, held_events + events, held_tokens + tokens)
             return
         x.conn.write(held + data[:inside], held_events, held_tokens)
@@ -313,7 +313,7 @@ def endless_stream(x: Exchange) -> None:
     x.script.total = 1 << 60
 
     def enough(due: int) -> None:
-        x.script.total = max(1, x.made + 1)
+        x.script.total = max(1, x.generated + 1)
 
     x.services.timeline.at(seconds_from_now(x), enough)
 
@@ -334,13 +334,13 @@ def missing_terminator(x: Exchange) -> None:
 
 def empty_stream(x: Exchange) -> None:
     """Headers and the end of the body, no event."""
-    x.script.total, x.wordless = 0, True
+    x.script.total, x.without_events = 0, True
     x.edit_closing = lambda groups: []
 
 
 def bare_done(x: Exchange) -> None:
     """Nothing but [DONE]."""
-    x.script.total, x.wordless = 0, True
+    x.script.total, x.without_events = 0, True
     x.edit_closing = lambda groups: [[DONE]]
 
 

@@ -59,10 +59,12 @@ def parse_limit(text: str) -> Limit:
 def check_limit(limit: Limit, comparison: Comparison) -> list[LimitResult]:
     """The limit at each level of a comparison: broken only where the whole interval is beyond it, kept only where the
     whole interval is within."""
-    return [_at(limit, level.metrics[limit.metric], level.concurrency, comparison) for level in comparison.levels]
+    return [
+        _check_level(limit, level.metrics[limit.metric], level.concurrency, comparison) for level in comparison.levels
+    ]
 
 
-def _at(limit: Limit, found: MetricComparison, concurrency: int, comparison: Comparison) -> LimitResult:
+def _check_level(limit: Limit, found: MetricComparison, concurrency: int, comparison: Comparison) -> LimitResult:
     where = f"{found.title} at concurrency {concurrency}"
     if found.ci95 is None:
         return LimitResult("invalid", f"{where} was not compared ({limit.text}): {found.reason}")

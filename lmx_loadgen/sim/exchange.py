@@ -46,7 +46,7 @@ class Services:
 
 
 class Exchange:
-    """The life of one answer. Faults bend it through `mid_stream_fault`, `transform`, `edit_closing`, and attributes."""
+    """The life of one answer. Faults bend it through `mid_stream_fault`, `transform`, `edit_closing` and attributes."""
 
     def __init__(
         self, services: Services, conn: Connection, request: HttpRequest, answer: ScriptedAnswer, script: Script

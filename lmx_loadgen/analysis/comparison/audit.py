@@ -237,14 +237,14 @@ def model(a: Arm, b: Arm) -> AuditFinding:
     if names[0] == names[1]:
         return AuditFinding("passed", observed)
     one, other = (read_name(name) for name in names)
-    trusted = [(one.family, other.family), (one.size, other.size)]
+    parts = [(one.family, other.family), (one.size, other.size)]
     both_named = one.family is not None and other.family is not None
     other_kind = both_named and one.variants != other.variants
-    if other_kind or any(x != y for x, y in trusted if x is not None and y is not None):
+    if other_kind or any(x != y for x, y in parts if x is not None and y is not None):
         return AuditFinding(
             "failed", observed, f"the models differ: {observed[0]} on {a.label}, {observed[1]} on {b.label}"
         )
-    if all(x is not None and y is not None for x, y in trusted):
+    if all(x is not None and y is not None for x, y in parts):
         return AuditFinding("passed", observed)
     return AuditFinding("unknown", observed, "the names of the models do not tell whether they are the same")
 
@@ -309,8 +309,8 @@ def audit(a: Arm, b: Arm, levels: Sequence[At]) -> list[AuditLine]:
         found: dict[tuple[Any, ...], list[tuple[int, AuditFinding]]] = {}
         for at in levels:
             finding = check(at)
-            distance = at.concurrency if finding.status == "failed" else None
-            found.setdefault((finding.status, distance, finding.metrics), []).append((at.concurrency, finding))
+            separate = at.concurrency if finding.status == "failed" else None
+            found.setdefault((finding.status, separate, finding.metrics), []).append((at.concurrency, finding))
         for group in found.values():
             numbers = [concurrency for concurrency, _ in group]
             every = len(numbers) == len(levels)
@@ -338,7 +338,7 @@ def refuses(line: AuditLine, metric: str, concurrency: int) -> bool:
 
 
 def _summed_up(findings: Sequence[AuditFinding]) -> AuditFinding:
-    a, b = (" / ".join(dict.fromkeys(one.observed[arm] for one in findings)) for arm in (0, 1))
+    a, b = (" / ".join(dict.fromkeys(one.observed[place] for one in findings)) for place in (0, 1))
     return replace(findings[0], observed=(a, b))
 
 
@@ -376,8 +376,8 @@ def _cached_share(answers: Sequence[Record]) -> float | None:
 
 
 def _bits(arm: Arm) -> float | None:
-    trusted = arm.target.get("server", {}).get("quantization")
-    return weight_bits(trusted) or read_name((_answering(arm) or [str(arm.target["model"])])[0]).bits
+    quantization = arm.target.get("server", {}).get("quantization")
+    return weight_bits(quantization) or read_name((_answering(arm) or [str(arm.target["model"])])[0]).bits
 
 
 def _differences(a: Any, b: Any, key: str) -> list[tuple[str, Any, Any]]:

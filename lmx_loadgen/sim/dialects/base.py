@@ -32,6 +32,15 @@ def model_list(state: State, owner: str, models: list[str]) -> Json:
     return {"object": "list", "data": data}
 
 
+def json_body(request: HttpRequest) -> Json:
+    """The JSON object that a request brings; empty where it brings none."""
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
 class SimDialect:
     """Plain OpenAI. Subclasses are real servers; each overrides only where its server differs."""
 

@@ -95,9 +95,12 @@ def _corrected(result: BenchmarkResult, stats: BenchmarkRunStats) -> BenchmarkRe
     runs = stats.runs_completed or 0
     if result.status == "ok" and runs >= FEWEST_RUNS:
         return result
-    names = (*_KEPT, *_OF_TEXT) if runs else _KEPT
-    kept = BenchmarkRunStats(**{name: getattr(stats, name) for name in names})
+    kept = _without_figures(stats, _OF_TEXT if runs else ())
     return result.model_copy(update={"status": "insufficient_data", "stats": kept})
+
+
+def _without_figures(stats: BenchmarkRunStats, of_text: Sequence[str]) -> BenchmarkRunStats:
+    return BenchmarkRunStats(**{name: getattr(stats, name) for name in (*_KEPT, *of_text)})
 
 
 # ---- shapes older than the plan ---------------------------------------------------------------------
@@ -187,16 +190,8 @@ def _result(
         hardware=_text(found, ("hardware", "machine", "device")),
         lmx_version=_text(found, ("lmx_version", "version")) or None,
         prompt_preview=prompt[:100],
-        stats=stats if enough else _without_figures(stats),
+        stats=stats if enough else _without_figures(stats, ("output_text",)),
         origin="opta-lmx-older",
-    )
-
-
-def _without_figures(stats: BenchmarkRunStats) -> BenchmarkRunStats:
-    return BenchmarkRunStats(
-        runs_completed=stats.runs_completed,
-        warmup_runs_discarded=stats.warmup_runs_discarded,
-        output_text=stats.output_text,
     )
 
 

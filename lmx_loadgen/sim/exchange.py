@@ -197,10 +197,8 @@ class Exchange:
         payload = self._before + text + self._after
         if self._lead or self._lead_payload or self.answer.chunks <= 1:
             self._send_first(payload, tokens)
-        elif self.transform is not None:
-            self.transform(self, self.framed(payload), 1, tokens)
         else:
-            self.conn.write(self.framed(payload), 1, tokens)
+            self._put(self.framed(payload), 1, tokens)
 
     def _send_first(self, payload: bytes, tokens: int) -> None:
         lead, events = self.take_lead()
@@ -208,12 +206,16 @@ class Exchange:
         self._lead_payload = b""
         if self.answer.call is not None:
             self._before, self._after = self.dialect.template(self.answer, first=False)
-        if self.transform is not None:
-            self.transform(self, data, 1 + events, tokens)
-        else:
-            self.conn.write(data, 1 + events, tokens)
+        self._put(data, 1 + events, tokens)
         if self._headers_ns is None:
             self._headers_ns = self._last_write_ns()
+
+    def _put(self, data: bytes, events: int, tokens: int) -> None:
+        """Write, or let a fault do it in its way."""
+        if self.transform is not None:
+            self.transform(self, data, events, tokens)
+        else:
+            self.conn.write(data, events, tokens)
 
     def take_lead(self) -> tuple[bytes, int]:
         """The bytes that wait for the first text, headers too where they have not gone out, and their events."""
@@ -287,11 +289,7 @@ class Exchange:
         self._fill_timings()
         if not answer.stream:
             body = self.dialect.body(answer, self.script.text(0, self.written))
-            reply = Reply(200, self.dialect.dumps_body(body))
-            self.status = 200
-            data = self.preface + self.dialect.render(reply, not self.request.keep_alive)
-            self.conn.write(data, 1, answer.tokens)
-            self._headers_ns = self._last_write_ns()
+            self._send_reply(Reply(200, self.dialect.dumps_body(body)), 1, answer.tokens)
             self.end("complete")
             return
         groups = self.dialect.closing(answer)
@@ -316,10 +314,7 @@ class Exchange:
         events += sum(len(group) for group in groups)
         if last and self.chunked:
             data += self.terminator
-        if self.transform is not None:
-            self.transform(self, data, events, tokens)
-        else:
-            self.conn.write(data, events, tokens)
+        self._put(data, events, tokens)
 
     def fail(self, message: str) -> None:
         """Generation failed: say so as this server does, and end."""
@@ -341,10 +336,14 @@ class Exchange:
 
     def reply(self, reply: Reply) -> None:
         """Answer with a short reply instead."""
-        self.status = reply.status
-        self.conn.write(self.preface + self.dialect.render(reply, not self.request.keep_alive))
-        self._headers_ns = self._last_write_ns()
+        self._send_reply(reply)
         self.end("rejected")
+
+    def _send_reply(self, reply: Reply, events: int = 0, tokens: int = 0) -> None:
+        self.status = reply.status
+        data = self.preface + self.dialect.render(reply, not self.request.keep_alive)
+        self.conn.write(data, events, tokens)
+        self._headers_ns = self._last_write_ns()
 
     def end(self, outcome: str) -> None:
         """The response has ended; it counts once the socket has all of it."""

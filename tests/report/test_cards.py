@@ -250,7 +250,7 @@ UNSOUND = [
 ]
 
 
-def why_unreliable(run: RunView, changes: dict[str, Any], requests: dict[str, Any], **hypothesis: Any) -> RunView:
+def unsound(run: RunView, changes: dict[str, Any], requests: dict[str, Any], **hypothesis: Any) -> RunView:
     """The run with exact counts, all of its levels changed so, and an expectation of every target."""
     result = copy.deepcopy(run.result)
     for target in result["targets"]:
@@ -267,7 +267,7 @@ def test_unsound_figures_are_held_against_nothing(
 ) -> None:
     reference = published(toks_per_sec=100.0)
     sound, run = (
-        why_unreliable(three[0], *one, toks_per_sec=50.0, of="LM Studio MLX") for one in (({}, {}), (changes, requests))
+        unsound(three[0], *one, toks_per_sec=50.0, of="LM Studio MLX") for one in (({}, {}), (changes, requests))
     )
     good, card = (cards([one], reference)["Qwen2.5-7B-Instruct-4bit", "lmx"] for one in (sound, run))
     found = best_baseline(card.baseline, "lm_studio")
@@ -281,14 +281,14 @@ def test_unsound_figures_are_held_against_nothing(
 
 
 def test_more_than_memory_allows_shows_that_the_estimate_is_wrong(three: list[RunView]) -> None:
-    run = why_unreliable(three[0], {}, {}, kind="bandwidth", toks_per_sec=10.0)
+    run = unsound(three[0], {}, {}, kind="bandwidth", toks_per_sec=10.0)
     card = cards([run])["Qwen2.5-7B-Instruct-4bit", "lmx"]
 
     assert "of what memory allows, which shows that the estimate does not hold." in (against_hypothesis(card) or "")
 
 
 def test_one_answer_is_no_mean(three: list[RunView]) -> None:
-    card = cards([why_unreliable(three[0], {}, {"ok": 1})])["Qwen2.5-7B-Instruct-4bit", "lmx"]
+    card = cards([unsound(three[0], {}, {"ok": 1})])["Qwen2.5-7B-Instruct-4bit", "lmx"]
 
     assert (mean(card, "ttft"), mean(card, "decode_tok_s")) == (None, None)
 

@@ -17,9 +17,9 @@ def test_targets_of_several_runs_are_told_apart_and_keep_their_colour(load_run: 
     series = series_of([load_run("head-to-head", "Monday"), load_run("head-to-head", "Tuesday")])
 
     assert [one.name for one in series] == ["lmx · Monday", "ollama · Monday", "lmx · Tuesday", "ollama · Tuesday"]
-    assert series[0].look.colour == series[2].look.colour != series[1].look.colour
-    assert series[0].look.dash != series[2].look.dash
-    assert series[0].look.symbol != series[2].look.symbol
+    assert series[0].style.colour == series[2].style.colour != series[1].style.colour
+    assert series[0].style.dash != series[2].style.dash
+    assert series[0].style.symbol != series[2].style.symbol
 
 
 def test_the_model_tells_targets_apart_where_it_can(load_run: Loader) -> None:

@@ -12,8 +12,7 @@ from lmx_loadgen.commands.flags import PATH, Flag, GroupedCommand
 from lmx_loadgen.commands.run_flags import RUN_FLAGS
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.report.sanitize import sanitize
-
-_SIM_DIALECTS = ["openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm"]
+from lmx_loadgen.sim import DIALECT_NAMES
 
 
 class _Failure(click.ClickException):
@@ -168,7 +167,7 @@ def compare(**values: Any) -> None:
 @main.command(
     params=[
         Flag("--port", type=click.IntRange(0, 65535), default=8089, show_default=True, help="0 takes a free one."),
-        Flag("--dialect", type=click.Choice(_SIM_DIALECTS), default="openai", show_default=True),
+        Flag("--dialect", type=click.Choice(DIALECT_NAMES), default="openai", show_default=True),
         Flag("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting, like ttft_ms=200."),
         Flag("--log", type=click.Path(dir_okay=False), help="Where the true times go (JSONL)."),
     ]

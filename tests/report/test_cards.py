@@ -11,7 +11,7 @@ import pytest
 
 from lmx_loadgen.report.baselines import Baseline, best_baseline
 from lmx_loadgen.report.card_data import Card, cards_of
-from lmx_loadgen.report.card_words import against_hypothesis, in_short, mean
+from lmx_loadgen.report.card_words import against_hypothesis, cell_texts, mean
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.page import build_page
 from lmx_loadgen.report.verdicts import of_runs
@@ -105,11 +105,11 @@ def test_a_verdict_of_one_run_is_shown_and_only_a_decided_one_is_strong(three: l
     ollama, studio = (rival(lmx, server, "compared") for server in ("ollama", "lm_studio"))
 
     assert (ollama.rate.verdict, ollama.ttft.verdict) == ("better", "undecided")
-    assert [(said.words, said.strong) for said in in_short(ollama)] == [
+    assert [(said.words, said.strong) for said in cell_texts(ollama)] == [
         ("+21 % tok/s", True),
         ("undecided TTFT", False),
     ]
-    assert [(said.words, said.strong) for said in in_short(studio)] == [("undecided", False)]
+    assert [(said.words, said.strong) for said in cell_texts(studio)] == [("undecided", False)]
 
 
 def test_a_comparison_is_turned_round_for_the_card_of_its_first_side(three: list[RunView]) -> None:
@@ -135,7 +135,7 @@ def test_a_verdict_over_separate_runs_is_shown_but_not_emphasised(three: list[Ru
     ollama = rival(next(card for card in found if card.backend == "lmx"), "ollama", "compared apart")
 
     assert ollama.rate.verdict == "better"
-    assert not any(said.strong for said in in_short(ollama))
+    assert not any(said.strong for said in cell_texts(ollama))
 
 
 def test_two_that_were_measured_in_one_run_but_not_compared_have_points_and_no_interval(three: list[RunView]) -> None:
@@ -143,7 +143,7 @@ def test_two_that_were_measured_in_one_run_but_not_compared_have_points_and_no_i
 
     assert ollama.rate.change is not None
     assert ollama.rate.ci95 is None
-    assert not any(said.strong for said in in_short(ollama))
+    assert not any(said.strong for said in cell_texts(ollama))
 
 
 def apart(three: list[RunView], **changed: Any) -> Card:
@@ -166,7 +166,7 @@ def test_separate_runs_give_a_plain_difference_of_means(three: list[RunView]) ->
     assert ours
     assert theirs
     assert found.ttft.change == pytest.approx(ours / theirs - 1)
-    assert not any(said.strong for said in in_short(found))
+    assert not any(said.strong for said in cell_texts(found))
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_published_figure_gives_a_difference_only_where_chip_and_work_are_alik
 
     assert found
     assert found.how == "published"
-    said = in_short(found)
+    said = cell_texts(found)
     assert (found.rate.change is not None) == has_change
     assert not any(one.strong for one in said)
     assert has_change or said[0].words == words

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from lmx_loadgen.report.palette import SERIES_COLOURS, dark_to_light, looks
+from lmx_loadgen.report.palette import SERIES_COLOURS, dark_to_light, series_styles
 from lmx_loadgen.report.run_loader import labeled_views
 from lmx_loadgen.report.view import RunView, errors_of, level_notes, series_of, target_notes
 
@@ -17,9 +17,9 @@ def test_targets_of_several_runs_are_told_apart_and_keep_their_colour(load_run: 
     series = series_of([load_run("head-to-head", "Monday"), load_run("head-to-head", "Tuesday")])
 
     assert [one.name for one in series] == ["lmx · Monday", "ollama · Monday", "lmx · Tuesday", "ollama · Tuesday"]
-    assert series[0].look.colour == series[2].look.colour != series[1].look.colour
-    assert series[0].look.dash != series[2].look.dash
-    assert series[0].look.symbol != series[2].look.symbol
+    assert series[0].style.colour == series[2].style.colour != series[1].style.colour
+    assert series[0].style.dash != series[2].style.dash
+    assert series[0].style.symbol != series[2].style.symbol
 
 
 def test_the_model_tells_targets_apart_where_it_can(load_run: Loader) -> None:
@@ -76,7 +76,7 @@ def test_a_note_about_some_levels_names_them(load_run: Loader) -> None:
 def test_every_colour_has_a_counterpart_on_the_light_page() -> None:
     light = dark_to_light()
 
-    assert {look.on_dark for look in looks([str(n) for n in range(20)])} <= set(light)
+    assert {look.on_dark for look in series_styles([str(n) for n in range(20)])} <= set(light)
     assert len(set(light.values())) == len(light) == len(SERIES_COLOURS) + 2
 
 

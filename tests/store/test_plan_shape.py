@@ -1,6 +1,6 @@
 import pytest
 
-from lmx_loadgen.store.plan_shape import identity, plan_fields, undefined
+from lmx_loadgen.store.plan_result import identity, plan_fields, undefined
 from tests.helpers.plan_results import TOOL, made, whole
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmx_loadgen.errors import InputError, ProfileError
-from lmx_loadgen.profile.models import Profile, load_profile, overridden, profile_names, seconds
+from lmx_loadgen.profile.durations import seconds
+from lmx_loadgen.profile.models import Profile, load_profile, overridden, profile_names
 
 
 def written(folder: Path, text: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 from lmx_loadgen.analysis.cache import cache_of
 from lmx_loadgen.analysis.records import Record, record
 from tests.helpers.made_lines import failed_line, made_log, request_line, steady, usage
+from tests.helpers.snapshots import numbers_in
 
 
 def probes(*ttfts: float, cached: int | None = None) -> list[Record]:
@@ -43,9 +44,7 @@ def test_how_much_sooner_is_said() -> None:
 
     assert result is not None
     assert result.speedup == pytest.approx(10)
-    assert (
-        result.sentence == "a prefix cache answers repeated prompts 10 times as fast (TTFT 40 ms against 400 ms cold)"
-    )
+    assert numbers_in(result.sentence) == [10, 40, 400]
 
 
 def test_a_probe_that_was_not_answered_in_full_shows_nothing() -> None:

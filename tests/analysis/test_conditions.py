@@ -7,6 +7,7 @@ import pytest
 from lmx_loadgen.analysis.conditions import conditions
 from lmx_loadgen.analysis.summary import summarize
 from tests.helpers.made_lines import made_log
+from tests.helpers.snapshots import numbers_in
 
 
 def said(*states: dict[str, Any]) -> list[str]:
@@ -18,30 +19,37 @@ def said(*states: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("states", "words"),
+    ("states", "word", "numbers"),
     [
         (
             [{"cpu_speed_limit": 1.0}, {"cpu_speed_limit": 0.8}, {"cpu_speed_limit": 0.7}],
-            "the machine was too hot: its processor was held to 70% of its speed (2 of 3 looks)",
+            "hot",
+            [70, 2, 3],
         ),
-        ([{"low_power": False}, {"low_power": True}], "low power mode was on"),
+        ([{"low_power": False}, {"low_power": True}], "low power", []),
         (
             [{"cpu_mhz": 3200}, {"cpu_mhz": 3190}, {"cpu_mhz": 2800}, {"cpu_mhz": 2810}],
-            "the processor's clock fell from 3200 to 2810 MHz over the run",
+            "clock",
+            [3200, 2810],
         ),
-        ([{"memory_free": 0.5}, {"memory_free": 0.04}], "memory was short: 4% of it was free at the least"),
+        ([{"memory_free": 0.5}, {"memory_free": 0.04}], "memory", [4]),
         (
             [{"memory_free": 0.5, "memory_stalled": 0.0}, {"memory_free": 0.5, "memory_stalled": 0.2}],
-            "memory was short: programs waited for it 20% of the time at the worst",
+            "memory",
+            [20],
         ),
         (
             [{"swapped_out": 1000}, {"swapped_out": 9000}],
-            "8000 pages were swapped out during the run: memory was short",
+            "swapped",
+            [8000],
         ),
     ],
 )
-def test_what_makes_figures_doubtful_is_said(states: list[dict[str, Any]], words: str) -> None:
-    assert said(*states) == [words]
+def test_what_makes_figures_doubtful_is_said(states: list[dict[str, Any]], word: str, numbers: list[float]) -> None:
+    (note,) = said(*states)
+
+    assert word in note
+    assert numbers_in(note) == numbers
 
 
 def test_a_machine_at_ease_and_one_that_tells_nothing() -> None:

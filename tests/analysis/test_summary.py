@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from tests.helpers.made_lines import (
     steady,
     usage,
 )
+from tests.helpers.snapshots import numbers_in
 
 
 def level_of(log: LogContents) -> LevelResult:
@@ -106,7 +108,7 @@ def test_failures_push_percentiles_out() -> None:
 
     assert ttft.p50 == pytest.approx(0.55)
     assert (ttft.p90, ttft.p95, ttft.p99) == (None, None, None)
-    assert ttft.reason == "p90, p95, p99 would fall among failed requests"
+    assert re.findall(r"p\d+", ttft.reason or "") == ["p90", "p95", "p99"]
     assert ttft.mean == pytest.approx(0.45)
     assert level.metrics["output_tokens"].p99 == 5
 
@@ -140,7 +142,7 @@ def test_nothing_but_failures_is_a_result_without_numbers() -> None:
 def test_an_undefined_value_says_why() -> None:
     whole = [request_line([(200, ["content:a", "content:b"])], id=place) for place in range(3)]
 
-    assert level_of(made_log(whole)).metrics["tpot"].reason == "no answer has a value: its text came in one read"
+    assert level_of(made_log(whole)).metrics["tpot"].reason.endswith("one read")
     mixed = level_of(made_log(whole + answers(2))).metrics["tpot"]
     assert (mixed.n, mixed.reason) == (2, "3 of the answers have no value: its text came in one read")
 
@@ -390,9 +392,7 @@ def test_requests_that_were_sent_again_are_told() -> None:
     lines[1]["reconnected"] = lines[2]["reconnected"] = True
     (level,) = summarize(made_log(lines)).targets[0].levels
 
-    assert (
-        "sent again, since the connection closed before an answer began (it had run out, or the server failed): "
-        "2 of 4 requests" in level.notes
-    )
+    (note,) = [note for note in level.notes if note.startswith("sent again")]
+    assert numbers_in(note) == [2, 4]
     (level,) = summarize(made_log(answers(4))).targets[0].levels
     assert not any("sent again" in note for note in level.notes)

@@ -78,7 +78,8 @@ def test_a_result_of_another_version_is_kept_beside_the_new_one(run: Path) -> No
     result = lmx_loadgen("recompute", run)
 
     assert result.exit_code == 0
-    assert f"by lmx-loadgen 0.0.9, metric definitions {VERSION - 1}, and is kept as {OLDER_NAME}" in result.stdout
+    assert f"lmx-loadgen 0.0.9, metric definitions {VERSION - 1}" in result.stdout
+    assert OLDER_NAME in result.stdout
     assert (run / OLDER_NAME).read_bytes() == old
     assert (run / "result.json").read_bytes() == new
 
@@ -145,7 +146,7 @@ def test_plot_draws_no_two_definitions_as_one_and_says_what_to_do(run: Path, tmp
     changed(run, OLDER)
     named = lmx_loadgen("plot", run, *page)
     assert named.exit_code == 4
-    assert sentence_of(named).endswith(f"never mixed: compute it anew with `lmx-loadgen recompute {run}`")
+    assert f"`lmx-loadgen recompute {run}`" in sentence_of(named)
 
     other = run.parent / "b"
     other.mkdir()

@@ -184,7 +184,9 @@ class TestRefusals:
 
     def test_a_redirect_is_told_and_not_followed(self):
         answer = read(b"", status=302, headers=[("location", "http://elsewhere/")])
-        assert answer.reason == "HTTP 302: redirects to http://elsewhere/, which is not followed"
+        assert answer.reason is not None
+        assert answer.reason.startswith("HTTP 302: ")
+        assert "http://elsewhere/" in answer.reason
 
     def test_a_huge_page_is_cut(self):
         assert len(read(b"<p>" + b"word " * 100_000, status=500).reason) <= 300

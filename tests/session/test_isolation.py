@@ -112,10 +112,10 @@ def test_a_server_that_has_gone_is_said_to_be() -> None:
 def test_who_cannot_be_asked_is_named_before_it_starts_and_never_asked() -> None:
     others = {one.name: one for one in (target("llamacpp"), target("lmx", admin_headers={}))}
 
-    assert obstacles(others) == [
-        "llamacpp: llama.cpp's llama-server cannot be asked to unload; its model stays in memory",
-        "lmx: without LMX_ADMIN_KEY its model cannot be unloaded and stays",
-    ]
+    llamacpp, lmx = obstacles(others)
+    assert llamacpp.startswith("llamacpp: ")
+    assert lmx.startswith("lmx: ")
+    assert "LMX_ADMIN_KEY" in lmx
     bench = Bench(*others.values())
     bench.isolation(segment("lmx"))
     assert bench.noted == []

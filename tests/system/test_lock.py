@@ -129,8 +129,8 @@ def test_a_run_beside_another_says_so_in_its_result(fast: SimProcess, tmp_path: 
 
     assert read_log(run / "events.jsonl").header["beside"]["pid"] == os.getpid()
     (note,) = [note for note in read_result(run).notes if "at the same time" in note]
-    assert note.startswith(f"another lmx-loadgen (pid {os.getpid()}, started ")
-    assert "measuring beside another lmx-loadgen" in made.stderr
+    assert f"pid {os.getpid()}" in note
+    assert "another lmx-loadgen" in made.stderr
 
 
 @pytest.mark.slow

@@ -49,15 +49,13 @@ class Thoughts:
 
         Some servers send the whole thought again at its end, under another name: that is nothing new.
         """
-        for field in (self._field, *_FIELDS):
+        text = text_of(delta.get(self._field))
+        if not text:
+            field = next((field for field in _FIELDS if text_of(delta.get(field))), "")
             text = text_of(delta.get(field))
-            if text:
-                break
-        else:
-            return ""
-        if self._field and field != self._field and len(text) == self._size and text == "".join(self._parts):
-            return ""
-        self._field = self._field or field
+            if not text or (len(text) == self._size and text == "".join(self._parts)):
+                return ""
+            self._field = self._field or field
         self._parts.append(text)
         self._size += len(text)
         return text

@@ -18,7 +18,7 @@ from lmx_loadgen.decode.tool_calls import arguments_of, pieces_of_calls
 from lmx_loadgen.decode.usage import usage_counts
 
 TEXT_KINDS = frozenset({"content", "reasoning", "tool"})
-_BESIDE_CONTENT = REASONING_FIELDS | {"refusal", "tool_calls", "function_call"}
+_BESIDE_TEXT = frozenset({"refusal", "tool_calls", "function_call"})
 _TIMING_KEYS = ("timings", "stats")
 # Ollama's stand in the event itself, in nanoseconds.
 _OLLAMA_TIMINGS = ("load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration")
@@ -220,8 +220,7 @@ class Stream:
             delta = {"content": choice.get("text")} if "text" in choice else delta
         if isinstance(delta, dict):
             self._delta(delta, texts, index)
-        message = choice.get("message")
-        if message and not texts and isinstance(message, dict):  # else it says again what came in pieces
+        if not texts and isinstance(message := choice.get("message"), dict):  # later it repeats what came in pieces
             self._delta(message, texts, index)
             delta = delta or message
         if len(self.events) == before and isinstance(delta, dict) and delta.get("role"):
@@ -230,8 +229,7 @@ class Stream:
             self._finish(choice, index)
 
     def _delta(self, delta: dict[str, Any], texts: list[int], index: int) -> None:
-        more = not _BESIDE_CONTENT.isdisjoint(delta)
-        if more and (thought := self._thoughts.in_fields(delta)):
+        if not REASONING_FIELDS.isdisjoint(delta) and (thought := self._thoughts.in_fields(delta)):
             self._say("reasoning", thought, texts, index)
         content = delta.get("content")
         if isinstance(content, str):
@@ -240,7 +238,7 @@ class Stream:
         elif content:
             for kind, text in content_parts(content):
                 self._say(kind, text, texts, index)
-        if more:
+        if not _BESIDE_TEXT.isdisjoint(delta):
             if refusal := text_of(delta.get("refusal")):
                 self._say("content", refusal, texts, index)
             for piece in pieces_of_calls(delta):

@@ -23,6 +23,7 @@ from lmx_loadgen.report.view import (
     is_supported,
     level_notes,
     outcome_name,
+    reason_beside_name,
     stat,
     system_rate,
     target_notes,
@@ -97,7 +98,8 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
             yield _indented(note, "yellow")
         for error in errors_of(target):
             kind = outcome_name(error["outcome"], error["status"])
-            words = f": {sanitize(error['reason'], 200)}" if error["reason"] else ""
+            reason = reason_beside_name(error["outcome"], error["status"], error["reason"])
+            words = f": {sanitize(reason, 200)}" if reason else ""
             yield _indented(f"{plural(error['count'], 'request')} failed, {kind}{words}", "red")
     if any(_has_weak_percentile(level) for target in result["targets"] for level in target["levels"]):
         yield Text(f"{MARK} fewer than five samples lie beyond this percentile", style="dim")

@@ -161,8 +161,8 @@ class RequestLine(SegmentPlace):
     events: Annotated[
         list[tuple[Count, EventKind, Text]],
         Field(
-            description="[index of the arrival that completed it, kind, text]; the text of a usage event is the running "
-            "count of completion tokens, empty where there is none"
+            description="[index of the arrival that completed it, kind, text]; the text of a usage event is the "
+            "running count of completion tokens, empty where there is none"
         ),
     ]
     status: Annotated[int, Strict()] | None

@@ -115,7 +115,8 @@ def _read(body: bytes, arrivals: list[tuple[int, int]], endpoint: str, *, whole:
         return stream, by_rule
 
     stream, by_rule = read(each_line=False, named=False)
-    each_line = stream.has_joined_chunks or (whole and stream.items == 0 and body.count(b"data:") > 1)
+    said_nothing = not (stream.has_chunks or stream.done or stream.error or stream.garbage)
+    each_line = stream.has_joined_chunks or (whole and said_nothing and body.count(b"data:") > 1)
     named = stream.has_named_chunks and not stream.has_chunks
     if each_line or named:
         stream, by_rule = read(each_line=each_line, named=named)

@@ -46,23 +46,21 @@ def verdict(stream: "Stream", failure: tuple[str, str] | None, body: bytes) -> t
     if stream.items == 0:
         return _not_a_stream(body)
     ended = stream.done or stream.finish_reason is not None or stream.counted_last
-    if not (ended and stream.has_text()) and stream.remark is not None:
-        return "stream_error", stream.remark
+    if ended and stream.has_text():
+        return "ok", None
+    said = stream.remark or _last_words(body[stream.read_to :])
+    message = f"; the server's last message: {said}" if said else ""
     if not ended:
-        return "incomplete", "the stream ended without a finish_reason" + _last_words(body[stream.read_to :])
-    if not stream.has_text():
-        how = f"finish_reason {stream.finish_reason}" if stream.finish_reason else "no finish_reason"
-        return "empty", f"the answer has no text ({how})"
-    return "ok", None
+        return "incomplete", f"the stream ended without a finish_reason{message}"
+    how = f"finish_reason {stream.finish_reason}" if stream.finish_reason else "no finish_reason"
+    return "empty", f"the answer has no text ({how}){message}"
 
 
 def _last_words(rest: bytes) -> str:
     """What stands after the last event and is none, as the page of a proxy does."""
     rest = rest.strip()
-    if not rest or rest.startswith((b"data", b"event", b"id", b"retry", b":")):
-        return ""
-    words = words_of_body(rest)
-    return f", then: {words}" if words else ""
+    is_field = rest.startswith((b"data", b"event", b"id", b"retry", b":"))
+    return "" if is_field or not rest else words_of_body(rest)
 
 
 def _not_a_stream(body: bytes) -> tuple[str, str]:

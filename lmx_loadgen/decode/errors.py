@@ -13,7 +13,8 @@ _DEPTH = 6
 _MOST_BARE = 20
 # Where servers put their words, the shorter heading first; and what has to do where there are none.
 _MESSAGES = ("error", "errors", "message", "detail", "msg", "error_message", "error_description", "reason")
-_INSTEAD = ("details", "title", "description", "code", "type")
+_INSTEAD = ("details", "title", "description", "code", "type", "error")
+_LARGEST_CODE = 10**12
 _BAD_CODE = re.compile(
     r"error|fail|invalid|exceed|unavailable|overload|not_|limit|denied|unauthori|timeout", re.IGNORECASE
 )
@@ -26,6 +27,8 @@ _BLOCK_END = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in ("sc
 def plain(text: str, limit: int = MAX_WORDS) -> str:
     """Somebody else's text on one line, without control characters, cut at `limit` characters."""
     line = " ".join(_CONTROL.sub(" ", text[: limit * 20]).split())
+    if not line.isascii():
+        line = line.encode("utf-8", "replace").decode()  # half a surrogate pair can neither be shown nor stored
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
@@ -34,7 +37,7 @@ def words_of_error(value: Any, depth: int = _DEPTH) -> str | None:
     such, JSON in a text. None when there is nothing of the kind."""
     if isinstance(value, str):
         return _words_of_text(value, depth)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST_CODE:
         return str(value)
     if depth and isinstance(value, list):
         found = [words_of_error(part, depth - 1) for part in value[:5] if isinstance(part, dict | list | str)]
@@ -56,8 +59,8 @@ def _words_of_object(value: dict[str, Any], depth: int) -> str | None:
     """Its messages, those that add nothing left out, and which field or parameter they are about."""
     said: list[str] = []
     for key in _MESSAGES:
-        # A status under `error` beside a message is told by the status itself.
-        words = words_of_error(value[key], depth) if value.get(key) else None
+        inner = value.get(key)  # a number under `error` says nothing that a message beside it does not
+        words = words_of_error(inner, depth) if inner and not isinstance(inner, int) else None
         if words and not any(words in before for before in said):
             said.append(words)
     if not said:
@@ -99,13 +102,16 @@ def _is_bad_code(code: Any) -> bool:
     if isinstance(code, str) and not code.isdecimal():
         return _BAD_CODE.search(code) is not None
     if isinstance(code, int | str) and not isinstance(code, bool):
-        number = int(code) if len(str(code)) < 12 else 0
+        number = code if isinstance(code, int) else int(code[:12])
         return number < 0 or number >= 400
     return False
 
 
 def _as_sent(value: Any) -> str:
-    return plain(json.dumps(value, ensure_ascii=False, default=str))
+    try:
+        return plain(json.dumps(value, ensure_ascii=False))
+    except (ValueError, RecursionError):  # among others, an integer of thousands of digits
+        return "an error without words"
 
 
 def bare_error(body: bytes) -> str | None:
@@ -177,10 +183,6 @@ def refusal(status: int, headers: list[tuple[str, str]], body: bytes) -> str:
 
 def without_status(status: int | None, words: str) -> str:
     """Words that begin with the status of their answer, without it: "HTTP 500: boom" is "boom"."""
-    return re.sub(
-        rf"^\s*(?:HTTP(?:/\d(?:\.\d)?)?(?: error)?:? ?)?{status}(?!\w)[\s:.,-]*",
-        "",
-        words,
-        count=1,
-        flags=re.IGNORECASE,
-    )
+    begin = rf"\s*(?:HTTP(?:/\d(?:\.\d)?)?(?: error)?:? ?)?{status}(?!\w|[.,]\d)[\s:.,-]*"
+    found = re.match(begin, words, re.IGNORECASE)
+    return words if found is None else words[found.end() :]

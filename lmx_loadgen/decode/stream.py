@@ -54,7 +54,7 @@ class Stream:
         self.finish_reason: str | None = None
         self.timings: dict[str, Any] | None = None
         self.error: str | None = None
-        self.remark: str | None = None  # words that explain an end that is missing, and nothing else
+        self.remark: str | None = None  # words that may explain an end that is missing, and nothing else
         self.garbage: str | None = None
         self.done = False
         self.counted_last = False  # a usage of its own came after the last text
@@ -163,7 +163,7 @@ class Stream:
             self._garbage(data, index)
 
     def _no_object(self, item: Item, value: Any, index: int) -> None:
-        if item.event != "message":
+        if _is_error_name(item.event):
             self._failed(words_of_error(value) or plain(item.data), index)
         elif value == "[DONE]":
             self.done = True

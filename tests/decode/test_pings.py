@@ -109,7 +109,7 @@ def test_an_error_is_ours(name: str) -> None:
 def test_an_error_under_another_name_explains_an_end_that_is_missing() -> None:
     failed = event('{"error": {"message": "context overflow"}}', "chat.end")
 
-    assert read(HEAD + failed).reason == "context overflow"
+    assert str(read(HEAD + failed).reason).endswith("; the server's last message: context overflow")
     assert read(HEAD + failed + TAIL).outcome == "ok"
 
 

@@ -16,6 +16,8 @@ SHAPES: list[tuple[Any, str]] = [
     ({"error": {"message": "out of memory", "type": "x", "code": 500}}, "out of memory"),
     ({"error": [{"message": "out of memory"}, "stop"]}, "out of memory; stop"),
     ({"error": {"code": "kv_full"}}, "kv_full"),
+    ({"error": 503}, "503"),
+    ({"error": 503, "message": "out of memory"}, "out of memory"),
     ({"error": True, "message": "out of memory"}, "out of memory"),
     ({"error": {"message": {"detail": LOC}}}, NAMED),
     ({"error": "Bad Request", "message": "no such field"}, "Bad Request: no such field"),
@@ -90,9 +92,10 @@ def test_what_is_no_error(chunk: dict[str, Any]) -> None:
 
 
 def test_a_lone_message_explains_an_answer_that_did_not_end() -> None:
-    assert read(stream(delta(content="Sea"), {"message": "Internal server error"}, done=False)).reason == (
-        "Internal server error"
-    )
+    answer = read(stream(delta(content="Sea"), {"message": "Internal server error"}, done=False))
+
+    assert answer.outcome == "incomplete"
+    assert answer.reason == "the stream ended without a finish_reason; the server's last message: Internal server error"
     assert read(stream(delta(content="Sea"), {"message": "almost there"}, delta("stop"))).outcome == "ok"
 
 
@@ -108,7 +111,7 @@ def test_words_after_the_last_event_are_told(rest: bytes, words: str) -> None:
     answer = read(stream(delta(content="Sea"), done=False) + rest)
 
     assert answer.outcome == "incomplete"
-    assert answer.reason == f"the stream ended without a finish_reason, then: {words}"
+    assert answer.reason == f"the stream ended without a finish_reason; the server's last message: {words}"
 
 
 @pytest.mark.parametrize(
@@ -133,11 +136,25 @@ def test_a_body_that_is_no_stream(body: bytes, words: str) -> None:
         (502, b"<h1>502 Bad Gateway</h1>", "HTTP 502: Bad Gateway"),
         (503, b"503", "HTTP 503"),
         (500, b"5000 tokens are too many", "HTTP 500: 5000 tokens are too many"),
+        (500, b"500.5 ms are too long", "HTTP 500: 500.5 ms are too long"),
         (429, b'{"detail": "slow down"}', "HTTP 429: slow down"),
     ],
 )
 def test_a_status_is_told_once(status: int, body: bytes, words: str) -> None:
     assert refusal(status, [], body) == words
+
+
+def test_words_that_cannot_be_written_are_mended() -> None:
+    answer = read(b'data: {"error": {"message": "half \\ud83e of it"}}\n\n')
+
+    assert answer.reason == "half ? of it"
+
+
+@pytest.mark.parametrize("code", ["9" * 5000, "-" + "9" * 5000])
+def test_a_number_of_thousands_of_digits_is_survived(code: str) -> None:
+    for shape in (f'{{"error": {code}}}', f'{{"message": "no", "code": {code}}}', f'{{"error": {{"code": {code}}}}}'):
+        assert read(f"data: {shape}\n\n".encode()).outcome != "ok"
+        assert read(shape.encode(), status=500).outcome == "http_error"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ _BAD_CODE = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _TAG = re.compile(r"<[^>]{0,500}>")
+_TITLE = re.compile(r"<title[^<>]{0,200}>([^<]{0,500})</title\s{0,9}>", re.IGNORECASE)
 _BLOCK = re.compile(r"<(script|style)\b", re.IGNORECASE)
 _BLOCK_END = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in ("script", "style")}
 
@@ -143,11 +144,12 @@ def words_of_body(body: bytes) -> str:
         except ValueError:
             pass
     text = body[:_LOOK_AT].decode("utf-8", "replace")
-    return (
-        plain(_TAG.sub(" ", _without_blocks(text)))
-        if "\ufffd" not in text
-        else plain(f"{len(body)} bytes that are not text")
-    )
+    if "\ufffd" in text:
+        return plain(f"{len(body)} bytes that are not text")
+    title = _TITLE.search(text)
+    if title is not None and text.count(title[1]) > 1:  # the page's heading says it again
+        text = text[: title.start()] + text[title.end() :]
+    return plain(_TAG.sub(" ", _without_blocks(text)))
 
 
 def _without_blocks(text: str) -> str:

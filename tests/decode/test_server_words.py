@@ -172,3 +172,9 @@ def test_a_body_of_braces_is_read_in_its_own_time() -> None:
         read(event("null") + piece * (1_000_000 // len(piece)))
     words_of_error(json.loads("[" * 900 + "]" * 900))
     assert time.process_time() - began < 20
+
+
+def test_a_heading_that_repeats_the_title_of_its_page_is_told_once() -> None:
+    page = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1>nginx</body></html>"
+
+    assert refusal(502, [], page) == "HTTP 502: Bad Gateway nginx"

@@ -30,6 +30,7 @@ def request_line(
     timing = sent.timing
     arrivals = _arrivals(sent)
     answer = read_answer(_raw(sent, arrivals), endpoint, rules)
+    notes = [*timing.notes, *answer.notes]
     return {
         "type": "request",
         "id": id,
@@ -63,6 +64,7 @@ def request_line(
         "tokenizer_tokens": _counted(count, prompt_text, answer.events) if count is not None else None,
         "max_tokens": max_tokens,
         "lag_ns": sent.lag_ns,
+        **({"notes": notes} if notes else {}),
     }
 
 

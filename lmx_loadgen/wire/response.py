@@ -59,6 +59,10 @@ class ResponseReader:
 
     # -- httptools callbacks
 
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise ValueError("a second answer to one request")  # ends the parsing, before it takes the first one's place
+
     def on_header(self, name: bytes, value: bytes) -> None:
         lowered = name.lower()
         self.timing.headers.append((lowered, value))

@@ -68,6 +68,7 @@ class Answer:
     usage: dict[str, Any] | None = None
     finish_reason: str | None = None
     server_timings: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_answer(raw: RawAnswer, endpoint: str, rules: StreamRules) -> Answer:

@@ -172,6 +172,11 @@ class RequestLine(SegmentPlace):
     tokenizer_tokens: NotRequired[TokenizerTokens | None]
     max_tokens: Count | None
     lag_ns: Annotated[Ns | None, Field(description="worst event-loop lag during the request")]
+    notes: NotRequired[
+        Annotated[
+            list[Text], Field(description="codes for what else is to be known of how its answer came: held_open, …")
+        ]
+    ]
 
 
 class SegmentLine(SegmentPlace):

@@ -61,7 +61,9 @@ class ResponseReader:
 
     def on_message_begin(self) -> None:
         if self.complete:
-            raise ValueError("a second answer to one request")  # ends the parsing, before it takes the first one's place
+            raise ValueError(
+                "a second answer to one request"
+            )  # ends the parsing, before it takes the first one's place
 
     def on_header(self, name: bytes, value: bytes) -> None:
         lowered = name.lower()

@@ -22,9 +22,11 @@ HELD_OPEN = "held_open"
 # Any of the fields that carry text, followed by a string that is not empty. It only tells the watchdog and the
 # slot's loop how far the answer is; the measured first token is found afterwards, from decoded events.
 TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning|thinking|text|arguments)"\s*:\s*"(?!")', re.ASCII)
-_LOOK_BACK = 4096
+LOOK_BACK = 4096
+# Of each read only so much: more would cost a third of all that can be taken in. A timer looks further.
+TAIL = 64
 # A line of its own: the same words inside an answer's text stand in a JSON string, which has no line ends.
-_DONE_WORD = b"[DONE]"
+DONE_WORD = b"[DONE]"
 _DONE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])data:[ \t]{0,8}\[DONE\][ \t]{0,8}(?=[\r\n]|\Z)")
 _DONE_LEAD = 24
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"(?!"|null")')
@@ -56,13 +58,26 @@ class ServerHabits:
         return self.closed_connection and not self.kept_connection
 
 
-def end_of_done(body: bytearray, fresh: int) -> int | None:
-    """Where the event `[DONE]` ends, if it came with the last `fresh` bytes of the body; its line ends belong to it."""
-    at = body.find(_DONE_WORD, max(0, len(body) - min(fresh, _LOOK_BACK) - len(_DONE_WORD) + 1))
+def end_of_done(body: bytearray) -> int | None:
+    """Where the event `[DONE]` ends, if it is at the tail of the body; its line ends belong to it."""
+    at = body.find(DONE_WORD, -LOOK_BACK)
     if at < 0:
         return None
     found = _DONE.search(body, max(0, at - _DONE_LEAD))
     return None if found is None else past_line_ends(body, found.end())
+
+
+def cut_from(timing: RequestTiming, end: int) -> None:
+    """Take off the body what comes from `end` on, as if it had never arrived."""
+    surplus = len(timing.body) - end
+    del timing.body[end:]
+    while surplus > 0:
+        last = min(surplus, timing.arrival_bytes[-1])
+        surplus -= last
+        timing.arrival_bytes[-1] -= last
+        if not timing.arrival_bytes[-1]:
+            timing.arrival_bytes.pop()
+            timing.arrival_ns.pop()
 
 
 def past_line_ends(body: bytearray, at: int) -> int:
@@ -82,7 +97,7 @@ def grace_s(timing: RequestTiming) -> float:
 def finished_ns(timing: RequestTiming) -> int | None:
     """When the finish reason at the tail of the body came; None where there is none, or text follows it."""
     body = timing.body
-    found = list(_FINISH.finditer(body, max(0, len(body) - _LOOK_BACK)))
+    found = list(_FINISH.finditer(body, max(0, len(body) - LOOK_BACK)))
     if not found or _text_follows(body, found[-1].end()):
         return None
     reached = len(body)

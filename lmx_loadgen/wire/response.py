@@ -7,10 +7,14 @@ import httptools
 
 from lmx_loadgen.system.clock import NS, now_ns
 from lmx_loadgen.wire.ending import (
+    DONE_WORD,
     HELD_OPEN,
+    LOOK_BACK,
     QUIET_S,
+    TAIL,
     TEXT,
     ServerHabits,
+    cut_from,
     end_of_done,
     finished_ns,
     grace_s,
@@ -19,7 +23,6 @@ from lmx_loadgen.wire.ending import (
 )
 from lmx_loadgen.wire.timing import MAX_BODY, MAX_HEAD, MAX_READS, Limits, RequestTiming, one_line
 
-_LOOK_BACK = 4096
 # Timers may run ahead of reads that are due with them: whoever gives up on a body lets the loop read once more.
 _LAST_LOOK_S = 0.001
 
@@ -88,7 +91,7 @@ class ResponseReader:
 
     def on_body(self, data: bytes) -> None:
         body = self.timing.body
-        if self.timing.first_text_ns is None and TEXT.search(bytes(body[-_LOOK_BACK:]) + data if body else data):
+        if self.timing.first_text_ns is None and TEXT.search(bytes(body[-LOOK_BACK:]) + data if body else data):
             self.timing.first_text_ns = self._now
             if self._timer is not None and self._done_at is None:
                 self._timer.cancel()
@@ -122,27 +125,30 @@ class ResponseReader:
             # Bytes after a complete answer are the server's fault, not this answer's.
             error = None if self.complete else f"not HTTP: {one_line(problem)}"
             self.keep_alive = False
-        if self._body_in_read and self.is_answer:
-            self._cut_after_done()
+        timing = self.timing
         if self._body_in_read:
-            self.timing.arrival_ns.append(at_ns)
-            self.timing.arrival_bytes.append(self._body_in_read)
-        self._after_read(error or self._excess())
+            timing.arrival_ns.append(at_ns)
+            timing.arrival_bytes.append(self._body_in_read)
+            if self.complete or self._done_at is not None or timing.body.find(DONE_WORD, -TAIL) >= 0:
+                self._cut_after_done()
+        if error is not None or self.complete or self._done_at is not None:
+            self._after_end(error)
+        elif (excess := self._excess()) is not None:
+            self.fail("protocol_error", excess)
 
-    def _after_read(self, error: str | None) -> None:
+    def _after_end(self, error: str | None) -> None:
+        """The answer has come whole, is over, or cannot be read."""
         if error is not None and self._done_at is None:
             self.fail("protocol_error", error)
         elif error is not None or self.complete:
             self.habits.ended_body = self.habits.ended_body or (self.complete and self._done_at is not None)
             self.finish()
-        elif self._done_at is not None:
+        else:
             self._await_end()
 
     def _excess(self) -> str | None:
         """What of an answer under way is more than any has."""
         timing = self.timing
-        if self.complete:
-            return None
         if timing.status is None and self.bytes_in > MAX_HEAD:
             return f"response headers over {MAX_HEAD // 1024} KB"
         if len(timing.body) > MAX_BODY:
@@ -173,19 +179,17 @@ class ResponseReader:
     # -- ends
 
     def _cut_after_done(self) -> None:
-        """Find `[DONE]` in what this read brought, and drop what comes after it, but for its own line ends."""
-        body = self.timing.body
-        at = self._done_at
-        end = end_of_done(body, self._body_in_read) if at is None else past_line_ends(body, at)
-        if end is not None:
-            self._body_in_read -= len(body) - end
-            del body[end:]
-            self._done_at = end
+        """Find `[DONE]`, and drop what comes after it, but for its own line ends."""
+        body, at = self.timing.body, self._done_at
+        if self.is_answer:
+            self._done_at = end_of_done(body) if at is None else past_line_ends(body, at)
+        if self._done_at is not None:
+            cut_from(self.timing, self._done_at)
 
     def _await_end(self) -> None:
         """The answer is over and its body still open: its end gets a moment to come, unless it never does."""
         waits = self._over_ns is not None
-        if not waits or self._body_in_read:
+        if not waits or self.timing.arrival_ns[-1] == self._now:
             self._over_ns = now_ns()
         if waits:
             return
@@ -208,6 +212,10 @@ class ResponseReader:
 
     def watch(self) -> None:
         """Check the deadlines and whether the answer is over, and come again when one of them may be due."""
+        self._cut_after_done()
+        if self._done_at is not None:
+            self._await_end()
+            return
         now = now_ns()
         due, outcome, reason = self._next_deadline()
         over = self._over_by_finish_ns()

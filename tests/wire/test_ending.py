@@ -9,7 +9,7 @@ import pytest
 
 from lmx_loadgen.load.sender import build, perform
 from lmx_loadgen.system.clock import NS
-from lmx_loadgen.wire.ending import ServerHabits, end_of_done, finished_ns, grace_s, names_finish
+from lmx_loadgen.wire.ending import ServerHabits, cut_from, end_of_done, finished_ns, grace_s, names_finish
 from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampSource
 from lmx_loadgen.wire.timing import Limits, RequestTiming
@@ -256,11 +256,12 @@ LATE = delta("late") + b"data: garbage\n\n"
         [HEAD, chunked(BODY + DONE + LATE)],
         [HEAD, chunked(BODY + DONE, LATE)],
         [HEAD, chunked(BODY + DONE + LATE, end=False), HANG],
+        [HEAD, chunked(BODY + DONE + b": " + b"x" * 2000 + b"\n\n", end=False), HANG],
         [HEAD, chunked(BODY + DONE, end=False), Pause(), chunked(LATE, end=False), HANG],
         [HEAD, chunked(BODY + DONE, end=False), b"not a chunk\r\n", HANG],
         [HEAD, chunked(BODY + DONE) + b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\n\r\nlate", HANG],
     ],
-    ids=["same chunk", "next chunk", "left open", "next read", "bad framing", "a second answer"],
+    ids=["same chunk", "next chunk", "left open", "much, left open", "next read", "bad framing", "a second answer"],
 )
 def test_what_comes_after_done_is_ignored(script, stamps, on_loop):
     async def work():
@@ -321,12 +322,22 @@ def test_an_answer_that_was_let_go_leaves_nothing_behind(stamps, on_loop, soon_q
     assert seen == [0]
 
 
-@pytest.mark.parametrize("size", [3, 8, 100, 4096, 1_000_000])
-def test_done_is_found_however_much_came_with_it(size):
-    before = delta("x" * 1000) * (size // 1000 + 1)
-    whole = bytearray(before + DONE)
-    assert end_of_done(whole, size) == len(whole)
-    assert end_of_done(bytearray(before), size) is None
+@pytest.mark.parametrize("before", [0, 1, 1000])
+@pytest.mark.parametrize("after", [0, 10, 3000])
+def test_done_is_found_at_the_tail_of_any_body(before, after):
+    body = bytearray(delta("[DONE]") * before + DONE)
+    assert end_of_done(body + b"x" * after) == len(body)
+    assert end_of_done(body[: -len(DONE)]) is None
+
+
+def test_what_is_cut_off_has_never_arrived():
+    timing = RequestTiming(body=bytearray(b"aabbccdd"))
+    timing.arrival_ns.extend([1, 2, 3, 4])
+    timing.arrival_bytes.extend([2, 2, 2, 2])
+    cut_from(timing, 3)
+    assert (timing.body, list(timing.arrival_ns), list(timing.arrival_bytes)) == (b"aab", [1, 2], [2, 1])
+    cut_from(timing, 3)
+    assert timing.body == b"aab"
 
 
 def test_the_finish_reason_is_as_old_as_the_read_that_brought_it():

@@ -30,7 +30,7 @@ def _measured_share(target: TargetResultDict) -> str:
     """The decode rate of one user as a share of what was expected, in words; empty where either is not known."""
     level = next((level for level in target["levels"] if level["concurrency"] == 1), None)
     share = share_of_expected(target, level) if level else None
-    return f"; measured: {sanitize(share, 200)}" if share else ""
+    return f"; measured mean: {sanitize(share, 200)}" if share else ""
 
 
 def _expected(target: TargetResultDict) -> Iterator[Sentence]:
@@ -107,11 +107,11 @@ def _own_word(target: TargetResultDict) -> Iterator[Sentence]:
             *_waits(word["prompt_sec"], word["client_ttft_sec"]),
         ]
         if parts:
-            yield f"C={level['concurrency']}: {'; '.join(parts)} ({sanitize(word['source'], 60)})", True
+            yield f"C={level['concurrency']}: {'; '.join(parts)} (medians; {sanitize(word['source'], 60)})", True
     for own in (target.get("server_benchmarks") or [])[:1]:
         stats = own.get("stats") or {}
-        said = f"{rate(stats.get('toks_per_sec_mean'))} tok/s, TTFT {milliseconds(stats.get('ttft_mean_sec'))} ms"
-        yield f"its own benchmark says: {said} ({plural(int(stats.get('runs_completed') or 0), 'run')})", True
+        said = f"{rate(stats.get('toks_per_sec_mean'))} tok/s, mean TTFT {milliseconds(stats.get('ttft_mean_sec'))} ms"
+        yield f"its own benchmark says: mean {said} ({plural(int(stats.get('runs_completed') or 0), 'run')})", True
 
 
 def _side_by_side(unit: str, shown: Any, server: float | None, client: float | None) -> Sequence[str]:

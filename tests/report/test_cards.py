@@ -360,8 +360,8 @@ def test_a_card_says_what_was_expected_measured_checked_and_what_the_server_says
     assert "LM Studio — — — — — —" in text
 
 
-def test_llama_cpps_own_rate_is_said_to_count_one_token_too_many(tmp_path: Path, three: list[RunView]) -> None:
-    words = "over n tokens n/(n−1) times the client's"
+def test_it_is_said_of_llama_cpp_what_its_own_rate_counts(tmp_path: Path, three: list[RunView]) -> None:
+    words = "the rate is of the tokens after the first"
 
     assert words in Outline(build_page(three)).text
     assert words not in Outline(build_page(make_cards.views(tmp_path, "one"))).text

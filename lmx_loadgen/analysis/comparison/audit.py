@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.sentences import percent
-from lmx_loadgen.analysis.level import rules_of
+from lmx_loadgen.analysis.level import UNKNOWN, rules_of
 from lmx_loadgen.analysis.model_names import read_name, weight_bits
 from lmx_loadgen.analysis.quality import classify_coherence
 from lmx_loadgen.analysis.records import Record, answer_text
-from lmx_loadgen.analysis.tokens import Basis, output_tokens
+from lmx_loadgen.analysis.tokens import Basis, hidden_tokens, output_tokens
 from lmx_loadgen.store.result import LevelResult
 
 Status = Literal["passed", "failed", "unknown"]
@@ -106,7 +106,7 @@ def output_length(at: At) -> AuditFinding:
 
 
 def finish_reasons(at: At) -> AuditFinding:
-    shares = [Counter(one.finish_reason or "none" for one in answers) for answers in at.answers]
+    shares = [Counter(one.finish_reason or UNKNOWN for one in answers) for answers in at.answers]
     totals = [sum(counts.values()) or 1 for counts in shares]
     names = sorted(set(shares[0]) | set(shares[1]))
     apart = sum(abs(shares[0][name] / totals[0] - shares[1][name] / totals[1]) for name in names) / 2
@@ -138,7 +138,8 @@ def coherence(at: At) -> AuditFinding:
 
 
 def reasoning(at: At) -> AuditFinding:
-    a, b = (_share([_reasons(line) for line in lines]) for lines in at.lines)
+    pairs = zip(at.answers, at.lines, strict=True)
+    a, b = (_share([_reasons(one, line) for one, line in zip(*both, strict=True)]) for both in pairs)
     words = (f"{percent(a)} with reasoning", f"{percent(b)} with reasoning")
     if (a == 0) == (b == 0):
         return AuditFinding("passed", words)
@@ -356,8 +357,9 @@ def _degenerate(line: Mapping[str, Any]) -> bool:
     return classify_coherence(answer_text(line), True, 0, 1) in ("repetitive", "garbled")
 
 
-def _reasons(line: Mapping[str, Any]) -> bool:
-    if any(kind == "reasoning" for _, kind, _ in line["events"]):
+def _reasons(one: Record, line: Mapping[str, Any]) -> bool:
+    """Whether an answer came after thoughts: shown, left in the content, or only counted."""
+    if any(kind == "reasoning" for _, kind, _ in line["events"]) or (one.usage_reasoning and hidden_tokens(one)):
         return True
     return _THINKING.match(answer_text(line)) is not None
 
@@ -389,8 +391,9 @@ def _share(values: Sequence[bool]) -> float:
 
 
 def _mean(values: Sequence[int | None]) -> float | None:
+    """Of those that are known, where that is at least half of them: one answer without a count hides no difference."""
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None
+    return sum(known) / len(known) if known and 2 * len(known) >= len(values) else None
 
 
 def _tokens(count: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from lmx_loadgen.analysis.level import basis_of, rules_of
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.quality import classify_coherence
-from lmx_loadgen.analysis.records import answer_text, record
+from lmx_loadgen.analysis.records import Record, answer_text, records
 from lmx_loadgen.analysis.tokens import Basis, generated_tokens
 from lmx_loadgen.decode.chat import TEXT_KINDS, StreamRules
 from lmx_loadgen.store.eventlog import LogLine
@@ -25,11 +25,12 @@ def with_answers(
     done = []
     for level in levels:
         good = [line for line in lines if line["level"] == level.level and _is_answer(line)]
-        basis = basis_of(target, [record(line) for line in good])
-        found = quality_of(good, basis, rules_of(target))
+        answers = records(good)
+        basis = basis_of(target, answers)
+        found = quality_of(good, answers, basis, rules_of(target))
         if found is not None:
             found = found.model_copy(update={"stability": _stability(beside, level.concurrency)})
-        word = _server_word(good, basis, profile)
+        word = _server_word(good, answers, basis, profile)
         done.append(level.model_copy(update={"quality": found, "server_word": word}))
     return done
 
@@ -41,14 +42,16 @@ def _is_answer(line: LogLine) -> bool:
 # ---- quality ----------------------------------------------------------------------------------------
 
 
-def quality_of(good: Sequence[dict[str, Any]], basis: Basis, rules: StreamRules) -> QualityResult | None:
-    """Every answer judged; None where there is none."""
+def quality_of(
+    good: Sequence[dict[str, Any]], answers: Sequence[Record], basis: Basis, rules: StreamRules
+) -> QualityResult | None:
+    """Every answer judged, out of its line and its record; None where there is none."""
     if not good:
         return None
     ends = Counter[bool | None]()
     flags = Counter[str]()
-    for line in good:
-        count = generated_tokens(record(line), basis)
+    for line, answer in zip(good, answers, strict=True):
+        count = generated_tokens(answer, basis)
         natural = completed_naturally(line, count, basis, rules)
         ends[natural] += 1
         flags[coherence_of(line, natural, count)] += 1
@@ -138,11 +141,14 @@ def _stability_sentence(answers: int, differing: int, token: int | None) -> str:
 # ---- the server's own word --------------------------------------------------------------------------
 
 
-def _server_word(good: Sequence[dict[str, Any]], basis: Basis, profile: LogLine) -> ServerWord | None:
-    said = [(line, found) for line in good if (found := _own_timings(line.get("server_timings"))) is not None]
+def _server_word(
+    good: Sequence[LogLine], answers: Sequence[Record], basis: Basis, profile: LogLine
+) -> ServerWord | None:
+    pairs = zip(good, answers, strict=True)
+    said = [(one, found) for line, one in pairs if (found := _own_timings(line.get("server_timings"))) is not None]
     if not said:
         return None
-    seen = [record(line) for line, _ in said]
+    seen = [one for one, _ in said]
     ttft = [(one.first_text_ns - one.send_ns) / NS for one in seen if one.first_text_ns and one.send_ns]
     of = METRICS["decode_tok_s"].of
     assert of is not None

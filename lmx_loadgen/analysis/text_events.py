@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from lmx_loadgen.decode.chat import TEXT_KINDS
 
 # A Latin word with the blank before it, which belongs to its first token.
-_WORD = re.compile(r" ?([A-Za-z]+)")
+_WORD = re.compile(r" ?[A-Za-z]+")
 
 
-@dataclass
+@dataclass(slots=True)
 class TextSeen:
     """The text of one answer, read by read. The lists have an entry for each read that brought text, from the first
     that brought more than white space; white space before it counts to that one.
@@ -29,6 +29,28 @@ class TextSeen:
     chunks: int = 0
     most_tokens: int = 0
     most_reasoning: int = 0
+    _white_events: int = 0  # before the first token
+    _white_characters: int = 0
+
+    def take(self, at_ns: int, kind: str, text: str) -> None:
+        """One event of text, in the order they came."""
+        blank = text.isspace()
+        if self.visible_ns is None and kind != "reasoning" and not blank:
+            self.visible_ns = at_ns
+        if self.at_ns and self.at_ns[-1] >= at_ns:
+            self.events[-1] += 1
+            self.characters[-1] += len(text)
+            self.running[-1] = None  # of an earlier chunk of this read
+        elif self.at_ns or not blank:
+            self.at_ns.append(at_ns)
+            self.events.append(1 + self._white_events)
+            self.characters.append(len(text) + self._white_characters)
+            self.running.append(None)
+            self._white_events = self._white_characters = 0
+        else:
+            self.leading_white = True
+            self._white_events += 1
+            self._white_characters += len(text)
 
     def running_counts(self) -> tuple[int, ...]:
         """A count for each read; empty where one lacks it or they cannot be the running count of one answer.
@@ -47,48 +69,31 @@ def text_seen(
 ) -> TextSeen:
     """What the events of a request line show; nothing of a request that was never sent."""
     seen = TextSeen()
+    if send_ns is None:
+        return seen
     whole: list[str] = []
-    thought: list[str] = []
-    white = [0, 0]  # events and characters before the first token
+    thoughts: list[str] = []
     before: tuple[int, str] | None = None
     for index, kind, text in events:
-        if send_ns is None or index >= len(arrivals):
+        if index >= len(arrivals):
             continue
-        if kind == "usage" and text.isdecimal() and seen.running:
-            seen.running[-1] = int(text) if seen.at_ns[-1] == send_ns + arrivals[index][0] else seen.running[-1]
-        if kind not in TEXT_KINDS:
+        if kind in TEXT_KINDS:
+            whole.append(text)
+            if kind == "reasoning":
+                thoughts.append(text)
+            if before is None or before[0] != index or before[1] == kind:
+                seen.chunks += 1
+            before = (index, kind)
+            seen.take(send_ns + arrivals[index][0], kind, text)
             continue
-        whole.append(text)
-        if kind == "reasoning":
-            thought.append(text)
-        seen.chunks += before is None or before[0] != index or before[1] == kind
-        before = (index, kind)
-        _take(seen, send_ns + arrivals[index][0], kind, text, white)
-    text = "".join(whole)
-    seen.all_characters = len(text)
-    seen.most_tokens = _most_tokens(text)
-    seen.most_reasoning = _most_tokens("".join(thought))
+        before = None  # the end of a chunk
+        if kind == "usage" and seen.running and text.isdecimal() and seen.at_ns[-1] == send_ns + arrivals[index][0]:
+            seen.running[-1] = int(text)
+    everything = "".join(whole)
+    seen.all_characters = len(everything)
+    seen.most_tokens = _most_tokens(everything)
+    seen.most_reasoning = _most_tokens("".join(thoughts))
     return seen
-
-
-def _take(seen: TextSeen, at_ns: int, kind: str, text: str, white: list[int]) -> None:
-    blank = text.isspace()
-    if seen.visible_ns is None and kind != "reasoning" and not blank:
-        seen.visible_ns = at_ns
-    if blank and not seen.at_ns:
-        seen.leading_white = True
-        white[0], white[1] = white[0] + 1, white[1] + len(text)
-        return
-    if seen.at_ns and seen.at_ns[-1] >= at_ns:
-        seen.events[-1] += 1
-        seen.characters[-1] += len(text)
-        seen.running[-1] = None  # of an earlier chunk of this read
-        return
-    first = not seen.at_ns
-    seen.at_ns.append(at_ns)
-    seen.events.append(1 + (white[0] if first else 0))
-    seen.characters.append(len(text) + (white[1] if first else 0))
-    seen.running.append(None)
 
 
 def _most_tokens(text: str) -> int:
@@ -97,6 +102,5 @@ def _most_tokens(text: str) -> int:
     A token has one byte at least, and real tokenizers come down to that with digits, marks and the bytes of rare
     characters. Of letters of the Latin alphabet they take two or more, in whatever language.
     """
-    letters = sum(len(word) for word in _WORD.findall(text))
     rest = _WORD.sub("", text)
-    return (letters + 1) // 2 + len(rest.encode("utf-8", "replace"))
+    return (len(text) - len(rest) + 1) // 2 + len(rest.encode("utf-8", "replace"))

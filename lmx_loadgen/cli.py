@@ -11,8 +11,7 @@ from click.core import ParameterSource
 from lmx_loadgen import __version__
 from lmx_loadgen.errors import LoadgenError, NothingMeasured, StoppedEarly
 from lmx_loadgen.report.sanitize import sanitize
-
-_SIM_DIALECTS = ["openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm"]
+from lmx_loadgen.sim import DIALECT_NAMES
 
 
 def _shown(words: object) -> str:
@@ -557,7 +556,7 @@ def compare(
 
 @main.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8089, show_default=True, help="0 takes a free one.")
-@click.option("--dialect", type=click.Choice(_SIM_DIALECTS), default="openai", show_default=True)
+@click.option("--dialect", type=click.Choice(DIALECT_NAMES), default="openai", show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting, like ttft_ms=200.")
 @click.option("--log", type=click.Path(dir_okay=False), help="Where the true times go (JSONL).")
 def sim(port: int, dialect: str, settings: tuple[str, ...], log: str | None) -> None:

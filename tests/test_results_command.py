@@ -14,8 +14,7 @@ from pydantic import BaseModel
 from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.cli import main
 from lmx_loadgen.store.imported import imported_results
-from lmx_loadgen.store.plan_result import BenchmarkResultStore
-from lmx_loadgen.store.plan_shape import plan_fields
+from lmx_loadgen.store.plan_result import BenchmarkResultStore, plan_fields
 from lmx_loadgen.store.result import BenchmarkResult
 from tests.store.test_plan_shape import whole
 

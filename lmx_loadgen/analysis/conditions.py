@@ -1,8 +1,10 @@
 """What the machine went through while a run was measured: heat, power and memory, from its state beside each block."""
 
 from collections.abc import Sequence
+from statistics import median_high
 from typing import Any
 
+from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.store.eventlog import LogContents
 
 _SLOWED = 0.95
@@ -15,7 +17,7 @@ def conditions(log: LogContents) -> list[str]:
     """A sentence for each thing that makes figures of this run doubtful; none where nothing was seen."""
     states = [line["state"] for line in log.host]
     found = [_throttled(states), _low_power(states), _clock(states), _memory(states), _swapped(states)]
-    return [sentence for sentence in found if sentence is not None]
+    return known(found)
 
 
 def run_notes(log: LogContents) -> list[str]:
@@ -63,7 +65,7 @@ def _clock(states: Sequence[dict[str, Any]]) -> str | None:
     if len(speeds) < 4:
         return None
     half = len(speeds) // 2
-    before, after = sorted(speeds[:half])[half // 2], sorted(speeds[half:])[(len(speeds) - half) // 2]
+    before, after = median_high(speeds[:half]), median_high(speeds[half:])
     if after >= _SLOWED * before:
         return None
     return f"the processor's clock fell from {before:.0f} to {after:.0f} MHz over the run"

@@ -11,24 +11,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from lmx_loadgen.analysis.plan_importer_older import older_result, suite_results
+from lmx_loadgen.errors import first_fault
 from lmx_loadgen.store.imported import ORIGINS
-from lmx_loadgen.store.plan_result import first_fault
-from lmx_loadgen.store.plan_shape import only_plan_keys
+from lmx_loadgen.store.plan_result import only_plan_keys
 from lmx_loadgen.store.result import FEWEST_RUNS, BenchmarkResult, BenchmarkRunStats
 from lmx_loadgen.targets import DIALECTS
 
 _MOST = 1e9
 _PREVIEW = 100
-_SPEEDS = (
-    "ttft_p50_sec",
-    "ttft_p95_sec",
-    "ttft_mean_sec",
-    "toks_per_sec_p50",
-    "toks_per_sec_p95",
-    "toks_per_sec_mean",
-    "prompt_tokens",
-    "output_tokens",
-)
+# What is kept of a result without figures, and beside it, where there was one run, what is known of its text.
+_KEPT = ("runs_completed", "warmup_runs_discarded", "tool_call", "skills")
 _OF_TEXT = ("output_text", "output_token_count", "completed_naturally", "repetition_ratio", "coherence_flag")
 
 
@@ -98,6 +90,6 @@ def _corrected(result: BenchmarkResult, stats: BenchmarkRunStats) -> BenchmarkRe
     runs = stats.runs_completed or 0
     if result.status == "ok" and runs >= FEWEST_RUNS:
         return result
-    gone = _SPEEDS if runs else (*_SPEEDS, *_OF_TEXT)
-    kept = stats.model_copy(update=dict.fromkeys(gone))
+    names = (*_KEPT, *_OF_TEXT) if runs else _KEPT
+    kept = BenchmarkRunStats(**{name: getattr(stats, name) for name in names})
     return result.model_copy(update={"status": "insufficient_data", "stats": kept})

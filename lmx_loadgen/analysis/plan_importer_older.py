@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from lmx_loadgen.analysis.stats import percentile
+from lmx_loadgen.analysis.stats import known, mean_count, percentile
 from lmx_loadgen.store.result import FEWEST_RUNS, BenchmarkResult, BenchmarkRunStats
 
 _MOST = 1e9
@@ -82,7 +82,7 @@ def _result(
     found: Mapping[str, Any], summary: Mapping[str, Any], runs: Sequence[_Run], prompt: str, file_name: str
 ) -> BenchmarkResult:
     model = _text(found, _MODEL) or _text(summary, _MODEL)
-    stats = _stats(summary, runs, _said_runs(found, summary))
+    stats = _stats(summary, runs, _stated_runs(found, summary))
     if not model and stats is None:
         raise ValueError("neither a model nor a figure, in none of the shapes that are known")
     if not model:
@@ -124,7 +124,7 @@ def _runs(found: Any) -> list[_Run]:
 
 
 def _run(name: str, run: Mapping[str, Any]) -> _Run:
-    told = " ".join([name, *(_text(run, (key,)) for key in ("name", "label", "type", "kind", "phase", "run"))])
+    labels = " ".join([name, *(_text(run, (key,)) for key in ("name", "label", "type", "kind", "phase", "run"))])
     flagged = any(run.get(key) is True for key in ("cold", "is_cold", "cold_start", "warmup", "is_warmup"))
     return _Run(
         ttft=_figure(run, _TTFT),
@@ -132,17 +132,17 @@ def _run(name: str, run: Mapping[str, Any]) -> _Run:
         output=_figure(run, _OUTPUT),
         prompt=_figure(run, _PROMPT),
         text=_text(run, _TEXT) or None,
-        warm_up=flagged or _WARM_UP.search(told) is not None,
+        warm_up=flagged or _WARM_UP.search(labels) is not None,
     )
 
 
-def _stats(summary: Mapping[str, Any], runs: Sequence[_Run], said_runs: int | None) -> BenchmarkRunStats | None:
+def _stats(summary: Mapping[str, Any], runs: Sequence[_Run], stated_runs: int | None) -> BenchmarkRunStats | None:
     """None where there is no figure."""
     warm = [run for run in runs if not run.warm_up]
     # A summary of warm runs, and no word on which they are: then no percentile can be made of them.
-    unclear = len(warm) == len(runs) and _summed(summary, _RATE | _TTFT, _WARM_MEAN) is not None
-    ttft = _spread([run.ttft for run in warm], "lower", summary, _TTFT, unclear)
-    rate = _spread([run.rate for run in warm], "higher", summary, _RATE, unclear)
+    warm_ups_unknown = len(warm) == len(runs) and _summary_figure(summary, _RATE | _TTFT, _WARM_MEAN) is not None
+    ttft = _spread([run.ttft for run in warm], "lower", summary, _TTFT, warm_ups_unknown)
+    rate = _spread([run.rate for run in warm], "higher", summary, _RATE, warm_ups_unknown)
     if not any(value is not None for value in (*ttft, *rate)):
         return None
     return BenchmarkRunStats(
@@ -152,9 +152,9 @@ def _stats(summary: Mapping[str, Any], runs: Sequence[_Run], said_runs: int | No
         toks_per_sec_mean=rate[0],
         toks_per_sec_p50=rate[1],
         toks_per_sec_p95=rate[2],
-        prompt_tokens=_mean_count([run.prompt for run in warm]),
-        output_tokens=_mean_count([run.output for run in warm]),
-        runs_completed=len(warm) if warm and not unclear else said_runs,
+        prompt_tokens=mean_count([run.prompt for run in warm]),
+        output_tokens=mean_count([run.output for run in warm]),
+        runs_completed=len(warm) if warm and not warm_ups_unknown else stated_runs,
         warmup_runs_discarded=len(runs) - len(warm) if len(runs) > len(warm) else None,
         output_text=warm[0].text if warm else None,
     )
@@ -165,22 +165,22 @@ def _spread(
     better: Literal["lower", "higher"],
     summary: Mapping[str, Any],
     names: Mapping[str, float],
-    unclear: bool,
+    warm_ups_unknown: bool,
 ) -> tuple[float | None, float | None, float | None]:
     """Mean, p50 and p95: of the runs, or where there are none, as the summary says."""
-    known = sorted(value for value in values if value is not None)
-    if known and not unclear:
-        mean = sum(known) / len(known)
-        return mean, percentile(known, 50, better=better), percentile(known, 95, better=better)
-    summed = _summed(summary, names, _MEAN)
+    measured = sorted(known(values))
+    if measured and not warm_ups_unknown:
+        mean = sum(measured) / len(measured)
+        return mean, percentile(measured, 50, better=better), percentile(measured, 95, better=better)
+    stated_mean = _summary_figure(summary, names, _MEAN)
     return (
-        summed if summed is not None else _figure(summary, names),
-        _summed(summary, names, _P50),
-        _summed(summary, names, _P95),
+        stated_mean if stated_mean is not None else _figure(summary, names),
+        _summary_figure(summary, names, _P50),
+        _summary_figure(summary, names, _P95),
     )
 
 
-def _summed(summary: Mapping[str, Any], names: Mapping[str, float], marks: Sequence[str]) -> float | None:
+def _summary_figure(summary: Mapping[str, Any], names: Mapping[str, float], marks: Sequence[str]) -> float | None:
     """A figure of a summary, like `avg_ttft_ms`, `ttft_ms_avg`, `ttft_avg_ms`, or `avg` in `ttft_ms`."""
     for mark in marks:
         for name, unit in names.items():
@@ -205,12 +205,7 @@ def _number(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _mean_count(values: Sequence[float | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return round(sum(known) / len(known)) if known else None
-
-
-def _said_runs(found: Mapping[str, Any], summary: Mapping[str, Any]) -> int | None:
+def _stated_runs(found: Mapping[str, Any], summary: Mapping[str, Any]) -> int | None:
     numbers = (_number(place.get(key)) for place in (summary, found) for key in _RUN_COUNT)
     return next((int(number) for number in numbers if number is not None), None)
 

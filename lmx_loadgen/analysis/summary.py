@@ -15,6 +15,7 @@ from lmx_loadgen.analysis.level import basis_of, calibration_of, level_result, r
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.quality import compute_repetition_ratio
 from lmx_loadgen.analysis.records import answer_text, records
+from lmx_loadgen.analysis.stats import mean_count
 from lmx_loadgen.analysis.tokens import Basis, output_tokens, prompt_tokens
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.store.eventlog import LogContents
@@ -141,8 +142,6 @@ def _run_stats(good: Sequence[dict[str, Any]], target: Mapping[str, Any], level:
     text = _text_stats(good[0], output_tokens(chosen[0], basis), basis, rules_of(target))
     if len(good) < 2:
         return BenchmarkRunStats(runs_completed=len(good), warmup_runs_discarded=warmups, **text)
-    prompts = [tokens for tokens in (prompt_tokens(record, basis) for record in chosen) if tokens is not None]
-    outputs = [tokens for tokens in (output_tokens(record, basis) for record in chosen) if tokens is not None]
     ttft, rate = level.metrics["ttft"], level.metrics["decode_tok_s"]
     return BenchmarkRunStats(
         ttft_p50_sec=ttft.p50,
@@ -151,8 +150,8 @@ def _run_stats(good: Sequence[dict[str, Any]], target: Mapping[str, Any], level:
         toks_per_sec_p50=rate.p50,
         toks_per_sec_p95=rate.p95,
         toks_per_sec_mean=rate.mean,
-        prompt_tokens=round(sum(prompts) / len(prompts)) if prompts else None,
-        output_tokens=round(sum(outputs) / len(outputs)) if outputs else None,
+        prompt_tokens=mean_count(prompt_tokens(record, basis) for record in chosen),
+        output_tokens=mean_count(output_tokens(record, basis) for record in chosen),
         runs_completed=len(good),
         warmup_runs_discarded=warmups,
         **text,

@@ -8,14 +8,13 @@ from typing import Any
 
 import click
 
+from lmx_loadgen.analysis.formats import plural
 from lmx_loadgen.analysis.plan_importer import ImportedResults, results_in
 from lmx_loadgen.analysis.stored_results import StoredResult, all_results, meant, of_model, the_one
 from lmx_loadgen.errors import ResultError
-from lmx_loadgen.report.numbers import plural
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.store.imported import imported_store, origin_note
-from lmx_loadgen.store.plan_result import json_files, read_json, slug, write_new
-from lmx_loadgen.store.plan_shape import identity, plan_fields, undefined
+from lmx_loadgen.store.plan_result import identity, json_files, plan_fields, read_json, slug, undefined, write_new
 from lmx_loadgen.store.result import BenchmarkResult
 
 PLAN_FOLDER = Path("~/.opta-lmx/benchmarks")

@@ -115,7 +115,7 @@ def _sample_of(
     metric: str,
 ) -> tuple[list[float], int]:
     """A metric's values, and how many are missing because their request failed: none where gaps are pooled."""
-    failed = samples.failed_beside(requests, sample) if METRICS[metric].scope == "request" else 0
+    failed = samples.failed_in_sample(requests, sample) if METRICS[metric].scope == "request" else 0
     return values_of(requests, sample), failed
 
 

@@ -9,8 +9,9 @@ from lmx_loadgen.analysis.checks import tool_calls_of
 from lmx_loadgen.profile.models import Checks
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.tool_call import WEATHER, ask_for_call, wanted
+from lmx_loadgen.sim import DIALECT_NAMES
 from lmx_loadgen.sim.process import start
-from lmx_loadgen.sim.settings import DIALECT_NAMES, SimSettings
+from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.result import ToolCallBenchmark
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target

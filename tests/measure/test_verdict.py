@@ -84,8 +84,8 @@ def test_a_test_still_to_come_can_only_help(ps: list[float], which: int, p: floa
 
 @pytest.mark.parametrize("first", [4, 6, 7, 20, 29])
 def test_all_looks_together_spend_5_percent_at_most(first: int) -> None:
-    looks = range(first, verdict.MOST_BLOCKS + 1, verdict.LOOK_EVERY)
-    spent = [alpha_at_look(blocks, first) for blocks in looks]
+    series_styles = range(first, verdict.MOST_BLOCKS + 1, verdict.LOOK_EVERY)
+    spent = [alpha_at_look(blocks, first) for blocks in series_styles]
 
     assert min(spent) > 0
     assert sum(spent) <= ALPHA + 1e-12

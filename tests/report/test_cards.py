@@ -13,7 +13,7 @@ from test_page import Outline
 
 from lmx_loadgen.report.baselines import Baseline, best_baseline
 from lmx_loadgen.report.card_data import Card, cards_of
-from lmx_loadgen.report.card_words import against_hypothesis, in_short, mean
+from lmx_loadgen.report.card_words import against_hypothesis, cell_texts, mean
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.page import build_page
 from lmx_loadgen.report.verdicts import of_runs
@@ -104,11 +104,11 @@ def test_a_verdict_of_one_run_is_shown_and_only_a_decided_one_is_strong(three: l
     ollama, studio = (rival(lmx, server, "compared") for server in ("ollama", "lm_studio"))
 
     assert (ollama.rate.verdict, ollama.ttft.verdict) == ("better", "undecided")
-    assert [(said.words, said.strong) for said in in_short(ollama)] == [
+    assert [(said.words, said.strong) for said in cell_texts(ollama)] == [
         ("+21 % tok/s", True),
         ("undecided TTFT", False),
     ]
-    assert [(said.words, said.strong) for said in in_short(studio)] == [("undecided", False)]
+    assert [(said.words, said.strong) for said in cell_texts(studio)] == [("undecided", False)]
 
 
 def test_a_comparison_is_turned_round_for_the_card_of_its_first_side(three: list[RunView]) -> None:
@@ -134,7 +134,7 @@ def test_a_verdict_over_separate_runs_is_shown_but_not_emphasised(three: list[Ru
     ollama = rival(next(card for card in found if card.backend == "lmx"), "ollama", "compared apart")
 
     assert ollama.rate.verdict == "better"
-    assert not any(said.strong for said in in_short(ollama))
+    assert not any(said.strong for said in cell_texts(ollama))
 
 
 def test_two_that_were_measured_in_one_run_but_not_compared_have_points_and_no_interval(three: list[RunView]) -> None:
@@ -142,7 +142,7 @@ def test_two_that_were_measured_in_one_run_but_not_compared_have_points_and_no_i
 
     assert ollama.rate.change is not None
     assert ollama.rate.ci95 is None
-    assert not any(said.strong for said in in_short(ollama))
+    assert not any(said.strong for said in cell_texts(ollama))
 
 
 def apart(three: list[RunView], **changed: Any) -> Card:
@@ -165,7 +165,7 @@ def test_separate_runs_give_a_plain_difference_of_means(three: list[RunView]) ->
     assert ours
     assert theirs
     assert found.ttft.change == pytest.approx(ours / theirs - 1)
-    assert not any(said.strong for said in in_short(found))
+    assert not any(said.strong for said in cell_texts(found))
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_a_published_figure_gives_a_difference_only_where_chip_and_work_are_alik
 
     assert found
     assert found.how == "published"
-    said = in_short(found)
+    said = cell_texts(found)
     assert (found.rate.change is not None) == has_change
     assert not any(one.strong for one in said)
     assert has_change or said[0].words == words
@@ -250,7 +250,7 @@ UNSOUND = [
 ]
 
 
-def unsound(run: RunView, changes: dict[str, Any], requests: dict[str, Any], **hypothesis: Any) -> RunView:
+def why_unreliable(run: RunView, changes: dict[str, Any], requests: dict[str, Any], **hypothesis: Any) -> RunView:
     """The run with exact counts, all of its levels changed so, and an expectation of every target."""
     result = copy.deepcopy(run.result)
     for target in result["targets"]:
@@ -267,7 +267,7 @@ def test_unsound_figures_are_held_against_nothing(
 ) -> None:
     reference = published(toks_per_sec=100.0)
     sound, run = (
-        unsound(three[0], *one, toks_per_sec=50.0, of="LM Studio MLX") for one in (({}, {}), (changes, requests))
+        why_unreliable(three[0], *one, toks_per_sec=50.0, of="LM Studio MLX") for one in (({}, {}), (changes, requests))
     )
     good, card = (cards([one], reference)["Qwen2.5-7B-Instruct-4bit", "lmx"] for one in (sound, run))
     found = best_baseline(card.baseline, "lm_studio")
@@ -281,14 +281,14 @@ def test_unsound_figures_are_held_against_nothing(
 
 
 def test_more_than_memory_allows_shows_that_the_estimate_is_wrong(three: list[RunView]) -> None:
-    run = unsound(three[0], {}, {}, kind="bandwidth", toks_per_sec=10.0)
+    run = why_unreliable(three[0], {}, {}, kind="bandwidth", toks_per_sec=10.0)
     card = cards([run])["Qwen2.5-7B-Instruct-4bit", "lmx"]
 
     assert "of what memory allows, which shows that the estimate does not hold." in (against_hypothesis(card) or "")
 
 
 def test_one_answer_is_no_mean(three: list[RunView]) -> None:
-    card = cards([unsound(three[0], {}, {"ok": 1})])["Qwen2.5-7B-Instruct-4bit", "lmx"]
+    card = cards([why_unreliable(three[0], {}, {"ok": 1})])["Qwen2.5-7B-Instruct-4bit", "lmx"]
 
     assert (mean(card, "ttft"), mean(card, "decode_tok_s")) == (None, None)
 

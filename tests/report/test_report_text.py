@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmx_loadgen.analysis.formats import duration, milliseconds, plural, rate
 from lmx_loadgen.report.markup import Markup, h, join
-from lmx_loadgen.report.numbers import duration, milliseconds, plural, rate
 from lmx_loadgen.report.sanitize import plotly_text, sanitize
 
 

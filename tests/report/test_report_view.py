@@ -2,7 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from lmx_loadgen.report.palette import SERIES_COLOURS, dark_to_light, looks
+from lmx_loadgen.report.palette import SERIES_COLOURS, dark_to_light, series_styles
 from lmx_loadgen.report.run_loader import labeled_views
 from lmx_loadgen.report.view import RunView, errors_of, level_notes, series_of, target_notes
 
@@ -74,7 +74,7 @@ def test_a_note_about_some_levels_names_them(load_run: Loader) -> None:
 def test_every_colour_has_a_counterpart_on_the_light_page() -> None:
     light = dark_to_light()
 
-    assert {look.on_dark for look in looks([str(n) for n in range(20)])} <= set(light)
+    assert {look.on_dark for look in series_styles([str(n) for n in range(20)])} <= set(light)
     assert len(set(light.values())) == len(light) == len(SERIES_COLOURS) + 2
 
 

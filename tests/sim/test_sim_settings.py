@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmx_loadgen.errors import InputError
+from lmx_loadgen.sim import DIALECT_NAMES
 from lmx_loadgen.sim.dialects import DIALECTS
-from lmx_loadgen.sim.settings import DIALECT_NAMES, SimSettings, check_orders
+from lmx_loadgen.sim.settings import SimSettings, check_orders
 from lmx_loadgen.sim.text import ANSWER, PrefixCache, count_prompt, prompt_text, split_pieces
 
 

@@ -9,8 +9,8 @@ import pytest
 from sim_client import ask, chat_body, held_slot, request_bytes, text_of
 
 from lmx_loadgen.errors import ResultError
+from lmx_loadgen.sim import DIALECT_NAMES
 from lmx_loadgen.sim.process import SimProcess
-from lmx_loadgen.sim.settings import DIALECT_NAMES
 from lmx_loadgen.sim.truth import Truth, read_truth
 from lmx_loadgen.system.clock import now_ns
 

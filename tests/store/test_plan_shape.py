@@ -1,6 +1,6 @@
 import pytest
 
-from lmx_loadgen.store.plan_shape import identity, plan_fields, undefined
+from lmx_loadgen.store.plan_result import identity, plan_fields, undefined
 from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats
 from tests.store.test_benchmarks import TOOL, made
 

@@ -71,12 +71,12 @@ class SimDialect:
 
     def head(self, status: int, lines: tuple[str, ...], close: bool) -> bytes:
         """Status line and headers. HTTP/1.0 closes without saying so."""
-        said = [f"{self.http} {status} {REASONS.get(status, 'Unknown')}", *lines]
+        lines_out = [f"{self.http} {status} {REASONS.get(status, 'Unknown')}", *lines]
         if self.dated:
-            said.append(f"Date: {http_date()}")
+            lines_out.append(f"Date: {http_date()}")
         if close and self.http != "HTTP/1.0":
-            said.append("Connection: close")
-        return "\r\n".join(said).encode("utf-8") + b"\r\n\r\n"
+            lines_out.append("Connection: close")
+        return "\r\n".join(lines_out).encode("utf-8") + b"\r\n\r\n"
 
     def render(self, reply: Reply, close: bool) -> bytes:
         """A short reply as bytes."""

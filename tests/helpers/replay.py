@@ -1,10 +1,10 @@
 """A server on 127.0.0.1 that plays the answer of a case (`tests/data/cases`) to whoever asks, piece by piece.
 
 A case is a folder. `response.http` is what the server sends for each POST, head and body with its framing;
-`response-2.http` and so on are other answers, taken in the order of `turns`. `models.http` answers GET …/models (without
-it, one model `m` is listed), `refusal.http` a POST that `refuse` describes. `case.json` says under `replay`:
+`response-2.http` and so on are other answers, taken in the order of `turns`. `models.http` answers GET …/models
+(without it, one model `m` is listed), `refusal.http` a POST that `refuse` describes. `case.json` says under `replay`:
 
-    delay_ms   pause before each piece of the body, 5 by default; a piece is an HTTP chunk, or an event where there are none
+    delay_ms   pause before each piece of the body (an HTTP chunk, or an event where there are none), 5 by default
     pauses     {"3": 400}: another pause before piece 3, counted from 0
     turns      [1, 1, 2]: which answer the first, second, … POST gets, over and over
     refuse     "has:FIELD" or "role:system": such a request gets the refusal

@@ -50,6 +50,7 @@ class Exchange:
         self.prefill_ns = 0
         self.generated = self.written = 0  # tokens made to be written; tokens written
         self.unseen = 0  # tokens made and never sent
+        self._simple = True
         self.paused = False
         # Faults
         self.fault: str | None = None
@@ -97,6 +98,7 @@ class Exchange:
     def begin(self) -> None:
         """The request was accepted: send what this server sends before it has a slot."""
         self.conn.on_lost = self.lost
+        self._simple = self.script.simple
         if not self.answer.stream:
             return
         if self.dialect.opens == "received":
@@ -166,23 +168,31 @@ class Exchange:
         if self.paused:
             return self.alive
         script = self.script
-        if self.unseen < script.hidden:
-            self._make_unseen()
-            return self.alive
-        if self.generated < script.total:
-            self.generated = min(script.total, self.generated + (script.step() if script.drafted else 1))
-            size = script.sizes.get(self.answer.chunks, script.per_chunk) if script.sizes else script.per_chunk
-            if self.generated >= script.total or self.generated - self.written >= size:
+        if not self._simple:
+            self._step(due)
+        elif self.generated < script.total:
+            self.generated += 1
+            if self.generated >= script.total or self.generated - self.written >= script.per_chunk:
                 self._write_token(due)
-        elif script.swallowed:
-            script.swallowed -= 1
-            self._make_unseen()
         if not self.alive or self.paused:
             return self.alive
         if self.generated >= script.total and not script.swallowed:
             self.finish()
             return False
         return True
+
+    def _step(self, due: int) -> None:
+        """A step of an answer of which not every step makes one token that is sent."""
+        script = self.script
+        if self.unseen < script.hidden:
+            self._make_unseen()
+        elif self.generated < script.total:
+            self.generated = min(script.total, self.generated + script.step())
+            if self.generated >= script.total or self.generated - self.written >= script.size(self.answer.chunks):
+                self._write_token(due)
+        elif script.swallowed:
+            script.swallowed -= 1
+            self._make_unseen()
 
     def _make_unseen(self) -> None:
         self.unseen += 1
@@ -206,7 +216,8 @@ class Exchange:
             for payload, events, tokens in self.compose(self, begin, self.generated):
                 self._send(payload, events, tokens)
         elif answer.stream:
-            self.send_text(self._escaped(begin, self.generated), self.generated - begin)
+            text = self._escaped(begin, self.generated)
+            self._send(self._before + text + self._after, 1, self.generated - begin)
 
     def _escaped(self, begin: int, end: int) -> bytes:
         script, known = self.script, self.services.escaped
@@ -281,7 +292,7 @@ class Exchange:
     def _pour_many(self, now: int) -> bool:
         """Up to BURST_CHUNKS prepared one-token chunks in one write; False where chunks must be made one by one."""
         script, answer = self.script, self.answer
-        if not script.plain or answer.call is not None or not answer.stream:
+        if script.per_chunk > 1 or not self._simple or answer.call is not None or not answer.stream:
             return False
         if self.transform is not None or self.compose is not None:
             return False

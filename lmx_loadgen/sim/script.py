@@ -29,14 +29,18 @@ class Script:
     random: Random | None = None  # draws how many of the drafted ones are taken
 
     @property
-    def plain(self) -> bool:
-        """Every token is a text event of its own, and nothing else is made."""
-        return self.per_chunk == 1 and not (self.sizes or self.hidden or self.swallowed or self.drafted)
+    def simple(self) -> bool:
+        """Every step makes a token that is sent, and text events are all of one size."""
+        return not (self.sizes or self.hidden or self.swallowed or self.drafted)
 
     def text(self, begin: int, end: int) -> str:
         """The pieces of tokens `begin` to `end`."""
         count = len(self.pieces)
         return "".join(self.pieces[(self.start + i) % count] for i in range(begin, end))
+
+    def size(self, number: int) -> int:
+        """Tokens in the text event with that number."""
+        return self.sizes.get(number, self.per_chunk)
 
     def step(self) -> int:
         """Tokens that one step of the engine makes."""

@@ -24,6 +24,7 @@ NOT_YET: dict[str, str] = {
     "ask-max-tokens-refused": "what the server refuses is not found out",
     "ask-system-role-refused": "what the server refuses is not found out",
     "count-first-chunk-short": "tokens are spread evenly over events",
+    "count-recorded-stream-interval": "tokens are spread evenly over events",
     "count-hidden-reasoning": "tokens that nobody saw count as arrived",
     "count-hidden-unknown": "tokens that nobody saw count as arrived",
     "count-reasoning-summary": "tokens that nobody saw count as arrived",

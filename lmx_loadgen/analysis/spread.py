@@ -7,10 +7,11 @@ def spread(total: float, characters: Sequence[int], events: Sequence[int]) -> tu
     """The tokens of each read, which sum up to `total`: its share of the characters, but one a text event at least.
 
     An even share of the events is 10 % wrong for chunks of four tokens, since the first chunk often holds one. Where
-    there are as many tokens as events, each event is one, however long its text.
+    there are as many tokens as events, each event is one, however long its text. Without characters (a log may hold no
+    text) the share of the events is all there is.
     """
     of_events = sum(events)
-    if total <= of_events or len(characters) != len(events):
+    if total <= of_events or len(characters) != len(events) or not any(characters):
         return tuple(total * number / of_events for number in events)
     shares = [0.0] * len(events)
     left, length = total, sum(characters)

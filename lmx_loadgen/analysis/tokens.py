@@ -160,6 +160,6 @@ def _by_running(answer: Record) -> tuple[float, ...]:
     tokens are estimated by its characters."""
     counts, (first, *rest) = answer.running, answer.read_characters
     after = counts[-1] - counts[0]
-    own = after * first / sum(rest)
+    own = after * first / max(1, sum(rest))
     own = min(max(own, answer.text_reads[0][1]), counts[0])
     return (own, *(float(now - before) for before, now in pairwise(counts)))

@@ -95,6 +95,12 @@ def test_an_event_holds_a_token_at_least() -> None:
     assert read_tokens(one, USAGE) == pytest.approx((2, 4, 4))
 
 
+def test_a_log_without_text_leaves_the_share_of_the_events() -> None:
+    one = made([(200, ["content:"]), (220, ["content:", "content:"])], usage=usage(1, 6))
+
+    assert read_tokens(one, USAGE) == (2, 4)
+
+
 def test_a_window_counts_each_reads_own_tokens() -> None:
     one = streamed(0, stepwise(24))
     # from the first token's time on, without it: 23 tokens in 460 ms

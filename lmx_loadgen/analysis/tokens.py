@@ -72,7 +72,7 @@ def _has_running(answer: Record) -> bool:
 
 def _is_doubtful(answer: Record, arrived: int) -> bool:
     """Whether so many tokens cannot be in the text. As long as there are hardly more than text events, each is one."""
-    if answer.most_tokens is None:
+    if not answer.most_tokens:  # a log may hold no text
         return False
     if arrived >= 2 * answer.fewest_tokens and arrived > answer.most_tokens + _MARKS:
         return True

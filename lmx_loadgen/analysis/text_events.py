@@ -52,6 +52,12 @@ class TextSeen:
             self._white_events += 1
             self._white_characters += len(text)
 
+    def take_usage(self, at_ns: int, count: int) -> None:
+        """What a chunk's usage counted until then. Of a read with several it is the first one after its last text: the
+        usage of the whole, which may come with it, has the end of the turn in it."""
+        if self.running and self.running[-1] is None and self.at_ns[-1] == at_ns:
+            self.running[-1] = count
+
     def running_counts(self) -> tuple[int, ...]:
         """A count for each read; empty where one lacks it or they cannot be the running count of one answer.
 
@@ -87,8 +93,8 @@ def text_seen(
             seen.take(send_ns + arrivals[index][0], kind, text)
             continue
         before = None  # the end of a chunk
-        if kind == "usage" and seen.running and text.isdecimal() and seen.at_ns[-1] == send_ns + arrivals[index][0]:
-            seen.running[-1] = int(text)
+        if kind == "usage" and text.isdecimal():
+            seen.take_usage(send_ns + arrivals[index][0], int(text))
     everything = "".join(whole)
     seen.all_characters = len(everything)
     seen.most_tokens = _most_tokens(everything)

@@ -148,3 +148,12 @@ def test_a_usage_at_the_end_alone_is_no_running_count() -> None:
     reads = [*spoken(), (580.0, ["finish:stop", "usage:14", "done"])]
 
     assert level_of([answer(counted(14), reads)]).metrics["decode_tok_s"].mean == pytest.approx(200)
+
+
+def test_the_usage_of_the_whole_in_the_last_texts_read_is_not_its_running_count() -> None:
+    # one a chunk up to 72 with the last text, 73 with the end of turn
+    reads = with_running(spoken(), range(60, 73))
+    reads[-1][1].extend(["finish:stop", "usage:73", "done"])
+    level = level_of([answer(counted(73), reads)])
+
+    assert level.metrics["tpot"].mean == pytest.approx(0.005)

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from statistics import mean
 
 import pytest
@@ -11,8 +11,10 @@ from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.tokens import Basis, read_tokens
 from lmx_loadgen.analysis.window import level_metrics, window_of
+from lmx_loadgen.decode.chat import StreamRules, read_answer
 from lmx_loadgen.sim.text import ANSWER, BEGINNINGS
-from tests.helpers.made_lines import PROFILE, made, segment_line, usage
+from tests.helpers.made_lines import MS, PROFILE, made, segment_line, usage
+from tests.helpers.recorded import recorded
 
 USAGE = Basis("usage", True, True)
 STEP = 20.0
@@ -115,3 +117,27 @@ def test_a_reader_has_as_much_to_read_as_came() -> None:
 
     # after the first read 1 token (0.2 s, 0.8 s of waiting), after the second 8 (1.6 s, none)
     assert value("below_reading_share", one) == pytest.approx(0.8 / 2)
+
+
+RECORDED = [
+    "llama-server/chat-stream-ignore_eos",
+    "llama-server/concurrent-2-on-1-slot-a",
+    "opta-lmx-vllm/conc-two-of-two-1",
+]
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_real_answer_in_chunks_of_four_has_the_rate_it_had_token_by_token(name: str) -> None:
+    """Recorded with a token an event; its tokens are put together as a stream interval would, each chunk at the time
+    of its last."""
+    read = read_answer(recorded(name), "chat", StreamRules())
+    tokens = [(read.arrivals[index][0] / MS, text) for index, kind, text in read.events if kind == "content"]
+    ends = list(accumulate(stepwise(len(tokens))))
+    chunks = [
+        (tokens[end - 1][0], ["content:" + "".join(text for _, text in tokens[start:end])])
+        for start, end in pairwise([0, *ends])
+    ]
+    truth = (tokens[-1][0] - tokens[0][0]) / 1e3 / (len(tokens) - 1)
+    one = made(chunks, usage=usage(30, len(tokens)), finish_reason="length")
+
+    assert value("tpot", one) == pytest.approx(truth, rel=0.02)

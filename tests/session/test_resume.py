@@ -423,7 +423,7 @@ def test_a_result_that_cannot_be_stored_can_be_made_later(
 def test_a_read_only_folder_is_said_before_anything_is_measured(fast: SimProcess, tmp_path: Path) -> None:
     out = tmp_path / "runs"
     out.mkdir(mode=0o500)
-    result = lmx_loadgen("run", "-t", f"a={fast.url}", *SMALL, "--out", out)
+    result = lmx_loadgen("run", "-t", f"a={fast.url}", *SMALL, "--quiet", "--out", out)
     assert result.exit_code == 5
     assert "cannot make the results folder" in sentence_of(result)
 
@@ -432,7 +432,7 @@ def test_a_read_only_folder_is_said_before_anything_is_measured(fast: SimProcess
 def test_a_run_that_may_not_be_written_any_more_is_not_gone_on_with(whole: Path, tmp_path: Path) -> None:
     folder = cut(whole, tmp_path, 30)
     (folder / "events.jsonl").chmod(0o400)
-    result = lmx_loadgen("run", "--resume", folder)
+    result = lmx_loadgen("run", "--resume", folder, "--quiet")
 
     assert result.exit_code == 5
     assert "cannot go on with the event log" in sentence_of(result)

@@ -16,7 +16,8 @@ _SWAPPED_PAGES = 256
 def conditions(log: LogContents) -> list[str]:
     """A sentence for each thing that makes figures of this run doubtful; none where nothing was seen."""
     states = [line["state"] for line in log.host]
-    found = [_throttled(states), _low_power(states), _clock(states), _memory(states), _swapped(states)]
+    low_power = "low power mode was on" if any(state.get("low_power") for state in states) else None
+    found = [_throttled(states), low_power, _clock(states), _memory(states), _swapped(states)]
     return known(found)
 
 
@@ -53,10 +54,6 @@ def _throttled(states: Sequence[dict[str, Any]]) -> str | None:
         f"the machine was too hot: its processor was held to {min(slowed):.0%} of its speed "
         f"({len(slowed)} of {len(limits)} looks)"
     )
-
-
-def _low_power(states: Sequence[dict[str, Any]]) -> str | None:
-    return "low power mode was on" if any(state.get("low_power") for state in states) else None
 
 
 def _clock(states: Sequence[dict[str, Any]]) -> str | None:

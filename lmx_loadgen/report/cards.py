@@ -44,8 +44,9 @@ def summary(cards: Sequence[Card]) -> Markup:
 
 
 def _row(card: Card) -> Markup:
+    where = at_concurrency(card.first["concurrency"]) if card.first else ""
     return row(
-        h("th", {"scope": "row"}, _model(card), _at(card)),
+        h("th", {"scope": "row"}, _model(card), h("span", {"class": "model"}, where) if where else None),
         h("td", None, _who(card)),
         h("td", NUMBER, _mean(card, "decode_tok_s"), _inexact(card)),
         h("td", NUMBER, _mean(card, "ttft")),
@@ -59,12 +60,6 @@ def _model(card: Card) -> list[Child]:
     """The model's name, its publisher above it."""
     publisher, slash, name = sanitize(card.model, _MODEL).rpartition("/")
     return [h("span", {"class": "model"}, publisher + slash) if publisher else None, name]
-
-
-def _at(card: Card) -> Markup | None:
-    if card.first is None or card.first["concurrency"] == 1:
-        return None
-    return h("span", {"class": "model"}, at_concurrency(card.first["concurrency"]))
 
 
 def _who(card: Card) -> list[Child]:

@@ -43,15 +43,11 @@ def _table(card: Card) -> Markup:
             h("td", None, sanitize(past.label, 60)),
             h("td", NUMBER, rate(_mean(past, "decode_tok_s"))),
             h("td", NUMBER, milliseconds(_mean(past, "ttft"))),
-            h("td", None, chip("newest") if place == 0 else _other(past)),
+            h("td", None, chip("newest") if place == 0 else None if past.same_work else chip("other work", "warn")),
         )
         for place, past in enumerate(card.runs)
     ]
     return boxed_table("All runs of this model here, newest first.", head, rows)
-
-
-def _other(past: EarlierRun) -> Markup | None:
-    return None if past.same_work else chip("other work", "warn")
 
 
 def _mean(past: EarlierRun, metric: str) -> float | None:

@@ -24,7 +24,7 @@ from lmx_loadgen.report.markup import (
 from lmx_loadgen.report.palette import FAILURE, MUTED, SERIES_COLOURS, SYMBOLS
 from lmx_loadgen.report.sanitize import plotly_text, sanitize, unbroken
 from lmx_loadgen.report.view import RunView, Series
-from lmx_loadgen.store.comparison import BlockValue, ComparedSide, Comparison, LevelComparison, MetricComparison
+from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, MetricComparison
 
 MOST = 6  # as many as a page holds well
 _Row = tuple[LevelComparison, MetricComparison, str]
@@ -187,10 +187,19 @@ def _advantage(found: MetricComparison) -> tuple[float, float, float]:
 def _blocks(one: Comparison, found: MetricComparison, series: Sequence[Series]) -> go.Figure:
     """Both sides' block values against the time since their run began."""
     figure = go.Figure()
-    sides = ((one.a, found.blocks_a), (one.b, found.blocks_b))
-    for place, (side, values) in enumerate(sides):
+    factor, shown = (1e3, milliseconds) if found.unit == "s" else (1.0, rate)
+    for place, (side, values) in enumerate(((one.a, found.blocks_a), (one.b, found.blocks_b))):
         colour, symbol = _style_of(side, place, series, same_name=one.a.target == one.b.target)
-        _add_blocks(figure, side, values, found, colour, symbol)
+        figure.add_scatter(
+            x=[round(value.at_s / 60, 3) for value in values],
+            y=[float(f"{value.value * factor:.6g}") for value in values],
+            mode="lines+markers",
+            name=plotly_text(side.label),
+            line={"color": colour, "width": 1, "dash": "dot"},
+            marker={"color": colour, "symbol": symbol, "size": 9},
+            customdata=[[value.block + 1, shown(value.value)] for value in values],
+            hovertemplate="<b>%{fullData.name}</b><br>block %{customdata[0]}: %{customdata[1]}<extra></extra>",
+        )
     unit = "ms" if found.unit == "s" else found.unit
     figure.update_layout(
         height=max(CURVE_HEIGHT, 60 + 30 * sum(len(level.metrics) for level in one.levels)),
@@ -200,27 +209,6 @@ def _blocks(one: Comparison, found: MetricComparison, series: Sequence[Series]) 
         yaxis={"title": {"text": f"{figure_name(found).removesuffix(' ms')} ({unit})"}, "rangemode": "tozero"},
     )
     return figure
-
-
-def _add_blocks(
-    figure: go.Figure,
-    side: ComparedSide,
-    values: Sequence[BlockValue],
-    found: MetricComparison,
-    colour: str,
-    symbol: str,
-) -> None:
-    factor, shown = (1e3, milliseconds) if found.unit == "s" else (1.0, rate)
-    figure.add_scatter(
-        x=[round(value.at_s / 60, 3) for value in values],
-        y=[float(f"{value.value * factor:.6g}") for value in values],
-        mode="lines+markers",
-        name=plotly_text(side.label),
-        line={"color": colour, "width": 1, "dash": "dot"},
-        marker={"color": colour, "symbol": symbol, "size": 9},
-        customdata=[[value.block + 1, shown(value.value)] for value in values],
-        hovertemplate="<b>%{fullData.name}</b><br>block %{customdata[0]}: %{customdata[1]}<extra></extra>",
-    )
 
 
 def _style_of(side: ComparedSide, place: int, series: Sequence[Series], *, same_name: bool) -> tuple[str, str]:

@@ -234,10 +234,8 @@ class Exchange:
     def _send(self, payload: bytes, events: int, tokens: int) -> None:
         if self._lead or self._roles or self.answer.chunks <= 1:
             self._send_first(payload, events, tokens)
-        elif self.transform is not None:
-            self.transform(self, self.framed(payload), events, tokens)
         else:
-            self.conn.write(self.framed(payload), events, tokens)
+            self._put(self.framed(payload), events, tokens)
 
     def _send_first(self, payload: bytes, events: int, tokens: int) -> None:
         lead, more = self.take_lead()
@@ -246,12 +244,16 @@ class Exchange:
         data = lead + self.framed(payload)
         if self.answer.call is not None:
             self._before, self._after = self.dialect.template(self.answer, first=False)
-        if self.transform is not None:
-            self.transform(self, data, events + more, tokens)
-        else:
-            self.conn.write(data, events + more, tokens)
+        self._put(data, events + more, tokens)
         if self._headers_ns is None:
             self._headers_ns = self._last_write_ns()
+
+    def _put(self, data: bytes, events: int, tokens: int) -> None:
+        """Write, or let a fault do it in its way."""
+        if self.transform is not None:
+            self.transform(self, data, events, tokens)
+        else:
+            self.conn.write(data, events, tokens)
 
     def take_lead(self) -> tuple[bytes, int]:
         """The bytes that wait for the first text, headers too where they have not gone out, and their events."""
@@ -328,11 +330,7 @@ class Exchange:
         self._fill_timings()
         if not answer.stream:
             body = self.dialect.body(answer, self.script.text(0, self.written))
-            reply = Reply(200, self.dialect.dumps_body(body))
-            self.status = 200
-            data = self.preface + self.dialect.render(reply, not self.request.keep_alive)
-            self.conn.write(data, 1, self.written * answer.choices)
-            self._headers_ns = self._last_write_ns()
+            self._send_reply(Reply(200, self.dialect.dumps_body(body)), 1, self.written * answer.choices)
             self.end("complete")
             return
         groups = self.dialect.closing(answer)
@@ -359,10 +357,7 @@ class Exchange:
         events += sum(len(group) for group in groups)
         if last and self.chunked:
             data += self.terminator
-        if self.transform is not None:
-            self.transform(self, data, events, tokens)
-        else:
-            self.conn.write(data, events, tokens)
+        self._put(data, events, tokens)
 
     def fail(self, message: str) -> None:
         """Generation failed: say so as this server does, and end."""
@@ -384,10 +379,14 @@ class Exchange:
 
     def reply(self, reply: Reply) -> None:
         """Answer with a short reply instead."""
-        self.status = reply.status
-        self.conn.write(self.preface + self.dialect.render(reply, not self.request.keep_alive))
-        self._headers_ns = self._last_write_ns()
+        self._send_reply(reply)
         self.end("rejected")
+
+    def _send_reply(self, reply: Reply, events: int = 0, tokens: int = 0) -> None:
+        self.status = reply.status
+        data = self.preface + self.dialect.render(reply, not self.request.keep_alive)
+        self.conn.write(data, events, tokens)
+        self._headers_ns = self._last_write_ns()
 
     def end(self, outcome: str) -> None:
         """The response has ended; it counts once the socket has all of it."""

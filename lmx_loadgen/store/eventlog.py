@@ -13,7 +13,7 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
@@ -43,29 +43,22 @@ class EventLog:
     @classmethod
     def create(cls, path: Path) -> "EventLog":
         """Start a new log; the file must not exist yet."""
-        try:
+        with _storing(f"cannot start the event log {path}"):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise StorageError(f"cannot start the event log {path}: {_os_error_text(error)}") from None
         _lock(path, fd)
         return cls(path, fd)
 
     @classmethod
     def reopen(cls, path: Path) -> tuple["EventLog", int]:
         """Go on with a log, behind its last whole line; how many bytes of a torn one were cut off."""
-        try:
+        with _storing(f"cannot go on with the event log {path}"):
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        except OSError as error:
-            raise StorageError(f"cannot go on with the event log {path}: {_os_error_text(error)}") from None
-        try:
-            _lock(path, fd)
-            return cls(path, fd), _without_torn_end(fd)
-        except OSError as error:
-            os.close(fd)
-            raise StorageError(f"cannot go on with the event log {path}: {_os_error_text(error)}") from None
-        except StorageError:
-            os.close(fd)
-            raise
+            try:
+                _lock(path, fd)
+                return cls(path, fd), _without_torn_end(fd)
+            except (OSError, StorageError):
+                os.close(fd)
+                raise
 
     def append(self, line: dict[str, Any]) -> None:
         """Write one line, whole, and hand it to the operating system at once."""
@@ -83,11 +76,9 @@ class EventLog:
 
     def sync(self) -> None:
         """Make sure the lines survive a power cut, and that the file is still where it was."""
-        try:
+        with _storing(f"cannot write to {self._path}"):
             os.fsync(self._fd)
             self._check_linked()
-        except OSError as error:
-            raise StorageError(f"cannot write to {self._path}: {_os_error_text(error)}") from None
 
     def close(self) -> None:
         try:
@@ -319,6 +310,15 @@ def _without_torn_end(fd: int) -> int:
         return 0
     os.ftruncate(fd, size - len(tail))
     return len(tail)
+
+
+@contextlib.contextmanager
+def _storing(refusal: str) -> Iterator[None]:
+    """What the disk will not do is a StorageError that begins with `refusal`."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{refusal}: {_os_error_text(error)}") from None
 
 
 def _os_error_text(error: OSError) -> str:

@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.formats import percent
-from lmx_loadgen.analysis.level import rules_of
+from lmx_loadgen.analysis.level import UNKNOWN, rules_of
 from lmx_loadgen.analysis.model_names import read_name, weight_bits
 from lmx_loadgen.analysis.quality import classify_coherence
 from lmx_loadgen.analysis.records import Record, answer_text
 from lmx_loadgen.analysis.stats import known
-from lmx_loadgen.analysis.tokens import Basis, output_tokens
+from lmx_loadgen.analysis.tokens import Basis, hidden_tokens, output_tokens
 from lmx_loadgen.store.comparison import AuditLine
 from lmx_loadgen.store.result import LevelResult
 
@@ -113,7 +113,7 @@ def output_length(at: At) -> AuditFinding:
 
 
 def finish_reasons(at: At) -> AuditFinding:
-    shares = [Counter(one.finish_reason or "none" for one in answers) for answers in at.answers]
+    shares = [Counter(one.finish_reason or UNKNOWN for one in answers) for answers in at.answers]
     totals = [sum(counts.values()) or 1 for counts in shares]
     names = sorted(set(shares[0]) | set(shares[1]))
     distance = sum(abs(shares[0][name] / totals[0] - shares[1][name] / totals[1]) for name in names) / 2
@@ -144,7 +144,8 @@ def coherence(at: At) -> AuditFinding:
 
 
 def reasoning(at: At) -> AuditFinding:
-    a, b = (_share([_reasons(line) for line in lines]) for lines in at.lines)
+    pairs = zip(at.answers, at.lines, strict=True)
+    a, b = (_share([_reasons(one, line) for one, line in zip(*both, strict=True)]) for both in pairs)
     words = (f"{percent(a)} with reasoning", f"{percent(b)} with reasoning")
     thinks, plain = (at.a.label, at.b.label) if a else (at.b.label, at.a.label)
     return _checked(
@@ -237,14 +238,14 @@ def model(a: Arm, b: Arm) -> AuditFinding:
     if names[0] == names[1]:
         return AuditFinding("passed", observed)
     one, other = (read_name(name) for name in names)
-    trusted = [(one.family, other.family), (one.size, other.size)]
+    parts = [(one.family, other.family), (one.size, other.size)]
     both_named = one.family is not None and other.family is not None
     other_kind = both_named and one.variants != other.variants
-    if other_kind or any(x != y for x, y in trusted if x is not None and y is not None):
+    if other_kind or any(x != y for x, y in parts if x is not None and y is not None):
         return AuditFinding(
             "failed", observed, f"the models differ: {observed[0]} on {a.label}, {observed[1]} on {b.label}"
         )
-    if all(x is not None and y is not None for x, y in trusted):
+    if all(x is not None and y is not None for x, y in parts):
         return AuditFinding("passed", observed)
     return AuditFinding("unknown", observed, "the names of the models do not tell whether they are the same")
 
@@ -309,8 +310,8 @@ def audit(a: Arm, b: Arm, levels: Sequence[At]) -> list[AuditLine]:
         found: dict[tuple[Any, ...], list[tuple[int, AuditFinding]]] = {}
         for at in levels:
             finding = check(at)
-            distance = at.concurrency if finding.status == "failed" else None
-            found.setdefault((finding.status, distance, finding.metrics), []).append((at.concurrency, finding))
+            separate = at.concurrency if finding.status == "failed" else None
+            found.setdefault((finding.status, separate, finding.metrics), []).append((at.concurrency, finding))
         for group in found.values():
             numbers = [concurrency for concurrency, _ in group]
             every = len(numbers) == len(levels)
@@ -338,7 +339,7 @@ def refuses(line: AuditLine, metric: str, concurrency: int) -> bool:
 
 
 def _summed_up(findings: Sequence[AuditFinding]) -> AuditFinding:
-    a, b = (" / ".join(dict.fromkeys(one.observed[arm] for one in findings)) for arm in (0, 1))
+    a, b = (" / ".join(dict.fromkeys(one.observed[place] for one in findings)) for place in (0, 1))
     return replace(findings[0], observed=(a, b))
 
 
@@ -363,8 +364,9 @@ def _degenerate(line: Mapping[str, Any]) -> bool:
     return classify_coherence(answer_text(line), True, 0, 1) in ("repetitive", "garbled")
 
 
-def _reasons(line: Mapping[str, Any]) -> bool:
-    if any(kind == "reasoning" for _, kind, _ in line["events"]):
+def _reasons(one: Record, line: Mapping[str, Any]) -> bool:
+    """Whether an answer came after thoughts: shown, left in the content, or only counted."""
+    if any(kind == "reasoning" for _, kind, _ in line["events"]) or (one.usage_reasoning and hidden_tokens(one)):
         return True
     return _THINKING.match(answer_text(line)) is not None
 
@@ -376,8 +378,8 @@ def _cached_share(answers: Sequence[Record]) -> float | None:
 
 
 def _bits(arm: Arm) -> float | None:
-    trusted = arm.target.get("server", {}).get("quantization")
-    return weight_bits(trusted) or read_name((_answering(arm) or [str(arm.target["model"])])[0]).bits
+    quantization = arm.target.get("server", {}).get("quantization")
+    return weight_bits(quantization) or read_name((_answering(arm) or [str(arm.target["model"])])[0]).bits
 
 
 def _differences(a: Any, b: Any, key: str) -> list[tuple[str, Any, Any]]:
@@ -396,7 +398,9 @@ def _share(values: Sequence[bool]) -> float:
 
 
 def _mean(values: Sequence[int | None]) -> float | None:
-    return fmean(known(values)) if values and None not in values else None
+    """Of those that are known, where that is at least half of them: one answer without a count hides no difference."""
+    counts = known(values)
+    return fmean(counts) if counts and 2 * len(counts) >= len(values) else None
 
 
 def _tokens(count: float | None) -> str:

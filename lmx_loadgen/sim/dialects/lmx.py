@@ -6,7 +6,7 @@ from typing import ClassVar
 from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, ScriptedToolCall, State
 from lmx_loadgen.sim.connection import HttpRequest
 from lmx_loadgen.sim.dialects import lmx_extras
-from lmx_loadgen.sim.dialects.base import DONE, Json, Route, SimDialect
+from lmx_loadgen.sim.dialects.base import DONE, Json, Route, SimDialect, json_body
 
 VERSION = "0.1.0"
 BUSY = "Server is busy — all inference slots occupied. Try again shortly."
@@ -165,7 +165,7 @@ class Lmx(SimDialect):
         } | {place: _for_admins(route) for place, route in admin.items()}
 
     def _load(self, state: State, request: HttpRequest) -> Reply:
-        model = _model_id(request)
+        model = str(json_body(request).get("model_id", ""))
         if model not in state.loaded:
             if model not in state.installed:
                 return Reply(202, {"status": "download_required", "model_id": model})
@@ -174,7 +174,7 @@ class Lmx(SimDialect):
         return Reply(200, {"success": True, "model_id": model, "memory_after_load_gb": None, "time_to_load_ms": None})
 
     def _unload(self, state: State, request: HttpRequest) -> Reply:
-        model = _model_id(request)
+        model = str(json_body(request).get("model_id", ""))
         if model not in state.loaded:
             return self.wrong_model(model)
         state.loaded.remove(model)
@@ -196,16 +196,6 @@ def _for_admins(route: Route) -> Route:
         return route(state, request)
 
     return guarded
-
-
-def _model_id(request: HttpRequest) -> str:
-    import json
-
-    try:
-        body = json.loads(request.body)
-    except (ValueError, RecursionError):
-        return ""
-    return str(body.get("model_id", "")) if isinstance(body, dict) else ""
 
 
 def _ready(state: State, request: HttpRequest) -> Reply:

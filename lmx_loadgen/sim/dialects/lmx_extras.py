@@ -1,11 +1,10 @@
 """What Opta-LMX has beside chat: skills, and a benchmark of its own."""
 
-import json
 import time
 
 from lmx_loadgen.sim.answer import Reply, State
 from lmx_loadgen.sim.connection import HttpRequest
-from lmx_loadgen.sim.dialects.base import Json
+from lmx_loadgen.sim.dialects.base import Json, json_body
 
 EXECUTE = "/v1/skills/{name}/execute"
 
@@ -19,7 +18,7 @@ def execute_skill(state: State, request: HttpRequest) -> Reply:
     name = request.path.removeprefix("/v1/skills/").removesuffix("/execute")
     if name not in state.settings.skills:
         return Reply(404, {"detail": "Skill not found"})
-    body = _json(request)
+    body = json_body(request)
     arguments = body.get("arguments")
     if not isinstance(arguments, dict) or not isinstance(arguments.get("text"), str):
         error = {"message": "missing required argument: text", "type": "server_error", "code": "invalid_arguments"}
@@ -37,7 +36,7 @@ def execute_skill(state: State, request: HttpRequest) -> Reply:
 
 def run_benchmark(state: State, request: HttpRequest) -> Reply:
     """The server's own figures: as the settings have them, with a result's every field."""
-    body = _json(request)
+    body = json_body(request)
     model = str(body.get("model_id", ""))
     if model not in state.loaded:
         return Reply(409, {"detail": "model_not_loaded"})
@@ -84,11 +83,3 @@ def _manifest(name: str) -> Json:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
-
-
-def _json(request: HttpRequest) -> Json:
-    try:
-        body = json.loads(request.body)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}

@@ -11,6 +11,8 @@ from lmx_loadgen.sim.faults.base import MESSAGE, Fault, in_mid_stream, seconds_f
 from lmx_loadgen.system.clock import NS, now_ns
 
 HTML_502 = "<html>\n<head><title>502 Bad Gateway</title></head>\n<body><h1>502 Bad Gateway</h1></body>\n</html>\n"
+NOT_UTF8 = b"\xff\xfe\xc3(\xed\xa0\x80"
+MEGABYTE = b"lighthouse " * (1_048_576 // 11)
 WORDS = {
     400: ("The request is invalid.", "invalid_request_error"),
     401: ("Invalid API key.", "authentication_error"),
@@ -225,20 +227,11 @@ def _wrong_chunk_length(x: Exchange) -> None:
 # Odd bytes in a stream that goes on
 
 
-def _invalid_utf8(x: Exchange) -> None:
-    """An event whose text is not UTF-8, in place of a token."""
-    _write_instead(x, b"\xff\xfe\xc3(\xed\xa0\x80")
-
-
 def _write_instead(x: Exchange, text: bytes) -> None:
+    """An event with this text in place of a token."""
     x.written = x.generated
     x.answer.chunks += 1
     x.send_text(text, 1)
-
-
-def _big_event(x: Exchange) -> None:
-    """One event of 1 MB."""
-    _write_instead(x, b"lighthouse " * (1_048_576 // 11))
 
 
 def _many_events(x: Exchange) -> None:
@@ -307,16 +300,10 @@ def missing_terminator(x: Exchange) -> None:
     x.close_after = True
 
 
-def empty_stream(x: Exchange) -> None:
-    """Headers and the end of the body, no event."""
+def nothing_but(x: Exchange, groups: Groups) -> None:
+    """Headers, these events, and the end of the body."""
     x.script.total, x.without_events = 0, True
-    x.edit_closing = lambda groups: []
-
-
-def bare_done(x: Exchange) -> None:
-    """Nothing but [DONE]."""
-    x.script.total, x.without_events = 0, True
-    x.edit_closing = lambda groups: [[DONE]]
+    x.edit_closing = lambda closing: groups
 
 
 def no_text(x: Exchange) -> None:
@@ -362,16 +349,16 @@ BENT: dict[str, Fault] = {
     "error_then_done": in_mid_stream(partial(_fail_as, shape="done")),
     "error_event": in_mid_stream(partial(_fail_as, shape="event")),
     "wrong_chunk_length": in_mid_stream(_wrong_chunk_length),
-    "invalid_utf8": in_mid_stream(_invalid_utf8),
+    "invalid_utf8": in_mid_stream(partial(_write_instead, text=NOT_UTF8)),
     "split_utf8": split_utf8,
     "one_byte": one_byte,
-    "big_event": in_mid_stream(_big_event),
+    "big_event": in_mid_stream(partial(_write_instead, text=MEGABYTE)),
     "many_events": in_mid_stream(_many_events),
     "endless_stream": endless_stream,
     "missing_done": missing_done,
     "missing_terminator": missing_terminator,
-    "empty_stream": empty_stream,
-    "bare_done": bare_done,
+    "empty_stream": partial(nothing_but, groups=[]),
+    "bare_done": partial(nothing_but, groups=[[DONE]]),
     "no_text": no_text,
     "usage_negative": partial(odd_usage, usage={"prompt_tokens": -3, "completion_tokens": -1, "total_tokens": 2}),
     "usage_strings": partial(

@@ -20,46 +20,13 @@ CASES = Path(__file__).resolve().parent.parent / "data" / "cases"
 SMALL = ("--concurrency", "1", "--requests", "2", "--warmup", "0", "--no-calibrate", "--json")
 
 # Not right yet, and why.
-NOT_YET: dict[str, str] = {
+NOT_YET = {
     "ask-max-tokens-refused": "what the server refuses is not found out",
     "ask-system-role-refused": "what the server refuses is not found out",
-    "count-first-chunk-short": "tokens are spread evenly over events",
-    "count-recorded-stream-interval": "tokens are spread evenly over events",
-    "count-hidden-reasoning": "tokens that nobody saw count as arrived",
-    "count-hidden-unknown": "tokens that nobody saw count as arrived",
-    "count-reasoning-summary": "tokens that nobody saw count as arrived",
-    "count-running-usage-held-back": "tokens that nobody saw count as arrived",
-    "count-some-without-usage": "one answer without usage switches the level",
-    "count-usage-of-words": "an impossible usage is taken",
-    "count-usage-one-short": "an impossible usage is taken",
-    "end-abort": "any finish reason is an end",
-    "end-cancelled": "any finish reason is an end",
-    "end-finish-null-then-done": "an end without a finish reason is a failure",
-    "end-finish-then-open-with-pings": "the slot stays busy until the body ends",
-    "end-no-blank-line": "an event without its empty line is dropped",
-    "end-open-after-done": "the slot stays busy until the body ends",
-    "end-trailing-usage-only": "an end without a finish reason is a failure",
-    "err-422-detail-loc": "the server's words are lost",
-    "err-bare-object-in-200": "the server's words are lost",
-    "err-detail-string": "the server's words are lost",
-    "err-json-line-without-data": "the server's words are lost",
-    "err-whole-message": "a whole message in an event is not read",
     "models-empty-on-demand": "the error does not name --model",
     "models-loaded-flag": "the flag is not read",
     "prompts-bom-jsonl": "a byte order mark is not JSON",
     "prompts-lone-surrogate": "ends in a traceback",
-    "reason-content-parts": "reasoning in this shape is not seen",
-    "reason-details-only": "reasoning in this shape is not seen",
-    "reason-object-text": "reasoning in this shape is not seen",
-    "reason-think-inline": "reasoning in this shape is not seen",
-    "reason-think-split-tags": "reasoning in this shape is not seen",
-    "sse-data-null-first": "null is read as a chunk",
-    "sse-ping-event-date": "a named event is read as a chunk",
-    "status-201": "only 200 is an answer",
-    "tool-mistral-args": "newer Mistral's form is not known",
-    "tool-new-id-each-piece": "each id begins a call",
-    "white-space-first": "white space counts as a first token",
-    "white-space-in-reasoning": "white space counts as a first token",
 }
 
 

@@ -9,7 +9,6 @@ import pytest
 from lmx_loadgen.sim.faults import FAULTS, responses
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
-from tests.faults.pipeline import Pipeline, pipeline, target_at
 from tests.faults.test_fault_table import (
     FAILED,
     SLACK_S,
@@ -22,6 +21,7 @@ from tests.faults.test_fault_table import (
     text_of,
     words_in,
 )
+from tests.helpers.pipeline import Pipeline, pipeline, target_at
 
 THOUGHTS = 2  # of six tokens
 
@@ -100,35 +100,6 @@ TABLE = [
     Row("tool_call_left_in_text", "ok", check=whole),
 ]
 
-# Not right yet, and why.
-NOT_YET = {
-    "error_bare_object": "the server's words are lost",
-    "error_detail": "the server's words are lost",
-    "error_detail_field": "the server's words are lost",
-    "error_json_line": "the server's words are lost",
-    "finish_abort": "any finish reason is an end",
-    "finish_cancelled": "any finish reason is an end",
-    "finish_null": "an end without a finish reason is a failure",
-    "http_422_field": "the server's words are lost",
-    "http_422_field_in_message": "the server's words are lost",
-    "no_blank_line": "an event without its empty line is dropped",
-    "null_first": "null is read as a chunk",
-    "open_after_done": "the slot stays busy until the body ends",
-    "open_after_done_pings": "the slot stays busy until the body ends",
-    "open_after_finish": "the slot stays busy until the body ends",
-    "open_after_finish_pings": "the slot stays busy until the body ends",
-    "ping_dates": "a named event is read as a chunk",
-    "reasoning_details": "reasoning in this shape is not seen",
-    "reasoning_object": "reasoning in this shape is not seen",
-    "reasoning_parts": "reasoning in this shape is not seen",
-    "status_201": "only 200 is an answer",
-    "status_206": "only 200 is an answer",
-    "think_tags": "reasoning in this shape is not seen",
-    "think_tags_opened_by_template": "reasoning in this shape is not seen",
-    "think_tags_split": "reasoning in this shape is not seen",
-    "whole_message": "a whole message in an event is not read",
-}
-
 
 @pytest.fixture(scope="module")
 def sim() -> Iterator[SimProcess]:
@@ -147,15 +118,7 @@ def test_the_table_has_a_row_for_every_odd_answer() -> None:
     assert {row.fault for row in TABLE} == set(FAULTS) - set(responses.REPLACED | responses.BENT)
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        pytest.param(row, marks=pytest.mark.xfail(strict=True, reason=NOT_YET[row.fault]), id=row.fault)
-        if row.fault in NOT_YET
-        else pytest.param(row, id=row.fault)
-        for row in TABLE
-    ],
-)
+@pytest.mark.parametrize("row", TABLE, ids=str)
 def test_odd_answer(row: Row, sim: SimProcess, tool: Pipeline) -> None:
     line = only(log := tool.record(target_at(sim.base_url, {"X-Sim": json.dumps({"fault": row.fault})})))
 

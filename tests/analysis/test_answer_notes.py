@@ -8,9 +8,9 @@ from lmx_loadgen.analysis.comparison.compare import comparisons_of
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.result import LevelResult, ServerWord
-from tests.analysis.counted_lines import OTTERS, answer, counted, level_of, noted, spoken
-from tests.measure.made_lines import at_concurrency, made_log, request_line, segment_line
-from tests.measure.made_sessions import Made, session
+from tests.helpers.counted_lines import OTTERS, answer, counted, level_of, noted, spoken
+from tests.helpers.made_lines import at_concurrency, made_log, request_line, segment_line
+from tests.helpers.made_sessions import Made, session
 
 # Codes
 

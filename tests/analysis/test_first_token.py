@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.analysis.counted_lines import OTTERS, answer, counted, level_of, noted, spoken
-from tests.measure.made_lines import MS, made, request_line
+from tests.helpers.counted_lines import OTTERS, answer, counted, level_of, noted, spoken
+from tests.helpers.made_lines import MS, made, request_line
 
 
 @pytest.mark.parametrize("white", ["\n\n", " ", "\t", "\u00a0", "\u3000\r\n"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.analysis.counted_lines import OTTERS, answer, counted, level_of, noted, spoken, with_running
+from tests.helpers.counted_lines import OTTERS, answer, counted, level_of, noted, spoken, with_running
 
 HIDDEN_NOTE = "TTFT includes about 400 reasoning tokens that were not streamed"
 

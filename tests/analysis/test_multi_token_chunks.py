@@ -12,7 +12,7 @@ from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.tokens import Basis, read_tokens
 from lmx_loadgen.analysis.window import level_metrics, window_of
 from lmx_loadgen.sim.text import ANSWER, BEGINNINGS
-from tests.measure.made_lines import PROFILE, made, segment_line, usage
+from tests.helpers.made_lines import PROFILE, made, segment_line, usage
 
 USAGE = Basis("usage", True, True)
 STEP = 20.0

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.analysis.counted_lines import OTTERS, answer, counted, level_of, noted, spoken
-from tests.measure.made_lines import MS, request_line
+from tests.helpers.counted_lines import OTTERS, answer, counted, level_of, noted, spoken
+from tests.helpers.made_lines import MS, request_line
 
 # four chunks of three tokens each, 20 ms apart, all of one length
 CHUNKS = ["abc ", "def ", "ghi ", "jkl "]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.system.clock import NS
-from tests.faults.pipeline import Pipeline, pipeline, target_at
-from tests.wire.scripted import CLOSE, HANG, HEAD, Script, chunked, delta, serving
+from tests.helpers.pipeline import Pipeline, pipeline, target_at
+from tests.helpers.scripted import CLOSE, HANG, HEAD, Script, chunked, delta, serving
 
 FINISH = b'data: {"id":"a","choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 USAGE = b'data: {"id":"a","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'

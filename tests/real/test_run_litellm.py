@@ -14,12 +14,13 @@ from typing import Any
 
 import httpx
 import pytest
-from cli_run import StoredRun, answer_text, run_cli, text_times
 from conftest import _need
-from litellm_proxy import run_litellm_proxy
-from llama_server import run_llama_server
-from models import find_smollm2
-from server_process import RealServer
+
+from tests.helpers.cli_run import StoredRun, answer_text, run_cli, text_times
+from tests.helpers.servers.litellm_proxy import run_litellm_proxy
+from tests.helpers.servers.llama_server import run_llama_server
+from tests.helpers.servers.models import find_smollm2
+from tests.helpers.servers.server_process import RealServer
 
 pytestmark = pytest.mark.real_server
 

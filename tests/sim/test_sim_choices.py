@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from sim_client import Seen, ask, chat_body
 
 from lmx_loadgen.sim.script import Script, end_at_stop
 from lmx_loadgen.sim.truth import read_truth
+from tests.helpers.sim_client import Seen, ask, chat_body
 
 USAGE = {"stream_options": {"include_usage": True}}
 NAMES = ["openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm"]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sim_client import Seen, ask, chat_body, request_bytes, text_of
 
 from lmx_loadgen.sim.faults import FAULTS, responses
 from lmx_loadgen.sim.process import SimProcess
 from lmx_loadgen.sim.truth import Truth, read_truth
+from tests.helpers.sim_client import Seen, ask, chat_body, request_bytes, text_of
 
 USAGE = {"stream_options": {"include_usage": True}}
 THOUGHTS = 4

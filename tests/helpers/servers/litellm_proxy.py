@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
-from server_process import RealServer, child_server, free_port
+
+from tests.helpers.servers.server_process import RealServer, child_server, free_port
 
 
 def run_litellm_proxy(
@@ -34,9 +35,7 @@ def run_litellm_proxy(
         json.dumps({"model_list": entries, "router_settings": {"num_retries": 0, "disable_cooldowns": True}})
     )
     port = free_port()
-    return child_server(
-        "serve_litellm.py", [str(port), str(config)], f"http://127.0.0.1:{port}", _healthy, start_within
-    )
+    return child_server("serve_litellm", [str(port), str(config)], f"http://127.0.0.1:{port}", _healthy, start_within)
 
 
 def _healthy(url: str) -> bool:

@@ -1,6 +1,6 @@
 """LiteLLM's proxy as a process of its own on 127.0.0.1, offline: no telemetry, no database, no price list fetched.
 
-    python serve_litellm.py PORT CONFIG.yaml
+    python -m tests.helpers.servers.serve_litellm PORT CONFIG.yaml
 
 Ends when standard input is closed, on SIGTERM, and after half an hour.
 """
@@ -8,7 +8,7 @@ Ends when standard input is closed, on SIGTERM, and after half an hour.
 import os
 import sys
 
-from lifetime import end_with_parent
+from tests.helpers.servers.lifetime import end_with_parent
 
 end_with_parent(1800)
 os.environ |= {

@@ -5,7 +5,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.result import LevelResult
-from tests.measure.made_lines import Reads, made_log, request_line
+from tests.helpers.made_lines import Reads, made_log, request_line
 
 # 13 tokens, 60 bytes
 OTTERS = ["Sea", " otters", " hold", " hands", " while", " they", " sleep"]

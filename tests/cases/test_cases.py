@@ -20,7 +20,7 @@ CASES = Path(__file__).resolve().parent.parent / "data" / "cases"
 SMALL = ("--concurrency", "1", "--requests", "2", "--warmup", "0", "--no-calibrate", "--json")
 
 # Not right yet, and why.
-NOT_YET: dict[str, str] = {
+NOT_YET = {
     "ask-max-tokens-refused": "what the server refuses is not found out",
     "ask-system-role-refused": "what the server refuses is not found out",
     "models-empty-on-demand": "the error does not name --model",

@@ -21,7 +21,7 @@ import trustme
 
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.load import driver
-from lmx_loadgen.sim.faults import FAULTS
+from lmx_loadgen.sim.faults import responses
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import LogContents
@@ -173,7 +173,7 @@ def agrees(log: LogContents) -> None:
 
 
 def test_the_table_has_a_row_for_every_fault() -> None:
-    assert {row.fault for row in TABLE} == set(FAULTS)
+    assert {row.fault for row in TABLE} == set(responses.REPLACED | responses.BENT)  # the others: test_odd_answers
 
 
 @pytest.mark.parametrize("row", TABLE, ids=str)

@@ -93,8 +93,8 @@ def _run_options(command: Any) -> Any:
             "targets",
             multiple=True,
             metavar="NAME[=URL]",
-            help="Server to measure: lmx, ollama, lmstudio, llamacpp, mlx-lm, vllm, openai=URL or sim. Repeatable. "
-            "[default: sim]",
+            help="Server to measure: lmx, ollama, lmstudio, llamacpp, mlx-lm, vllm, sim, an address, or NAME=URL for a "
+            "name of your own (NAME=DIALECT+URL to force a dialect). Repeatable. [default: sim]",
         ),
         click.option(
             "--model",
@@ -222,6 +222,11 @@ def _run_options(command: Any) -> Any:
             help="Allow a load of over 4 in flight, 200 requests or 120 s on an address that is neither loopback nor "
             "private.",
         ),
+        click.option(
+            "--allow-plain-http",
+            is_flag=True,
+            help="Send API keys over plain http to servers that are not on this machine.",
+        ),
         click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
         click.option(
             "--out",
@@ -344,6 +349,7 @@ def run(**flags: Any) -> None:
         reference=flags["reference"],
         server_benchmark=flags["server_benchmark"],
         i_own_this_server=flags["i_own_this_server"],
+        allow_plain_http=flags["allow_plain_http"],
     )
     if flags["dry_run"]:
         click.echo("\n".join(dry_run_lines(options)))

@@ -84,11 +84,25 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_SCHEMES = ("http://", "https://")
+
+
+def split_target(text: str) -> dict[str, str | None]:
+    """Name, address and dialect of a target that is written as `NAME`, `NAME=URL`, `NAME=DIALECT+URL`, or as an address
+    alone, which is then called by its host and port."""
+    text = text.strip()
+    name, _, url = text.partition("=")
+    if text.lower().startswith(_SCHEMES):
+        host = text.partition("://")[2].partition("/")[0].rpartition("@")[2]
+        name, url = re.sub(r"[^A-Za-z0-9_.-]+", "-", host).strip("-._")[:40] or "server", text
+    dialect, plus, address = url.partition("+")
+    if plus and ":" not in dialect and address.lower().startswith(_SCHEMES):
+        return {"name": name, "url": address, "dialect": dialect}
+    return {"name": name, "url": url or None, "dialect": None}
+
+
 def _target(value: Any) -> Any:
-    if isinstance(value, str):
-        name, _, url = value.partition("=")
-        return {"name": name, "url": url or None}
-    return value
+    return split_target(value) if isinstance(value, str) else value
 
 
 class TargetSpec(_Part):

@@ -10,7 +10,7 @@ from lmx_loadgen.profile.models import Profile, TargetSpec, load_profile, overri
 from lmx_loadgen.session.plan import Segment, blocks_of, described, make_plan
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
 from lmx_loadgen.system.lock import Lock
-from lmx_loadgen.targets.prepare import parse_target
+from lmx_loadgen.targets.address import parse_target
 
 _FEWEST_TO_SETTLE = 4
 MOST_TO_SETTLE_S = 1200.0
@@ -41,6 +41,7 @@ class Options:
     lock: Lock | None = None
     resume_state: ResumeState | None = None
     i_own_this_server: bool = False
+    allow_plain_http: bool = False
 
 
 def resolved_profile(options: Options) -> Profile:
@@ -82,12 +83,21 @@ def resume_options(folder: Path, lock: Lock | None = None) -> Options:
         until_settled=resume_state.header["until_settled"],
         lock=lock,
         resume_state=resume_state,
-        **{name: kept[name] for name in KEPT},
+        **{name: kept[name] for name in KEPT if name in kept},
     )
 
 
 # Options that only a run that goes on needs to know again.
-KEPT = ("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark", "i_own_this_server")
+KEPT = (
+    "insecure",
+    "ca_file",
+    "probe",
+    "isolate",
+    "max_duration",
+    "server_benchmark",
+    "i_own_this_server",
+    "allow_plain_http",
+)
 
 
 def dry_run_lines(options: Options) -> list[str]:

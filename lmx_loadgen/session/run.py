@@ -31,7 +31,7 @@ from lmx_loadgen.system import host
 from lmx_loadgen.system.api_keys import without_keys
 from lmx_loadgen.system.clock import Anchor
 from lmx_loadgen.targets.base import Target
-from lmx_loadgen.targets.prepare import key_variables
+from lmx_loadgen.targets.keys import key_variables
 
 
 class StopFlag:

@@ -8,30 +8,56 @@ from typing import Any
 
 import anyio
 
-from lmx_loadgen.errors import InputError
+from lmx_loadgen.errors import InputError, LoadgenError
 from lmx_loadgen.load.worker import tls_context
 from lmx_loadgen.profile.models import Profile, TargetSpec
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.store.result import Hypothesis
 from lmx_loadgen.system import host, package_data
 from lmx_loadgen.system.api_keys import without_keys
+from lmx_loadgen.targets.address import dialect_of
 from lmx_loadgen.targets.base import Target
-from lmx_loadgen.targets.prepare import dialect_of, key_variables, prepare
+from lmx_loadgen.targets.keys import key_variables
+from lmx_loadgen.targets.prepare import Access, prepare
 from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
 
 
 def prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitStack) -> list[Target]:
     """Find every target and its model; simulators that are asked for without an address are started, and end with
-    `stack`."""
-    verify = tls(options)
+    `stack`. Raises the TargetError or InputError of the one that is wrong; of several, the first's kind, with the words
+    of all."""
+    access = Access(
+        env=os.environ,
+        home=_home(),
+        verify=tls(options),
+        needs_admin=options.isolate,
+        allow_plain_http=options.allow_plain_http,
+    )
 
-    async def all_of_them() -> list[Target]:
-        return [
-            await prepare(spec, os.environ, url=_sim_url(profile, spec, stack), verify=verify, may_load=options.isolate)
-            for spec in profile.targets
-        ]
+    async def all_of_them() -> tuple[list[Target], list[LoadgenError]]:
+        targets: list[Target] = []
+        faults: list[LoadgenError] = []
+        for spec in profile.targets:
+            url = _sim_url(profile, spec, stack)
+            try:
+                targets.append(await prepare(spec, access, url=url, may_load=options.isolate))
+            except LoadgenError as fault:
+                faults.append(fault)
+        return targets, faults
 
-    return anyio.run(all_of_them)
+    targets, faults = anyio.run(all_of_them)
+    if len(faults) > 1:
+        raise type(faults[0])("; and ".join(str(fault) for fault in faults))
+    if faults:
+        raise faults[0]
+    return targets
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home()
+    except RuntimeError:  # no HOME, and a user that the system does not know
+        return None
 
 
 def tls(options: Options) -> Any:

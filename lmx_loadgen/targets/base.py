@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.targets.client import AdminClient
 
-Recognize = Callable[[AdminClient], Awaitable[str | None]]
 Loaded = Callable[[AdminClient], Awaitable[list[str]]]
 AskModel = Callable[[AdminClient, str], Awaitable[str | None]]
 
@@ -23,21 +22,20 @@ class Residency:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One kind of server.
+    """One kind of server; who answers is found out by `targets.recognize`.
 
-    `recognize` asks a server whether it is this one: its version, "" when it does not say, None when it is another.
-    `loaded` lists the chat models that are loaded now. `fields` are the optional request fields it understands among
-    `seed`, `ignore_eos`, `stream_options`. `default_model` is what to ask for when the server cannot tell what it
-    has. `quantization` asks how the weights of a model are quantised, in the server's own word for it, where its API
-    tells; `residency` is how it loads and unloads, where it can be asked to.
+    `loaded` lists the chat models that are loaded now, where `GET /v1/models` does not tell. `fields` are the optional
+    request fields it understands among `seed`, `ignore_eos`, `stream_options`. `default_model` is what to ask for when
+    the server cannot tell what it has. `quantization` asks how the weights of a model are quantized, in the server's
+    own word for it, where its API tells; `residency` is how it loads and unloads, where it can be asked to.
+    `load_hint` is what its user does to load the model `{model}`.
     """
 
     name: str
     title: str
     default_url: str | None
-    recognize: Recognize | None
-    loaded: Loaded
     key_env: str
+    loaded: Loaded | None = None
     admin_key_env: str | None = None
     rules: StreamRules = field(default_factory=StreamRules)
     fields: frozenset[str] = frozenset({"seed", "stream_options"})
@@ -45,6 +43,12 @@ class Dialect:
     quantization: AskModel | None = None
     residency: Residency | None = None
     start_hint: str = "start the server"
+    load_hint: str = "load it there first"
+
+    @property
+    def is_generic(self) -> bool:
+        """Whether it stands for any server of the OpenAI API, of which nothing more is known."""
+        return self.name == "openai"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ from lmx_loadgen.errors import (
 )
 from lmx_loadgen.profile.models import Request, TargetSpec
 from lmx_loadgen.targets import DIALECTS
+from lmx_loadgen.targets.address import normalize_url, parse_target
 from lmx_loadgen.targets.base import Target, request_body
-from lmx_loadgen.targets.prepare import normalize_url, parse_target, prepare
+from lmx_loadgen.targets.keys import ADMIN_KEY_FILE
+from lmx_loadgen.targets.prepare import Access, prepare
 
 URL = "http://127.0.0.1:1234"
 Mock = respx.MockRouter
@@ -32,7 +34,7 @@ Mock = respx.MockRouter
 def found(
     spec: TargetSpec, env: dict[str, str] | None = None, home: Path | None = None, *, may_load: bool = False
 ) -> Target:
-    return anyio.run(lambda: prepare(spec, env or {}, home=home or Path("/no/home"), may_load=may_load))
+    return anyio.run(lambda: prepare(spec, Access(env or {}, home or Path("/no/home")), may_load=may_load))
 
 
 def refusal(error: type[LoadgenError], spec: TargetSpec, env: dict[str, str] | None = None) -> str:
@@ -58,6 +60,7 @@ def lm_studio(mock: Mock, **states: str) -> None:
 
 
 def ollama(mock: Mock, *running: str) -> None:
+    mock.get("/").respond(text="Ollama is running")
     mock.get("/api/version").respond(json={"version": "0.9.1"})
     mock.get("/api/ps").respond(json={"models": [{"name": name, "model": name} for name in running]})
     mock.get("/v1/models").mock(return_value=listing(*running, "on-disk:latest"))
@@ -66,7 +69,7 @@ def ollama(mock: Mock, *running: str) -> None:
 @pytest.fixture
 def server() -> Any:
     """A server on the default port of Opta-LMX and LM Studio."""
-    with respx.mock(base_url=URL, assert_all_called=False) as mock:
+    with respx.mock(base_url=URL, assert_all_called=False, assert_all_mocked=False) as mock:
         yield mock
 
 
@@ -236,7 +239,8 @@ def test_any_server_by_its_address_with_the_key_that_the_profile_names(server: M
     target = found(spec, {"MY_KEY": "abc"})
 
     assert (target.name, target.dialect.name, target.model) == ("mine", "openai", "m")
-    assert {call.request.headers["Authorization"] for call in route.calls} == {"Bearer abc"}
+    carried = [call.request.headers.get("Authorization") for call in route.calls]
+    assert carried == [None, "Bearer abc"]  # whoever is not recognized yet gets no key
     assert "MY_KEY is empty" in refusal(InputError, spec)
 
 
@@ -259,9 +263,7 @@ def test_the_admin_key_may_lie_in_the_home_folder(server: Mock, tmp_path: Path) 
     opta_lmx(server, listing("m"))
     assert found(LMX, home=tmp_path).admin_headers == {}
 
-    from lmx_loadgen.targets.prepare import _ADMIN_KEY_FILE
-
-    path = tmp_path / _ADMIN_KEY_FILE
+    path = tmp_path / ADMIN_KEY_FILE
     path.parent.mkdir(parents=True)
     path.write_text("from-file\n")
     assert found(LMX, home=tmp_path).admin_headers == {"X-Admin-Key": "from-file"}

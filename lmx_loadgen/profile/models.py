@@ -148,12 +148,13 @@ class Prompts(_Part):
 
 
 class Request(_Part):
-    """What every request asks for."""
+    """What every request asks for; `extra` holds further fields of its JSON body, merged in last."""
 
     max_tokens: Annotated[StrictInt, Field(ge=1, le=131_072)] = 200
     temperature: Annotated[Number, Field(ge=0, le=2)] = 0.0
     seed: Annotated[StrictInt, Field(ge=0, lt=2**31)] | None = 42
     ignore_eos: StrictBool = False
+    extra: dict[str, Any] = {}
 
 
 class Timeouts(_Part):

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 
 from lmx_loadgen.errors import InputError, LoadgenError
 from lmx_loadgen.load.worker import tls_context
@@ -19,6 +21,7 @@ from lmx_loadgen.targets.address import dialect_of
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.targets.keys import key_variables
 from lmx_loadgen.targets.prepare import Access, prepare
+from lmx_loadgen.targets.probe import adapted
 from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
 
 
@@ -40,7 +43,8 @@ def prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitSt
         for spec in profile.targets:
             url = _sim_url(profile, spec, stack)
             try:
-                targets.append(await prepare(spec, access, url=url, may_load=options.isolate))
+                target = await prepare(spec, access, url=url, may_load=options.isolate)
+                targets.append(await _adapted(target, profile, options, access))
             except LoadgenError as fault:
                 faults.append(fault)
         return targets, faults
@@ -51,6 +55,14 @@ def prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitSt
     if faults:
         raise faults[0]
     return targets
+
+
+async def _adapted(target: Target, profile: Profile, options: Options, access: Access) -> Target:
+    """The target as its server takes requests; it is asked, unless it is ours or its model is not loaded yet."""
+    if not options.probe or not target.is_loaded or target.dialect.name == "sim":
+        return target
+    async with httpx.AsyncClient(timeout=profile.timeouts.connect, verify=access.verify, trust_env=False) as client:
+        return await adapted(target, profile.endpoint, secrets.token_hex(8), profile.request, client)
 
 
 def _home() -> Path | None:

@@ -55,7 +55,8 @@ class Dialect:
 class Target:
     """A server that is ready to be measured. `headers` carry its key and stay out of every text made of this.
 
-    `is_loaded` is false where its model is to be loaded before its blocks, which only `--isolate` does.
+    `is_loaded` is false where its model is to be loaded before its blocks, which only `--isolate` does. Its requests do
+    without the fields in `left_out` and use other names for those in `renamed`: it refuses them as they are.
     """
 
     name: str
@@ -67,6 +68,8 @@ class Target:
     admin_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     is_loaded: bool = True
+    left_out: frozenset[str] = frozenset()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 class RequestSettings(Protocol):
@@ -80,21 +83,25 @@ class RequestSettings(Protocol):
     def seed(self) -> int | None: ...
     @property
     def ignore_eos(self) -> bool: ...
+    @property
+    def extra(self) -> Mapping[str, Any]: ...
 
 
 def request_body(
-    dialect: Dialect, endpoint: str, model: str, messages: Sequence[Mapping[str, Any]], settings: RequestSettings
+    target: Target, endpoint: str, messages: Sequence[Mapping[str, Any]], settings: RequestSettings
 ) -> dict[str, Any]:
-    """The JSON body of one streaming request, with only such fields as the server understands.
+    """The JSON body of one streaming request, with only such fields as the server understands; the user's own `extra`
+    comes last.
 
     Temperature is always sent: servers differ in what they assume. Plain completions get the messages' texts, joined
     by empty lines.
     """
-    body: dict[str, Any] = {"model": model}
+    dialect = target.dialect
+    body: dict[str, Any] = {"model": target.model}
     if endpoint == "chat":
         body["messages"] = list(messages)
     else:
-        body["prompt"] = "\n\n".join(str(message["content"]) for message in messages)
+        body["prompt"] = "\n\n".join(text_of(message.get("content")) for message in messages)
     body |= {"max_tokens": settings.max_tokens, "temperature": settings.temperature, "stream": True}
     if "stream_options" in dialect.fields:
         body["stream_options"] = {"include_usage": True}
@@ -102,4 +109,13 @@ def request_body(
         body["seed"] = settings.seed
     if settings.ignore_eos and "ignore_eos" in dialect.fields:
         body["ignore_eos"] = True
-    return body
+    adapted = {target.renamed.get(name, name): value for name, value in body.items() if name not in target.left_out}
+    return adapted | dict(settings.extra)
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content: itself, or its parts' texts, a line each."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "\n".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))

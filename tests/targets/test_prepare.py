@@ -23,7 +23,7 @@ from lmx_loadgen.errors import (
 from lmx_loadgen.profile.models import Request, TargetSpec
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.address import normalize_url, parse_target
-from lmx_loadgen.targets.base import Target, request_body
+from lmx_loadgen.targets.base import Dialect, Target, request_body
 from lmx_loadgen.targets.keys import ADMIN_KEY_FILE
 from lmx_loadgen.targets.prepare import Access, prepare
 
@@ -350,11 +350,15 @@ def test_any_json_gives_a_target_or_one_sentence(name: str, data: Any, status: i
 # Bodies
 
 
+def at(dialect: Dialect) -> Target:
+    return Target("x", dialect, URL, "m", {})
+
+
 @pytest.mark.parametrize("name", sorted(DIALECTS))
 def test_a_body_has_only_such_fields_as_the_server_understands(name: str) -> None:
     dialect = DIALECTS[name]
     asked = Request(max_tokens=9, temperature=0.5, seed=3, ignore_eos=True)
-    body = request_body(dialect, "chat", "m", [{"role": "user", "content": "Hi"}], asked)
+    body = request_body(at(dialect), "chat", [{"role": "user", "content": "Hi"}], asked)
 
     assert {"model": "m", "max_tokens": 9, "temperature": 0.5, "stream": True}.items() <= body.items()
     assert body["messages"] == [{"role": "user", "content": "Hi"}]
@@ -363,7 +367,7 @@ def test_a_body_has_only_such_fields_as_the_server_understands(name: str) -> Non
 
 def test_plain_completions_get_the_texts_of_the_messages() -> None:
     messages = [{"role": "system", "content": "N Be brief."}, {"role": "user", "content": "Hi"}]
-    body = request_body(DIALECTS["openai"], "completions", "m", messages, Request())
+    body = request_body(at(DIALECTS["openai"]), "completions", messages, Request())
 
     assert body["prompt"] == "N Be brief.\n\nHi"
     assert "messages" not in body

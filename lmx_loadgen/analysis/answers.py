@@ -3,13 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
 from lmx_loadgen.analysis.level import basis_of, rules_of
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.quality import classify_coherence
 from lmx_loadgen.analysis.records import answer_text, record
+from lmx_loadgen.analysis.stats import known, median_of
 from lmx_loadgen.analysis.tokens import Basis, output_tokens
 from lmx_loadgen.decode.chat import TEXT_KINDS, StreamRules
 from lmx_loadgen.store.eventlog import LogLine
@@ -21,14 +21,14 @@ def with_answers(
     levels: Sequence[LevelResult], lines: Sequence[dict[str, Any]], target: LogLine, profile: LogLine
 ) -> list[LevelResult]:
     """The levels with `quality` and `server_word`, out of all of the target's request lines."""
-    beside = [line for line in lines if line["phase"] == "stability" and line["outcome"] == "ok"]
+    stability_lines = [line for line in lines if line["phase"] == "stability" and line["outcome"] == "ok"]
     done = []
     for level in levels:
         good = [line for line in lines if line["level"] == level.level and _is_answer(line)]
         basis = basis_of(target, [record(line) for line in good])
         found = quality_of(good, basis, rules_of(target))
         if found is not None:
-            found = found.model_copy(update={"stability": _stability(beside, level.concurrency)})
+            found = found.model_copy(update={"stability": _stability(stability_lines, level.concurrency)})
         word = _server_word(good, basis, profile)
         done.append(level.model_copy(update={"quality": found, "server_word": word}))
     return done
@@ -83,22 +83,22 @@ def completed_naturally(line: LogLine, count: int | None, basis: Basis, rules: S
     return True if rules.finish_reason_exact or count < limit // 2 else None
 
 
-def _stability(beside: Sequence[LogLine], concurrency: int) -> StabilityResult | None:
+def _stability(stability_lines: Sequence[LogLine], concurrency: int) -> StabilityResult | None:
     """Answers to one prompt among others, against the one that was given alone."""
-    alone = next((line for line in beside if line["concurrency"] == 1), None)
-    among = [line for line in beside if line["concurrency"] == concurrency]
-    if alone is None or concurrency == 1 or not among:
+    reference = next((line for line in stability_lines if line["concurrency"] == 1), None)
+    concurrent = [line for line in stability_lines if line["concurrency"] == concurrency]
+    if reference is None or concurrency == 1 or not concurrent:
         return None
-    wanted = answer_text(alone)
-    places = [place for line in among if (place := _first_difference(wanted, answer_text(line))) is not None]
+    wanted = answer_text(reference)
+    places = [place for line in concurrent if (place := _first_difference(wanted, answer_text(line))) is not None]
     first = min(places, default=None)
-    token = None if first is None else _token_at(alone, first)
+    token = None if first is None else _token_at(reference, first)
     return StabilityResult(
-        answers=len(among),
-        same=len(among) - len(places),
+        answers=len(concurrent),
+        same=len(concurrent) - len(places),
         first_differing_character=first,
         first_differing_token=token,
-        sentence=_stability_sentence(len(among), len(places), token),
+        sentence=_stability_sentence(len(concurrent), len(places), token),
     )
 
 
@@ -135,24 +135,26 @@ def _stability_sentence(answers: int, differing: int, token: int | None) -> str:
 
 
 def _server_word(good: Sequence[dict[str, Any]], basis: Basis, profile: LogLine) -> ServerWord | None:
-    said = [(line, found) for line in good if (found := _own_timings(line.get("server_timings"))) is not None]
-    if not said:
+    with_timings = [
+        (line, found) for line in good if (found := _server_timings(line.get("server_timings"))) is not None
+    ]
+    if not with_timings:
         return None
-    seen = [record(line) for line, _ in said]
+    seen = [record(line) for line, _ in with_timings]
     ttft = [(one.first_text_ns - one.send_ns) / NS for one in seen if one.first_text_ns and one.send_ns]
     of = METRICS["decode_tok_s"].of
     assert of is not None
     return ServerWord(
-        source=said[0][1][0],
-        answers=len(said),
-        prompt_sec=_median([prompt for _, (_, prompt, _) in said]),
-        toks_per_sec=_median([rate for _, (_, _, rate) in said]),
-        client_ttft_sec=_median(ttft),
-        client_toks_per_sec=_median([of(one, basis, profile) for one in seen]),
+        source=with_timings[0][1][0],
+        answers=len(with_timings),
+        prompt_sec=median_of([prompt for _, (_, prompt, _) in with_timings]),
+        toks_per_sec=median_of([rate for _, (_, _, rate) in with_timings]),
+        client_ttft_sec=median_of(ttft),
+        client_toks_per_sec=median_of([of(one, basis, profile) for one in seen]),
     )
 
 
-def _own_timings(timings: Any) -> tuple[str, float | None, float | None] | None:
+def _server_timings(timings: Any) -> tuple[str, float | None, float | None] | None:
     """(where it says so, seconds for the prompt, tok/s) of what came with an answer; None where nothing is told.
 
     A rate over a single token is none: its time is that of nothing.
@@ -163,8 +165,8 @@ def _own_timings(timings: Any) -> tuple[str, float | None, float | None] | None:
         ns = _number(timings, "eval_duration")
         rate = _rate(_number(timings, "eval_count"), None if ns is None else ns / NS)
         parts = [_number(timings, "load_duration"), _number(timings, "prompt_eval_duration")]
-        known = [part for part in parts if part is not None]
-        return "Ollama's eval_duration and prompt_eval_duration", sum(known) / NS if known else None, rate
+        durations = known(parts)
+        return "Ollama's eval_duration and prompt_eval_duration", sum(durations) / NS if durations else None, rate
     if "predicted_ms" in timings:
         ms, prompt = _number(timings, "predicted_ms"), _number(timings, "prompt_ms")
         rate = _rate(_number(timings, "predicted_n"), None if ms is None else ms / 1e3)
@@ -183,8 +185,3 @@ def _number(timings: Mapping[str, Any], key: str) -> float | None:
 
 def _rate(tokens: float | None, seconds: float | None) -> float | None:
     return tokens / seconds if tokens is not None and tokens >= 2 and seconds else None
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return median(known) if known else None

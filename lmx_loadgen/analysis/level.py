@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lmx_loadgen.analysis import instrument_error
 from lmx_loadgen.analysis.metrics import METRICS, Metric, chunk_gaps
 from lmx_loadgen.analysis.records import Record, in_steady_or_all, records
-from lmx_loadgen.analysis.stats import PERCENTILES, Description, clustered_interval, describe
+from lmx_loadgen.analysis.stats import PERCENTILES, Description, clustered_interval, describe, known
 from lmx_loadgen.analysis.tokens import Basis, choose_basis
 from lmx_loadgen.analysis.window import Window, level_metrics, little_note, window_of
 from lmx_loadgen.decode.chat import StreamRules
@@ -168,9 +168,9 @@ def _describe_requests(
     says nothing."""
     assert metric.of is not None
     values = [metric.of(record, basis, profile) for record in chosen]
-    known = [value for value in values if value is not None]
-    found = describe(known, failed=0 if metric.unit == "tokens" else failed, better=metric.better)
-    return _with_reason(found, metric, len(values) - len(known))
+    defined = known(values)
+    found = describe(defined, failed=0 if metric.unit == "tokens" else failed, better=metric.better)
+    return _with_reason(found, metric, len(values) - len(defined))
 
 
 def _describe_gaps(metric: Metric, chosen: Sequence[Record]) -> Description:
@@ -225,8 +225,7 @@ def _tokens(chosen: Sequence[Record]) -> TokenCounts:
 
 
 def _sum(values: Sequence[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
+    return sum(known(values)) if values and None not in values else None
 
 
 def _errors(failed: Sequence[Record]) -> list[ErrorCount]:

@@ -62,6 +62,11 @@ class Record:
         return self.text_reads[-1][0] if self.text_reads else None
 
 
+# What a record has from its line as it is.
+_COPIED = ("id", "target", "level", "segment", "phase", "first_wave", "outcome", "intended_ns", "end_ns")
+_COPIED_WHERE_KNOWN = ("reason", "status", "finish_reason", "model", "lag_ns")
+
+
 def record(line: dict[str, Any]) -> Record:
     """The record of one request line."""
     send = line["send_ns"]
@@ -82,30 +87,18 @@ def record(line: dict[str, Any]) -> Record:
             reads.append((at_ns, 1))
     prompt, output, cached = usage_counts(line.get("usage"))
     tokenizer = line.get("tokenizer_tokens") or {}
+    copied: dict[str, Any] = {name: line[name] for name in _COPIED}
     return Record(
-        id=line["id"],
-        target=line["target"],
-        level=line["level"],
-        segment=line["segment"],
-        phase=line["phase"],
-        first_wave=line["first_wave"],
-        outcome=line["outcome"],
-        reason=line.get("reason"),
-        status=line.get("status"),
-        intended_ns=line["intended_ns"],
+        **copied | {name: line.get(name) for name in _COPIED_WHERE_KNOWN},
         send_ns=send,
-        end_ns=line["end_ns"],
         text_reads=tuple(reads),
         characters=characters,
         first_visible_ns=visible,
-        finish_reason=line.get("finish_reason"),
-        model=line.get("model"),
         usage_prompt=prompt,
         usage_output=output,
         usage_cached=cached,
         tokenizer_prompt=tokenizer.get("prompt"),
         tokenizer_output=tokenizer.get("output"),
-        lag_ns=line.get("lag_ns"),
         reconnected=bool(line.get("reconnected")),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.metrics import meets_slo
 from lmx_loadgen.analysis.records import Record
-from lmx_loadgen.analysis.stats import Description, mean_interval
+from lmx_loadgen.analysis.stats import Description, known, mean_interval
 from lmx_loadgen.analysis.tokens import Basis, tokens_per_event
 from lmx_loadgen.system.clock import NS
 
@@ -113,8 +113,8 @@ def _token_arrivals(sent: Sequence[Record], basis: Basis) -> list[Weighted]:
     """(segment, time, tokens) of each read of text. Answers cut off by the end of the run count with the tokens an
     event had in the others; failed ones delivered nothing."""
     each = {id(record): tokens_per_event(record, basis) for record in sent if record.ok}
-    known = [value for value in each.values() if value is not None]
-    typical = sum(known) / len(known) if known else 1.0
+    counted = known(each.values())
+    typical = sum(counted) / len(counted) if counted else 1.0
     arrivals: list[Weighted] = []
     for record in sent:
         if record.ok or record.outcome == "cancelled":

@@ -1,14 +1,16 @@
 """`recompute`: a run's result out of its event log alone, as this version computes it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pydantic_core
 
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.errors import ResultError, StorageError
+from lmx_loadgen.errors import LoadgenError, ResultError, StorageError
 from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.result import as_bytes, read_result, write_whole
 
@@ -21,6 +23,20 @@ class Recomputed:
     changed: bool
     kept: Path | None
     sentence: str
+
+
+def recompute_command(folders: Sequence[Path]) -> None:
+    """Recompute every run and print what came of it. Raises the last run's error once all others are done."""
+    failed: LoadgenError | None = None
+    for folder in folders:
+        try:
+            click.echo(recompute(folder).sentence)
+        except LoadgenError as error:
+            if failed is not None:
+                click.echo(f"Error: {failed}", err=True)
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 def recompute(folder: Path) -> Recomputed:

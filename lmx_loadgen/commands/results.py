@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
+from lmx_loadgen.analysis.formats import plural
 from lmx_loadgen.analysis.plan_importer import ImportedResults, results_in
-from lmx_loadgen.analysis.stored_results import StoredResult, all_results, meant, of_model, the_one
+from lmx_loadgen.analysis.stored_results import StoredResult, all_results, of_model
+from lmx_loadgen.commands.lookup import find_result, find_results
 from lmx_loadgen.errors import ResultError
-from lmx_loadgen.report.numbers import plural
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.store.imported import imported_store, origin_note
-from lmx_loadgen.store.plan_result import json_files, read_json, slug, write_new
-from lmx_loadgen.store.plan_shape import identity, plan_fields, undefined
+from lmx_loadgen.store.plan_result import identity, json_files, plan_fields, read_json, slug, undefined, write_new
 from lmx_loadgen.store.result import BenchmarkResult
 
 PLAN_FOLDER = Path("~/.opta-lmx/benchmarks")
@@ -42,7 +42,7 @@ def print_list(results_dir: Path, model: str | None, as_json: bool) -> None:
 
 def print_one(word: str, results_dir: Path, as_json: bool) -> None:
     """Print one result in full. Raises InputError or ResultError."""
-    found = the_one(word, results_dir, _warn)
+    found = find_result(word, results_dir, _warn)
     if as_json:
         of_result = found.result.model_dump(mode="json")
         click.echo(
@@ -87,7 +87,7 @@ def export_results(words: Sequence[str], results_dir: Path, to: Path, model: str
     Raises ResultError when there is none that could be, StorageError when the folder cannot be written.
     """
     folder = to.expanduser()
-    chosen = of_model(meant(words, results_dir, _warn), model)
+    chosen = of_model(find_results(words, results_dir, _warn), model)
     known = {identity(result) for path in json_files(folder) for result in _quietly_read(path)}
     written = there = 0
     for one in chosen:

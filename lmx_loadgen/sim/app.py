@@ -3,6 +3,7 @@
 import gc
 import json
 from asyncio import AbstractEventLoop
+from collections.abc import Iterable
 from random import Random
 
 from lmx_loadgen.errors import InputError
@@ -12,7 +13,7 @@ from lmx_loadgen.sim.dialects import DIALECTS
 from lmx_loadgen.sim.dialects.base import Json
 from lmx_loadgen.sim.engine import MS, Engine, Timeline
 from lmx_loadgen.sim.exchange import Exchange, Script, Services
-from lmx_loadgen.sim.faults import FAULTS
+from lmx_loadgen.sim.faults import FAULTS, REPLACED
 from lmx_loadgen.sim.settings import SimSettings, check_orders
 from lmx_loadgen.sim.text import ANSWER, BEGINNINGS, PrefixCache, count_prompt, prompt_text, seed_of, split_pieces
 from lmx_loadgen.sim.truth import TruthLog
@@ -34,9 +35,7 @@ class App:
     """One server's requests and state. Raises InputError for settings that name an unknown fault."""
 
     def __init__(self, settings: SimSettings, loop: AbstractEventLoop, token: str) -> None:
-        unknown = sorted(set(settings.faults) - set(FAULTS))
-        if unknown:
-            raise InputError(f"unknown fault {unknown[0]!r}; known are: {', '.join(sorted(FAULTS))}")
+        _check_known(settings.faults)
         self.settings = settings
         self.state = State(settings, list(settings.models), list(settings.installed))
         self.log = TruthLog(settings.log, loop)
@@ -116,7 +115,9 @@ class App:
 
     def _start(self, exchange: Exchange, fault: str | None) -> None:
         exchange.fault = fault
-        if fault is not None and FAULTS[fault](exchange):
+        if fault is not None:
+            FAULTS[fault](exchange)
+        if fault in REPLACED:
             return
         exchange.begin()
         if self._engine.full():
@@ -150,14 +151,13 @@ class App:
 
     def _orders(self, request: HttpRequest, body: Json) -> Json:
         """What this request wants of the simulator itself: body field "sim", or header X-Sim (JSON or a fault)."""
-        said = body.pop("sim", None)
+        wanted = body.pop("sim", None)
         header = request.headers.get("x-sim")
         try:
             if header is not None:
-                said = json.loads(header) if header.startswith("{") else {"fault": header}
-            orders = {} if said is None else check_orders(said)
-            if orders.get("fault", "reset_mid") not in FAULTS:
-                raise InputError(f"unknown fault {orders['fault']!r}; known are: {', '.join(sorted(FAULTS))}")
+                wanted = json.loads(header) if header.startswith("{") else {"fault": header}
+            orders = {} if wanted is None else check_orders(wanted)
+            _check_known([orders["fault"]] if "fault" in orders else [])
         except (ValueError, RecursionError) as error:
             raise Refused(self.dialect.error(400, f"X-Sim is not JSON: {error}")) from None
         except InputError as error:
@@ -195,8 +195,8 @@ class App:
         """What is said, and how much: max_tokens, a fixed text, or a natural stop, whichever is least."""
         limit = self._limit(body)
         per_chunk = orders.get("tokens_per_chunk", self.settings.tokens_per_chunk)
-        said = orders.get("text")
-        fixed = self._text if said is None else split_pieces(said)
+        wanted = orders.get("text")
+        fixed = self._text if wanted is None else split_pieces(wanted)
         # A fixed text is what every answer says, also where tools are on offer.
         wants_call = answer.endpoint == "chat" and fixed is None
         answer.call = self._tool_call(body, answer.id) if wants_call else None
@@ -285,6 +285,12 @@ class App:
         if done > COLLECT_BUSY or (done > COLLECT_IDLE and not self.state.in_flight):
             self._collected = self.state.served
             self._loop.call_soon(gc.collect)
+
+
+def _check_known(faults: Iterable[str]) -> None:
+    """Raises InputError for the first that is no fault of `faults`."""
+    for name in sorted(set(faults) - set(FAULTS)):
+        raise InputError(f"unknown fault {name!r}; known are: {', '.join(sorted(FAULTS))}")
 
 
 def _example(schema: object) -> object:

@@ -46,7 +46,7 @@ class Services:
 
 
 class Exchange:
-    """The life of one answer. Faults bend it through `trip`, `transform`, `edit_closing` and plain attributes."""
+    """The life of one answer. Faults bend it through `mid_stream_fault`, `transform`, `edit_closing` and attributes."""
 
     def __init__(
         self, services: Services, conn: Connection, request: HttpRequest, answer: ScriptedAnswer, script: Script
@@ -57,18 +57,18 @@ class Exchange:
         self.alive = True
         self.burst = False
         self.prefill_ns = 0
-        self.made = self.said = 0  # tokens made; tokens written
+        self.generated = self.written = 0  # tokens made; tokens written
         self.paused = False
         # Faults
         self.fault: str | None = None
         self.after, self.seconds = 3, 60.0
-        self.trip_at = -1  # before the text event with this number …
-        self.trip: Callable[[Exchange], bool] | None = None  # … do this; True: then say it as usual
+        self.mid_stream_at = -1  # before the text event with this number …
+        self.mid_stream_fault: Callable[[Exchange], None] | None = None  # … do this in its place
         self.transform: Callable[[Exchange, bytes, int, int], None] | None = None
         self.edit_closing: Callable[[Groups], Groups] | None = None
         self.close_after = False
         self.terminator = END_OF_CHUNKS
-        self.wordless = False  # not even a role event
+        self.without_events = False  # not even a role event
         self.preface = b""  # interim responses before the real one
         # Bytes that go out together with the first text
         self._lead, self._lead_events, self._lead_payload = b"", 0, b""
@@ -102,7 +102,7 @@ class Exchange:
         if self.dialect.opens == "received":
             self._open()
         role = self.dialect.role_event(self.answer)
-        if role is None or self.wordless:
+        if role is None or self.without_events:
             return
         if self.dialect.role_at == "received":
             self.conn.write(self.framed(role), 1)
@@ -159,30 +159,30 @@ class Exchange:
         if self.paused:
             return self.alive
         script = self.script
-        if self.made < script.total:
-            self.made += 1
-            if self.made >= script.total or (self.made - self.said) >= script.per_chunk:
-                self._say(due)
+        if self.generated < script.total:
+            self.generated += 1
+            if self.generated >= script.total or (self.generated - self.written) >= script.per_chunk:
+                self._write_token(due)
         if not self.alive or self.paused:
             return self.alive
-        if self.made >= script.total:
+        if self.generated >= script.total:
             self.finish()
             return False
         return True
 
-    def _say(self, due: int) -> None:
+    def _write_token(self, due: int) -> None:
         answer = self.answer
-        if answer.chunks == self.trip_at and self.trip is not None:
-            self.trip_at = -1
-            if not self.trip(self):
-                return
+        if answer.chunks == self.mid_stream_at and self.mid_stream_fault is not None:
+            self.mid_stream_at = -1
+            self.mid_stream_fault(self)
+            return
         if self._planned_first is None:
             self._planned_first = due
         self._planned_last = due
-        begin, self.said = self.said, self.made
+        begin, self.written = self.written, self.generated
         answer.chunks += 1
         if answer.stream:
-            self.send_text(self._escaped(begin, self.made), self.made - begin)
+            self.send_text(self._escaped(begin, self.generated), self.generated - begin)
 
     def _escaped(self, begin: int, end: int) -> bytes:
         script, known = self.script, self.services.escaped
@@ -197,10 +197,8 @@ class Exchange:
         payload = self._before + text + self._after
         if self._lead or self._lead_payload or self.answer.chunks <= 1:
             self._send_first(payload, tokens)
-        elif self.transform is not None:
-            self.transform(self, self.framed(payload), 1, tokens)
         else:
-            self.conn.write(self.framed(payload), 1, tokens)
+            self._put(self.framed(payload), 1, tokens)
 
     def _send_first(self, payload: bytes, tokens: int) -> None:
         lead, events = self.take_lead()
@@ -208,12 +206,16 @@ class Exchange:
         self._lead_payload = b""
         if self.answer.call is not None:
             self._before, self._after = self.dialect.template(self.answer, first=False)
-        if self.transform is not None:
-            self.transform(self, data, 1 + events, tokens)
-        else:
-            self.conn.write(data, 1 + events, tokens)
+        self._put(data, 1 + events, tokens)
         if self._headers_ns is None:
             self._headers_ns = self._last_write_ns()
+
+    def _put(self, data: bytes, events: int, tokens: int) -> None:
+        """Write, or let a fault do it in its way."""
+        if self.transform is not None:
+            self.transform(self, data, events, tokens)
+        else:
+            self.conn.write(data, events, tokens)
 
     def take_lead(self) -> tuple[bytes, int]:
         """The bytes that wait for the first text, headers too where they have not gone out, and their events."""
@@ -256,18 +258,18 @@ class Exchange:
         script, answer = self.script, self.answer
         if script.per_chunk > 1 or answer.call is not None or self.transform is not None or not answer.stream:
             return False
-        count = min(BURST_CHUNKS, script.total - self.made - 1)
-        if self.trip_at >= 0:
-            count = min(count, self.trip_at - answer.chunks)
+        count = min(BURST_CHUNKS, script.total - self.generated - 1)
+        if self.mid_stream_at >= 0:
+            count = min(count, self.mid_stream_at - answer.chunks)
         if count <= 0:
             return False
         if not self._lap:
             whole = len(script.pieces)
             self._lap = [self.framed(self._before + self._escaped(i, i + 1) + self._after) for i in range(whole)]
-        at = self.made % len(self._lap)
+        at = self.generated % len(self._lap)
         frames = self._lap[at : at + count]
-        self.made += len(frames)
-        self.said = self.made
+        self.generated += len(frames)
+        self.written = self.generated
         answer.chunks += len(frames)
         self._planned_last = now
         self.conn.write(b"".join(frames), len(frames), len(frames))
@@ -283,15 +285,11 @@ class Exchange:
     def finish(self) -> None:
         """Everything was said: finish reason, usage, end."""
         answer = self.answer
-        answer.tokens = self.said
+        answer.tokens = self.written
         self._fill_timings()
         if not answer.stream:
-            body = self.dialect.body(answer, self.script.text(0, self.said))
-            reply = Reply(200, self.dialect.dumps_body(body))
-            self.status = 200
-            data = self.preface + self.dialect.render(reply, not self.request.keep_alive)
-            self.conn.write(data, 1, answer.tokens)
-            self._headers_ns = self._last_write_ns()
+            body = self.dialect.body(answer, self.script.text(0, self.written))
+            self._send_reply(Reply(200, self.dialect.dumps_body(body)), 1, answer.tokens)
             self.end("complete")
             return
         groups = self.dialect.closing(answer)
@@ -316,14 +314,11 @@ class Exchange:
         events += sum(len(group) for group in groups)
         if last and self.chunked:
             data += self.terminator
-        if self.transform is not None:
-            self.transform(self, data, events, tokens)
-        else:
-            self.conn.write(data, events, tokens)
+        self._put(data, events, tokens)
 
     def fail(self, message: str) -> None:
         """Generation failed: say so as this server does, and end."""
-        self.answer.tokens = self.said
+        self.answer.tokens = self.written
         if self.answer.stream and (self.status is not None or self.answer.chunks):
             self.send_groups(self.dialect.failing(self.answer, message), last=True)
         else:
@@ -341,10 +336,14 @@ class Exchange:
 
     def reply(self, reply: Reply) -> None:
         """Answer with a short reply instead."""
-        self.status = reply.status
-        self.conn.write(self.preface + self.dialect.render(reply, not self.request.keep_alive))
-        self._headers_ns = self._last_write_ns()
+        self._send_reply(reply)
         self.end("rejected")
+
+    def _send_reply(self, reply: Reply, events: int = 0, tokens: int = 0) -> None:
+        self.status = reply.status
+        data = self.preface + self.dialect.render(reply, not self.request.keep_alive)
+        self.conn.write(data, events, tokens)
+        self._headers_ns = self._last_write_ns()
 
     def end(self, outcome: str) -> None:
         """The response has ended; it counts once the socket has all of it."""
@@ -414,7 +413,7 @@ class Exchange:
             "status": self.status,
             "prompt_tokens": answer.prompt_tokens,
             "cached_tokens": answer.cached_tokens,
-            "output_tokens": self.said,
+            "output_tokens": self.written,
             "finish_reason": answer.finish if self._outcome == "complete" else None,
             "outcome": self._outcome,
             "fault": self.fault,

@@ -1,9 +1,9 @@
 """Everything that can go wrong with an answer, by name.
 
-A fault gets the exchange before the engine does. It either takes the response over and returns True, or it bends
-the exchange (something to do before text event number `after`, other bytes, another end) and returns False: then
-the answer runs on its normal schedule. Nothing here lasts longer than `seconds`. Faults in mid-stream need a stream;
-of a request that is not streamed, only the reset and the stall in mid-answer apply.
+A fault gets the exchange before the engine does. One of `REPLACED` takes the response over. One of `BENT` changes
+something about it (what happens before text event number `after`, other bytes, another end), and the answer runs on
+its normal schedule. Nothing here lasts longer than `seconds`. Faults in mid-stream need a stream; of a request that
+is not streamed, only the reset and the stall in mid-answer apply.
 """
 
 import gzip
@@ -16,10 +16,12 @@ from lmx_loadgen.sim.dialects.base import DONE
 from lmx_loadgen.sim.exchange import Exchange, Groups
 from lmx_loadgen.system.clock import NS, now_ns
 
-Fault = Callable[[Exchange], bool]
+Fault = Callable[[Exchange], None]
 
 MESSAGE = "Stream inference failed: the simulator was told to fail"
 HTML_502 = "<html>\n<head><title>502 Bad Gateway</title></head>\n<body><h1>502 Bad Gateway</h1></body>\n</html>\n"
+NOT_UTF8 = b"\xff\xfe\xc3(\xed\xa0\x80"
+MEGABYTE = b"lighthouse " * (1_048_576 // 11)
 WORDS = {
     400: ("The request is invalid.", "invalid_request_error"),
     401: ("Invalid API key.", "authentication_error"),
@@ -40,14 +42,13 @@ def seconds_from_now(x: Exchange) -> int:
     return now_ns() + int(x.seconds * NS)
 
 
-def in_mid_stream(act: Callable[[Exchange], bool], unstreamed: bool = False) -> Fault:
-    """Do `act` in place of text event number `after`; where it answers True, the event follows as usual."""
+def in_mid_stream(act: Fault, unstreamed: bool = False) -> Fault:
+    """Do `act` in place of text event number `after`."""
 
-    def arm(x: Exchange) -> bool:
+    def arm(x: Exchange) -> None:
         if x.answer.stream or unstreamed:
-            x.trip_at = min(x.after, max(0, -(-x.script.total // x.script.per_chunk) - 1))
-            x.trip = act
-        return False
+            x.mid_stream_at = min(x.after, max(0, -(-x.script.total // x.script.per_chunk) - 1))
+            x.mid_stream_fault = act
 
     return arm
 
@@ -55,48 +56,37 @@ def in_mid_stream(act: Callable[[Exchange], bool], unstreamed: bool = False) -> 
 # Instead of a response
 
 
-def status(x: Exchange, code: int, headers: tuple[tuple[str, str], ...] = ()) -> bool:
+def status(x: Exchange, code: int, headers: tuple[tuple[str, str], ...] = ()) -> None:
     """An error status with the body this server gives it."""
     message, kind = WORDS[code]
     reply = x.dialect.error(code, message, kind)
     reply.headers += headers
     x.reply(reply)
-    return True
 
 
-def html_502(x: Exchange) -> bool:
+def html_502(x: Exchange) -> None:
     """A proxy's page."""
     x.reply(Reply(502, HTML_502, content_type="text/html"))
-    return True
 
 
-def redirect(x: Exchange) -> bool:
+def redirect(x: Exchange) -> None:
     """A redirect to the models list, which a client must not follow."""
     x.reply(Reply(302, b"", (("Location", "/v1/models"),)))
-    return True
 
 
-def reset_before_headers(x: Exchange) -> bool:
-    """A connection reset in place of any byte."""
-    x.reset()
-    return True
-
-
-def close_before_headers(x: Exchange) -> bool:
+def close_before_headers(x: Exchange) -> None:
     """End of file in place of any byte."""
     x.end_with(x.conn.close)
-    return True
 
 
-def garbage_http(x: Exchange) -> bool:
+def garbage_http(x: Exchange) -> None:
     """Bytes that are not HTTP."""
     noise = bytes(Random(7).choices(range(128, 256), k=256))
     x.conn.write(b"\x16\x03\x01" + noise + b"\r\n\r\n")
     x.end_with(x.conn.close)
-    return True
 
 
-def _go_on_writing(x: Exchange, first: bytes, again: bytes) -> bool:
+def _go_on_writing(x: Exchange, first: bytes, again: bytes) -> None:
     """`first`, and then `again` every 5 ms until the client goes or the time is up."""
     end = seconds_from_now(x)
     x.conn.on_lost = x.lost
@@ -113,116 +103,101 @@ def _go_on_writing(x: Exchange, first: bytes, again: bytes) -> bool:
             x.services.timeline.at(now_ns() + NS // 200, more)
 
     more(0)
-    return True
 
 
-def endless_headers(x: Exchange) -> bool:
+def endless_headers(x: Exchange) -> None:
     """Header after header, never the end of them."""
     more = b"".join(b"X-Endless-%d: %s\r\n" % (number, b"a" * 64) for number in range(20))
-    return _go_on_writing(x, b"HTTP/1.1 200 OK\r\n", more)
+    _go_on_writing(x, b"HTTP/1.1 200 OK\r\n", more)
 
 
-def endless_interim(x: Exchange) -> bool:
+def endless_interim(x: Exchange) -> None:
     """Interim responses without end."""
-    return _go_on_writing(x, b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 50)
+    _go_on_writing(x, b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 50)
 
 
-def endless_pings(x: Exchange) -> bool:
+def endless_pings(x: Exchange) -> None:
     """A stream of comments: alive, and without a word."""
-    return _go_on_writing(x, x.dialect.head(200, x.dialect.stream_headers, close=True), b": ping\n\n")
+    _go_on_writing(x, x.dialect.head(200, x.dialect.stream_headers, close=True), b": ping\n\n")
 
 
-def drip(x: Exchange) -> bool:
+def drip(x: Exchange) -> None:
     """A stream's headers, and of its first event a byte every 5 ms, without end."""
-    return _go_on_writing(x, x.dialect.head(200, x.dialect.stream_headers, close=True) + b'data: {"id":"', b"a")
+    _go_on_writing(x, x.dialect.head(200, x.dialect.stream_headers, close=True) + b'data: {"id":"', b"a")
 
 
 def _raw_stream(x: Exchange, body: bytes, extra: tuple[str, ...] = ()) -> None:
-    """200 with a stream's headers and a body of known length."""
+    """200 with a stream's headers and a body of known length, and nothing else."""
     lines = (*x.dialect.stream_headers, *extra, f"Content-Length: {len(body)}")
     x.close_after, x.status = True, 200
     x.conn.write(x.dialect.head(200, lines, close=True) + body)
+    x.end("complete")
 
 
-def garbage_sse(x: Exchange) -> bool:
+def garbage_sse(x: Exchange) -> None:
     """A stream's headers, and text that is not SSE."""
     _raw_stream(x, b"<!doctype html>\n<p>This is not an event stream.</p>\n\x00\x01\x02{]]]\n" * 20)
-    x.end("complete")
-    return True
 
 
-def gzip_body(x: Exchange) -> bool:
+def gzip_body(x: Exchange) -> None:
     """The whole stream compressed, whatever the client accepts."""
-    groups = _whole_stream(x)
-    _raw_stream(x, gzip.compress(b"".join(b"".join(group) for group in groups)), ("Content-Encoding: gzip",))
-    x.end("complete")
-    return True
+    _raw_stream(x, gzip.compress(_whole_stream(x)), ("Content-Encoding: gzip",))
 
 
-def wrong_content_length(x: Exchange) -> bool:
+def wrong_content_length(x: Exchange) -> None:
     """A length 100 bytes greater than the body, then end of file."""
-    body = b"".join(b"".join(group) for group in _whole_stream(x))
+    body = _whole_stream(x)
     lines = (*x.dialect.stream_headers, f"Content-Length: {len(body) + 100}")
     x.conn.write(x.dialect.head(200, lines, close=True) + body)
     x.end_with(x.conn.close)
-    return True
 
 
-def _whole_stream(x: Exchange) -> Groups:
+def _whole_stream(x: Exchange) -> bytes:
     """All events at once."""
     answer, script = x.answer, x.script
     before, after = x.dialect.template(answer)
-    said = [[before + x.dialect.escape(script.text(i, i + 1)) + after] for i in range(script.total)]
-    x.made = x.said = answer.tokens = answer.chunks = script.total
-    return said + x.dialect.closing(answer)
+    written = [[before + x.dialect.escape(script.text(i, i + 1)) + after] for i in range(script.total)]
+    x.generated = x.written = answer.tokens = answer.chunks = script.total
+    return b"".join(b"".join(group) for group in written + x.dialect.closing(answer))
 
 
-def interim(x: Exchange, code: int, reason: str) -> bool:
+def interim(x: Exchange, code: int, reason: str) -> None:
     """An interim response before the real one."""
     link = "Link: </style.css>; rel=preload\r\n" if code == 103 else ""
     x.preface = f"HTTP/1.1 {code} {reason}\r\n{link}\r\n".encode()
-    return False
 
 
 # Stalls
 
 
-def stall_first_token(x: Exchange) -> bool:
+def stall_first_token(x: Exchange) -> None:
     """Nothing but what comes before the first token, for `seconds`."""
     x.prefill_ns += int(x.seconds * NS)
-    return False
 
 
-def _stall(x: Exchange) -> bool:
+def _stall(x: Exchange) -> None:
     """Silence for `seconds`, then go on."""
-    x.made = x.said
+    x.generated = x.written
     x.paused = True
 
     def resume(due: int) -> None:
         x.paused = False
 
     x.services.timeline.at(seconds_from_now(x), resume)
-    return False
 
 
 # Ends in mid-stream
 
 
-def _reset(x: Exchange) -> bool:
-    x.reset()
-    return False
-
-
-def _truncate(x: Exchange) -> bool:
+def _truncate(x: Exchange) -> None:
     """Half a chunk, then end of file: the framing says that more was to come."""
     before, after = x.dialect.template(x.answer)
     whole = x.framed(before + b" half" + after)
     x.conn.write(x.take_lead()[0] + whole[: len(whole) // 2])
     x.end_with(x.conn.close)
-    return False
 
 
-def _half_close(x: Exchange) -> bool:
+def _half_close(x: Exchange) -> None:
     """End of file without the end of the body, and the other direction stays open."""
     x.conn.write(x.take_lead()[0])
     x.conn.shut_write()
@@ -233,24 +208,21 @@ def _half_close(x: Exchange) -> bool:
             x.end_with(x.conn.close)
 
     x.services.timeline.at(seconds_from_now(x), over)
-    return False
 
 
-def _clean_end(x: Exchange) -> bool:
+def _clean_end(x: Exchange) -> None:
     """The framing ends as it should, but there is no finish reason: the engine behind the server was killed."""
-    x.answer.tokens = x.said
+    x.answer.tokens = x.written
     x.send_groups(x.dialect.killed(x.answer), last=True)
     x.end("complete")
-    return False
 
 
-def _fail(x: Exchange) -> bool:
+def _fail(x: Exchange) -> None:
     """The server says that generation failed, in its own way."""
     x.fail(MESSAGE)
-    return False
 
 
-def _fail_as(x: Exchange, shape: str) -> bool:
+def _fail_as(x: Exchange, shape: str) -> None:
     """An error in a 200 stream in a given shape, whatever the dialect."""
     error = x.dialect.event({"error": {"message": MESSAGE, "type": "server_error", "code": 500}})
     groups: Groups = [[error]]
@@ -260,62 +232,47 @@ def _fail_as(x: Exchange, shape: str) -> bool:
         groups = [[b"event: error\n" + error]]
     x.send_groups(groups, last=True)
     x.end("complete")
-    return False
 
 
-def _fail_as_text(x: Exchange) -> bool:
+def _fail_as_text(x: Exchange) -> None:
     """Opta-LMX's way: the error as text, then an ordinary end."""
     x.send_text(x.dialect.escape(f"\n\n[Error: {MESSAGE}]"), 0)
-    x.answer.finish, x.answer.tokens = "stop", x.said
+    x.answer.finish, x.answer.tokens = "stop", x.written
     x.send_groups(x.dialect.closing(x.answer), last=True)
     x.end("complete")
-    return False
 
 
-def _wrong_chunk_length(x: Exchange) -> bool:
+def _wrong_chunk_length(x: Exchange) -> None:
     """A chunk five bytes longer than it says."""
     payload = b'data: {"choices":[]}\n\n'
     x.conn.write(x.take_lead()[0] + b"%x\r\n%b\r\n" % (len(payload) - 5, payload))
     x.end_with(x.conn.close)
-    return False
 
 
 # Odd bytes in a stream that goes on
 
 
-def _invalid_utf8(x: Exchange) -> bool:
-    """An event whose text is not UTF-8, in place of a token."""
-    _say_instead(x, b"\xff\xfe\xc3(\xed\xa0\x80")
-    return False
-
-
-def _say_instead(x: Exchange, text: bytes) -> None:
-    x.said = x.made
+def _write_instead(x: Exchange, text: bytes) -> None:
+    """An event with this text in place of a token."""
+    x.written = x.generated
     x.answer.chunks += 1
     x.send_text(text, 1)
 
 
-def _big_event(x: Exchange) -> bool:
-    """One event of 1 MB."""
-    _say_instead(x, b"lighthouse " * (1_048_576 // 11))
-    return False
-
-
-def _many_events(x: Exchange) -> bool:
+def _many_events(x: Exchange) -> None:
     """10,000 events in one write."""
     before, after = x.dialect.template(x.answer)
     piece = before + b" light" + after
     lead, events = x.take_lead()
     count = 10_000
     x.script.total += count - 1
-    x.made += count - 1
-    x.said = x.made
+    x.generated += count - 1
+    x.written = x.generated
     x.answer.chunks += count
     x.conn.write(lead + x.framed(piece * count), events + count, count)
-    return False
 
 
-def one_byte(x: Exchange) -> bool:
+def one_byte(x: Exchange) -> None:
     """Every byte in a write of its own."""
 
     def bytewise(x: Exchange, data: bytes, events: int, tokens: int) -> None:
@@ -324,10 +281,9 @@ def one_byte(x: Exchange) -> bool:
         x.conn.write(data[-1:], events, tokens)
 
     x.transform = bytewise
-    return False
 
 
-def split_utf8(x: Exchange) -> bool:
+def split_utf8(x: Exchange) -> None:
     """Text of characters of several bytes; every event is cut inside one, and the rest comes a token later."""
     if x.answer.call is None:
         x.script.pieces = [" Grüße", " 你好", " 🙂", " naïve", " мир"]
@@ -336,77 +292,63 @@ def split_utf8(x: Exchange) -> bool:
     def cut(x: Exchange, data: bytes, events: int, tokens: int) -> None:
         held, held_events, held_tokens = rest.pop() if rest else (b"", 0, 0)
         inside = next((i for i, byte in enumerate(data) if byte & 0xC0 == 0x80), None)
-        if inside is None or x.made >= x.script.total:
+        if inside is None or x.generated >= x.script.total:
             x.conn.write(held + data, held_events + events, held_tokens + tokens)
             return
         x.conn.write(held + data[:inside], held_events, held_tokens)
         rest.append((data[inside:], events, tokens))
 
     x.transform = cut
-    return False
 
 
-def endless_stream(x: Exchange) -> bool:
+def endless_stream(x: Exchange) -> None:
     """Tokens without end, until the client goes or the time is up."""
     x.script.total = 1 << 60
 
     def enough(due: int) -> None:
-        x.script.total = max(1, x.made + 1)
+        x.script.total = max(1, x.generated + 1)
 
     x.services.timeline.at(seconds_from_now(x), enough)
-    return False
 
 
 # Odd ends
 
 
-def missing_done(x: Exchange) -> bool:
+def missing_done(x: Exchange) -> None:
     """The whole answer, but no [DONE]."""
     x.edit_closing = lambda groups: [[event for event in group if event != DONE] for group in groups]
-    return False
 
 
-def missing_terminator(x: Exchange) -> bool:
+def missing_terminator(x: Exchange) -> None:
     """[DONE], and then end of file without the end of the chunked body."""
     x.terminator = b""
     x.close_after = True
-    return False
 
 
-def empty_stream(x: Exchange) -> bool:
-    """Headers and the end of the body, no event."""
-    x.script.total, x.wordless = 0, True
-    x.edit_closing = lambda groups: []
-    return False
+def nothing_but(x: Exchange, groups: Groups) -> None:
+    """Headers, these events, and the end of the body."""
+    x.script.total, x.without_events = 0, True
+    x.edit_closing = lambda closing: groups
 
 
-def bare_done(x: Exchange) -> bool:
-    """Nothing but [DONE]."""
-    x.script.total, x.wordless = 0, True
-    x.edit_closing = lambda groups: [[DONE]]
-    return False
-
-
-def no_text(x: Exchange) -> bool:
+def no_text(x: Exchange) -> None:
     """A proper answer without a word."""
     x.script.total = 0
     x.answer.finish = "stop"
-    return False
 
 
-def odd_usage(x: Exchange, usage: dict[str, object] | None) -> bool:
+def odd_usage(x: Exchange, usage: dict[str, object] | None) -> None:
     """Usage that makes no sense, or none although it was asked for."""
     x.answer.odd_usage = {} if usage is None else usage
     x.answer.include_usage = usage is not None
-    return False
 
 
-FAULTS: dict[str, Fault] = {
+REPLACED: dict[str, Fault] = {
     **{f"http_{code}": partial(status, code=code) for code in WORDS},
     "http_429_retry_after": partial(status, code=429, headers=(("Retry-After", "2"),)),
     "http_502_html": html_502,
     "redirect_302": redirect,
-    "reset_before_headers": reset_before_headers,
+    "reset_before_headers": Exchange.reset,
     "close_before_headers": close_before_headers,
     "garbage_http": garbage_http,
     "garbage_sse": garbage_sse,
@@ -416,11 +358,13 @@ FAULTS: dict[str, Fault] = {
     "drip": drip,
     "gzip_body": gzip_body,
     "wrong_content_length": wrong_content_length,
+}
+BENT: dict[str, Fault] = {
     "interim_100": partial(interim, code=100, reason="Continue"),
     "interim_103": partial(interim, code=103, reason="Early Hints"),
     "stall_first_token": stall_first_token,
     "stall_mid": in_mid_stream(_stall, unstreamed=True),
-    "reset_mid": in_mid_stream(_reset, unstreamed=True),
+    "reset_mid": in_mid_stream(Exchange.reset, unstreamed=True),
     "truncated": in_mid_stream(_truncate),
     "half_close": in_mid_stream(_half_close),
     "clean_end": in_mid_stream(_clean_end),
@@ -430,16 +374,16 @@ FAULTS: dict[str, Fault] = {
     "error_then_done": in_mid_stream(partial(_fail_as, shape="done")),
     "error_event": in_mid_stream(partial(_fail_as, shape="event")),
     "wrong_chunk_length": in_mid_stream(_wrong_chunk_length),
-    "invalid_utf8": in_mid_stream(_invalid_utf8),
+    "invalid_utf8": in_mid_stream(partial(_write_instead, text=NOT_UTF8)),
     "split_utf8": split_utf8,
     "one_byte": one_byte,
-    "big_event": in_mid_stream(_big_event),
+    "big_event": in_mid_stream(partial(_write_instead, text=MEGABYTE)),
     "many_events": in_mid_stream(_many_events),
     "endless_stream": endless_stream,
     "missing_done": missing_done,
     "missing_terminator": missing_terminator,
-    "empty_stream": empty_stream,
-    "bare_done": bare_done,
+    "empty_stream": partial(nothing_but, groups=[]),
+    "bare_done": partial(nothing_but, groups=[[DONE]]),
     "no_text": no_text,
     "usage_negative": partial(odd_usage, usage={"prompt_tokens": -3, "completion_tokens": -1, "total_tokens": 2}),
     "usage_strings": partial(
@@ -447,3 +391,4 @@ FAULTS: dict[str, Fault] = {
     ),
     "usage_missing": partial(odd_usage, usage=None),
 }
+FAULTS = REPLACED | BENT

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 from lmx_loadgen.errors import InputError
+from lmx_loadgen.sim import DIALECT_NAMES
 
-DIALECT_NAMES = ("openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm")
 ENGINES = ("batch", "independent")
 LOOPS = ("auto", "uvloop", "asyncio")
 
@@ -83,27 +84,14 @@ class SimSettings:
         return cls(**data)
 
 
-_TYPES: Fields = {
-    "str": (str,),
-    "str | None": (str, type(None)),
-    "int": (int,),
-    "int | None": (int, type(None)),
-    "float": (float, int),
-    "float | None": (float, int, type(None)),
-    "bool": (bool,),
-    "tuple[str, ...]": (tuple,),
-    "Mapping[str, float]": (dict,),
-}
-
-
 def _declared(annotation: Any) -> tuple[type, ...]:
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return _TYPES.get(str(annotation), _TYPES.get(text, (object,)))
+    """The types that a setting so annotated takes: a whole number is good for any number, a mapping is a dict."""
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (get_origin(annotation) or annotation,)
+    taken = {float: (float, int), Mapping: (dict,)}
+    return tuple(kind for declared in kinds for kind in taken.get(declared, (declared,)))
 
 
-SETTINGS: Fields = {
-    item.name: _declared(item.type) if item.name != "faults" else (dict,) for item in fields(SimSettings)
-}
+SETTINGS: Fields = {item.name: _declared(item.type) for item in fields(SimSettings)}
 
 # What one request may order for itself, in the body field "sim" or the header X-Sim.
 ORDERS: Fields = {

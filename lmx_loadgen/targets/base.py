@@ -1,10 +1,11 @@
 """What the tool knows of a server: a `Dialect` is a value, one small file for each."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lmx_loadgen.decode.chat import StreamRules
+from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.client import AdminClient
 
 Loaded = Callable[[AdminClient], Awaitable[list[str]]]
@@ -119,3 +120,8 @@ def text_of(content: Any) -> str:
         return content
     parts = content if isinstance(content, list) else []
     return "\n".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
+
+
+def keys_of(targets: Iterable[Target]) -> Keys:
+    """Every key that a request to one of the targets may carry."""
+    return Keys.sent_in(*(headers for target in targets for headers in (target.headers, target.admin_headers)))

@@ -18,18 +18,20 @@ from typing import Any
 
 import pytest
 import trustme
-from click.testing import CliRunner
 
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.cli import main
 from lmx_loadgen.load import driver
 from lmx_loadgen.sim.faults import FAULTS
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.system.clock import NS
-from tests.faults.pipeline import Pipeline, pipeline, target_at
-from tests.wire.scripted import HEAD, Script, Scripted, chunked, delta, serving
+from tests.helpers.cli import lmx_loadgen
+from tests.helpers.paths import ROOT
+from tests.helpers.pipeline import Pipeline, pipeline, target_at
+from tests.helpers.scripted import HEAD, Script, Scripted, chunked, delta, serving
+
+pytestmark = pytest.mark.timing
 
 Line = dict[str, Any]
 SOON = 0.25  # seconds: the limits that a row is meant to run into
@@ -335,8 +337,8 @@ def test_a_certificate_that_is_not_trusted_says_what_to_do_and_then_is(
             "--warmup",
         ]
         run += ["0", "--out", str(tmp_path)]
-        refused = CliRunner().invoke(main, run)
-        done = CliRunner().invoke(main, [*run, *flags])
+        refused = lmx_loadgen(*run)
+        done = lmx_loadgen(*run, *flags)
 
     assert refused.exit_code == 10
     assert "is not trusted" in refused.stderr
@@ -350,8 +352,8 @@ def test_a_certificate_that_is_not_trusted_says_what_to_do_and_then_is(
 def test_a_clock_that_is_stepped_during_the_run_moves_no_time(
     sim: SimProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "WORKER", "tests.faults.stepping_worker")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setattr(driver, "WORKER", "tests.helpers.stepping_worker")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with pipeline(tmp_path) as tool:
         log = tool.record(target_at(sim.base_url), requests=10, tokens=20)
     result = summarize(log)

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_run import StoredRun, answer_text, run_cli
-from server_process import RealServer
 
-pytestmark = pytest.mark.real_server
+from tests.helpers.cli_run import StoredRun, answer_text, run_cli
+from tests.helpers.servers.server_process import RealServer
+
+pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
 
 CALL = ["<tool_call>", '\n{"', "name", '": "', "get", "_weather", '", "', "arguments", '": {"', "location", '":', ' "']
 CALL += ["Sydney", '"}', "}\n", "</tool_call>"]

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pydantic_core
 
 from lmx_loadgen.decode.errors import plain, words_of_body
-from lmx_loadgen.profile.models import Checks, SkillSpec
+from lmx_loadgen.profile.checks import Checks, SkillSpec
 from lmx_loadgen.session.checks.client import CheckClient, CheckReply
 from lmx_loadgen.store.result import NOT_SUPPORTED
 from lmx_loadgen.targets.base import Target

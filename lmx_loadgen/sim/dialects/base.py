@@ -32,6 +32,15 @@ def model_list(state: State, owner: str, models: list[str]) -> Json:
     return {"object": "list", "data": data}
 
 
+def json_body(request: HttpRequest) -> Json:
+    """The JSON object that a request brings; empty where it brings none."""
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
 class SimDialect:
     """Plain OpenAI. Subclasses are real servers; each overrides only where its server differs."""
 
@@ -71,12 +80,12 @@ class SimDialect:
 
     def head(self, status: int, lines: tuple[str, ...], close: bool) -> bytes:
         """Status line and headers. HTTP/1.0 closes without saying so."""
-        said = [f"{self.http} {status} {REASONS.get(status, 'Unknown')}", *lines]
+        head = [f"{self.http} {status} {REASONS.get(status, 'Unknown')}", *lines]
         if self.dated:
-            said.append(f"Date: {http_date()}")
+            head.append(f"Date: {http_date()}")
         if close and self.http != "HTTP/1.0":
-            said.append("Connection: close")
-        return "\r\n".join(said).encode("utf-8") + b"\r\n\r\n"
+            head.append("Connection: close")
+        return "\r\n".join(head).encode("utf-8") + b"\r\n\r\n"
 
     def render(self, reply: Reply, close: bool) -> bytes:
         """A short reply as bytes."""

@@ -117,14 +117,14 @@ class LlamaCpp(SimDialect):
     def _props(self, state: State, request: HttpRequest) -> Reply:
         if not state.loaded:
             return self._loading()
-        said = {
+        reply = {
             "default_generation_settings": {"n_ctx": 4096},
             "total_slots": state.settings.slots or 1,
             "model_alias": state.loaded[0],
             "model_path": state.loaded[0],
             "build_info": "b0-unknown",
         }
-        return Reply(200, said)
+        return Reply(200, reply)
 
 
 def timings(a: ScriptedAnswer) -> Json:

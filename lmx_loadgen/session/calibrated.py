@@ -1,7 +1,6 @@
 """What is known of the instrument's error before a run, measured now where nothing is, and the workers a load needs."""
 
 import math
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +17,7 @@ from lmx_loadgen.session.run import Calibrated, record
 from lmx_loadgen.session.setup import instrument
 from lmx_loadgen.store.calibration import Calibration, find, read_calibrations, store
 from lmx_loadgen.store.eventlog import LogContents, read_log
-from lmx_loadgen.system import host
+from lmx_loadgen.system import host, identity, open_files
 
 # A user of a fast local server sees up to this many chunks a second.
 _FAST_CHUNKS_PER_S = 100
@@ -51,7 +50,9 @@ def calibration_for_run(options: Options, report: Callable[[str], None]) -> Cali
         found = find(_known(options.out), __version__, loop, stamps, options.workers)
         if found is None:
             report("measuring the instrument's own error first (about 15 s, once; --no-calibrate skips it)")
-            found = calibrate(measure(options), is_quick=True, report=lambda words: None)
+            # A machine that allows few files is calibrated for the loads that it allows.
+            most = open_files.most_connections()
+            found = calibrate(measure(options), is_quick=True, report=lambda words: None, most=most)
             store(options.out, found)
         return found.model_dump(mode="json")
 
@@ -61,18 +62,18 @@ def calibration_for_run(options: Options, report: Callable[[str], None]) -> Cali
 def workers_for(options: Options, concurrency: int) -> int:
     """How many measuring processes a load needs, as far as it has been calibrated: usually one.
 
-    One core is left to the server.
+    One core is left to the server, and slow cores to everything else.
     """
     loop, stamps = instrument(options)
     found = find(_known(options.out), __version__, loop, stamps.value, 1)
     if found is None or found.sustained_chunks_per_s is None:
         return 1
     needed = math.ceil(concurrency * _FAST_CHUNKS_PER_S / found.sustained_chunks_per_s)
-    return max(1, min(needed, (os.cpu_count() or 1) - 1))
+    return max(1, min(needed, host.fast_cores() - 1))
 
 
 def _known(folder: Path) -> list[Calibration]:
     try:
-        return read_calibrations(folder, host.host_name())
+        return [one for name in identity.known_ids() for one in read_calibrations(folder, name)]
     except ResultError:
         return []  # of another version, or damaged: made anew

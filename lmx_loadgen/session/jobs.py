@@ -1,6 +1,7 @@
 """Each segment's work, split over the workers, with every request body ready but for its nonce."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -159,3 +160,11 @@ def _share(requests: int | None, worker: int, used: int) -> int | None:
 def spread_ns(stagger: str | float) -> int | None:
     """The profile's `stagger` for the driver: nanoseconds, or None for "auto"."""
     return None if isinstance(stagger, str) else int(stagger * NS)
+
+
+def most_connections(profile: Profile, workers: int) -> int:
+    """The most connections that one process of a run has open at once: a worker, which keeps those to every target, or
+    the simulator, which has all of its own."""
+    most = max(profile.load.concurrency)
+    of_worker = math.ceil(most / min(workers, most)) * len(profile.targets)
+    return max(most, of_worker) if any(spec.url is None for spec in profile.targets) else of_worker

@@ -16,7 +16,7 @@ from lmx_loadgen.profile.prompts import PromptBook, prompt_book
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.run import CheckRunner
 from lmx_loadgen.session.isolation import Isolation, obstacles
-from lmx_loadgen.session.jobs import JobMaker
+from lmx_loadgen.session.jobs import JobMaker, most_connections
 from lmx_loadgen.session.options import KEPT, MOST_TO_SETTLE_S, Options, plan_description, resolved_profile
 from lmx_loadgen.session.ownership import check_owned
 from lmx_loadgen.session.plan import make_plan
@@ -27,7 +27,7 @@ from lmx_loadgen.session.setup import expected, instrument, prepare_targets, tls
 from lmx_loadgen.session.token_counter import TokenCounter, token_counter
 from lmx_loadgen.store.eventlog import EventLog
 from lmx_loadgen.store.result import Hypothesis, RunResult, write_result
-from lmx_loadgen.system import host
+from lmx_loadgen.system import open_files, priority, sleep
 from lmx_loadgen.system.api_keys import without_keys
 from lmx_loadgen.system.clock import Anchor
 from lmx_loadgen.targets.base import Target
@@ -120,6 +120,7 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
     count = token_counter(profile.tokenizer, Path.cwd()) if profile.tokenizer is not None else None
     input_hashes = hash_inputs(book, profile.tokenizer, Path.cwd())
     stop = StopFlag()
+    open_files.require(most_connections(profile, options.workers), f"concurrency {max(profile.load.concurrency)}")
     with contextlib.ExitStack() as stack:
         loop, stamps = instrument(options)
         environment = without_keys(os.environ, key_variables(profile.targets))
@@ -144,7 +145,7 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
             for line in plan + (obstacles(begin.targets) if options.isolate else []):
                 view.say(line)
         recorder, driver = begin.make(workers, view, stop, count)
-        with contextlib.closing(driver), host.in_background():
+        with contextlib.closing(driver), sleep.prevented(), priority.giving_way():
             error = _measure(begin, recorder, driver, stop)
     return Recorded(recorder.folder, stop.signal, error)
 

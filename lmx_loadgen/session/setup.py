@@ -2,14 +2,13 @@
 
 import contextlib
 import os
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import anyio
 
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.load.worker import tls_context
 from lmx_loadgen.profile.models import Profile, TargetSpec
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.store.result import Hypothesis
@@ -18,6 +17,7 @@ from lmx_loadgen.system.api_keys import without_keys
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.targets.prepare import dialect_of, key_variables, prepare
 from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
+from lmx_loadgen.wire.tls import tls_context
 
 
 def prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitStack) -> list[Target]:
@@ -34,9 +34,8 @@ def prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitSt
     return anyio.run(all_of_them)
 
 
-def tls(options: Options) -> Any:
-    if not options.insecure and options.ca_file is None:
-        return True
+def tls(options: Options) -> ssl.SSLContext:
+    """Whom this run trusts over TLS. Raises InputError for a CA file that cannot be used."""
     try:
         return tls_context(not options.insecure, options.ca_file)
     except OSError as error:
@@ -76,7 +75,7 @@ def expected(targets: Sequence[Target], path: Path | None) -> dict[str, Hypothes
     from lmx_loadgen.analysis.hypothesis import hypothesis
     from lmx_loadgen.store import reference
 
-    folder, chip = package_data.folder("reference"), host.facts().get("chip")
+    folder, chip = package_data.folder("reference"), host.chip()
     known = reference.read_reference(path or folder / reference.NAME)
     bandwidths = reference.read_bandwidths(folder / reference.CHIPS)
     return {

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store.result import BenchmarkResult, write_whole
+from lmx_loadgen.system import folders
 
 _MAX_BYTES = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
@@ -25,7 +26,7 @@ class BenchmarkResultStore:
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.directory = Path(directory).expanduser()
+        self.directory = folders.expanded(Path(directory))
 
     def save(self, result: BenchmarkResult) -> Path:
         """Store a result under a name no other has, `<model slug>_<timestamp>.json`. Raises StorageError."""

@@ -19,6 +19,8 @@ from lmx_loadgen.errors import (
     WrongServer,
 )
 from lmx_loadgen.profile.models import TargetSpec
+from lmx_loadgen.system import folders
+from lmx_loadgen.system.local_network import privacy_hint
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Dialect, Target
 from lmx_loadgen.targets.client import AdminClient, NotInTime
@@ -135,7 +137,7 @@ async def prepare(
             "quantization": plain(cold.keys.redact(quantised), 120) if quantised else None,
         },
         headers=headers,
-        admin_headers=_admin_headers(spec, dialect, env, home or Path.home()),
+        admin_headers=_admin_headers(spec, dialect, env, home or folders.home()),
         notes=notes,
         is_loaded=not later,
     )
@@ -155,12 +157,12 @@ def _key_headers(spec: TargetSpec, dialect: Dialect, env: Mapping[str, str]) -> 
     return ({"Authorization": f"Bearer {_usable(key, name)}"} if key else {}), name
 
 
-def _admin_headers(spec: TargetSpec, dialect: Dialect, env: Mapping[str, str], home: Path) -> dict[str, str]:
+def _admin_headers(spec: TargetSpec, dialect: Dialect, env: Mapping[str, str], home: Path | None) -> dict[str, str]:
     name = spec.admin_key_env or dialect.admin_key_env
     if name is None:
         return {}
     key = env.get(name, "").strip()
-    if not key:
+    if not key and home is not None:
         try:
             key = (home / _ADMIN_KEY_FILE).read_text(encoding="utf-8")[:4096].strip()
         except (OSError, UnicodeDecodeError):
@@ -244,5 +246,5 @@ def _nobody_there(spec: TargetSpec, dialect: Dialect, base_url: str, error: Exce
         return f"the certificate of {base_url} is not trusted ({why}): name its CA with --ca-file, or use --insecure"
     return (
         f"nothing answers at {base_url} ({why.lower()}): {dialect.start_hint}, or name another address with "
-        f"--target {spec.name}=URL"
+        f"--target {spec.name}=URL{privacy_hint(error)}"
     )

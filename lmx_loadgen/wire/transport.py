@@ -17,10 +17,11 @@ from collections.abc import AsyncIterator
 import httpx
 
 from lmx_loadgen.system.clock import now_ns
-from lmx_loadgen.wire.connection import Link, ProtocolLink, SocketLink, connected_socket
+from lmx_loadgen.wire.connection import Link, SocketLink, connected_socket, protocol_link
 from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampSource
 from lmx_loadgen.wire.timing import Limits, RequestTiming, one_line
+from lmx_loadgen.wire.tls import tls_context
 
 _HTTPX_ERROR: dict[str, type[httpx.TransportError]] = {
     "connect_error": httpx.ConnectError,
@@ -164,12 +165,9 @@ class StampedTransport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         host, port = url.host, url.port or (443 if url.scheme == "https" else 80)
         if url.scheme == "https":
-            context = self._ssl or ssl.create_default_context()
-            _, link = await loop.create_connection(ProtocolLink, host, port, ssl=context)
-            return link
+            return await protocol_link(loop, host, port, self._ssl or tls_context())
         if self._stamps is StampSource.PROTOCOL:
-            _, link = await loop.create_connection(ProtocolLink, host, port)
-            return link
+            return await protocol_link(loop, host, port, None)
         return SocketLink(loop, await connected_socket(loop, host, port), self._stamps)
 
     def release(self, exchange: ResponseReader) -> None:

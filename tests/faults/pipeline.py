@@ -78,7 +78,7 @@ class Pipeline:
         recorder.begin(segment)
         self._deadline = time.monotonic() + MOST_S
         recorder.end_segment(
-            self._driver.run(jobs.jobs(segment, target, 1), 0, lambda: None, lambda: recorder.guard.reason)
+            self._driver.run(jobs.jobs(segment, target, 1), 0, lambda: None, lambda: recorder.error_limits.reason)
         )
         recorder.end(None)
         log = read_log(folder / "events.jsonl")

@@ -124,9 +124,8 @@ def _in_background(host: Mapping[str, Any]) -> str | None:
 
 def _unknown(states: Sequence[dict[str, Any]]) -> str | None:
     """What the system did not tell at any look."""
-    named = [set(state.get("unknown") or ()) for state in states]
-    missing = set.intersection(*named) if named else set()
-    words = [words for key, words in _TOLD_BY_MACOS.items() if key in missing]
+    lists = [state["unknown"] if isinstance(state.get("unknown"), list) else [] for state in states]
+    words = [words for key, words in _TOLD_BY_MACOS.items() if lists and all(key in one for one in lists)]
     return f"not known for this run: {', '.join(words)} (macOS did not report it)" if words else None
 
 

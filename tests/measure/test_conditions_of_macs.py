@@ -83,6 +83,8 @@ def test_what_the_system_never_told_is_not_taken_for_fine() -> None:
         "not known for this run: thermal pressure, power mode (macOS did not report it)"
     ]
     assert conditions(log_of((dumb, COOL))) == []
+    odd: list[Any] = ["thermal_level", 5, [{}], {"thermal_level": 1}]
+    assert all(conditions(log_of(({"unknown": one}, {"unknown": one}))) == [] for one in odd)
 
 
 def test_a_run_in_the_background_says_so() -> None:

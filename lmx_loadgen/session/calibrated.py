@@ -1,5 +1,6 @@
 """What is known of the instrument's error before a run, measured now where nothing is, and the workers a load needs."""
 
+import contextlib
 import math
 import tempfile
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 from lmx_loadgen import __version__
 from lmx_loadgen.calibration.run import Measure, calibrate
-from lmx_loadgen.errors import ResultError
+from lmx_loadgen.errors import LoadgenError, ResultError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.recorder import Silent
@@ -52,7 +53,11 @@ def calibration_for_run(options: Options, report: Callable[[str], None]) -> Cali
             report("measuring the instrument's own error first (about 15 s, once; --no-calibrate skips it)")
             # A machine that allows few files is calibrated for the loads that it allows.
             most = open_files.most_connections()
-            found = calibrate(measure(options), is_quick=True, report=lambda words: None, most=most)
+            try:
+                found = calibrate(measure(options), is_quick=True, report=lambda words: None, most=most)
+            except LoadgenError as trouble:
+                trouble.args = (f"{trouble}; --no-calibrate runs without a calibration",)
+                raise
             store(options.out, found)
         return found.model_dump(mode="json")
 
@@ -73,7 +78,8 @@ def workers_for(options: Options, concurrency: int) -> int:
 
 
 def _known(folder: Path) -> list[Calibration]:
-    try:
-        return [one for name in identity.known_ids() for one in read_calibrations(folder, name)]
-    except ResultError:
-        return []  # of another version, or damaged: made anew
+    found: list[Calibration] = []
+    for name in identity.known_ids():
+        with contextlib.suppress(ResultError):  # of another version, or damaged: made anew
+            found += read_calibrations(folder, name)
+    return found

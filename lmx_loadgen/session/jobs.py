@@ -13,6 +13,7 @@ from lmx_loadgen.profile.prompts import Prompt, PromptBook, choose, with_nonce
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.system.clock import NS
 from lmx_loadgen.targets.base import Target, request_body
+from lmx_loadgen.targets.prepare import dialect_of
 from lmx_loadgen.wire.timing import Limits
 
 _ORDER_ROUNDS = 40
@@ -167,4 +168,5 @@ def most_connections(profile: Profile, workers: int) -> int:
     the simulator, which has all of its own."""
     most = max(profile.load.concurrency)
     of_worker = math.ceil(most / min(workers, most)) * len(profile.targets)
-    return max(most, of_worker) if any(spec.url is None for spec in profile.targets) else of_worker
+    simulated = any(spec.url is None and dialect_of(spec).name == "sim" for spec in profile.targets)
+    return max(most, of_worker) if simulated else of_worker

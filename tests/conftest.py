@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lmx_loadgen.system import host
+from lmx_loadgen.system import folders
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def own_lock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Tests fight with no other run on this machine over the lock, and leave the user's cache alone."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("lock")
-        patch.setenv(host.LOCK_FOLDER_ENV, str(folder))
+        patch.setenv(folders.LOCK_FOLDER_ENV, str(folder))
         yield folder
 
 

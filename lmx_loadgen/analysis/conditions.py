@@ -1,24 +1,58 @@
 """What the machine went through while a run was measured: heat, power and memory, from its state beside each block."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from statistics import median_high
 from typing import Any
 
-from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.store.eventlog import LogContents
 
 _SLOWED = 0.95
 _FREE = 0.10
 _STALLED = 0.05
+# Of logs of earlier versions, which counted pages over the whole run.
 _SWAPPED_PAGES = 256
+_SWAPPED_BYTES = 64 * 2**20
+# Clocks read one after the other differ by less.
+_SLEPT_S = 0.1
+_CRITICAL = 4
+_THERMAL = ("nominal", "moderate", "heavy", "trapping", "sleeping")
+_TOLD_BY_MACOS = {
+    "thermal_level": "thermal pressure",
+    "power_mode": "power mode",
+    "memory_pressure_level": "memory pressure",
+}
 
 
 def conditions(log: LogContents) -> list[str]:
     """A sentence for each thing that makes figures of this run doubtful; none where nothing was seen."""
     states = [line["state"] for line in log.host]
-    low_power = "low power mode was on" if any(state.get("low_power") for state in states) else None
-    found = [_throttled(states), low_power, _clock(states), _memory(states), _swapped(states)]
-    return known(found)
+    found = [
+        _in_background(log.header["host"]),
+        _throttled(states),
+        _hot(states),
+        _low_power(states),
+        *_changed(states),
+        _clock(states),
+        _memory(states),
+        _pressed(states),
+        _swapped(states),
+        _paged(log.host),
+        _unknown(states),
+    ]
+    return [sentence for sentence in found if sentence is not None]
+
+
+def taints(log: LogContents, segments: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why no figure of these segments is reliable, a sentence each: the machine slept meanwhile, or what measured was
+    translated by Rosetta."""
+    found = []
+    if log.header["host"].get("translated") is True:
+        found.append("Rosetta translated this Python: install one for arm64, its timings are unreliable")
+    numbers = {segment["segment"] for segment in segments}
+    slept_s = sum(gap for gap in _growths(log.host, "asleep_s", numbers) if gap > _SLEPT_S)
+    if slept_s:
+        found.append(f"the machine slept for {slept_s:.0f} s while this level was measured")
+    return found
 
 
 def run_notes(log: LogContents) -> list[str]:
@@ -56,6 +90,46 @@ def _throttled(states: Sequence[dict[str, Any]]) -> str | None:
     )
 
 
+def _low_power(states: Sequence[dict[str, Any]]) -> str | None:
+    """Logs of earlier versions have `low_power`, later ones `power_mode`."""
+    on = any(state.get("low_power") or state.get("power_mode") == "low" for state in states)
+    return "low power mode was on" if on else None
+
+
+def _hot(states: Sequence[dict[str, Any]]) -> str | None:
+    levels = _known(states, "thermal_level")
+    hot = [level for level in levels if level >= 1]
+    if not hot:
+        return None
+    worst = _THERMAL[min(int(max(hot)), len(_THERMAL) - 1)]
+    return f"the machine was hot: thermal pressure was up to {worst} ({len(hot)} of {len(levels)} looks)"
+
+
+def _changed(states: Sequence[dict[str, Any]]) -> list[str | None]:
+    """What has to be the same for all blocks of a run."""
+    found: list[str | None] = []
+    for key, what in (("power_mode", "power mode"), ("power_source", "power source")):
+        seen = list(dict.fromkeys(str(state[key]) for state in states if isinstance(state.get(key), str)))
+        if len(seen) > 1:
+            found.append(f"the {what} changed during the run: {', '.join(seen)}")
+    return found
+
+
+def _in_background(host: Mapping[str, Any]) -> str | None:
+    if host.get("background") is not True:
+        return None
+    late_s = host.get("timer_late_s")
+    late = f" (a timer was {late_s * 1e3:.0f} ms late)" if isinstance(late_s, int | float) else ""
+    return f"the run had background priority{late}: the system delays it; start it from a terminal, without taskpolicy"
+
+
+def _unknown(states: Sequence[dict[str, Any]]) -> str | None:
+    """What the system did not tell at any look."""
+    lists = [state["unknown"] if isinstance(state.get("unknown"), list) else [] for state in states]
+    words = [words for key, words in _TOLD_BY_MACOS.items() if lists and all(key in one for one in lists)]
+    return f"not known for this run: {', '.join(words)} (macOS did not report it)" if words else None
+
+
 def _clock(states: Sequence[dict[str, Any]]) -> str | None:
     """Clocks wander; only a later half that is slower as a whole is a sign of heat."""
     speeds = _known(states, "cpu_mhz")
@@ -82,6 +156,39 @@ def _swapped(states: Sequence[dict[str, Any]]) -> str | None:
     if len(pages) < 2 or pages[-1] - pages[0] < _SWAPPED_PAGES:
         return None
     return f"{pages[-1] - pages[0]:.0f} pages were swapped out during the run: memory was short"
+
+
+def _pressed(states: Sequence[dict[str, Any]]) -> str | None:
+    """macOS's own level of memory pressure; a large model in the GPU's memory alone does not raise it."""
+    levels = _known(states, "memory_pressure_level")
+    high = [level for level in levels if level > 1]
+    if not high:
+        return None
+    worst = "critical" if max(high) >= _CRITICAL else "warning"
+    return f"memory was short: memory pressure was at {worst} ({len(high)} of {len(levels)} looks)"
+
+
+def _paged(lines: Sequence[dict[str, Any]]) -> str | None:
+    """Only while blocks were measured: what is swapped out as a model is loaded before one costs nothing in it."""
+    moved = sum(sum(_growths(lines, name)) for name in ("swapped_in_bytes", "swapped_out_bytes"))
+    if moved < _SWAPPED_BYTES:
+        return None
+    return f"memory was short: {moved / 1e6:.0f} MB were swapped in or out while blocks were measured"
+
+
+def _growths(lines: Sequence[dict[str, Any]], name: str, segments: Container[int] | None = None) -> list[float]:
+    """By how much a counter grew in each segment, from the look before it to the one after it."""
+    before: dict[int, float] = {}
+    found = []
+    for line in lines:
+        number, value = line["segment"], line["state"].get(name)
+        if (segments is not None and number not in segments) or not isinstance(value, int | float):
+            continue
+        if line["when"] == "before":
+            before[number] = value
+        elif line["when"] == "after" and number in before:
+            found.append(value - before.pop(number))
+    return found
 
 
 def _known(states: Sequence[dict[str, Any]], name: str) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lmx_loadgen.analysis import instrument_error
+from lmx_loadgen.analysis import conditions, instrument_error
 from lmx_loadgen.analysis.answer_notes import answer_notes
 from lmx_loadgen.analysis.metrics import METRICS, Metric, chunk_gaps
 from lmx_loadgen.analysis.records import Record, in_steady_or_all, records
@@ -77,7 +77,7 @@ def level_result(log: LogContents, target: Mapping[str, Any], number: int, of_le
         finish_reasons=dict(sorted(Counter(record.finish_reason or UNKNOWN for record in chosen).items())),
         complete=len(segments) >= wanted and not any(line["stopped"] for line in segments),
         witness=seen,
-        tainted=instrument_error.taints(metrics, seen),
+        tainted=instrument_error.taints(metrics, seen) + conditions.taints(log, segments),
         notes=_notes(measured, chosen, sample, basis, window, target)
         + _calibration_notes(seen)
         + _stop_notes(segments),

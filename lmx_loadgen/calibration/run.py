@@ -17,7 +17,7 @@ from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
 from lmx_loadgen.store.calibration import CalibratedLevel, Calibration, SpreadResult
 from lmx_loadgen.store.eventlog import LogContents
-from lmx_loadgen.system import host
+from lmx_loadgen.system import host, identity, open_files
 from lmx_loadgen.system.clock import NS
 
 # Runs a profile as any run is measured, and gives its event log. A session does it: `session.calibrated.measure`.
@@ -62,15 +62,22 @@ def quick() -> list[Stretch]:
     ]
 
 
-def calibrate(measure: Measure, *, is_quick: bool, report: Callable[[str], None]) -> Calibration:
-    """Run the whole table on this machine. `report` hears of each level as it begins.
+def calibrate(
+    measure: Measure, *, is_quick: bool, report: Callable[[str], None], most: int | None = None
+) -> Calibration:
+    """Run the whole table on this machine, or its levels up to a concurrency of `most`. `report` hears of each level as
+    it begins.
 
-    Raises LoadgenError when the simulator fails, loses a request, or the clocks of two processes disagree.
+    Raises LoadgenError when the simulator fails, a request fails, or the clocks of two processes disagree; InputError
+    when this process may not open as many files as the highest level needs.
     """
+    table = [load for load in (quick() if is_quick else full()) if most is None or load.concurrency <= most]
+    highest = max(load.concurrency for load in [*table, _BURST])
+    open_files.require(highest, f"calibration at concurrency {highest}")
     levels: list[CalibratedLevel] = []
     used: dict[str, Any] = {}
     with simulator(replace(_STEADY, ttft_ms=TTFT_MS)) as (sim, truth_path):
-        for load in quick() if is_quick else full():
+        for load in table:
             report(f"concurrency {load.concurrency}")
             log, errors = measured(load, sim, truth_path, measure)
             used = log.header["instrument"]
@@ -80,7 +87,7 @@ def calibrate(measure: Measure, *, is_quick: bool, report: Callable[[str], None]
         burst = _burst(*measured(_BURST, sim, truth_path, measure))
     return Calibration(
         tool_version=__version__,
-        host=host.host_name(),
+        host=identity.machine_id(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         quick=is_quick,
         loop=used["loop"],
@@ -109,8 +116,10 @@ def simulator(settings: SimSettings) -> Iterator[tuple[SimProcess, Path]]:
 
 
 def measured(load: Stretch, sim: SimProcess, truth_path: Path, measure: Measure) -> tuple[LogContents, Errors]:
-    """One level: its event log and the paired errors. Raises KeyboardInterrupt when it was stopped by Ctrl-C."""
+    """One level: its event log and the paired errors. Raises LoadgenError when a request failed, KeyboardInterrupt when
+    it was stopped by Ctrl-C."""
     log = measure(_profile(load, sim.base_url))
+    _check_whole(load, log)
     sim.flush()
     return log, errors_of(log.requests, read_truth(truth_path))
 
@@ -124,6 +133,18 @@ def _profile(load: Stretch, url: str) -> Profile:
         request=Request(max_tokens=load.tokens),
         timeouts=Timeouts(first_token=30, gap=30, request=120),
     )
+
+
+def _check_whole(load: Stretch, log: LogContents) -> None:
+    """Raises LoadgenError unless every request of a level was answered: errors of the rest alone say nothing of it."""
+    failed = [line for line in log.requests if line["outcome"] != "ok"]
+    missing = load.requests - len(log.requests) + len(failed)
+    if missing > 0:
+        why = f" ({failed[0]['outcome']}: {failed[0]['reason']})" if failed else ""
+        raise LoadgenError(
+            f"calibration at concurrency {load.concurrency}: {missing} of {load.requests} requests failed{why}; "
+            "nothing was stored"
+        )
 
 
 def _level(load: Stretch, log: LogContents, errors: Errors) -> CalibratedLevel:

@@ -17,6 +17,7 @@ from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.store.imported import imported_store, origin_note
 from lmx_loadgen.store.plan_result import identity, json_files, plan_fields, read_json, slug, undefined, write_new
 from lmx_loadgen.store.result import BenchmarkResult
+from lmx_loadgen.system import folders
 
 PLAN_FOLDER = Path("~/.opta-lmx/benchmarks")
 
@@ -86,7 +87,7 @@ def export_results(words: Sequence[str], results_dir: Path, to: Path, model: str
 
     Raises ResultError when there is none that could be, StorageError when the folder cannot be written.
     """
-    folder = to.expanduser()
+    folder = folders.expanded(to)
     chosen = of_model(find_results(words, results_dir, _warn), model)
     known = {identity(result) for path in json_files(folder) for result in _read(path).results}
     written = there = 0
@@ -131,10 +132,10 @@ def _row(found: StoredResult) -> dict[str, Any]:
 
 def _files(paths: Sequence[Path]) -> list[Path]:
     """The files at these places, or in Opta-LMX's own folder. A place that has none is warned of."""
-    if not paths and not PLAN_FOLDER.expanduser().is_dir():
+    if not paths and not folders.expanded(PLAN_FOLDER).is_dir():
         raise ResultError(f"{PLAN_FOLDER} is not there: name the file or the folder to import from")
     files: list[Path] = []
-    for path in (place.expanduser() for place in paths or [PLAN_FOLDER]):
+    for path in map(folders.expanded, paths or [PLAN_FOLDER]):
         if not _is_folder(path):
             files.append(path)  # also one that is not there, to be told of
         elif inside := json_files(path):

@@ -19,8 +19,10 @@ import anyio
 from lmx_loadgen.load.closed_loop import ClosedLoop
 from lmx_loadgen.load.health import LagMeter, Watchdog
 from lmx_loadgen.load.messages import HEADER, INTERRUPTED, Go, Job, Ready, Stop, Warm, packed
+from lmx_loadgen.system import open_files, priority
 from lmx_loadgen.wire.ending import ServerHabits
 from lmx_loadgen.wire.stamps import StampSource
+from lmx_loadgen.wire.tls import tls_context
 from lmx_loadgen.wire.transport import StampedTransport
 
 
@@ -55,15 +57,6 @@ class Parent:
         """Wait until everything sent has left this process."""
         while self._writer.get_write_buffer_size() and not self._writer.is_closing():  # noqa: ASYNC110
             await anyio.sleep(0.001)
-
-
-def tls_context(verify: bool, ca_file: str | None) -> ssl.SSLContext:
-    """The one TLS context all slots share; raises ssl.SSLError or OSError for a CA file that cannot be used."""
-    context = ssl.create_default_context(cafile=ca_file)
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class Worker:
@@ -160,6 +153,8 @@ async def _main(out_fd: int, loop_name: str, stamps: StampSource) -> None:
 def main() -> None:
     """Entry of the process; `argv` is `<loop> <stamps>`, both already decided by the parent."""
     loop_name, stamps = sys.argv[1], StampSource(sys.argv[2])
+    open_files.raise_limit()
+    priority.measure_first()
     # Whatever prints must not get between the messages: the pipe moves away, stdout becomes stderr.
     out_fd = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -121,6 +121,7 @@ def _path(loc: tuple[Any, ...], data: Any) -> Iterator[Any]:
 
 
 def _where(dotted: str, source: str | None, flags: Mapping[str, str]) -> str:
+    dotted = " ".join(dotted.split())  # a key may hold line breaks
     flag = next((name for key, name in flags.items() if dotted == key or dotted.startswith(key + ".")), None)
     return flag or (f"{source}: {dotted}" if source else dotted)
 

@@ -1,7 +1,7 @@
 """A run's calibration, stored or made now, and the number of workers that a load needs."""
 
+import contextlib
 import math
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +10,7 @@ from typing import Any
 
 from lmx_loadgen import __version__
 from lmx_loadgen.calibration.run import Measure, calibrate
-from lmx_loadgen.errors import ResultError
+from lmx_loadgen.errors import LoadgenError, ResultError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.instrument import instrument
 from lmx_loadgen.session.options import Options
@@ -19,7 +19,7 @@ from lmx_loadgen.session.run import record
 from lmx_loadgen.session.setup import Calibrated
 from lmx_loadgen.store.calibration import Calibration, find, read_calibrations, store
 from lmx_loadgen.store.eventlog import LogContents, read_log
-from lmx_loadgen.system import host
+from lmx_loadgen.system import host, identity, open_files
 
 # A user of a fast local server sees up to this many chunks a second.
 _FAST_CHUNKS_PER_S = 100
@@ -52,7 +52,13 @@ def calibration_for_run(options: Options, report: Callable[[str], None]) -> Cali
         found = find(_known(options.out), __version__, loop, stamps, options.workers)
         if found is None:
             report("measuring the instrument's own error first (about 15 s, once; --no-calibrate skips it)")
-            found = calibrate(measure(options), is_quick=True, report=lambda words: None)
+            # A machine that allows few files is calibrated for the loads that it allows.
+            most = open_files.most_connections()
+            try:
+                found = calibrate(measure(options), is_quick=True, report=lambda words: None, most=most)
+            except LoadgenError as trouble:
+                trouble.args = (f"{trouble}; --no-calibrate runs without a calibration",)
+                raise
             store(options.out, found)
         return found.model_dump(mode="json")
 
@@ -62,18 +68,19 @@ def calibration_for_run(options: Options, report: Callable[[str], None]) -> Cali
 def workers_for(options: Options, concurrency: int) -> int:
     """How many measuring processes a load needs, as far as it has been calibrated: usually one.
 
-    One core is left to the server.
+    One core is left to the server, and slow cores to everything else.
     """
     loop, stamps = instrument(options)
     found = find(_known(options.out), __version__, loop, stamps.value, 1)
     if found is None or found.sustained_chunks_per_s is None:
         return 1
     needed = math.ceil(concurrency * _FAST_CHUNKS_PER_S / found.sustained_chunks_per_s)
-    return max(1, min(needed, (os.cpu_count() or 1) - 1))
+    return max(1, min(needed, host.fast_cores() - 1))
 
 
 def _known(folder: Path) -> list[Calibration]:
-    try:
-        return read_calibrations(folder, host.host_name())
-    except ResultError:
-        return []  # of another version, or damaged: made anew
+    found: list[Calibration] = []
+    for name in identity.known_ids():
+        with contextlib.suppress(ResultError):  # of another version, or damaged: made anew
+            found += read_calibrations(folder, name)
+    return found

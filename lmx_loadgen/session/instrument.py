@@ -1,12 +1,12 @@
 """What a run measures with: the event loop, the source of its stamps, and the TLS settings of its connections."""
 
+import ssl
 from importlib.util import find_spec
-from typing import Any
 
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.load.worker import tls_context
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
+from lmx_loadgen.wire.tls import tls_context
 
 
 def instrument(options: Options) -> tuple[str, StampSource]:
@@ -22,10 +22,8 @@ def instrument(options: Options) -> tuple[str, StampSource]:
     return loop, StampSource(options.stamps)
 
 
-def tls(options: Options) -> Any:
-    """What httpx takes as `verify`. Raises InputError for a CA file that cannot be used."""
-    if not options.insecure and options.ca_file is None:
-        return True
+def tls(options: Options) -> ssl.SSLContext:
+    """Whom this run trusts over TLS. Raises InputError for a CA file that cannot be used."""
     try:
         return tls_context(not options.insecure, options.ca_file)
     except OSError as error:

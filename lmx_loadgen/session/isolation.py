@@ -19,7 +19,8 @@ from lmx_loadgen.targets.client import AdminClient
 _LOAD_S = 600.0
 _MAX_WAIT_S = 30.0
 _LOOK_EVERY_S = 1.0
-_STEADY_SHARE = 0.005
+# Memory holds still when nothing in it has changed by more than this from one look to the next: less than any model.
+_STILL_BYTES = 128 * 2**20
 
 
 def obstacles(targets: Mapping[str, Target]) -> list[str]:
@@ -106,12 +107,13 @@ class Isolation:
             return f"nothing answers ({error})"
 
     def _wait_for_memory(self) -> float:
-        """Until the share of free memory holds still, for half a minute at most; the seconds it took."""
-        began, before = time.monotonic(), self.state().get("memory_free")
+        """Until all that memory holds is still, for half a minute at most; the seconds it took. Each kind is looked at:
+        weights may be wired, a program's own, or a mapped file."""
+        began, before = time.monotonic(), self.state().get("memory_bytes")
         while before is not None and not self.stop() and time.monotonic() - began < _MAX_WAIT_S:
             time.sleep(_LOOK_EVERY_S)
-            now = self.state().get("memory_free")
-            if now is None or abs(now - before) < _STEADY_SHARE:
+            now = self.state().get("memory_bytes")
+            if now is None or all(abs(now.get(kind, held) - held) < _STILL_BYTES for kind, held in before.items()):
                 break
             before = now
         return time.monotonic() - began

@@ -22,7 +22,7 @@ from lmx_loadgen.profile.prompts import PromptBook
 from lmx_loadgen.session.checks.run import key_of
 from lmx_loadgen.session.plan import Segment, stability_levels
 from lmx_loadgen.store.eventlog import NAME, EventLog, LogContents, read_log
-from lmx_loadgen.system import host
+from lmx_loadgen.system import folders, identity
 from lmx_loadgen.system.clock import NS, Anchor
 from lmx_loadgen.targets.base import Target
 
@@ -179,17 +179,24 @@ def load_resume_state(folder: Path) -> ResumeState:
         raise NotResumable(f"{folder} does not say enough of how it was run to go on: make a new run")
     for what, before, now in (
         ("the version of lmx-loadgen", log.header["tool_version"], __version__),
-        ("the machine", log.header["host"].get("name"), host.host_name()),
+        ("the machine", *_machines(log.header["host"])),
     ):
         if before != now:
             raise resume_state.changed(what, before, now)
     return resume_state
 
 
+def _machines(host: Mapping[str, Any]) -> tuple[object, str]:
+    """The machine of a log and this one, by the same kind of name: earlier versions went by the host's name."""
+    if "machine_id" in host:
+        return host["machine_id"], identity.machine_id()
+    return host.get("name"), identity.former_id()
+
+
 def hash_inputs(book: PromptBook, tokenizer: str | None, base_dir: Path) -> dict[str, str | None]:
     """What tells whether files that a profile names have changed: a short hash of each, None where it names none."""
     prompts = pydantic_core.to_json([[prompt.id, list(prompt.messages)] for prompt in (*book.measured, *book.warmup)])
-    file = None if tokenizer is None else (base_dir / Path(tokenizer).expanduser()).read_bytes()
+    file = None if tokenizer is None else (base_dir / folders.expanded(Path(tokenizer))).read_bytes()
     return {"prompts": _hash(prompts), "tokenizer": None if file is None else _hash(file)}
 
 

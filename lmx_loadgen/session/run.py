@@ -10,6 +10,7 @@ from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.run import CheckRunner
 from lmx_loadgen.session.instrument import tls
 from lmx_loadgen.session.isolation import Isolation
+from lmx_loadgen.session.jobs import most_connections
 from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options, resolved_profile
 from lmx_loadgen.session.outcome import Recorded, RunOutcome, store_outcome
 from lmx_loadgen.session.ownership import check_owned
@@ -18,7 +19,7 @@ from lmx_loadgen.session.run_log import open_log
 from lmx_loadgen.session.runner import Runner, UntilSettled
 from lmx_loadgen.session.setup import Calibrated, RunSetup, set_up
 from lmx_loadgen.session.stop_flag import StopFlag
-from lmx_loadgen.system import host
+from lmx_loadgen.system import open_files, priority, sleep
 from lmx_loadgen.system.clock import Anchor
 
 
@@ -37,13 +38,14 @@ def run(options: Options, view: View, calibrated: Calibrated) -> RunOutcome:
 def record(profile: Profile, options: Options, view: View, calibrated: Calibrated) -> Recorded:
     """Run a profile and write its event log, but no result; see `run`."""
     stop = StopFlag()
+    open_files.require(most_connections(profile, options.workers), f"concurrency {max(profile.load.concurrency)}")
     with contextlib.ExitStack() as stack:
         setup = set_up(profile, options, calibrated, stack)
         stack.enter_context(stop.armed())
         for line in setup.announcement():
             view.say(line)
         recorder, driver = _start_recording(setup, view, stop)
-        with contextlib.closing(driver), host.in_background():
+        with contextlib.closing(driver), sleep.prevented(), priority.giving_way():
             error = _measure(setup, recorder, driver, stop)
     return Recorded(recorder.folder, stop.signal, error)
 

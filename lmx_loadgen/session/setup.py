@@ -25,7 +25,7 @@ from lmx_loadgen.session.plan_description import plan_description
 from lmx_loadgen.session.resume import hash_inputs
 from lmx_loadgen.session.token_counter import TokenCounter, token_counter
 from lmx_loadgen.store.result import Hypothesis
-from lmx_loadgen.system import host, package_data
+from lmx_loadgen.system import folders, host, package_data
 from lmx_loadgen.system.api_keys import without_keys
 from lmx_loadgen.targets.address import dialect_of
 from lmx_loadgen.targets.base import Target
@@ -107,7 +107,7 @@ def _prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitS
     of the one that is wrong; of several, the first's kind, with the words of all."""
     access = Access(
         env=os.environ,
-        home=_home(),
+        home=folders.home(),
         verify=tls(options),
         needs_admin=options.isolate,
         allow_plain_http=options.allow_plain_http,
@@ -141,13 +141,6 @@ async def _adapted(target: Target, profile: Profile, options: Options, access: A
         return await adapted(target, profile.endpoint, secrets.token_hex(8), profile.request, client)
 
 
-def _home() -> Path | None:
-    try:
-        return Path.home()
-    except RuntimeError:  # no HOME, and a user that the system does not know
-        return None
-
-
 def _sim_url(profile: Profile, spec: TargetSpec, stack: contextlib.ExitStack) -> str | None:
     if spec.url is not None or dialect_of(spec).name != "sim":
         return None
@@ -166,7 +159,7 @@ def _hypotheses(targets: Sequence[Target], path: Path | None) -> dict[str, Hypot
     from lmx_loadgen.analysis.hypothesis import hypothesis
     from lmx_loadgen.store import reference
 
-    folder, chip = package_data.folder("reference"), host.facts().get("chip")
+    folder, chip = package_data.folder("reference"), host.chip()
     known = reference.read_reference(path or folder / reference.NAME)
     bandwidths = reference.read_bandwidths(folder / reference.CHIPS)
     return {

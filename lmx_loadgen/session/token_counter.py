@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lmx_loadgen.errors import ProfileError
+from lmx_loadgen.system import folders
 
 TokenCounter = Callable[[str], int]
 
@@ -18,7 +19,7 @@ def token_counter(path: str, base_dir: Path) -> TokenCounter:
         raise ProfileError("tokenizer (--tokenizer): needs an extra package; pip install 'lmx-loadgen[tokenizer]'")
     from tokenizers import Tokenizer
 
-    file = base_dir / Path(path).expanduser()
+    file = base_dir / folders.expanded(Path(path))
     try:
         tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
     except OSError as error:

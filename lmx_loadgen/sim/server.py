@@ -8,15 +8,14 @@ import socket
 import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.sim.app import App
 from lmx_loadgen.sim.connection import Connection, use_kernel_stamps
 from lmx_loadgen.sim.settings import SimSettings
-
-MOST_FILES = 65_536
+from lmx_loadgen.system import open_files
+from lmx_loadgen.system.sockets import BACKLOG, send_at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def serve(
     server ends too, and the line `flush` makes it flush the log and print FLUSHED. Raises InputError when the
     address cannot be used or the settings name an unknown fault, StorageError when the log cannot be written.
     """
-    _allow_many_files()
+    open_files.raise_limit()
     listener = _listen(settings)
     loop, loop_name = _new_loop(settings.loop)
     try:
@@ -82,7 +81,7 @@ def _listen(settings: SimSettings) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
-        listener.listen(4096)
+        listener.listen(BACKLOG)
         listener.setblocking(False)
     except (OSError, OverflowError) as error:
         listener.close()
@@ -110,7 +109,10 @@ def _accept(loop: AbstractEventLoop, listener: socket.socket, app: App, connecti
         except OSError:  # none left, or no file left for it
             return
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            send_at_once(sock)
+        except OSError:  # the client has gone already
+            continue
         connections.add(Connection(loop, sock, app.handle, connections.discard))
 
 
@@ -126,14 +128,3 @@ def _obey(loop: AbstractEventLoop, control: int, app: App) -> None:
 def _flush(app: App) -> None:
     app.log.flush()
     print("FLUSHED", flush=True)
-
-
-def _allow_many_files() -> None:
-    """A thousand streams need more than the usual 1024 files."""
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-        if soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

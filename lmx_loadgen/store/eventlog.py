@@ -23,6 +23,7 @@ import pydantic_core
 
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store.versions import EVENT_LOG, UnknownVersion
+from lmx_loadgen.system.disk import flush_to_disk
 
 # A line of the log as read: see `store.lines` for its fields.
 LogLine = Mapping[str, Any]
@@ -31,6 +32,7 @@ SCHEMA = EVENT_LOG.newest
 NAME = "events.jsonl"
 _MAX_NOTES = 20
 _MAX_DEPTH = 100
+_PIECE = 2**20
 
 
 class EventLog:
@@ -77,7 +79,7 @@ class EventLog:
     def sync(self) -> None:
         """Make sure the lines survive a power cut, and that the file is still where it was."""
         with _storing(f"cannot write to {self._path}"):
-            os.fsync(self._fd)
+            flush_to_disk(self._fd)
             self._check_linked()
 
     def close(self) -> None:
@@ -302,7 +304,7 @@ def _lock(path: Path, fd: int) -> None:
 def _without_torn_end(fd: int) -> int:
     """Cut off what stands behind the last whole line, and see to it that this one ends; the bytes cut off."""
     size = os.fstat(fd).st_size
-    tail = os.pread(fd, size, 0).rpartition(b"\n")[2]
+    tail = _behind_last_newline(fd, size)
     if not tail:
         return 0
     if _parsed(tail) is not None:
@@ -310,6 +312,16 @@ def _without_torn_end(fd: int) -> int:
         return 0
     os.ftruncate(fd, size - len(tail))
     return len(tail)
+
+
+def _behind_last_newline(fd: int, size: int) -> bytes:
+    """What stands behind the last newline of a file, read from its end: one read brings 2 GiB at most."""
+    pieces: list[bytes] = []
+    while size and (not pieces or b"\n" not in pieces[-1]):
+        start = max(0, size - _PIECE)
+        pieces.append(os.pread(fd, size - start, start))
+        size = start
+    return b"".join(reversed(pieces)).rpartition(b"\n")[2]
 
 
 @contextlib.contextmanager

@@ -69,6 +69,9 @@ class HostLine(OpenLine):
 
     chip: NotRequired[Text | None]
     memory_gb: NotRequired[Seconds | None]
+    machine_id: NotRequired[Annotated[Text, Field(description="a short hash; earlier versions have a `name`")]]
+    translated: NotRequired[Annotated[Flag | None, Field(description="whether Rosetta translated this tool")]]
+    background: NotRequired[Annotated[Flag | None, Field(description="whether the run had background priority")]]
 
 
 class TargetLine(OpenLine):

@@ -19,6 +19,7 @@ from lmx_loadgen.store.result import (
     ToolCallBenchmark,
     write_whole,
 )
+from lmx_loadgen.system import folders
 
 _MAX_BYTES = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
@@ -33,7 +34,7 @@ class BenchmarkResultStore:
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.directory = Path(directory).expanduser()
+        self.directory = folders.expanded(Path(directory))
 
     def save(self, result: BenchmarkResult) -> Path:
         """Store a result under a name no other has, `<model slug>_<timestamp>.json`. Raises StorageError."""

@@ -136,12 +136,12 @@ def _by_server(published: _Published) -> list[tuple[Server, list[_Entry]]]:
 
 
 CHIPS = "chips.yaml"
-_BANDWIDTHS = TypeAdapter(dict[str, Positive])
+_BANDWIDTHS = TypeAdapter(dict[str, Positive | None])
 
 
 def read_bandwidths(path: Path) -> dict[str, float]:
-    """Memory bandwidth in GB/s by chip. Raises ProfileError."""
-    return _validated(_BANDWIDTHS, path)
+    """Memory bandwidth in GB/s by chip, of those whose is known. Raises ProfileError."""
+    return {chip: known for chip, known in _validated(_BANDWIDTHS, path).items() if known is not None}
 
 
 def _validated(model: TypeAdapter[T], path: Path) -> T:

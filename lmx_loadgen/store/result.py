@@ -15,6 +15,7 @@ from lmx_loadgen.errors import ResultError, StorageError, first_fault
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import PublishedFigure
 from lmx_loadgen.store.versions import RESULT, UnknownVersion
+from lmx_loadgen.system.disk import flush_to_disk
 
 SCHEMA = RESULT.newest
 NAME = "result.json"
@@ -358,7 +359,7 @@ def write_whole(path: Path, data: bytes) -> None:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            flush_to_disk(file.fileno())
         temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -1,1 +1,2 @@
-"""The machine and what every room needs of it: clock, host facts, the lock, API keys, packaged files."""
+"""The machine and what every room needs of it: clock, host facts and identity, limits, sleep, the lock, API keys,
+packaged files."""

@@ -9,13 +9,13 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.errors import Busy
-from lmx_loadgen.system import host
+from lmx_loadgen.system import folders, identity
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,27 @@ def acquire(*, allow_concurrent: bool, folder: Path | None = None) -> Iterator[L
     Raises Busy when another process holds it and `allow_concurrent` is not set. A folder that takes no lock is no
     reason not to measure: `problem` then says so.
     """
-    path = (folder or host.lock_folder()) / f"lock-{host.host_name()}"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        yield Lock(path, problem=f"no lock could be taken at {path} ({error.strerror or error})")
-        return
-    try:
-        yield _lock(path, fd, allow_concurrent)
-    finally:
-        os.close(fd)
+    path, *former = [(folder or folders.lock_folder()) / f"lock-{name}" for name in identity.known_ids()]
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fd = _opened(path, os.O_CREAT, stack)
+        except OSError as error:
+            yield Lock(path, problem=f"no lock could be taken at {path} ({error.strerror or error})")
+            return
+        found = _lock(path, fd, allow_concurrent)
+        for other in former:  # an earlier version's, which may be measuring now
+            with contextlib.suppress(OSError):
+                held_by = _lock(other, _opened(other, 0, stack), allow_concurrent).held_by
+                found = replace(found, held_by=found.held_by or held_by)
+        yield found
+
+
+def _opened(path: Path, flags: int, stack: contextlib.ExitStack) -> int:
+    """The file, closed with `stack`. Raises OSError."""
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
+    stack.callback(os.close, fd)
+    return fd
 
 
 def _lock(path: Path, fd: int, allow_concurrent: bool) -> Lock:

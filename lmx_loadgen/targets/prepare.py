@@ -12,6 +12,7 @@ import httpx
 from lmx_loadgen.decode.errors import plain
 from lmx_loadgen.errors import AmbiguousModel, InputError, KeyRefused, ModelNotLoaded, Unreachable, WrongServer
 from lmx_loadgen.profile.models import TargetSpec
+from lmx_loadgen.system.local_network import privacy_hint
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.address import dialect_of, normalize_url
 from lmx_loadgen.targets.base import Dialect, Target
@@ -290,5 +291,5 @@ def _nobody_there(spec: TargetSpec, dialect: Dialect, base_url: str, error: Exce
         return f"the certificate of {base_url} is not trusted ({why}): name its CA with --ca-file, or use --insecure"
     return (
         f"nothing answers at {base_url} ({why.lower()}): {dialect.start_hint}, or name another address with "
-        f"--target {spec.name}=URL"
+        f"--target {spec.name}=URL{privacy_hint(error)}"
     )

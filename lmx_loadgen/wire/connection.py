@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import ssl
 from typing import Protocol, cast
 
 from lmx_loadgen.system.clock import now_ns
+from lmx_loadgen.system.sockets import send_at_once
 from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampedSocket, StampSource
 from lmx_loadgen.wire.timing import RequestTiming
@@ -167,6 +169,7 @@ async def connected_socket(loop: asyncio.AbstractEventLoop, host: str, port: int
         sock.setblocking(False)
         try:
             await loop.sock_connect(sock, address)
+            send_at_once(sock)
         except OSError as error:
             sock.close()
             last = error
@@ -174,6 +177,19 @@ async def connected_socket(loop: asyncio.AbstractEventLoop, host: str, port: int
             sock.close()
             raise
         else:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
     raise last
+
+
+async def protocol_link(
+    loop: asyncio.AbstractEventLoop, host: str, port: int, context: ssl.SSLContext | None
+) -> ProtocolLink:
+    """A connection through the loop's own transport, over TLS with a `context`. Raises OSError or ssl.SSLError."""
+    sock = await connected_socket(loop, host, port)
+    try:
+        name = None if context is None else host
+        _, link = await loop.create_connection(ProtocolLink, sock=sock, ssl=context, server_hostname=name)
+    except BaseException:
+        sock.close()
+        raise
+    return link

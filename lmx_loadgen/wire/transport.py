@@ -17,11 +17,12 @@ from collections.abc import AsyncIterator
 import httpx
 
 from lmx_loadgen.system.clock import NS, now_ns
-from lmx_loadgen.wire.connection import Link, ProtocolLink, SocketLink, connected_socket
+from lmx_loadgen.wire.connection import Link, SocketLink, connected_socket, protocol_link
 from lmx_loadgen.wire.ending import ServerHabits
 from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampSource
 from lmx_loadgen.wire.timing import Limits, RequestTiming, one_line
+from lmx_loadgen.wire.tls import tls_context
 
 _RIGHT_AFTER_NS = NS
 _TURNS = 5
@@ -188,12 +189,9 @@ class StampedTransport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         host, port = url.host, url.port or (443 if url.scheme == "https" else 80)
         if url.scheme == "https":
-            context = self._ssl or ssl.create_default_context()
-            _, link = await loop.create_connection(ProtocolLink, host, port, ssl=context)
-            return link
+            return await protocol_link(loop, host, port, self._ssl or tls_context())
         if self._stamps is StampSource.PROTOCOL:
-            _, link = await loop.create_connection(ProtocolLink, host, port)
-            return link
+            return await protocol_link(loop, host, port, None)
         return SocketLink(loop, await connected_socket(loop, host, port), self._stamps)
 
     def release(self, exchange: ResponseReader) -> None:

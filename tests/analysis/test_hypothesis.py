@@ -38,6 +38,17 @@ def test_memory_bounds_what_can_be_expected() -> None:
     assert numbers_in(found.sentence) == [19.8, 800, 40.5, 72, 4.5]
 
 
+@pytest.mark.parametrize(
+    ("chip", "bandwidth"),
+    [("Apple M5 Pro", 307), ("Apple M5 Ultra, 80-core GPU", 1228), ("Apple M6", 170), ("Apple M6 Max", None)],
+)
+def test_a_new_chip_has_a_bound_where_its_bandwidth_was_published(chip: str, bandwidth: int | None) -> None:
+    found = expected("mlx-community/Qwen2.5-72B-Instruct-4bit", chip)
+
+    assert found.kind == ("none" if bandwidth is None else "bandwidth")
+    assert bandwidth is None or f"{bandwidth} GB/s of memory bandwidth" in found.sentence
+
+
 def test_only_the_active_weights_of_a_mixture_of_experts_count() -> None:
     found = expected("mlx-community/Qwen3-30B-A3B-4bit", "Apple M2 Ultra")
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lmx_loadgen.system import host
+from lmx_loadgen.system.probe import Probe
 
 
 @dataclass(frozen=True)
-class Machine(host.Probe):
+class Machine(Probe):
     """A machine made of answers."""
 
     files: Mapping[str, str] = field(default_factory=dict)
@@ -18,3 +18,12 @@ class Machine(host.Probe):
 
     def run(self, command: Sequence[str]) -> str | None:
         return self.commands.get(" ".join(command))
+
+    def clock_ns(self, name: str) -> int | None:
+        return None
+
+    def priority(self, which: int) -> int | None:
+        return None
+
+    def timer_late_s(self) -> float | None:
+        return None

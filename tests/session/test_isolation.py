@@ -122,16 +122,18 @@ def test_who_cannot_be_asked_is_named_before_it_starts_and_never_asked() -> None
 
 
 @respx.mock
-def test_it_waits_until_memory_holds_still(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["wired", "anonymous", "file_backed"])
+def test_it_waits_until_memory_holds_still(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bytes, 1 % of a large memory being gigabytes; and wherever a server keeps its weights."""
     respx.route(method="POST").respond(200, json={})
     monkeypatch.setattr("lmx_loadgen.session.isolation._LOOK_EVERY_S", 0)
-    free = iter([0.2, 0.5, 0.8, 0.801, 0.801])
+    gb = iter([90.0, 60.0, 30.0, 29.95, 29.95])
     bench = Bench(target("lmx"), target("ollama"))
-    bench.isolation.state = lambda: {"memory_free": next(free)}
+    bench.isolation.state = lambda: {"memory_bytes": {kind: int(next(gb) * 1e9), "else": 10**9}}
     bench.isolation(segment("lmx"))
 
-    assert next(free, None) is None  # looked until two looks agreed, and once more for the note
-    assert bench.noted[0][1]["memory_free"] == 0.801
+    assert next(gb, None) is None  # looked until two looks agreed, and once more for the note
+    assert bench.noted[0][1]["memory_bytes"][kind] == 29_950_000_000
 
 
 def test_a_server_that_lists_instances_without_end_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

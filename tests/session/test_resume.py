@@ -29,6 +29,7 @@ from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.result import read_result
+from lmx_loadgen.system import identity
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
 from tests.helpers.cli import SMALL, lmx_loadgen, sentence_of
@@ -261,7 +262,7 @@ def edited(run: Path, to: Path, change: Any) -> Path:
     ("change", "said"),
     [
         (lambda header: header.update(tool_version="0.0.9"), "the version of lmx-loadgen was 0.0.9 and is "),
-        (lambda header: header["host"].update(name="elsewhere"), "the machine was elsewhere and is "),
+        (lambda header: header["host"].update(machine_id="elsewhere"), "the machine was elsewhere and is "),
         (lambda header: header["targets"][0].update(dialect="vllm"), "the dialect of a was vllm and is openai now"),
         (
             lambda header: header["targets"][1].update(base_url="http://127.0.0.1:9/v1"),
@@ -280,6 +281,24 @@ def test_what_is_not_as_it_was_is_named(whole: Path, tmp_path: Path, change: Any
     assert result.exit_code == 7
     assert said in sentence_of(result)
     assert (folder / "events.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "goes_on"), [(identity.former_id(), True), ("0123abcd", False)], ids=["this one", "another"]
+)
+def test_a_run_of_an_earlier_version_knows_its_machine_by_the_former_name(
+    name: str, goes_on: bool, whole: Path, tmp_path: Path
+) -> None:
+    def earlier(header: dict[str, Any]) -> None:
+        del header["host"]["machine_id"]
+        header["host"]["name"] = name
+
+    folder = edited(whole, tmp_path, earlier)
+    if goes_on:
+        assert load_resume_state(folder).folder == folder
+    else:
+        with pytest.raises(NotResumable, match="the machine was 0123abcd and is"):
+            load_resume_state(folder)
 
 
 def test_another_model_is_refused_before_anything_is_sent(whole: Path, tmp_path: Path) -> None:

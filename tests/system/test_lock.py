@@ -14,7 +14,7 @@ from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
-from lmx_loadgen.system import host, lock
+from lmx_loadgen.system import folders, host, lock
 from tests.helpers.cli import SMALL, lmx_loadgen, sentence_of
 from tests.helpers.machine import Machine
 
@@ -23,7 +23,7 @@ NOW = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(host.LOCK_FOLDER_ENV, str(tmp_path / "lock"))
+    monkeypatch.setenv(folders.LOCK_FOLDER_ENV, str(tmp_path / "lock"))
     return tmp_path / "lock"
 
 
@@ -98,11 +98,11 @@ def test_no_place_for_a_lock_is_no_reason_not_to_measure(tmp_path: Path) -> None
 
 def test_where_the_lock_lies() -> None:
     home = Path("/home/me")
-    assert host.lock_folder(Machine("darwin"), {}, home) == home / "Library" / "Caches" / "lmx-loadgen"
-    assert host.lock_folder(Machine("linux"), {}, home) == home / ".cache" / "lmx-loadgen"
-    assert host.lock_folder(Machine("linux"), {"XDG_CACHE_HOME": "/c"}, home) == Path("/c/lmx-loadgen")
+    assert folders.lock_folder(Machine("darwin"), {}, home) == home / "Library" / "Caches" / "lmx-loadgen"
+    assert folders.lock_folder(Machine("linux"), {}, home) == home / ".cache" / "lmx-loadgen"
+    assert folders.lock_folder(Machine("linux"), {"XDG_CACHE_HOME": "/c"}, home) == Path("/c/lmx-loadgen")
     for system in ("darwin", "linux"):
-        assert host.lock_folder(Machine(system), {host.LOCK_FOLDER_ENV: "/there"}, home) == Path("/there")
+        assert folders.lock_folder(Machine(system), {folders.LOCK_FOLDER_ENV: "/there"}, home) == Path("/there")
 
 
 @pytest.mark.parametrize("command", [("run",), ("calibrate", "--quick")])

@@ -1,7 +1,9 @@
 """Two sides compared: audited first, then judged block by block, then said in words."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lmx_loadgen.analysis.comparison import verdict
 from lmx_loadgen.analysis.comparison.audit import At, audit, refuses
@@ -182,12 +184,18 @@ def _notes(a: Arm, b: Arm, interleaved: bool) -> list[str]:
             f"{a.label} and {b.label} were measured one after the other: whatever else changed in between looks like "
             "a difference (measure both in one run to tell them apart)"
         )
-        hosts = [arm.log.header["host"].get("name") for arm in (a, b)]
-        if hosts[0] != hosts[1]:
+        if _other_machine(a.log.header["host"], b.log.header["host"]):
             notes.append(f"{a.label} and {b.label} were measured on different machines")
     for arm in (a, b):
         notes += [f"{arm.label}: {words}" if not interleaved else words for words in conditions(arm.log)]
     return list(dict.fromkeys(notes))
+
+
+def _other_machine(host: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two runs surely come from two machines. Earlier versions called a machine `name`: such a run and a later
+    one cannot be held against each other."""
+    key = "machine_id" if "machine_id" in host and "machine_id" in other else "name"
+    return (host.get(key) != other.get(key)) and ("machine_id" in host) == ("machine_id" in other)
 
 
 def _concurrencies(arm: Arm) -> str:

@@ -1,0 +1,57 @@
+"""Who goes first on this machine: measuring before decoding, and a check that neither is in the background.
+
+macOS chooses cores by a thread's quality of service, not by `nice`. Linux shares fairly, and what an unprivileged
+process gives up there it cannot always take back: nothing is done.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from lmx_loadgen.system.probe import Probe
+
+_USER_INTERACTIVE, _DEFAULT, _UTILITY = 0x21, 0x15, 0x11
+_PRIO_DARWIN_PROCESS = 4  # `os.PRIO_DARWIN_PROCESS` from Python 3.12 on
+# Timers of a process in the background are up to 100 ms late, those of others at most one.
+_BACKGROUND_LATE_S = 0.02
+
+
+def measure_first(probe: Probe | None = None) -> None:
+    """Put this thread, which measures, before all others: on fast cores, where there are several kinds."""
+    probe = probe or Probe()
+    if probe.system == "darwin" and (library := probe.library()) is not None:
+        _set(library, _USER_INTERACTIVE)
+
+
+@contextlib.contextmanager
+def giving_way(probe: Probe | None = None) -> Iterator[None]:
+    """Have this thread give way for the length of a block: what it does can wait, arrivals cannot."""
+    probe = probe or Probe()
+    library = probe.library() if probe.system == "darwin" else None
+    if library is None:
+        yield
+        return
+    before = library.qos_class_self()
+    _set(library, _UTILITY)
+    try:
+        yield
+    finally:
+        _set(library, before or _DEFAULT)
+
+
+def _set(library: Any, quality: int) -> None:
+    library.pthread_set_qos_class_self_np(quality, 0)  # a refusal leaves the thread as it was
+
+
+def background(probe: Probe) -> dict[str, Any]:
+    """Whether this process is in the background, by its own priority or by how late its timers are.
+
+    A priority that another process or launchd imposed does not show, but then timers are late. Only macOS has this
+    state; elsewhere nothing is said.
+    """
+    if probe.system != "darwin":
+        return {}
+    priority, late_s = probe.priority(_PRIO_DARWIN_PROCESS), probe.timer_late_s()
+    is_late = late_s is not None and late_s > _BACKGROUND_LATE_S
+    known = priority is not None or late_s is not None
+    return {"background": bool(priority) or is_late if known else None, "timer_late_s": late_s}

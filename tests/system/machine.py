@@ -1,0 +1,51 @@
+"""A Mac made of recorded outputs: tests/data/macos, whose first lines say where each comes from."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lmx_loadgen.system import macos, macos_state
+from lmx_loadgen.system.probe import Probe
+
+RECORDED = Path(__file__).parents[1] / "data" / "macos"
+
+
+def recorded(name: str) -> str:
+    """What a command printed, as `Probe.run` hands it over: without the line on its origin."""
+    return (RECORDED / f"{name}.txt").read_text().partition("\n")[2].strip()
+
+
+@dataclass(frozen=True)
+class Mac(Probe):
+    """`said` is what each command prints, by its name in `COMMANDS` (`uuid` for the platform's); others fail."""
+
+    system: str = "darwin"
+    arch: str = "arm64"
+    said: Mapping[str, str] = field(default_factory=dict)
+    clocks: Mapping[str, int] = field(default_factory=dict)
+    own_priority: int | None = None
+    late_s: float | None = None
+    asked: list[Sequence[str]] = field(default_factory=list)
+    started: list[Sequence[str]] = field(default_factory=list)
+
+    def run(self, command: Sequence[str]) -> str | None:
+        self.asked.append(command)
+        named = {**macos.COMMANDS, **macos_state.COMMANDS, "uuid": macos.UUID_COMMAND}
+        return next((self.said.get(name) for name, one in named.items() if one == command), None)
+
+    def start(self, command: Sequence[str]) -> "subprocess.Popen[bytes] | None":
+        self.started.append(command)
+        return super().start(["/bin/sleep", "60"])
+
+    def read(self, path: str) -> str | None:
+        return None
+
+    def clock_ns(self, name: str) -> int | None:
+        return self.clocks.get(name)
+
+    def priority(self, which: int) -> int | None:
+        return self.own_priority
+
+    def timer_late_s(self) -> float | None:
+        return self.late_s

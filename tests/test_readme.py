@@ -6,7 +6,7 @@ from pathlib import Path
 from lmx_loadgen import errors
 from lmx_loadgen.analysis.metrics import METRICS, markdown_table
 from lmx_loadgen.cli import main
-from lmx_loadgen.profile.models import load_profile, profile_names
+from lmx_loadgen.profile.loading import load_profile, profile_names
 from lmx_loadgen.targets import DIALECTS
 from tests.helpers.paths import ROOT
 

@@ -8,9 +8,9 @@ from typing import Any
 from lmx_loadgen.analysis.level import basis_of, rules_of
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.quality import classify_coherence
-from lmx_loadgen.analysis.records import answer_text, record
+from lmx_loadgen.analysis.records import Record, answer_text, records
 from lmx_loadgen.analysis.stats import known, median_of
-from lmx_loadgen.analysis.tokens import Basis, output_tokens
+from lmx_loadgen.analysis.tokens import Basis, generated_tokens
 from lmx_loadgen.decode.chat import TEXT_KINDS, StreamRules
 from lmx_loadgen.store.eventlog import LogLine
 from lmx_loadgen.store.result import LevelResult, QualityResult, ServerWord, StabilityResult
@@ -25,11 +25,12 @@ def with_answers(
     done = []
     for level in levels:
         good = [line for line in lines if line["level"] == level.level and _is_answer(line)]
-        basis = basis_of(target, [record(line) for line in good])
-        found = quality_of(good, basis, rules_of(target))
+        answers = records(good)
+        basis = basis_of(target, answers)
+        found = quality_of(good, answers, basis, rules_of(target))
         if found is not None:
             found = found.model_copy(update={"stability": _stability(stability_lines, level.concurrency)})
-        word = _server_word(good, basis, profile)
+        word = _server_word(good, answers, basis, profile)
         done.append(level.model_copy(update={"quality": found, "server_word": word}))
     return done
 
@@ -41,14 +42,16 @@ def _is_answer(line: LogLine) -> bool:
 # ---- quality ----------------------------------------------------------------------------------------
 
 
-def quality_of(good: Sequence[dict[str, Any]], basis: Basis, rules: StreamRules) -> QualityResult | None:
-    """Every answer judged; None where there is none."""
+def quality_of(
+    good: Sequence[dict[str, Any]], answers: Sequence[Record], basis: Basis, rules: StreamRules
+) -> QualityResult | None:
+    """Every answer judged, out of its line and its record; None where there is none."""
     if not good:
         return None
     ends = Counter[bool | None]()
     flags = Counter[str]()
-    for line in good:
-        count = output_tokens(record(line), basis)
+    for line, answer in zip(good, answers, strict=True):
+        count = generated_tokens(answer, basis)
         natural = completed_naturally(line, count, basis, rules)
         ends[natural] += 1
         flags[coherence_of(line, natural, count)] += 1
@@ -71,24 +74,28 @@ def completed_naturally(line: LogLine, count: int | None, basis: Basis, rules: S
     """Whether an answer ended by itself; None where that cannot be told.
 
     Some servers say `stop` also where the limit ended the answer, so the number of tokens has to tell. Text events are
-    no tokens, but each holds one at least; with far fewer of them than tokens allowed, the limit was not reached.
+    no tokens, but each holds one at least; with far fewer of them than tokens allowed, the limit was not reached. An
+    answer beyond the limit was not ended by it.
     """
-    if line["finish_reason"] == "length":
+    finish, limit = line["finish_reason"], line["max_tokens"] or 0
+    if finish == "length":
         return False
-    limit = line["max_tokens"] or 0
+    says_how = rules.finish_reason_exact and finish is not None
     if count is None or not limit:
         return None
-    if basis.exact or count >= limit:
+    if count > limit:  # a tokenizer of ours may count a few more than the server did
+        return basis.kind != "tokenizer" or says_how
+    if basis.exact or count == limit:
         return count < limit
-    return True if rules.finish_reason_exact or count < limit // 2 else None
+    return True if says_how or count < limit // 2 else None
 
 
 def _stability(stability_lines: Sequence[LogLine], concurrency: int) -> StabilityResult | None:
     """Answers to one prompt among others, against the one that was given alone."""
     reference = next((line for line in stability_lines if line["concurrency"] == 1), None)
     concurrent = [line for line in stability_lines if line["concurrency"] == concurrency]
-    if reference is None or concurrency == 1 or not concurrent:
-        return None
+    if reference is None or concurrency == 1 or len(concurrent) < 2:
+        return None  # of a single one left nothing can be said of answers at once
     wanted = answer_text(reference)
     places = [place for line in concurrent if (place := _first_difference(wanted, answer_text(line))) is not None]
     first = min(places, default=None)
@@ -134,13 +141,16 @@ def _stability_sentence(answers: int, differing: int, token: int | None) -> str:
 # ---- the server's own word --------------------------------------------------------------------------
 
 
-def _server_word(good: Sequence[dict[str, Any]], basis: Basis, profile: LogLine) -> ServerWord | None:
+def _server_word(
+    good: Sequence[LogLine], answers: Sequence[Record], basis: Basis, profile: LogLine
+) -> ServerWord | None:
+    pairs = zip(good, answers, strict=True)
     with_timings = [
-        (line, found) for line in good if (found := _server_timings(line.get("server_timings"))) is not None
+        (one, found) for line, one in pairs if (found := _server_timings(line.get("server_timings"))) is not None
     ]
     if not with_timings:
         return None
-    seen = [record(line) for line, _ in with_timings]
+    seen = [one for one, _ in with_timings]
     ttft = [(one.first_text_ns - one.send_ns) / NS for one in seen if one.first_text_ns and one.send_ns]
     of = METRICS["decode_tok_s"].of
     assert of is not None
@@ -167,13 +177,20 @@ def _server_timings(timings: Any) -> tuple[str, float | None, float | None] | No
         parts = [_number(timings, "load_duration"), _number(timings, "prompt_eval_duration")]
         durations = known(parts)
         return "Ollama's eval_duration and prompt_eval_duration", sum(durations) / NS if durations else None, rate
-    if "predicted_ms" in timings:
-        ms, prompt = _number(timings, "predicted_ms"), _number(timings, "prompt_ms")
-        rate = _rate(_number(timings, "predicted_n"), None if ms is None else ms / 1e3)
-        return "llama.cpp's timings", None if prompt is None else prompt / 1e3, rate
+    if "predicted_ms" in timings or "predicted_per_second" in timings:
+        prompt = _number(timings, "prompt_ms")
+        return "llama.cpp's timings", None if prompt is None else prompt / 1e3, _llama_rate(timings)
     if "tokens_per_second" in timings:
         return "LM Studio's stats", _number(timings, "time_to_first_token"), _number(timings, "tokens_per_second")
     return None
+
+
+def _llama_rate(timings: Mapping[str, Any]) -> float | None:
+    """Its own rate where it gives one; else n − 1 tokens of n, since its time begins with the first."""
+    tokens, stated, ms = (_number(timings, f"predicted_{key}") for key in ("n", "per_second", "ms"))
+    if tokens is not None and tokens < 2:
+        return None
+    return stated or ((tokens - 1) * 1e3 / ms if tokens is not None and ms else None)
 
 
 def _number(timings: Mapping[str, Any], key: str) -> float | None:

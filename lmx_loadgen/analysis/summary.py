@@ -14,9 +14,9 @@ from lmx_loadgen.analysis.conditions import conditions, run_notes
 from lmx_loadgen.analysis.level import basis_of, calibration_of, level_result, rules_of
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.quality import compute_repetition_ratio
-from lmx_loadgen.analysis.records import answer_text, records
+from lmx_loadgen.analysis.records import answer_text, record, records
 from lmx_loadgen.analysis.stats import mean_count
-from lmx_loadgen.analysis.tokens import Basis, output_tokens, prompt_tokens
+from lmx_loadgen.analysis.tokens import Basis, generated_tokens, output_tokens, prompt_tokens
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import (
@@ -134,7 +134,7 @@ def _run_stats(good: Sequence[dict[str, Any]], target: Mapping[str, Any], level:
         return BenchmarkRunStats(runs_completed=0, warmup_runs_discarded=warmups)
     chosen = records(good)
     basis = basis_of(target, chosen)
-    text = _text_stats(good[0], output_tokens(chosen[0], basis), basis, rules_of(target))
+    text = _text_stats(good[0], basis, rules_of(target))
     if len(good) < 2:
         return BenchmarkRunStats(runs_completed=len(good), warmup_runs_discarded=warmups, **text)
     ttft, rate = level.metrics["ttft"], level.metrics["decode_tok_s"]
@@ -153,13 +153,14 @@ def _run_stats(good: Sequence[dict[str, Any]], target: Mapping[str, Any], level:
     )
 
 
-def _text_stats(line: Mapping[str, Any], count: int | None, basis: Basis, rules: StreamRules) -> dict[str, Any]:
+def _text_stats(line: dict[str, Any], basis: Basis, rules: StreamRules) -> dict[str, Any]:
     """What there is to say of one answer's text, in the plan's words."""
-    text = answer_text(line)
+    text, answer = answer_text(line), record(line)
+    count = generated_tokens(answer, basis)
     natural = completed_naturally(line, count, basis, rules)
     return {
         "output_text": text,
-        "output_token_count": count,
+        "output_token_count": output_tokens(answer, basis),
         "completed_naturally": natural,
         "repetition_ratio": compute_repetition_ratio(text),
         "coherence_flag": coherence_of(line, natural, count),

@@ -37,8 +37,8 @@ def compare_command(
     a, b = _arms(find_pair(sides, results_dir), sides)
     comparison = compare(a, b, Rules(margin=margin, accepted=accept))
     _show(comparison, (a, b), shape, output)
-    kept = [one for limit in parsed for one in check_limit(limit, comparison)]
-    error = _error(comparison, kept, bool(parsed))
+    checked = [result for limit in parsed for result in check_limit(limit, comparison)]
+    error = _error(comparison, checked, bool(parsed))
     if error is not None:
         raise error
 
@@ -108,17 +108,17 @@ def _write_page(path: Path, comparison: Comparison, sides: tuple[Arm, Arm]) -> N
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def _error(comparison: Comparison, kept: Sequence[LimitResult], has_limits: bool) -> LoadgenError | None:
+def _error(comparison: Comparison, checked: Sequence[LimitResult], has_limits: bool) -> LoadgenError | None:
     """What the exit code is to say. Without limits only a comparison refused as a whole is an error."""
     if not has_limits:
         verdicts = [found.verdict for level in comparison.levels for found in level.metrics.values()]
         if all(verdict == "refused" for verdict in verdicts):
             return NotComparable("nothing was compared: see above why")
         return None
-    outcome = worst(kept)
-    said = "; ".join(one.sentence for one in kept if one.outcome == outcome)
+    outcome = worst(checked)
+    sentences = "; ".join(result.sentence for result in checked if result.outcome == outcome)
     if outcome == "worse":
-        return LimitBroken(said)
+        return LimitBroken(sentences)
     if outcome == "undecided":
-        return LimitUndecided(said)
-    return NotComparable(said) if outcome == "invalid" else None
+        return LimitUndecided(sentences)
+    return NotComparable(sentences) if outcome == "invalid" else None

@@ -1,5 +1,6 @@
 """How a flag is declared, the flags that several commands share, and the readers of their values."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,18 @@ def duration_seconds(ctx: click.Context, param: click.Parameter, value: str | No
         return None if value is None else seconds(value)
     except ValueError as problem:
         raise click.BadParameter(f"{value!r} {problem}", ctx, param) from None
+
+
+def json_object(ctx: click.Context, param: click.Parameter, value: str | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise click.BadParameter(f"{value[:60]!r} is not a JSON object; write it like '{{\"top_k\": 1}}'", ctx, param)
+    return found
 
 
 def percent(ctx: click.Context, param: click.Parameter, value: str) -> float:

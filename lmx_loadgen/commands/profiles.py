@@ -2,7 +2,7 @@
 
 import click
 
-from lmx_loadgen.profile.models import load_profile, profile_names
+from lmx_loadgen.profile.loading import load_profile, profile_names
 from lmx_loadgen.system import package_data
 
 

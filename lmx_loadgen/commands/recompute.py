@@ -52,17 +52,17 @@ def recompute(folder: Path) -> Recomputed:
     path = folder / result.NAME
     old = _stored(path)
     if old == new:
-        return Recomputed(folder, False, None, f"{folder}: the same, byte for byte ({_how()})")
+        return Recomputed(folder, False, None, f"{folder}: the same, byte for byte ({_versions()})")
     if old is None:
         write_whole(path, new)
-        return Recomputed(folder, True, None, f"{folder}: there was no result; made one ({_how()})")
+        return Recomputed(folder, True, None, f"{folder}: there was no result; made one ({_versions()})")
     label, why = _former(folder, old)
     kept = _keep(folder, label, old)
     write_whole(path, new)
-    return Recomputed(folder, True, kept, f"{folder}: computed anew ({_how()}); {why}, and is kept as {kept.name}")
+    return Recomputed(folder, True, kept, f"{folder}: computed anew ({_versions()}); {why}, and is kept as {kept.name}")
 
 
-def _how() -> str:
+def _versions() -> str:
     return f"lmx-loadgen {__version__}, metric definitions {VERSION}"
 
 

@@ -20,24 +20,24 @@ from lmx_loadgen.store.result import BenchmarkResult
 
 PLAN_FOLDER = Path("~/.opta-lmx/benchmarks")
 
-_FAULTS_TOLD = 5
+_MAX_FAULTS_SHOWN = 5
 # What servers often do not tell and a tokenizer does.
 _COUNTED = frozenset({"prompt_tokens", "output_tokens", "output_token_count", "completed_naturally"})
 
 
 def print_list(results_dir: Path, model: str | None, as_json: bool) -> None:
     """Print every stored result, newest first."""
-    found = of_model(all_results(results_dir, _warn), model)
+    results = of_model(all_results(results_dir, _warn), model)
     if as_json:
-        click.echo(_json([_row(one) for one in found]))
-    elif not found:
+        click.echo(_json([_row(stored) for stored in results]))
+    elif not results:
         click.echo(f"no result{' of such a model' if model else ''} in {sanitize(results_dir, 300)}", err=True)
     else:
         from rich.console import Console
 
         from lmx_loadgen.report.results_table import print_results
 
-        print_results(found, Console())
+        print_results(results, Console())
 
 
 def print_one(word: str, results_dir: Path, as_json: bool) -> None:
@@ -67,7 +67,7 @@ def import_results(paths: Sequence[Path], results_dir: Path) -> None:
     for path in _files(paths):
         read = _read(path)
         skipped += len(read.faults)
-        _tell_faults(path, read.faults)
+        _warn_of_faults(path, read.faults)
         for result in read.results:
             if (same := identity(result)) in known:
                 there += 1
@@ -78,7 +78,7 @@ def import_results(paths: Sequence[Path], results_dir: Path) -> None:
     if not taken and not there:
         raise ResultError("nothing was imported: no result could be read")
     kept = f"{plural(taken, 'result')} imported into {store.directory}"
-    click.echo(_said([kept, there and f"{there} there already", skipped and f"{skipped} skipped"]))
+    click.echo(_joined([kept, there and f"{there} there already", skipped and f"{skipped} skipped"]))
 
 
 def export_results(words: Sequence[str], results_dir: Path, to: Path, model: str | None) -> None:
@@ -88,7 +88,7 @@ def export_results(words: Sequence[str], results_dir: Path, to: Path, model: str
     """
     folder = to.expanduser()
     chosen = of_model(find_results(words, results_dir, _warn), model)
-    known = {identity(result) for path in json_files(folder) for result in _quietly_read(path)}
+    known = {identity(result) for path in json_files(folder) for result in _read(path).results}
     written = there = 0
     for one in chosen:
         if (why := _unfit(one.result)) is not None:
@@ -106,7 +106,7 @@ def export_results(words: Sequence[str], results_dir: Path, to: Path, model: str
         )
     refused = len(chosen) - written - there
     kept = f"{plural(written, 'result')} exported to {folder}"
-    click.echo(_said([kept, there and f"{there} there already", refused and f"{refused} left out"]))
+    click.echo(_joined([kept, there and f"{there} there already", refused and f"{refused} left out"]))
 
 
 def _row(found: StoredResult) -> dict[str, Any]:
@@ -158,15 +158,11 @@ def _read(path: Path) -> ImportedResults:
         return ImportedResults(faults=[str(error).removeprefix(f"{path}: ")])
 
 
-def _quietly_read(path: Path) -> list[BenchmarkResult]:
-    return _read(path).results
-
-
-def _tell_faults(path: Path, faults: Sequence[str]) -> None:
-    for fault in faults[:_FAULTS_TOLD]:
+def _warn_of_faults(path: Path, faults: Sequence[str]) -> None:
+    for fault in faults[:_MAX_FAULTS_SHOWN]:
         _warn(f"{path}: {fault}")
-    if len(faults) > _FAULTS_TOLD:
-        _warn(f"{path}: {len(faults) - _FAULTS_TOLD} more entries")
+    if len(faults) > _MAX_FAULTS_SHOWN:
+        _warn(f"{path}: {len(faults) - _MAX_FAULTS_SHOWN} more entries")
 
 
 def _unfit(result: BenchmarkResult) -> str | None:
@@ -194,7 +190,7 @@ def _json(data: Any) -> str:
     return json.dumps(data, indent=1).replace("\x7f", "\\u007f")
 
 
-def _said(parts: Sequence[str | int]) -> str:
+def _joined(parts: Sequence[str | int]) -> str:
     return sanitize(", ".join(str(part) for part in parts if part), 600)
 
 

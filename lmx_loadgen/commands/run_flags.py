@@ -24,8 +24,8 @@ RUN_FLAGS: tuple[Flag, ...] = (
         "targets",
         multiple=True,
         metavar="NAME[=URL]",
-        help="Server to measure: lmx, ollama, lmstudio, llamacpp, mlx-lm, vllm, openai=URL or sim. Repeatable. "
-        "[default: sim]",
+        help="Server to measure: lmx, ollama, lmstudio, llamacpp, mlx-lm, vllm, sim, an address, or NAME=URL for a "
+        "name of your own (NAME=DIALECT+URL forces a dialect). Repeatable. [default: sim]",
     ),
     _target(
         "--model",
@@ -37,6 +37,11 @@ RUN_FLAGS: tuple[Flag, ...] = (
     ),
     _target("--endpoint", key="endpoint", type=click.Choice(["chat", "completions"]), help="Which API to stream from."),
     _target("--insecure", is_flag=True, help="Do not check the server's TLS certificate."),
+    _target(
+        "--allow-plain-http",
+        is_flag=True,
+        help="Send API keys over plain http to servers that are not on this machine.",
+    ),
     _target("--ca-file", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
     _target(
         "--i-own-this-server",
@@ -81,7 +86,7 @@ RUN_FLAGS: tuple[Flag, ...] = (
         "prompts_file",
         key="prompts.file",
         metavar="FILE",
-        help="Prompts: text (one a line) or JSONL with `messages` or `prompt`.",
+        help="Prompts: text (one a line), JSONL with `messages` or `prompt`, a JSON array of them, or ShareGPT.",
     ),
     _prompts(
         "--cache",
@@ -90,6 +95,13 @@ RUN_FLAGS: tuple[Flag, ...] = (
         help="unique: no prefix cache can answer; repeat: the same prompts again and again.",
     ),
     _prompts("--max-tokens", key="request.max_tokens", type=int, help="Longest answer asked for."),
+    _prompts(
+        "--extra-body",
+        key="request.extra",
+        metavar="JSON",
+        callback=flags.json_object,
+        help="Further fields of each request, merged in last, like '{\"top_k\": 1}'.",
+    ),
     _prompts("--temperature", key="request.temperature", type=float),
     _prompts("--seed", key="request.seed", type=int, help="Seed of the prompt order, and of sampling where honoured."),
     _prompts(

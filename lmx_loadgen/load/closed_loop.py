@@ -18,6 +18,7 @@ from lmx_loadgen.load.schedule import sleep_until
 from lmx_loadgen.load.sender import build, perform
 from lmx_loadgen.system import host
 from lmx_loadgen.system.clock import NS, now_ns
+from lmx_loadgen.wire.ending import HELD_OPEN
 from lmx_loadgen.wire.timing import RequestTiming
 from lmx_loadgen.wire.transport import StampedTransport
 
@@ -133,7 +134,8 @@ class ClosedLoop:
             if failures:
                 wait_s = min(backoff_s(failures, timing), self.work.left_s())
                 await sleep_until(now_ns() + math.ceil(wait_s * NS))
-            intended = now_ns() if failures else (timing.end_ns or now_ns())
+            # Where the slot first waited for the end of a body that was left open, its next request is due only now.
+            intended = now_ns() if failures or HELD_OPEN in timing.notes else (timing.end_ns or now_ns())
 
     async def _send(
         self, slot: int, number: int, phase: str, template: int, intended_ns: int, *, first_wave: bool
@@ -187,7 +189,7 @@ def backoff_s(failures: int, timing: RequestTiming) -> float:
 
 def _failed(timing: RequestTiming) -> bool:
     """Whether this is a request to wait after, as far as its bytes tell without decoding them."""
-    if timing.failure is not None or timing.status != 200:
+    if timing.failure is not None or timing.status is None or not 200 <= timing.status < 300:
         return True
     if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in timing.headers):
         return False

@@ -19,6 +19,7 @@ import anyio
 from lmx_loadgen.load.closed_loop import ClosedLoop
 from lmx_loadgen.load.health import LagMeter, Watchdog
 from lmx_loadgen.load.messages import HEADER, INTERRUPTED, Go, Job, Ready, Stop, Warm, packed
+from lmx_loadgen.wire.ending import ServerHabits
 from lmx_loadgen.wire.stamps import StampSource
 from lmx_loadgen.wire.transport import StampedTransport
 
@@ -76,6 +77,7 @@ class Worker:
         self._running: tuple[ClosedLoop, anyio.CancelScope] | None = None
         self._stopped: dict[int, str] = {}
         self._transports: dict[tuple[str, int], StampedTransport] = {}
+        self._habits: dict[str, ServerHabits] = {}
         self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}
 
     async def run(self) -> None:
@@ -129,11 +131,14 @@ class Worker:
 
     def _for_slots(self, job: Job) -> dict[int, StampedTransport]:
         """The slots' connections, kept from one segment to the next of the same server."""
+        habits = self._habits.setdefault(job.url, ServerHabits())
         chosen = {}
         for slot in job.slots:
             key = (job.url, slot)
             if key not in self._transports:
-                self._transports[key] = StampedTransport(ssl_context=self._context(job), stamps=self._stamps)
+                self._transports[key] = StampedTransport(
+                    ssl_context=self._context(job), stamps=self._stamps, habits=habits
+                )
             chosen[slot] = self._transports[key]
         return chosen
 

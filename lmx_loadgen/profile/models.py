@@ -1,18 +1,13 @@
 """Load profiles: YAML into a `Profile`, with every mistake named by file and key."""
 
-import difflib
-from collections.abc import Mapping
-from pathlib import Path
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt, ValidationError
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 
-from lmx_loadgen.errors import InputError, LoadgenError, ProfileError
 from lmx_loadgen.profile.checks import Checks
 from lmx_loadgen.profile.durations import seconds, seconds_or_auto, share
 from lmx_loadgen.profile.fields import DAY_S, ConcurrencyLevel, Duration, Name, Number, ProfilePart, VariableName
-from lmx_loadgen.profile.strict_yaml import read_yaml
-from lmx_loadgen.system import package_data
 
 _NO_PROGRESS_S = 120.0
 _KEY_VARIABLES = ("api_key_env", "admin_key_env")
@@ -28,11 +23,25 @@ def _levels(value: Any) -> Any:
     return value
 
 
+_SCHEMES = ("http://", "https://")
+
+
+def split_target(text: str) -> dict[str, str | None]:
+    """Name, address and dialect of a target that is written as `NAME`, `NAME=URL`, `NAME=DIALECT+URL`, or as an address
+    alone, which is then called by its host and port."""
+    text = text.strip()
+    name, _, url = text.partition("=")
+    if text.lower().startswith(_SCHEMES):
+        host = text.partition("://")[2].partition("/")[0].rpartition("@")[2]
+        name, url = re.sub(r"[^A-Za-z0-9_.-]+", "-", host).strip("-._")[:40] or "server", text
+    dialect, plus, address = url.partition("+")
+    if plus and ":" not in dialect and address.lower().startswith(_SCHEMES):
+        return {"name": name, "url": address, "dialect": dialect}
+    return {"name": name, "url": url or None, "dialect": None}
+
+
 def _target(value: Any) -> Any:
-    if isinstance(value, str):
-        name, _, url = value.partition("=")
-        return {"name": name, "url": url or None}
-    return value
+    return split_target(value) if isinstance(value, str) else value
 
 
 class TargetSpec(ProfilePart):
@@ -80,12 +89,13 @@ class Prompts(ProfilePart):
 
 
 class Request(ProfilePart):
-    """What every request asks for."""
+    """What every request asks for; `extra` holds further fields of its JSON body, merged in last."""
 
     max_tokens: Annotated[StrictInt, Field(ge=1, le=131_072)] = 200
     temperature: Annotated[Number, Field(ge=0, le=2)] = 0.0
     seed: Annotated[StrictInt, Field(ge=0, lt=2**31)] | None = 42
     ignore_eos: StrictBool = False
+    extra: dict[str, Any] = Field(default={})
 
 
 class Timeouts(ProfilePart):
@@ -130,77 +140,3 @@ class Profile(ProfilePart):
     checks: Checks = Checks()
     tokenizer: Name | None = None
     reading_tok_s: Annotated[Number, Field(gt=0, le=10_000)] = 5.0
-
-
-def profile_names() -> list[str]:
-    """The names of the profiles that come with the package."""
-    return sorted(path.stem for path in package_data.folder("profiles").glob("*.yaml"))
-
-
-def load_profile(name_or_path: str) -> Profile:
-    """The profile of that name, or the one in that file. Raises ProfileError."""
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml") and not path.is_file():
-        path = package_data.folder("profiles") / f"{name_or_path}.yaml"
-        if name_or_path not in profile_names():
-            raise ProfileError(
-                f"there is no profile {name_or_path!r}: give a YAML file or one of {', '.join(profile_names())}"
-            )
-    return _validated(read_yaml(path, "profile"), str(path), ProfileError)
-
-
-def overridden(profile: Profile, values: Mapping[str, Any], flags: Mapping[str, str] | None = None) -> Profile:
-    """The profile with `values` (dotted key → value) in place of its own.
-
-    `flags` says which flag a key came from. Raises InputError that names the flag.
-    """
-    data = profile.model_dump()
-    for key, value in values.items():
-        *parents, last = key.split(".")
-        part = data
-        for parent in parents:
-            part = part[parent]
-        part[last] = value
-    return _validated(data, None, InputError, flags or {})
-
-
-def _validated(
-    data: Any, source: str | None, error_type: type[LoadgenError], flags: Mapping[str, str] | None = None
-) -> Profile:
-    try:
-        return Profile.model_validate(data)
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        raise error_type(_sentence(first, source, flags or {})) from None
-
-
-def _sentence(error: Any, source: str | None, flags: Mapping[str, str]) -> str:
-    path = [part for part in error["loc"] if not str(part).startswith(("function-", "literal[", "float"))]
-    dotted = ".".join(str(part) for part in path)
-    flag = next((name for key, name in flags.items() if dotted == key or dotted.startswith(key + ".")), None)
-    where = flag or (f"{source}: {dotted}" if source else dotted)
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(path[:-1])
-        near = difflib.get_close_matches(str(path[-1]), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{where}: unknown key{hint} (allowed: {', '.join(known)})"
-    if path and path[-1] in _KEY_VARIABLES:  # whoever put the key itself there must not see it printed
-        return f"{where}: must be the name of an environment variable that holds the key, not the key itself"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}, got {_shown(error.get('input'))}"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _known_keys(path: list[Any]) -> list[str]:
-    model: type[BaseModel] = Profile
-    for part in path:
-        if part == "targets":
-            return list(TargetSpec.model_fields)
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return list(model.model_fields)

@@ -13,8 +13,8 @@ from lmx_loadgen.store.result import NOT_SUPPORTED
 _WORDS = 300
 _FLAGS = ("ok", "repetitive", "truncated", "garbled")
 _TIMINGS_NOTE = (
-    "llama.cpp counts every token of an answer but takes the time from the first one on, so that its tok/s is that of "
-    "one token more: over n tokens n/(n−1) times the client's."
+    "llama.cpp counts the end of the turn as a token and takes the time of decoding from the first token on. Where it "
+    "states no rate of its own, the rate is of the tokens after the first."
 )
 _OWN_CAPTION = (
     "The server's own benchmark of this model, beside ours. It sends one prompt again and again, which its prefix "

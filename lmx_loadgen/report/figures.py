@@ -24,6 +24,7 @@ from lmx_loadgen.report.view import (
     heading,
     mean_interval,
     outcome_name,
+    reason_beside_name,
     stat,
     system_rate,
 )
@@ -316,7 +317,7 @@ def _add_failures(figure: go.Figure, requests: Sequence[RequestDict], origin: in
 def _request_words(request: RequestDict) -> str:
     if request["outcome"] != "ok":
         kind = outcome_name(request["outcome"], request["status"])
-        reason = request["reason"]
+        reason = reason_beside_name(request["outcome"], request["status"], request["reason"])
         return kind + (f": {plotly_text(reason, 80)}" if reason else "")
     ttft = (_first_token_ns(request) - _start_ns(request)) / NS
     whole = (request["end_ns"] - _start_ns(request)) / NS

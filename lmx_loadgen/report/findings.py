@@ -48,6 +48,13 @@ def share_of_expected(target: Mapping[str, Any], level: Level) -> str | None:
     return f"{share} of what was published{f' ({of})' if of else ''}"
 
 
+def _measured_share(target: TargetResultDict) -> str:
+    """The decode rate of one user as a share of what was expected, in words; empty where either is not known."""
+    level = next((level for level in target["levels"] if level["concurrency"] == 1), None)
+    share = share_of_expected(target, level) if level else None
+    return f"; measured mean: {sanitize(share, 200)}" if share else ""
+
+
 def _expected(target: TargetResultDict) -> Iterator[Sentence]:
     expected = target.get("hypothesis")
     if not expected or expected["kind"] == "none":
@@ -126,8 +133,10 @@ def _server_figures(target: TargetResultDict) -> Iterator[Sentence]:
                 f"client sees {milliseconds(word['client_ttft_sec'])} ms to the first token"
             )
         if parts:
-            yield f"C={level['concurrency']}: {'; '.join(parts)} ({sanitize(word['source'], 60)})", True
+            yield f"C={level['concurrency']}: {'; '.join(parts)} (medians; {sanitize(word['source'], 60)})", True
     for own in (target.get("server_benchmarks") or [])[:1]:
         stats = own.get("stats") or {}
-        figures = f"{rate(stats.get('toks_per_sec_mean'))} tok/s, TTFT {milliseconds(stats.get('ttft_mean_sec'))} ms"
-        yield f"its own benchmark says: {figures} ({plural(int(stats.get('runs_completed') or 0), 'run')})", True
+        figures = (
+            f"{rate(stats.get('toks_per_sec_mean'))} tok/s, mean TTFT {milliseconds(stats.get('ttft_mean_sec'))} ms"
+        )
+        yield f"its own benchmark says: mean {figures} ({plural(int(stats.get('runs_completed') or 0), 'run')})", True

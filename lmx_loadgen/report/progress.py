@@ -32,7 +32,8 @@ class _Segment:
     ok: int = 0
     failed: int = 0
     ttfts: list[float] = field(default_factory=list)
-    rates: list[float] = field(default_factory=list)
+    token_rates: list[float] = field(default_factory=list)
+    chunk_rates: list[float] = field(default_factory=list)
 
     def elapsed_s(self) -> float:
         return (now_ns() - self.started_ns) / NS
@@ -53,8 +54,10 @@ class _Segment:
 
     def figures(self) -> tuple[str, str]:
         ttft = statistics.median(self.ttfts) if self.ttfts else None
-        tok_s = statistics.median(self.rates) if self.rates else None
-        return f"TTFT {milliseconds(ttft)} ms", f"{rate(tok_s)} tok/s"
+        in_tokens = len(self.token_rates) >= len(self.chunk_rates)
+        rates = self.token_rates if in_tokens else self.chunk_rates
+        unit = "tok/s" if in_tokens else "chunks/s"
+        return f"TTFT {milliseconds(ttft)} ms", f"{rate(statistics.median(rates) if rates else None)} {unit}"
 
     def errors(self) -> str:
         return plural(self.failed, "error")
@@ -105,8 +108,8 @@ class ProgressView:
         self.end_segment()
         self._segment = _Segment(sanitize(target, NAME_WIDTH), concurrency, total, duration, block)
 
-    def finished(self, ok: bool, ttft_s: float | None, tok_s: float | None) -> None:
-        """A measured request ended; its times count only if it succeeded."""
+    def finished(self, ok: bool, ttft_s: float | None, speed: float | None, in_tokens: bool = True) -> None:
+        """A measured request ended; its times count only if it succeeded. `speed` is in tok/s, else in chunks/s."""
         segment = self._segment
         if segment is None:
             return
@@ -116,8 +119,8 @@ class ProgressView:
         segment.ok += 1
         if ttft_s is not None:
             segment.ttfts.append(ttft_s)
-        if tok_s is not None:
-            segment.rates.append(tok_s)
+        if speed is not None:
+            (segment.token_rates if in_tokens else segment.chunk_rates).append(speed)
 
     def end_segment(self) -> None:
         """The level is over: its line is printed for good. Without a level under way, nothing happens."""

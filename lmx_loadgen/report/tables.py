@@ -18,6 +18,7 @@ from lmx_loadgen.report.view import (
     heading,
     is_supported,
     outcome_name,
+    reason_beside_name,
     stat,
     system_rate,
 )
@@ -136,7 +137,7 @@ def errors(series: Sequence[Series]) -> Markup | None:
         row(
             h("td", {"class": "who"}, one.name),
             h("td", None, outcome_name(error["outcome"], error["status"])),
-            h("td", {"class": "words"}, sanitize(error["reason"] or UNDEFINED, REASON_LIMIT)),
+            h("td", {"class": "words"}, sanitize(_reason(error) or UNDEFINED, REASON_LIMIT)),
             h("td", NUMBER, count(error["count"])),
         )
         for one in series
@@ -146,6 +147,10 @@ def errors(series: Sequence[Series]) -> Markup | None:
         return None
     head = [column("Target"), column("Kind"), column("In the server's words"), column("Requests", number=True)]
     return boxed_table("Failed requests by kind and reason.", head, rows)
+
+
+def _reason(error: dict[str, Any]) -> str:
+    return reason_beside_name(error["outcome"], error["status"], error["reason"])
 
 
 # ---- notes a target ---------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from lmx_loadgen.report.view import (
     is_supported,
     level_notes,
     outcome_name,
+    reason_beside_name,
     stat,
     system_rate,
     target_notes,
@@ -102,7 +103,8 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
             yield _indented(note, "yellow")
         for error in errors_of(target):
             kind = outcome_name(error["outcome"], error["status"])
-            words = f": {sanitize(error['reason'], 200)}" if error["reason"] else ""
+            reason = reason_beside_name(error["outcome"], error["status"], error["reason"])
+            words = f": {sanitize(reason, 200)}" if reason else ""
             yield _indented(f"{plural(error['count'], 'request')} failed, {kind}{words}", "red")
     levels = [level for target in result["targets"] for level in target["levels"]]
     if any(_is_weak(level, *place) for level in levels for place in _PERCENTILES):

@@ -8,6 +8,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.formats import EARLIEST, moment
 from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.decode.errors import without_status
 from lmx_loadgen.report.palette import SeriesStyle, series_styles
 from lmx_loadgen.report.sanitize import sanitize
 
@@ -207,6 +208,11 @@ OUTCOME_NAMES = {
     "protocol_error": "not HTTP or SSE",
     "cancelled": "cancelled by us",
 }
+
+
+def reason_beside_name(outcome: str, status: int | None, reason: str | None) -> str:
+    """The reason of a failure to stand beside its `outcome_name`, which tells the status already."""
+    return without_status(status, reason or "") if outcome == "http_error" else reason or ""
 
 
 def outcome_name(outcome: str, status: int | None = None) -> str:

@@ -3,18 +3,18 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from lmx_loadgen.load.messages import Job
 from lmx_loadgen.load.sender import PLACEHOLDER, BodyTemplate
 from lmx_loadgen.profile.models import Profile, Request
-from lmx_loadgen.profile.prompts import Prompt, PromptBook, choose, with_nonce
+from lmx_loadgen.profile.prompts import Prompt, PromptBook, order_of, with_nonce
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.system.clock import NS
-from lmx_loadgen.targets.base import Target, request_body
+from lmx_loadgen.targets.base import Target, request_body, text_of
 from lmx_loadgen.wire.timing import Limits
 
-_ORDER_ROUNDS = 40
+# After so many rounds, or so many requests, the order begins again.
+_ORDER_ROUNDS, _MOST_ORDERED = 40, 20_000
 PROBE_TOKENS = 16
 
 
@@ -30,10 +30,8 @@ class JobMaker:
         self._insecure = insecure
         self._ca_file = ca_file
         self._templates: dict[str, tuple[list[BodyTemplate], list[BodyTemplate]]] = {}
-        self._order = [
-            book.measured.index(choose(book, profile.request.seed or 0, number))
-            for number in range(len(book.measured) * _ORDER_ROUNDS)
-        ]
+        rounds = max(1, min(_ORDER_ROUNDS, _MOST_ORDERED // len(book.measured)))
+        self._order = order_of(book, profile.request.seed or 0, len(book.measured) * rounds)
 
     def prompt_id(self, phase: str, template: int) -> str:
         return (self._book.measured if phase == "measured" else self._book.warmup)[template].id
@@ -41,8 +39,7 @@ class JobMaker:
     def prompt_text(self, phase: str, template: int, nonce: str) -> str:
         """All texts of the prompt's messages, as they are sent; what a chat template adds is the server's own."""
         prompt = (self._book.measured if phase == "measured" else self._book.warmup)[template]
-        contents = [message["content"] for message in with_nonce(prompt.messages, nonce)]
-        return "\n".join(content if isinstance(content, str) else _text_parts(content) for content in contents)
+        return "\n".join(text_of(message.get("content")) for message in with_nonce(prompt.messages, nonce))
 
     def jobs(self, segment: Segment, target: Target, workers: int) -> list[Job]:
         """One job for each worker: slots and request numbers are dealt out like cards."""
@@ -127,13 +124,7 @@ class JobMaker:
 
     def _templates_of(self, target: Target, prompts: Sequence[Prompt], settings: Request) -> list[BodyTemplate]:
         bodies = [
-            request_body(
-                target.dialect,
-                self._profile.endpoint,
-                target.model,
-                with_nonce(prompt.messages, PLACEHOLDER),
-                settings,
-            )
+            request_body(target, self._profile.endpoint, with_nonce(prompt.messages, PLACEHOLDER), settings)
             for prompt in prompts
         ]
         return [BodyTemplate(json.dumps(body, ensure_ascii=False).encode()) for body in bodies]
@@ -142,12 +133,6 @@ class JobMaker:
 def _rotated(order: list[int], offset: int) -> list[int]:
     offset %= len(order)
     return order[offset:] + order[:offset]
-
-
-def _text_parts(content: Any) -> str:
-    """The texts of a message that has several parts."""
-    parts = content if isinstance(content, list) else []
-    return "\n".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
 
 
 def _share(requests: int | None, worker: int, used: int) -> int | None:

@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.profile.models import Profile, TargetSpec, load_profile, overridden
+from lmx_loadgen.profile.loading import load_profile, overridden
+from lmx_loadgen.profile.models import Profile, TargetSpec
 from lmx_loadgen.session.plan import blocks_of
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
 from lmx_loadgen.system.lock import Lock
-from lmx_loadgen.targets.prepare import parse_target
+from lmx_loadgen.targets.address import parse_target
 
 DEFAULT_MAX_DURATION_S = 1200.0  # of --until-settled
 _MIN_BLOCKS_TO_SETTLE = 4
 # Options that a header keeps for nothing but resuming the run.
-RESUMED_OPTIONS = ("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark", "i_own_this_server")
+RESUMED_OPTIONS = (
+    *("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark"),
+    *("i_own_this_server", "allow_plain_http"),
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Options:
     lock: Lock | None = None
     resume_state: ResumeState | None = None
     i_own_this_server: bool = False
+    allow_plain_http: bool = False
 
 
 def resolved_profile(options: Options) -> Profile:
@@ -84,7 +89,7 @@ def resume_options(folder: Path, lock: Lock | None = None) -> Options:
         until_settled=header["until_settled"],
         lock=lock,
         resume_state=resume_state,
-        **{name: resume_state.resume_info[name] for name in RESUMED_OPTIONS},
+        **{name: resume_state.resume_info[name] for name in RESUMED_OPTIONS if name in resume_state.resume_info},
     )
 
 

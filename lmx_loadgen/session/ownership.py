@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import Segment, make_plan
-from lmx_loadgen.targets.prepare import dialect_of, normalize_url
+from lmx_loadgen.targets.address import dialect_of, normalize_url
 
 MOST_IN_FLIGHT = 4
 MOST_REQUESTS = 200

@@ -25,7 +25,7 @@ class View(Protocol):
     def start_segment(
         self, target: str, concurrency: int, total: int | None, duration: float | None, block: int | None = None
     ) -> None: ...
-    def finished(self, ok: bool, ttft_s: float | None, tok_s: float | None) -> None: ...
+    def finished(self, ok: bool, ttft_s: float | None, speed: float | None, in_tokens: bool = True) -> None: ...
     def end_segment(self) -> None: ...
 
 
@@ -40,7 +40,7 @@ class Silent:
     ) -> None:
         pass
 
-    def finished(self, ok: bool, ttft_s: float | None, tok_s: float | None) -> None:
+    def finished(self, ok: bool, ttft_s: float | None, speed: float | None, in_tokens: bool = True) -> None:
         pass
 
     def end_segment(self) -> None:
@@ -126,7 +126,7 @@ class Recorder:
         if line["outcome"] == "ok":
             self.answered.add(segment.target)
         if line["phase"] == "measured" and line["outcome"] != "cancelled":
-            self._view.finished(*quick_look(sent, line))
+            self._view.finished(*quick_look(line, self._rules[segment.target]))
 
     def end_segment(self, end: SegmentEnd) -> None:
         """Store the marks of the segment that has ended."""

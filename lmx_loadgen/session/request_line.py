@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lmx_loadgen.analysis.metrics import decode_tok_s, ttft
+from lmx_loadgen.analysis.records import record
+from lmx_loadgen.analysis.tokens import choose_basis
 from lmx_loadgen.decode.chat import TEXT_KINDS, RawAnswer, StreamRules, read_answer
 from lmx_loadgen.load.messages import FinishedRequest
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.token_counter import TokenCounter
-from lmx_loadgen.system.clock import NS
 
 
 def request_line(
@@ -30,6 +32,7 @@ def request_line(
     timing = sent.timing
     arrivals = _arrivals(sent)
     answer = read_answer(_raw(sent, arrivals), endpoint, rules)
+    notes = [*timing.notes, *answer.notes]
     return {
         "type": "request",
         "id": id,
@@ -63,18 +66,20 @@ def request_line(
         "tokenizer_tokens": _counted(count, prompt_text, answer.events) if count is not None else None,
         "max_tokens": max_tokens,
         "lag_ns": sent.lag_ns,
+        **({"notes": notes} if notes else {}),
     }
 
 
-def quick_look(sent: FinishedRequest, line: dict[str, Any]) -> tuple[bool, float | None, float | None]:
-    """(went well, TTFT in s, text events per s after the first) for the live display; nothing is judged by it."""
-    timing, ok = sent.timing, line["outcome"] == "ok"
-    if not ok or timing.first_text_ns is None or timing.send_ns is None:
-        return ok, None, None
-    texts = sum(1 for event in line["events"] if event[1] in ("content", "reasoning", "tool"))
-    span = timing.arrival_ns[-1] - timing.first_text_ns
-    rate = (texts - 1) * NS / span if span > 0 and texts > 1 else None
-    return ok, (timing.first_text_ns - timing.send_ns) / NS, rate
+def quick_look(line: dict[str, Any], rules: StreamRules) -> tuple[bool, float | None, float | None, bool]:
+    """(went well, TTFT in s, decode rate, whether that is of tokens and not of text events) of a request line, by the
+    definitions of the result, for the live display; nothing is judged by it."""
+    one = record(line)
+    if not one.ok:
+        return False, None, None, False
+    basis = choose_basis(
+        [one], usage_output_exact=rules.usage_output_exact, usage_prompt_exact=rules.usage_prompt_exact
+    )
+    return True, ttft(one, basis, {}), decode_tok_s(one, basis, {}), basis.exact
 
 
 def _raw(sent: FinishedRequest, arrivals: list[tuple[int, int]]) -> RawAnswer:

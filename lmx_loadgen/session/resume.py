@@ -81,14 +81,14 @@ class ResumeState:
     def _incomplete_extras(self) -> set[int]:
         """Ended segments of a probe that lacks others of its segments: the parts of a cache probe only mean something
         together, and so do answers to one prompt alone and among others."""
-        wanted = {"probe": _PROBES, "stability": len(stability_levels(self.profile))}
-        phases = {line["segment"]: line["phase"] for line in self.log.requests if line["phase"] in wanted}
+        needed = {"probe": _PROBES, "stability": len(stability_levels(self.profile))}
+        phases = {line["segment"]: line["phase"] for line in self.log.requests if line["phase"] in needed}
         extras = [line for line in self.log.segments if line["segment"] in phases]
-        whole = [(line["target"], phases[line["segment"]]) for line in extras if line["stopped"] is None]
+        ended = [(line["target"], phases[line["segment"]]) for line in extras if line["stopped"] is None]
         return {
             line["segment"]
             for line in extras
-            if whole.count(key := (line["target"], phases[line["segment"]])) < wanted[key[1]]
+            if ended.count(key := (line["target"], phases[line["segment"]])) < needed[key[1]]
         }
 
     @property

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 
+from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.driver import WorkerProcess
 from lmx_loadgen.profile.models import Profile, TargetSpec
 from lmx_loadgen.profile.prompts import PromptBook, prompt_book
@@ -25,8 +27,11 @@ from lmx_loadgen.session.token_counter import TokenCounter, token_counter
 from lmx_loadgen.store.result import Hypothesis
 from lmx_loadgen.system import host, package_data
 from lmx_loadgen.system.api_keys import without_keys
+from lmx_loadgen.targets.address import dialect_of
 from lmx_loadgen.targets.base import Target
-from lmx_loadgen.targets.prepare import dialect_of, key_variables, prepare
+from lmx_loadgen.targets.keys import key_variables
+from lmx_loadgen.targets.prepare import Access, prepare
+from lmx_loadgen.targets.probe import adapted
 
 # Given the loop and the stamps that a run measures with: what is known of its error, for the header; or None.
 Calibrated = Callable[[str, str], Mapping[str, Any] | None]
@@ -98,16 +103,49 @@ def set_up(profile: Profile, options: Options, calibrated: Calibrated, stack: co
 
 
 def _prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitStack) -> list[Target]:
-    """Find every target and its model; a simulator that has no address is started."""
-    verify = tls(options)
+    """Find every target and its model; a simulator that has no address is started. Raises the TargetError or InputError
+    of the one that is wrong; of several, the first's kind, with the words of all."""
+    access = Access(
+        env=os.environ,
+        home=_home(),
+        verify=tls(options),
+        needs_admin=options.isolate,
+        allow_plain_http=options.allow_plain_http,
+    )
 
-    async def all_of_them() -> list[Target]:
-        return [
-            await prepare(spec, os.environ, url=_sim_url(profile, spec, stack), verify=verify, may_load=options.isolate)
-            for spec in profile.targets
-        ]
+    async def all_of_them() -> tuple[list[Target], list[LoadgenError]]:
+        targets: list[Target] = []
+        faults: list[LoadgenError] = []
+        for spec in profile.targets:
+            url = _sim_url(profile, spec, stack)
+            try:
+                target = await prepare(spec, access, url=url, may_load=options.isolate)
+                targets.append(await _adapted(target, profile, options, access))
+            except LoadgenError as fault:
+                faults.append(fault)
+        return targets, faults
 
-    return anyio.run(all_of_them)
+    targets, faults = anyio.run(all_of_them)
+    if len(faults) > 1:
+        raise type(faults[0])("; and ".join(str(fault) for fault in faults))
+    if faults:
+        raise faults[0]
+    return targets
+
+
+async def _adapted(target: Target, profile: Profile, options: Options, access: Access) -> Target:
+    """The target as its server takes requests; it is asked, unless it is ours or its model is not loaded yet."""
+    if not options.probe or not target.is_loaded or target.dialect.name == "sim":
+        return target
+    async with httpx.AsyncClient(timeout=profile.timeouts.connect, verify=access.verify, trust_env=False) as client:
+        return await adapted(target, profile.endpoint, secrets.token_hex(8), profile.request, client)
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home()
+    except RuntimeError:  # no HOME, and a user that the system does not know
+        return None
 
 
 def _sim_url(profile: Profile, spec: TargetSpec, stack: contextlib.ExitStack) -> str | None:

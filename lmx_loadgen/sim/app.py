@@ -12,14 +12,19 @@ from lmx_loadgen.sim.connection import Connection, HttpRequest
 from lmx_loadgen.sim.dialects import DIALECTS
 from lmx_loadgen.sim.dialects.base import Json
 from lmx_loadgen.sim.engine import MS, Engine, Timeline
-from lmx_loadgen.sim.exchange import Exchange, Script, Services
+from lmx_loadgen.sim.exchange import Exchange, Services
 from lmx_loadgen.sim.faults import FAULTS, REPLACED
+from lmx_loadgen.sim.script import Script, end_at_stop
 from lmx_loadgen.sim.settings import SimSettings, check_orders
 from lmx_loadgen.sim.text import ANSWER, BEGINNINGS, PrefixCache, count_prompt, prompt_text, seed_of, split_pieces
 from lmx_loadgen.sim.truth import TruthLog
 
 ENDPOINTS = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
-_PATTERNS = (("/admin/models/", "{id}", "/performance"), ("/v1/skills/", "{name}", "/execute"))
+_PATTERNS = (
+    ("/admin/models/", "{id}", "/performance"),
+    ("/v1/skills/", "{name}", "/execute"),
+    ("/v1/models/", "{id}", ""),
+)
 COLLECT_IDLE, COLLECT_BUSY = 2_000, 50_000  # answers after which garbage is collected: with nothing to do, or anyway
 
 
@@ -110,6 +115,7 @@ class App:
         exchange.burst = orders.get("burst", self.settings.burst)
         exchange.after = orders.get("after", self.settings.fault_after)
         exchange.seconds = orders.get("seconds", self.settings.fault_seconds)
+        exchange.thought_tokens = orders.get("thought_tokens", self.settings.thought_tokens)
         self._track(exchange)
         self._start(exchange, orders.get("fault") or self._drawn_fault())
 
@@ -173,19 +179,39 @@ class App:
         limit = body.get("max_tokens")
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise Refused(self.dialect.error(400, "max_tokens must be a non-negative integer"))
+        self._check_choices(body)
+        if not isinstance(body.get("stop"), str | list | None):
+            raise Refused(self.dialect.error(400, "stop must be a text or a list of texts"))
+
+    def _check_choices(self, body: Json) -> None:
+        choices = body.get("n")
+        if choices is None or "n" in self.dialect.ignores:
+            return
+        if isinstance(choices, bool) or not isinstance(choices, int) or choices < 1:
+            raise Refused(self.dialect.error(400, "n must be a positive integer"))
+        refusal = self.dialect.refuse_choices(self.state, body)
+        if refusal is not None:
+            raise Refused(refusal)
 
     def _answer(self, body: Json, endpoint: str, model: str, text: str) -> ScriptedAnswer:
         self._number += 1
         tokens = count_prompt(body, text)
         cached = 0 if self._cache is None else min(self._cache.cached_tokens(text), tokens - 1)
         options = body.get("stream_options")
+        options = options if isinstance(options, dict) else {}
+        told = options.get("include_usage") is True
+        prompts = _prompts(body) if endpoint == "completions" else 1
+        wanted = body.get("n") or 1
         return ScriptedAnswer(
             id=self.dialect.new_id(endpoint, f"{self._token}{self._number:08x}", self._number),
             model=model,
             created=self.state.now(),
             endpoint=endpoint,
             stream=body.get("stream") is True,
-            include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+            include_usage=told,
+            running_usage=told and self.dialect.counts_as_it_goes and options.get("continuous_usage_stats") is True,
+            prompts=prompts,
+            choices=prompts * (1 if "n" in self.dialect.ignores else wanted),
             prompt_chars=len(text),
             prompt_tokens=tokens,
             cached_tokens=cached,
@@ -214,7 +240,19 @@ class App:
         answer.finish = "length" if natural is None or natural > limit else "stop"
         if answer.call is not None and answer.finish == "stop":
             answer.finish = "tool_calls"
-        return Script(list(pieces) if answer.call else pieces, start, total, per_chunk)
+        script = Script(list(pieces) if answer.call else pieces, start, total, per_chunk)
+        self._batch(script, orders, seed)
+        if answer.call is None and end_at_stop(script, _stops(body)):
+            answer.finish = "stop"
+        return script
+
+    def _batch(self, script: Script, orders: Json, seed: int) -> None:
+        """How tokens share events, where that is not `tokens_per_chunk` each."""
+        interval = orders.get("stream_interval", self.settings.stream_interval)
+        if interval > 1:
+            script.per_chunk, script.sizes = interval, {0: 1}
+        script.drafted = orders.get("drafted_tokens", self.settings.drafted_tokens)
+        script.random = Random(seed) if script.drafted else None
 
     def _limit(self, body: Json) -> int:
         limit = body.get("max_tokens")
@@ -291,6 +329,19 @@ def _check_known(faults: Iterable[str]) -> None:
     """Raises InputError for the first that is no fault of `faults`."""
     for name in sorted(set(faults) - set(FAULTS)):
         raise InputError(f"unknown fault {name!r}; known are: {', '.join(sorted(FAULTS))}")
+
+
+def _stops(body: Json) -> list[str]:
+    """The stop sequences of a request."""
+    stop = body.get("stop")
+    return [stop] if isinstance(stop, str) else [text for text in stop or [] if isinstance(text, str)]
+
+
+def _prompts(body: Json) -> int:
+    """How many prompts a request of plain completions holds: a list of texts is one each, a list of tokens is one."""
+    prompt = body.get("prompt")
+    several = isinstance(prompt, list) and bool(prompt) and all(isinstance(part, str) for part in prompt)
+    return len(prompt) if several and isinstance(prompt, list) else 1
 
 
 def _example(schema: object) -> object:

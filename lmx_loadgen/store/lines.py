@@ -158,7 +158,11 @@ class RequestLine(SegmentPlace):
         Field(description="socket reads that brought body bytes: [nanoseconds since send_ns, bytes]"),
     ]
     events: Annotated[
-        list[tuple[Count, EventKind, Text]], Field(description="[index of the arrival that completed it, kind, text]")
+        list[tuple[Count, EventKind, Text]],
+        Field(
+            description="[index of the arrival that completed it, kind, text]; the text of a usage event is the "
+            "running count of completion tokens, empty where there is none"
+        ),
     ]
     status: Annotated[int, Strict()] | None
     outcome: Outcome
@@ -166,11 +170,14 @@ class RequestLine(SegmentPlace):
     response_id: Text | None
     model: Annotated[Text | None, Field(description="what the server says answered")]
     usage: Annotated[dict[Text, Any] | None, Field(description="as the server sent it")]
-    finish_reason: Text | None
+    finish_reason: Annotated[Text | None, Field(description="null where the server named none")]
     server_timings: Annotated[dict[Text, Any] | None, Field(description="as the server sent them")]
     tokenizer_tokens: NotRequired[TokenizerTokens | None]
     max_tokens: Count | None
     lag_ns: Annotated[Ns | None, Field(description="worst event-loop lag during the request")]
+    notes: NotRequired[
+        Annotated[list[Text], Field(description="codes of what is to be known of how its answer came, like held_open")]
+    ]
 
 
 class SegmentLine(SegmentPlace):

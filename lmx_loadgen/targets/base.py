@@ -8,7 +8,6 @@ from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.client import AdminClient
 
-Recognize = Callable[[AdminClient], Awaitable[str | None]]
 Loaded = Callable[[AdminClient], Awaitable[list[str]]]
 AskModel = Callable[[AdminClient, str], Awaitable[str | None]]
 
@@ -24,21 +23,20 @@ class Residency:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One kind of server.
+    """One kind of server; who answers is found out by `targets.recognize`.
 
-    `recognize` asks a server whether it is this one: its version, "" when it does not say, None when it is another.
-    `loaded` lists the chat models that are loaded now. `fields` are the optional request fields it understands among
-    `seed`, `ignore_eos`, `stream_options`. `default_model` is what to ask for when the server cannot tell what it
-    has. `quantization` asks how the weights of a model are quantised, in the server's own word for it, where its API
-    tells; `residency` is how it loads and unloads, where it can be asked to.
+    `loaded` lists the chat models that are loaded now, where `GET /v1/models` does not tell. `fields` are the optional
+    request fields it understands among `seed`, `ignore_eos`, `stream_options`. `default_model` is what to ask for when
+    the server cannot tell what it has. `quantization` asks how the weights of a model are quantized, in the server's
+    own word for it, where its API tells; `residency` is how it loads and unloads, where it can be asked to.
+    `load_hint` is what its user does to load the model `{model}`.
     """
 
     name: str
     title: str
     default_url: str | None
-    recognize: Recognize | None
-    loaded: Loaded
     key_env: str
+    loaded: Loaded | None = None
     admin_key_env: str | None = None
     rules: StreamRules = field(default_factory=StreamRules)
     fields: frozenset[str] = frozenset({"seed", "stream_options"})
@@ -46,13 +44,20 @@ class Dialect:
     quantization: AskModel | None = None
     residency: Residency | None = None
     start_hint: str = "start the server"
+    load_hint: str = "load it there first"
+
+    @property
+    def is_generic(self) -> bool:
+        """Whether it stands for any server of the OpenAI API, of which nothing more is known."""
+        return self.name == "openai"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A server that is ready to be measured. `headers` carry its key and stay out of every text made of this.
 
-    `is_loaded` is false where its model is to be loaded before its blocks, which only `--isolate` does.
+    `is_loaded` is false where its model is to be loaded before its blocks, which only `--isolate` does. Its requests do
+    without the fields in `left_out` and use other names for those in `renamed`: it refuses them as they are.
     """
 
     name: str
@@ -64,6 +69,8 @@ class Target:
     admin_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     is_loaded: bool = True
+    left_out: frozenset[str] = frozenset()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 class RequestSettings(Protocol):
@@ -77,21 +84,25 @@ class RequestSettings(Protocol):
     def seed(self) -> int | None: ...
     @property
     def ignore_eos(self) -> bool: ...
+    @property
+    def extra(self) -> Mapping[str, Any]: ...
 
 
 def request_body(
-    dialect: Dialect, endpoint: str, model: str, messages: Sequence[Mapping[str, Any]], settings: RequestSettings
+    target: Target, endpoint: str, messages: Sequence[Mapping[str, Any]], settings: RequestSettings
 ) -> dict[str, Any]:
-    """The JSON body of one streaming request, with only such fields as the server understands.
+    """The JSON body of one streaming request, with only such fields as the server understands; the user's own `extra`
+    comes last.
 
     Temperature is always sent: servers differ in what they assume. Plain completions get the messages' texts, joined
     by empty lines.
     """
-    body: dict[str, Any] = {"model": model}
+    dialect = target.dialect
+    body: dict[str, Any] = {"model": target.model}
     if endpoint == "chat":
         body["messages"] = list(messages)
     else:
-        body["prompt"] = "\n\n".join(str(message["content"]) for message in messages)
+        body["prompt"] = "\n\n".join(text_of(message.get("content")) for message in messages)
     body |= {"max_tokens": settings.max_tokens, "temperature": settings.temperature, "stream": True}
     if "stream_options" in dialect.fields:
         body["stream_options"] = {"include_usage": True}
@@ -99,7 +110,16 @@ def request_body(
         body["seed"] = settings.seed
     if settings.ignore_eos and "ignore_eos" in dialect.fields:
         body["ignore_eos"] = True
-    return body
+    adapted = {target.renamed.get(name, name): value for name, value in body.items() if name not in target.left_out}
+    return adapted | dict(settings.extra)
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content: itself, or its parts' texts, a line each."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "\n".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
 
 
 def keys_of(targets: Iterable[Target]) -> Keys:

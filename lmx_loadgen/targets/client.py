@@ -1,6 +1,6 @@
 """Cold requests: what is asked of a server before and after measuring, never while."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +14,6 @@ from lmx_loadgen.decode.errors import words_of_body
 from lmx_loadgen.system.api_keys import Keys
 
 _MAX_BODY = 4 * 1024 * 1024
-_MAX_NAME = 500
 _PLAIN = {"Accept-Encoding": "identity"}
 
 
@@ -112,52 +111,6 @@ async def _bounded(response: httpx.Response) -> tuple[httpx.Response, bytes] | N
         return response, bytes(body)
     plain, _ = unpacked(encoding, bytes(body), [(0, len(body))], whole=True)
     return (response, plain) if len(plain) <= _MAX_BODY else None
-
-
-def ids(entries: Any, *keys: str) -> list[str]:
-    """The names in a list of objects, by the first of `keys` each one has; embedding models are left out."""
-    if not isinstance(entries, list):
-        return []
-    found = []
-    for entry in entries:
-        if not isinstance(entry, dict) or "embed" in str(entry.get("type", "")).lower():
-            continue
-        name = next((entry[key] for key in keys if isinstance(entry.get(key), str) and entry[key]), None)
-        if name is not None and len(name) <= _MAX_NAME and not _sounds_like_embedding(name):
-            found.append(name)
-    return found
-
-
-def _sounds_like_embedding(name: str) -> bool:
-    last = name.lower().rsplit("/", 1)[-1]
-    return "embed" in last or last.startswith(("bge-", "e5-", "gte-", "all-minilm")) or "reranker" in last
-
-
-async def models_listed(cold: AdminClient) -> list[str]:
-    """The chat models of `GET /v1/models`."""
-    reply = await cold.get_api("/models")
-    return ids(reply.data.get("data"), "id") if reply is not None and isinstance(reply.data, dict) else []
-
-
-def recognized_by_version(path: str) -> Callable[[AdminClient], Awaitable[str | None]]:
-    """For servers that answer GET `path` with an object that has a `version`."""
-
-    async def recognize(cold: AdminClient) -> str | None:
-        reply = await cold.get(path)
-        if reply is None or reply.status != 200 or not isinstance(reply.data, dict) or "version" not in reply.data:
-            return None
-        return version_in(reply.data, "version")
-
-    return recognize
-
-
-def entry_of(data: Any, key: str, model: str) -> dict[str, Any]:
-    """The entry for a model in a list of objects that stands under `key`; empty when there is none."""
-    entries = data.get(key) if isinstance(data, dict) else None
-    for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and model in (entry.get("id"), entry.get("name"), entry.get("model")):
-            return entry
-    return {}
 
 
 def version_in(data: Any, *keys: str) -> str:

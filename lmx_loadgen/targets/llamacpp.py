@@ -1,17 +1,7 @@
 """llama.cpp's own server, llama-server."""
 
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.client import AdminClient, models_listed, version_in
-
-
-async def recognize(cold: AdminClient) -> str | None:
-    reply = await cold.get("/props", key=True)
-    if reply is None:
-        return None
-    is_it = reply.headers.get("server", "").startswith("llama.cpp") or (
-        isinstance(reply.data, dict) and "default_generation_settings" in reply.data
-    )
-    return version_in(reply.data, "build_info") if is_it else None
+from lmx_loadgen.targets.client import AdminClient, version_in
 
 
 async def quantization(cold: AdminClient, model: str) -> str | None:
@@ -25,10 +15,9 @@ LLAMACPP = Dialect(
     name="llamacpp",
     title="llama.cpp's llama-server",
     default_url="http://127.0.0.1:8080/v1",
-    recognize=recognize,
-    loaded=models_listed,
     quantization=quantization,
     key_env="LLAMA_API_KEY",
     fields=frozenset({"seed", "stream_options", "ignore_eos"}),
     start_hint="start llama-server",
+    load_hint="start llama-server with it: llama-server -m FILE",
 )

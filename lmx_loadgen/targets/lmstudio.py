@@ -4,7 +4,8 @@ from typing import Any
 
 from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.client import AdminClient, entry_of, ids, version_in
+from lmx_loadgen.targets.client import AdminClient, version_in
+from lmx_loadgen.targets.models import chat_models, entry_of
 
 
 async def _models(cold: AdminClient) -> list[dict[str, Any]] | None:
@@ -15,13 +16,9 @@ async def _models(cold: AdminClient) -> list[dict[str, Any]] | None:
     return data if all("state" in entry for entry in data) else None
 
 
-async def recognize(cold: AdminClient) -> str | None:
-    return None if await _models(cold) is None else ""
-
-
 async def loaded(cold: AdminClient) -> list[str]:
     """It would load on demand, so only what is loaded already may be asked for."""
-    return ids([entry for entry in await _models(cold) or [] if entry.get("state") == "loaded"], "id")
+    return chat_models([entry for entry in await _models(cold) or [] if entry.get("state") == "loaded"], "id")
 
 
 async def quantization(cold: AdminClient, model: str) -> str | None:
@@ -33,10 +30,10 @@ LMSTUDIO = Dialect(
     name="lmstudio",
     title="LM Studio",
     default_url="http://127.0.0.1:1234/v1",
-    recognize=recognize,
     loaded=loaded,
     quantization=quantization,
     key_env="LMSTUDIO_API_KEY",
     residency=residency.LMSTUDIO,
     start_hint="start LM Studio's server",
+    load_hint="load it: lms load {model}",
 )

@@ -3,23 +3,11 @@
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.client import AdminClient, models_listed, version_in
-
-
-async def recognize(cold: AdminClient) -> str | None:
-    for path in ("/.well-known/opta-lmx", "/v1/discovery"):
-        reply = await cold.get(path)
-        if reply is not None and isinstance(reply.data, dict) and reply.data.get("service") == "opta-lmx":
-            return version_in(reply.data, "version")
-    return None
-
 
 LMX = Dialect(
     name="lmx",
     title="Opta-LMX",
     default_url="http://127.0.0.1:1234/v1",
-    recognize=recognize,
-    loaded=models_listed,  # lists loaded models only
     key_env="LMX_API_KEY",
     admin_key_env="LMX_ADMIN_KEY",
     # A streamed prompt_tokens is characters ÷ 4, a streamed completion_tokens the number of chunks.
@@ -33,4 +21,6 @@ LMX = Dialect(
     fields=frozenset({"stream_options"}),
     residency=residency.LMX,
     start_hint="start Opta-LMX",
+    load_hint='load it: curl -X POST http://127.0.0.1:1234/admin/models/load -H "X-Admin-Key: $LMX_ADMIN_KEY" '
+    '-H "Content-Type: application/json" -d \'{{"model_id": "{model}"}}\'',
 )

@@ -1,8 +1,8 @@
-"""From `--target NAME[=URL]` to a server that is known to be the right one, with a model that is loaded."""
+"""From a target's spec to a server that is known to be the right one, with a model that is loaded."""
 
-import ipaddress
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,110 +10,55 @@ import anyio
 import httpx
 
 from lmx_loadgen.decode.errors import plain
-from lmx_loadgen.errors import (
-    AmbiguousModel,
-    InputError,
-    KeyRefused,
-    ModelNotLoaded,
-    Unreachable,
-    WrongServer,
-)
+from lmx_loadgen.errors import AmbiguousModel, InputError, KeyRefused, ModelNotLoaded, Unreachable, WrongServer
 from lmx_loadgen.profile.models import TargetSpec
 from lmx_loadgen.targets import DIALECTS
+from lmx_loadgen.targets.address import dialect_of, normalize_url
 from lmx_loadgen.targets.base import Dialect, Target
 from lmx_loadgen.targets.client import AdminClient, NotInTime
+from lmx_loadgen.targets.keys import admin_headers, key_headers, key_variable
+from lmx_loadgen.targets.models import ModelList, hub_name, list_models
+from lmx_loadgen.targets.recognize import LITELLM, Identity, identify
 
 _TIMEOUT_S = 5.0
 _WHOLE_S = 60.0
-_ADMIN_KEY_FILE = Path(".opta-lmx") / "admin.key"
+_LATER = "its model was not loaded: --isolate loads it for its blocks"
 
 
-def parse_target(text: str) -> TargetSpec:
-    """A target as written on the command line. Raises InputError."""
-    name, _, url = text.partition("=")
-    if name not in DIALECTS and not url:
-        raise InputError(
-            f"--target {plain(text, 60)!r}: no such server; give one of {', '.join(DIALECTS)}, or any name with an "
-            "address, like mine=http://127.0.0.1:8000"
-        )
-    try:
-        return TargetSpec(name=name, url=url or None)
-    except ValueError:
-        raise InputError(
-            f"--target {plain(text, 60)!r}: a target's name is up to 40 letters, digits, dots, dashes or underscores"
-        ) from None
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How targets may be reached: TLS `verify`, the environment and home folder that keys lie in, whether the admin key
+    will be needed, and whether keys may cross the network unencrypted."""
+
+    env: Mapping[str, str]
+    home: Path | None = None
+    verify: ssl.SSLContext | bool = True
+    needs_admin: bool = False
+    allow_plain_http: bool = False
 
 
-def dialect_of(spec: TargetSpec) -> Dialect:
-    """The kind of server a target is: its `dialect`, else the server of its name, else any OpenAI-compatible one."""
-    name = spec.dialect or (spec.name if spec.name in DIALECTS else "openai")
-    if name not in DIALECTS:
-        raise InputError(f"target {spec.name}: no such dialect {plain(name, 40)!r}; give one of {', '.join(DIALECTS)}")
-    return DIALECTS[name]
-
-
-def key_variables(specs: Sequence[TargetSpec]) -> set[str]:
-    """The names of all environment variables that hold a key of any kind of server, or of these targets."""
-    own = {name for spec in specs for name in (spec.api_key_env, spec.admin_key_env)}
-    return {name for name in own | {d.key_env for d in DIALECTS.values()} if name} | {
-        dialect.admin_key_env for dialect in DIALECTS.values() if dialect.admin_key_env
-    }
-
-
-def normalize_url(url: str, where: str) -> str:
-    """The base address without a closing slash, `/v1` added where it has no path. Raises InputError, naming `where`."""
-    try:
-        parts = urlsplit(url.strip())
-        host, port = parts.hostname, parts.port
-        if host and ":" in host:
-            ipaddress.IPv6Address(host.partition("%")[0])
-    except ValueError as error:
-        raise InputError(f"{where}: {plain(url, 100)!r} is not an address: {error}") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise InputError(f"{where}: {plain(url, 100)!r} is not an address; write it like http://127.0.0.1:1234")
-    if parts.username is not None or parts.password is not None:
-        raise InputError(f"{where}: keys do not belong in an address; put the key in the target's environment variable")
-    if parts.query or parts.fragment:
-        raise InputError(f"{where}: an address has no '?' or '#' part")
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{parts.path.rstrip('/') or '/v1'}"
-
-
-async def prepare(
-    spec: TargetSpec,
-    env: Mapping[str, str],
-    *,
-    url: str | None = None,
-    verify: ssl.SSLContext | bool = True,
-    home: Path | None = None,
-    may_load: bool = False,
-) -> Target:
+async def prepare(spec: TargetSpec, access: Access, *, url: str | None = None, may_load: bool = False) -> Target:
     """Find out who answers, with which key, and which model to ask for.
 
     `url` stands in for the spec's own (a simulator's, known only once it runs). Nothing is loaded here; with
     `may_load`, a model that is named need not be, where the server can be asked to load it.
     Raises Unreachable, WrongServer, KeyRefused, ModelNotLoaded, AmbiguousModel or InputError.
     """
-    dialect = dialect_of(spec)
-    address = url or spec.url or dialect.default_url
+    named = dialect_of(spec)
+    address = url or spec.url or named.default_url
     if address is None:
         raise InputError(f"target {spec.name} needs an address: --target {spec.name}=http://HOST:PORT")
     base_url = normalize_url(address, f"target {spec.name}")
-    headers, key_env = _key_headers(spec, dialect, env)
-    timeout = httpx.Timeout(_TIMEOUT_S)
-    async with httpx.AsyncClient(timeout=timeout, verify=verify, trust_env=False) as client:
-        cold = AdminClient(client, base_url, headers)
+    headers = key_headers(spec, base_url, access.env, allow_plain_http=access.allow_plain_http)
+    async with httpx.AsyncClient(
+        timeout=httpx.Timeout(_TIMEOUT_S), verify=access.verify, trust_env=False
+    ) as connection:
+        client = AdminClient(connection, base_url, headers)
         try:
             with anyio.fail_after(_WHOLE_S):
-                version = await _recognized(spec, dialect, cold)
-                await _check_key(spec, dialect, cold, key_env)
-                loaded = await dialect.loaded(cold)
-                later = may_load and dialect.residency is not None and spec.model is not None
-                later = later and not _named_among(spec, loaded)
-                model, notes = (str(spec.model), (_LATER,)) if later else _model(spec, dialect, cold, loaded)
-                quantised = await dialect.quantization(cold, model) if dialect.quantization is not None else None
+                return await _prepared(spec, named, client, access, may_load=may_load)
         except httpx.ConnectError as error:
-            raise Unreachable(_nobody_there(spec, dialect, base_url, error)) from None
+            raise Unreachable(_nobody_there(spec, named, base_url, error)) from None
         except NotInTime as silence:
             raise Unreachable(
                 f"what listens at {base_url} took the connection but did not answer {silence}: is it busy, or does it "
@@ -123,118 +68,219 @@ async def prepare(
             raise Unreachable(
                 f"what answers at {base_url} did not say within {_WHOLE_S:g} s who it is and what it has loaded"
             ) from None
+
+
+async def _prepared(spec: TargetSpec, named: Dialect, client: AdminClient, access: Access, *, may_load: bool) -> Target:
+    await _refuse_two_servers(spec, client)
+    identity = await identify(client)
+    dialect, notes = _dialect(spec, named, identity, client)
+    listed = await _models(spec, dialect, identity, client)
+    admin = await _checked_admin_headers(spec, dialect, client, access)
+    named_model = _named_among(spec.model, listed.loaded) if spec.model is not None else None
+    later = may_load and dialect.residency is not None and spec.model is not None and named_model is None
+    if later:
+        model, notes = str(spec.model), (*notes, _LATER)
+    else:
+        model, more = _model(spec, dialect, client, listed)
+        notes = (*notes, *more)
+    quantized = await dialect.quantization(client, model) if dialect.quantization is not None else None
+    version = identity.version if identity is not None else None
+    known = identity is not None and identity.product.dialect != "sim"
     return Target(
         name=spec.name,
         dialect=dialect,
-        base_url=base_url,
+        base_url=client.base_url,
         model=model,
         server={
-            "product": _PRODUCTS.get(dialect.name),
-            "title": dialect.title,
-            "version": plain(cold.keys.redact(version), 60) if version else None,
-            "quantization": plain(cold.keys.redact(quantised), 120) if quantised else None,
+            "product": identity.product.name if identity is not None and known else None,
+            "title": identity.product.title if identity is not None else dialect.title,
+            "version": plain(client.keys.redact(version), 60) if version else None,
+            "quantization": plain(client.keys.redact(quantized), 120) if quantized else None,
         },
-        headers=headers,
-        admin_headers=_admin_headers(spec, dialect, env, home or Path.home()),
+        headers=client.headers,
+        admin_headers=admin,
         notes=notes,
         is_loaded=not later,
     )
 
 
-_LATER = "its model was not loaded: --isolate loads it for its blocks"
+# Who answers
 
 
-_PRODUCTS = {"lmx": "opta-lmx", "ollama": "ollama", "lmstudio": "lm-studio", "llamacpp": "llama.cpp", "vllm": "vllm"}
-
-
-def _key_headers(spec: TargetSpec, dialect: Dialect, env: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    name = spec.api_key_env or dialect.key_env
-    key = env.get(name, "").strip()
-    if spec.api_key_env and not key:
-        raise InputError(f"target {spec.name}: the environment variable {name} is empty; put the key there")
-    return ({"Authorization": f"Bearer {_usable(key, name)}"} if key else {}), name
-
-
-def _admin_headers(spec: TargetSpec, dialect: Dialect, env: Mapping[str, str], home: Path) -> dict[str, str]:
-    name = spec.admin_key_env or dialect.admin_key_env
-    if name is None:
-        return {}
-    key = env.get(name, "").strip()
-    if not key:
-        try:
-            key = (home / _ADMIN_KEY_FILE).read_text(encoding="utf-8")[:4096].strip()
-        except (OSError, UnicodeDecodeError):
-            return {}
-    return {"X-Admin-Key": _usable(key, name)} if key else {}
-
-
-def _usable(key: str, name: str) -> str:
-    if not key.isascii() or not key.isprintable():
-        raise InputError(f"the key in {name} has characters that no HTTP header can carry")
-    return key
-
-
-async def _recognized(spec: TargetSpec, dialect: Dialect, cold: AdminClient) -> str | None:
-    """The version of the server that answers. Raises WrongServer when it is another than the one named."""
-    if dialect.recognize is None:
-        return None
-    version = await dialect.recognize(cold)
-    if version is not None:
-        return version
-    for other in DIALECTS.values():
-        if other is not dialect and other.recognize is not None and await other.recognize(cold) is not None:
-            raise WrongServer(
-                f"{other.title} answers at {cold.base_url}, not {dialect.title}: give the address of {dialect.title} "
-                f"with --target {spec.name}=URL, or measure what is there with --target {other.name}={cold.root}"
-            )
+def _dialect(
+    spec: TargetSpec, named: Dialect, identity: Identity | None, client: AdminClient
+) -> tuple[Dialect, tuple[str, ...]]:
+    """The rules that the target's answers go by: those that were asked for, else those of whoever answers. Raises
+    WrongServer where a server that was named is not the one that answers."""
+    product = identity.product if identity is not None else None
+    notes = []
+    if product is not None and product.is_proxy:
+        notes.append(f"{product.title} is a proxy: what computes the answers is behind it")
+    if spec.dialect is not None:
+        if product is not None and product.dialect != spec.dialect:
+            notes.append(f"{product.title} answers, and is measured by the rules of {named.title}, as asked for")
+        return named, tuple(notes)
+    if named.is_generic:
+        dialect = DIALECTS[product.dialect] if product is not None else named
+        if not dialect.is_generic and product is not None:
+            notes.append(f"{product.title} answers at this address, and is measured by its rules")
+        return dialect, tuple(notes)
+    if product is not None and product.dialect == named.name:
+        return named, tuple(notes)
+    root = client.root
+    if product is not None:
+        other = product.dialect if product.dialect != "openai" else "openai"
+        raise WrongServer(
+            f"{product.title} answers at {client.base_url}, not {named.title}: give the address of {named.title} "
+            f"with --target {spec.name}=URL, or measure what is there with --target {other}={root}"
+        )
     raise WrongServer(
-        f"something answers at {cold.base_url}, but it is not {dialect.title}: give its address with "
-        f"--target {spec.name}=URL, or measure what is there with --target openai={cold.base_url}"
+        f"something answers at {client.base_url}, but it is not {named.title}: give its address with "
+        f"--target {spec.name}=URL, or measure what is there with --target openai={client.base_url}"
     )
 
 
-async def _check_key(spec: TargetSpec, dialect: Dialect, cold: AdminClient, key_env: str) -> None:
-    reply = await cold.get_api("/models")
-    if reply is None:
+async def _refuse_two_servers(spec: TargetSpec, client: AdminClient) -> None:
+    """`localhost` is two addresses, and two servers may share a port number. Raises WrongServer where they do."""
+    parts = urlsplit(client.base_url)
+    if parts.hostname != "localhost":
+        return
+    found: dict[str, Identity | None] = {}
+    for host in ("127.0.0.1", "[::1]"):
+        address = parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host).geturl()
+        try:
+            found[address] = await identify(replace(client, base_url=address, headers={}))
+        except httpx.ConnectError:
+            continue
+    titles = [one.product.title if one is not None else "another server" for one in found.values()]
+    if len(found) == 2 and titles[0] != titles[1]:
+        told = " and ".join(f"{title} at {address}" for title, address in zip(titles, found, strict=True))
+        raise WrongServer(f"{client.base_url} is two servers: {told}; name one with --target {spec.name}=URL")
+
+
+# Keys
+
+
+async def _checked_admin_headers(
+    spec: TargetSpec, dialect: Dialect, client: AdminClient, access: Access
+) -> dict[str, str]:
+    """The admin key's header; where the run will need it, the server is asked whether it is the right one. Raises
+    KeyRefused."""
+    headers = admin_headers(
+        spec,
+        dialect,
+        client.base_url,
+        access.env,
+        access.home,
+        is_needed=access.needs_admin,
+        allow_plain_http=access.allow_plain_http,
+    )
+    if headers and access.needs_admin:
+        reply = await replace(client, headers={**client.headers, **headers}).get("/admin/status", key=True)
+        if reply is not None and reply.status in (401, 403):
+            where = spec.admin_key_env or dialect.admin_key_env
+            raise KeyRefused(
+                f"{dialect.title} at {client.base_url} refuses the admin key (from {where} or ~/.opta-lmx/admin.key)"
+            )
+    return headers
+
+
+def _key_hint(spec: TargetSpec, client: AdminClient) -> str:
+    name = key_variable(spec, client.base_url)
+    if name is None:
+        return (
+            f"a variable that the profile names (api_key_env), or give the target a name of its own: MINE={client.root}"
+        )
+    return f"the environment variable {name}"
+
+
+# Models
+
+
+async def _models(spec: TargetSpec, dialect: Dialect, identity: Identity | None, client: AdminClient) -> ModelList:
+    """What is loaded. Raises KeyRefused, ModelNotLoaded or Unreachable where the list of models is refused; a target of
+    which nothing is known and whose model is named may have none."""
+    listed = await list_models(client)
+    title = identity.product.title if identity is not None else dialect.title
+    if listed.status in (401, 403):
+        what = "refuses the key in" if client.headers else "asks for a key: put it in"
+        raise KeyRefused(f"{title} at {client.base_url} {what} {_key_hint(spec, client)}")
+    if listed.status in (400, 500) and identity is not None and identity.product is LITELLM:
+        what = "refuses the key in" if client.headers else "asks for a key: put it in"
+        raise KeyRefused(f"{title} at {client.base_url} {what} {_key_hint(spec, client)} (it says: {listed.words})")
+    if listed.status == 503:
+        raise ModelNotLoaded(f"model_not_loaded: {title} at {client.base_url} is not ready: {listed.words}")
+    if not listed.is_list:
+        return _without_list(spec, dialect, client, listed)
+    if dialect.loaded is None:
+        return listed
+    loaded = await dialect.loaded(client)
+    return replace(listed, loaded=tuple(loaded), unloaded=tuple(one for one in listed.unloaded if one not in loaded))
+
+
+def _without_list(spec: TargetSpec, dialect: Dialect, client: AdminClient, listed: ModelList) -> ModelList:
+    if spec.model is not None and dialect.is_generic and listed.status != 0:
+        return listed
+    if listed.status == 0:
         raise Unreachable(
-            f"something listens at {cold.base_url}, but what it sends to GET /models cannot be read, or breaks off: "
+            f"something listens at {client.base_url}, but what it sends to GET /models cannot be read, or breaks off: "
             f"is it a server of the OpenAI API? Give another address with --target {spec.name}=URL"
         )
-    if reply.status in (401, 403):
-        what = "refuses the key in" if cold.headers else "asks for a key: put it in"
-        raise KeyRefused(f"{dialect.title} at {cold.base_url} {what} the environment variable {key_env}")
-    if reply.status == 503:
-        raise ModelNotLoaded(f"model_not_loaded: {dialect.title} at {cold.base_url} is not ready: {reply.words}")
-
-
-def _named_among(spec: TargetSpec, loaded: Sequence[str]) -> str | None:
-    """The loaded model that the spec names, by its own name or with Ollama's default tag."""
-    return next((name for name in loaded if name in (spec.model, f"{spec.model}:latest")), None)
-
-
-def _model(spec: TargetSpec, dialect: Dialect, cold: AdminClient, loaded: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    shown = ", ".join(plain(cold.keys.redact(name), 120) for name in loaded[:10])
-    if spec.model is not None:
-        if (same := _named_among(spec, loaded)) is not None:
-            return same, ()
-        if not loaded and (dialect.default_model is not None or dialect.recognize is None):
-            return spec.model, (f"{dialect.title} does not tell whether {plain(spec.model, 120)} is loaded",)
+    words = f": {listed.words}" if listed.words else ""
+    where = f"GET {urlsplit(client.base_url).path}/models at {client.root}"
+    if listed.status == 200:
         raise ModelNotLoaded(
-            f"model_not_loaded: {plain(spec.model, 120)} is not loaded by {dialect.title} at {cold.base_url} "
-            f"(loaded: {shown or 'none'}); load it there first, this tool never loads a model"
+            f"model_not_loaded: {where} gives no list of models{words}; is it a server of the OpenAI API?"
         )
+    also = f", or name a model with --model {spec.name}=ID" if dialect.is_generic else ""
+    raise Unreachable(f"{where} answers {listed.status}{words}; mend that on the server{also}")
+
+
+def _named_among(model: str, loaded: Sequence[str]) -> str | None:
+    """The loaded model that is meant: by its own name, with Ollama's default tag, or by the path it was loaded from."""
+    if model in loaded:
+        return model
+    return next((name for name in loaded if name == f"{model}:latest" or hub_name(name) == hub_name(model)), None)
+
+
+def _model(spec: TargetSpec, dialect: Dialect, client: AdminClient, listed: ModelList) -> tuple[str, tuple[str, ...]]:
+    where = f"{dialect.title} at {client.base_url}"
+    loaded = listed.loaded
+    shown = ", ".join(plain(client.keys.redact(name), 120) for name in loaded[:10])
+    if spec.model is not None:
+        return _asked_model(spec.model, dialect, listed, where, shown)
     if len(loaded) == 1:
         return loaded[0], ()
     if loaded:
-        raise AmbiguousModel(
-            f"{dialect.title} at {cold.base_url} has several models loaded ({shown}): "
-            f"choose one with --model {spec.name}=ID"
-        )
+        raise AmbiguousModel(f"{where} has several models loaded ({shown}): choose one with --model {spec.name}=ID")
     if dialect.default_model is not None:
         return dialect.default_model, ()
+    if dialect.is_generic and not listed.unloaded:
+        raise ModelNotLoaded(
+            f"model_not_loaded: {where} lists no model; where it loads models on demand, name one with "
+            f"--model {spec.name}=ID"
+        )
     raise ModelNotLoaded(
-        f"model_not_loaded: {dialect.title} at {cold.base_url} has no chat model loaded; load one there first, "
-        "this tool never loads a model"
+        f"model_not_loaded: {where} has no chat model loaded; {dialect.load_hint.format(model='MODEL')} "
+        "(this tool never loads a model)"
+    )
+
+
+def _asked_model(
+    model: str, dialect: Dialect, listed: ModelList, where: str, shown: str
+) -> tuple[str, tuple[str, ...]]:
+    """The model that was named, where it is loaded or nobody can tell. Raises ModelNotLoaded."""
+    if (same := _named_among(model, listed.loaded)) is not None:
+        return same, ()
+    name = plain(model, 120)
+    if _named_among(model, listed.unloaded) is None:
+        if not listed.loaded and not listed.unloaded and (dialect.default_model is not None or dialect.is_generic):
+            return model, (f"{dialect.title} does not tell whether {name} is loaded",)
+        if dialect.is_generic:
+            return model, (f"{name} is not in the server's list of models ({shown or 'none'}): measured as named",)
+    raise ModelNotLoaded(
+        f"model_not_loaded: {name} is not loaded by {where} (loaded: {shown or 'none'}); "
+        f"{dialect.load_hint.format(model=name)} (this tool never loads a model)"
     )
 
 

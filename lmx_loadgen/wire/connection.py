@@ -11,10 +11,17 @@ from lmx_loadgen.wire.timing import RequestTiming
 
 
 class Link(Protocol):
-    """An open connection: writes a request, and feeds whatever comes to `exchange`."""
+    """An open connection: writes a request, and feeds whatever comes to `exchange`.
+
+    `lost_ns` is when the loop read that the other side had closed it.
+    """
 
     exchange: ResponseReader | None
     closed: bool
+    lost_ns: int | None
+
+    def unread(self) -> bytes | None:
+        """What a read would find, without waiting: None for nothing, empty for the end of the connection."""
 
     def write(self, data: bytes, timing: RequestTiming) -> None:
         """Stamp `timing.send_ns` and write."""
@@ -29,6 +36,7 @@ class ProtocolLink(asyncio.Protocol):
     def __init__(self) -> None:
         self.exchange: ResponseReader | None = None
         self.closed = False
+        self.lost_ns: int | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -43,8 +51,20 @@ class ProtocolLink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        self.lost_ns = now_ns()
         if self.exchange is not None:
             self.exchange.feed_eof(exc)
+
+    def unread(self) -> bytes | None:
+        assert self._transport is not None
+        if self.closed or self._transport.is_closing():
+            return b""
+        # The transport owns the descriptor, and its own socket object (uvloop's at least) cannot read.
+        sock = socket.socket(fileno=self._transport.get_extra_info("socket").fileno())
+        try:
+            return _peeked(sock)
+        finally:
+            sock.detach()
 
     def write(self, data: bytes, timing: RequestTiming) -> None:
         assert self._transport is not None
@@ -64,6 +84,7 @@ class SocketLink:
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, source: StampSource) -> None:
         self.exchange: ResponseReader | None = None
         self.closed = False
+        self.lost_ns: int | None = None
         self._loop = loop
         self._sock = sock
         self._reader = StampedSocket(sock, source)
@@ -87,9 +108,13 @@ class SocketLink:
 
     def _lost(self, error: OSError | None) -> None:
         exchange = self.exchange
+        self.lost_ns = now_ns()
         self.close()
         if exchange is not None:
             exchange.feed_eof(error)
+
+    def unread(self) -> bytes | None:
+        return b"" if self.closed else _peeked(self._sock)
 
     def write(self, data: bytes, timing: RequestTiming) -> None:
         timing.send_ns = now_ns()
@@ -120,10 +145,18 @@ class SocketLink:
     def close(self) -> None:
         if not self.closed:
             self.closed = True
-            self.exchange = None
             self._loop.remove_reader(self._sock.fileno())
             self._loop.remove_writer(self._sock.fileno())
             self._sock.close()
+
+
+def _peeked(sock: socket.socket) -> bytes | None:
+    try:
+        return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError:
+        return b""
 
 
 async def connected_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:

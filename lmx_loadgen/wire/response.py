@@ -1,30 +1,49 @@
 """One request on the wire, from its first byte to the end of its answer."""
 
 import asyncio
-import re
 from typing import Any
 
 import httptools
 
 from lmx_loadgen.system.clock import NS, now_ns
+from lmx_loadgen.wire.ending import (
+    DONE_WORD,
+    HELD_OPEN,
+    LOOK_BACK,
+    QUIET_S,
+    TAIL,
+    TEXT,
+    ServerHabits,
+    cut_from,
+    end_of_done,
+    finished_ns,
+    grace_s,
+    names_finish,
+    past_line_ends,
+)
 from lmx_loadgen.wire.timing import MAX_BODY, MAX_HEAD, MAX_READS, Limits, RequestTiming, one_line
 
-# Any of the fields that carry text, followed by a string that is not empty. It only tells the watchdog and the
-# live display that the answer has begun; the measured first token is found afterwards, from decoded events.
-FIRST_TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning|thinking|text|arguments)"\s*:\s*"(?!")', re.ASCII)
-_LOOK_BACK = 4096
+# Timers may run ahead of reads that are due with them: whoever gives up on a body lets the loop read once more.
+_LAST_LOOK_S = 0.001
 
 
 class ResponseReader:
     """One request on the wire: parses what arrives, keeps its deadlines, and says when it is over.
 
-    The parser callbacks (`on_…`) are called by httptools from within `feed`.
+    The parser callbacks (`on_…`) are called by httptools from within `feed`. `habits` are those of the server.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, timing: RequestTiming, limits: Limits) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        timing: RequestTiming,
+        limits: Limits,
+        habits: ServerHabits | None = None,
+    ) -> None:
         self.timing = timing
         self.limits = limits
         self.loop = loop
+        self.habits = habits or ServerHabits()
         self.headers_done: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
         self.bytes_in = 0
@@ -32,6 +51,10 @@ class ResponseReader:
         self.keep_alive = False
         self._parser: Any = httptools.HttpResponseParser(self)
         self._framed = False
+        self.is_answer = False
+        self._done_at: int | None = None
+        self._over_ns: int | None = None
+        self._looked_last = False
         self._now = 0
         self._body_in_read = 0
         self.last_ns = 0
@@ -39,10 +62,16 @@ class ResponseReader:
 
     # -- httptools callbacks
 
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise ValueError(
+                "a second answer to one request"
+            )  # ends the parsing, before it takes the first one's place
+
     def on_header(self, name: bytes, value: bytes) -> None:
         lowered = name.lower()
         self.timing.headers.append((lowered, value))
-        if lowered in (b"content-length", b"transfer-encoding"):
+        if lowered == b"content-length" or (lowered == b"transfer-encoding" and b"chunked" in value.lower()):
             self._framed = True
 
     def on_headers_complete(self) -> None:
@@ -53,6 +82,7 @@ class ResponseReader:
             return
         self.timing.status = status
         self.timing.headers_ns = self._now
+        self.is_answer = 200 <= status < 300
         self.keep_alive = self._parser.should_keep_alive()
         if status in (204, 304):
             self._framed = True
@@ -61,11 +91,11 @@ class ResponseReader:
 
     def on_body(self, data: bytes) -> None:
         body = self.timing.body
-        if self.timing.first_text_ns is None and FIRST_TEXT.search(bytes(body[-_LOOK_BACK:]) + data if body else data):
+        if self.timing.first_text_ns is None and TEXT.search(bytes(body[-LOOK_BACK:]) + data if body else data):
             self.timing.first_text_ns = self._now
-            if self._timer is not None:  # from here on the gap's deadline counts, which may be the nearer one
+            if self._timer is not None and self._done_at is None:
                 self._timer.cancel()
-                self.watch()
+                self.watch()  # from here on the gap's deadline counts, which may be the nearer one
         body += data
         self._body_in_read += len(data)
 
@@ -94,26 +124,49 @@ class ResponseReader:
         except httptools.HttpParserError as problem:
             # Bytes after a complete answer are the server's fault, not this answer's.
             error = None if self.complete else f"not HTTP: {one_line(problem)}"
+            self.keep_alive = False
         timing = self.timing
         if self._body_in_read:
             timing.arrival_ns.append(at_ns)
             timing.arrival_bytes.append(self._body_in_read)
-        if error is not None:
+            if self.complete or self._done_at is not None or timing.body.find(DONE_WORD, -TAIL) >= 0:
+                self._cut_after_done()
+        if error is not None or self.complete or self._done_at is not None:
+            self._after_end(error)
+        elif (excess := self._excess()) is not None:
+            self.fail("protocol_error", excess)
+
+    def _after_end(self, error: str | None) -> None:
+        """The answer has come whole, is over, or cannot be read."""
+        if error is not None and self._done_at is None:
             self.fail("protocol_error", error)
-        elif self.complete:
+        elif error is not None or self.complete:
+            self.habits.ended_body = self.habits.ended_body or (self.complete and self._done_at is not None)
             self.finish()
-        elif timing.status is None and self.bytes_in > MAX_HEAD:
-            self.fail("protocol_error", f"response headers over {MAX_HEAD // 1024} KB")
-        elif len(timing.body) > MAX_BODY:
-            self.fail("protocol_error", f"answer over {MAX_BODY // 2**20} MB")
-        elif len(timing.arrival_ns) > MAX_READS:
-            self.fail("protocol_error", f"answer in over {MAX_READS} pieces")
+        else:
+            self._await_end()
+
+    def _excess(self) -> str | None:
+        """What of an answer under way is more than any has."""
+        timing = self.timing
+        if timing.status is None and self.bytes_in > MAX_HEAD:
+            return f"response headers over {MAX_HEAD // 1024} KB"
+        if len(timing.body) > MAX_BODY:
+            return f"answer over {MAX_BODY // 2**20} MB"
+        if len(timing.arrival_ns) > MAX_READS:
+            return f"answer in over {MAX_READS} pieces"
+        return None
 
     def feed_eof(self, error: Exception | None) -> None:
         """The connection is gone: by an orderly end (`error` is None) or torn down."""
         if self.ended.done():
             return
-        if error is not None:
+        if self._done_at is not None and (not self._framed or finished_ns(self.timing) is not None):
+            # All was said. Without a finish reason a cut body is the only sign of an answer that was given up.
+            self.habits.ended_body = self.habits.ended_body or not self._framed
+            self.keep_alive = False
+            self.finish()
+        elif error is not None:
             self.fail("reset", f"connection lost: {one_line(error)}")
         elif self.timing.status is None:
             self.fail("reset", "the server closed the connection without answering")
@@ -125,14 +178,70 @@ class ResponseReader:
 
     # -- ends
 
+    def _cut_after_done(self) -> None:
+        """Find `[DONE]`, and drop what comes after it, but for its own line ends."""
+        body, at = self.timing.body, self._done_at
+        if self.is_answer:
+            self._done_at = end_of_done(body) if at is None else past_line_ends(body, at)
+        if self._done_at is not None:
+            cut_from(self.timing, self._done_at)
+
+    def _await_end(self) -> None:
+        """The answer is over and its body still open: its end gets a moment to come, unless it never does."""
+        waits = self._over_ns is not None
+        if not waits or self.timing.arrival_ns[-1] == self._now:
+            self._over_ns = now_ns()
+        if waits:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.habits.leaves_bodies_open:
+            self._let_go()
+        else:
+            self._timer = self.loop.call_later(grace_s(self.timing), self._look_last)
+
+    def _look_last(self) -> None:
+        self._timer = self.loop.call_later(_LAST_LOOK_S, self._let_go)
+
+    def _let_go(self) -> None:
+        """Leave the open body behind: the answer was over at `_over_ns`."""
+        self.habits.held_body = self.habits.held_body or self._done_at is not None
+        self.timing.notes.append(HELD_OPEN)
+        self.keep_alive = False
+        self._over(self._over_ns)
+
     def watch(self) -> None:
-        """Check the deadlines, and come again when the next one may be due."""
+        """Check the deadlines and whether the answer is over, and come again when one of them may be due."""
+        self._cut_after_done()
+        if self._done_at is not None:
+            self._await_end()
+            return
         now = now_ns()
         due, outcome, reason = self._next_deadline()
-        if now >= due:
+        over = self._over_by_finish_ns()
+        if over is not None and now >= min(over, due):
+            if self._looked_last:
+                self._over_ns = max(min(over, due), self.last_ns)
+                self._let_go()
+                return
+            self._looked_last = True
+            wait_s = _LAST_LOOK_S
+        elif now >= due:
             self.fail(outcome, reason)
+            return
         else:
-            self._timer = self.loop.call_later((due - now) / NS, self.watch)
+            self._looked_last = False
+            wait_s = (min(due, over or now + int(QUIET_S * NS)) - now) / NS
+        self._timer = self.loop.call_later(wait_s, self.watch)
+
+    def _over_by_finish_ns(self) -> int | None:
+        """When the answer is over if nothing more comes, as far as it named a finish reason; else None."""
+        if not self.is_answer or not self.timing.body:
+            return None
+        finished = finished_ns(self.timing)
+        if finished is None or not names_finish(self.timing.body):
+            return None
+        return finished + int(QUIET_S * NS)
 
     def _next_deadline(self) -> tuple[int, str, str]:
         sent = self.timing.send_ns
@@ -162,12 +271,12 @@ class ResponseReader:
             self.keep_alive = False
             self._over()
 
-    def _over(self) -> None:
+    def _over(self, at_ns: int | None = None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         # Both refer back to this exchange, and the garbage collector is off while a level is measured.
         self._timer = self._parser = None
-        self.timing.end_ns = now_ns()
+        self.timing.end_ns = at_ns or now_ns()
         for waiter in (self.headers_done, self.ended):
             if not waiter.done():
                 waiter.set_result(None)

@@ -29,7 +29,8 @@ class RequestTiming:
 
     `arrival_ns` and `arrival_bytes` run in parallel: one entry for each socket read that brought body bytes,
     with the number of body bytes (chunk framing taken off) it brought. `failure` is an outcome and a reason,
-    or None where the transport saw a whole answer.
+    or None where the transport saw a whole answer. `notes` say what else is to be known of how it came
+    (`held_open`: its body stayed open after its end).
     """
 
     connect_start_ns: int | None = None
@@ -45,6 +46,7 @@ class RequestTiming:
     arrival_bytes: "array[int]" = field(default_factory=lambda: array("q"))
     failure: tuple[str, str] | None = None
     reconnected: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 def one_line(error: Any) -> str:

@@ -16,11 +16,15 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from lmx_loadgen.system.clock import now_ns
+from lmx_loadgen.system.clock import NS, now_ns
 from lmx_loadgen.wire.connection import Link, ProtocolLink, SocketLink, connected_socket
+from lmx_loadgen.wire.ending import ServerHabits
 from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampSource
 from lmx_loadgen.wire.timing import Limits, RequestTiming, one_line
+
+_RIGHT_AFTER_NS = NS
+_TURNS = 5
 
 _HTTPX_ERROR: dict[str, type[httpx.TransportError]] = {
     "connect_error": httpx.ConnectError,
@@ -75,13 +79,22 @@ class StampedTransport(httpx.AsyncBaseTransport):
     Args:
         ssl_context: shared by all slots of a run, for `https` addresses.
         stamps: where the time of an arrival is taken, see `stamps.StampSource`.
+        habits: of the server, shared by all slots that ask it, so that each learns from the others.
     """
 
-    def __init__(self, *, ssl_context: ssl.SSLContext | None = None, stamps: StampSource = StampSource.LOOP) -> None:
+    def __init__(
+        self,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        stamps: StampSource = StampSource.LOOP,
+        habits: ServerHabits | None = None,
+    ) -> None:
         self._ssl = ssl_context
         self._stamps = stamps
+        self._habits = habits or ServerHabits()
         self._link: Link | None = None
         self._heard_ns = 0
+        self._answered_ns: int | None = None  # when a whole answer ended on the connection that is open
 
     @property
     def heard_ns(self) -> int:
@@ -111,7 +124,7 @@ class StampedTransport(httpx.AsyncBaseTransport):
     async def _exchange(self, url: httpx.URL, data: bytes, timing: RequestTiming, limits: Limits) -> ResponseReader:
         while True:
             fresh = await self._connect_if_needed(url, timing, limits)
-            exchange = ResponseReader(asyncio.get_running_loop(), timing, limits)
+            exchange = ResponseReader(asyncio.get_running_loop(), timing, limits, self._habits)
             link = self._link
             assert link is not None
             link.exchange = exchange
@@ -125,11 +138,14 @@ class StampedTransport(httpx.AsyncBaseTransport):
                 self.release(exchange)
                 raise
             if fresh or exchange.bytes_in or not timing.failure or timing.failure[0] != "reset":
+                if self._answered_ns is not None and exchange.bytes_in:
+                    self._habits.kept_connection = True
                 if timing.failure:
                     self.release(exchange)
                 return exchange
             # The server had closed the idle connection and our request crossed its goodbye: nobody saw the
             # request, so it is sent again, once, on a new connection, and counts from there.
+            self._note_closed()
             self.release(exchange)
             timing.failure = timing.send_ns = timing.end_ns = None
             timing.reconnected = True
@@ -140,8 +156,9 @@ class StampedTransport(httpx.AsyncBaseTransport):
 
     async def _connect_if_needed(self, url: httpx.URL, timing: RequestTiming, limits: Limits) -> bool:
         """True when a new connection was opened."""
-        if self._link is not None and not self._link.closed:
+        if self._link is not None and await _is_open(self._link):
             return False
+        self._note_closed()
         timing.connect_start_ns = now_ns()
         try:
             async with asyncio.timeout(limits.connect):
@@ -154,6 +171,13 @@ class StampedTransport(httpx.AsyncBaseTransport):
             self._connect_failed(timing, "connect_error", _words(error))
         timing.connect_end_ns = now_ns()
         return True
+
+    def _note_closed(self) -> None:
+        """The server closed the connection: right after an answer, it may do so after each."""
+        lost_ns = self._link.lost_ns if self._link is not None else None
+        if self._answered_ns is not None and (lost_ns or now_ns()) - self._answered_ns < _RIGHT_AFTER_NS:
+            self._habits.closed_connection = True
+        self._answered_ns = None
 
     def _connect_failed(self, timing: RequestTiming, outcome: str, reason: str) -> None:
         timing.failure = (outcome, reason)
@@ -178,12 +202,30 @@ class StampedTransport(httpx.AsyncBaseTransport):
         link = self._link
         if link is not None and link.exchange is exchange:
             link.exchange = None
-            if not (exchange.complete and exchange.keep_alive):
+            self._answered_ns = exchange.timing.end_ns if exchange.is_answer else None
+            if not (exchange.complete and exchange.keep_alive) or self._habits.one_answer_each:
                 link.close()
+                self._link = self._answered_ns = None
 
     async def aclose(self) -> None:
         if self._link is not None:
             self._link.close()
+
+
+async def _is_open(link: Link) -> bool:
+    """Whether a request can be written to a connection that was idle. A server may have closed it, and the loop may
+    not have read so yet; bytes that nobody asked for would be taken for the next answer."""
+    for _ in range(_TURNS):
+        unread = link.unread()
+        if not unread:
+            break
+        await asyncio.sleep(
+            0
+        )  # the link's own reader closes it for such bytes, or takes them (TLS has some of its own)
+    if unread is None and not link.closed:
+        return True
+    link.close()
+    return False
 
 
 def _serialise(request: httpx.Request, content: bytes) -> bytes:

@@ -161,20 +161,20 @@ def test_gaps_are_pooled_and_their_interval_is_not() -> None:
     ("dialect", "basis", "exact"), [("openai", "usage", True), ("lmx", "events", False), ("nobody", "events", False)]
 )
 def test_the_dialect_says_whether_usage_is_a_count(dialect: str, basis: str, exact: bool) -> None:
-    level = level_of(made_log(answers(5, usage=usage(30, 40)), dialect=dialect))
+    level = level_of(made_log(answers(5, usage=usage(30, 20)), dialect=dialect))
 
     assert (level.token_basis, level.token_basis_exact) == (basis, exact)
     assert any("text events" in note for note in level.notes) is not exact
     # the three counts stand side by side whichever is used
     assert level.tokens.model_dump() == {
-        "usage": {"prompt": 150, "output": 200},
+        "usage": {"prompt": 150, "output": 100},
         "events": {"prompt": None, "output": 25},
         "tokenizer": None,
     }
 
 
 def test_a_sum_with_a_part_missing_is_unknown() -> None:
-    level = level_of(made_log([*answers(1, usage=usage(30, 40)), *answers(1)]))
+    level = level_of(made_log([*answers(1, usage=usage(30, 20)), *answers(2)]))
 
     assert level.tokens.usage.output is None
     assert level.token_basis == "events"
@@ -237,7 +237,7 @@ def test_blocks_of_a_level_are_one_level() -> None:
 
 
 def test_the_benchmark_is_of_the_lowest_level() -> None:
-    lines = answers(3, usage=usage(30, 40)) + [line | {"level": 1, "concurrency": 8} for line in answers(9)]
+    lines = answers(3, usage=usage(30, 20)) + [line | {"level": 1, "concurrency": 8} for line in answers(9)]
     header = header_line()
     header["plan"].append(header["plan"][0] | {"segment": 1, "level": 1, "concurrency": 8})
     log = made_log([request_line(steady(), phase="warmup"), *lines])
@@ -250,7 +250,7 @@ def test_the_benchmark_is_of_the_lowest_level() -> None:
     assert found.timestamp == "2023-11-14T22:13:20.000Z"
     assert found.stats.ttft_p50_sec == pytest.approx(0.2)
     assert found.stats.ttft_mean_sec == pytest.approx(0.2)
-    assert (found.stats.prompt_tokens, found.stats.output_tokens) == (30, 40)
+    assert (found.stats.prompt_tokens, found.stats.output_tokens) == (30, 20)
     assert (found.stats.runs_completed, found.stats.warmup_runs_discarded) == (3, 1)
     assert found.stats.output_text == "w0 w1 w2 w3 w4 "
     assert (found.stats.completed_naturally, found.stats.coherence_flag) == (True, "ok")
@@ -284,12 +284,12 @@ def test_only_opta_lmx_has_an_lmx_version(product: str, version: str | None) -> 
 @pytest.mark.parametrize(
     ("finish", "output", "limit", "dialect", "natural", "flag"),
     [
-        ("length", 200, 200, "openai", False, "truncated"),
-        ("stop", 40, 200, "openai", True, "ok"),
-        ("stop", 200, 200, "openai", False, "truncated"),  # it says stop, but that was the limit
+        ("length", 20, 20, "openai", False, "truncated"),
+        ("stop", 20, 200, "openai", True, "ok"),
+        ("stop", 20, 20, "openai", False, "truncated"),  # it says stop, but that was the limit
         ("stop", 40, 200, "lmx", True, "ok"),  # five chunks of 200 tokens at most: surely not the limit
         ("stop", 40, 8, "lmx", None, "ok"),  # five chunks may have been eight tokens
-        ("stop", 40, None, "openai", None, "ok"),
+        ("stop", 20, None, "openai", None, "ok"),
     ],
 )
 def test_an_answer_that_ended_by_itself_is_told_from_one_that_was_cut(
@@ -370,7 +370,7 @@ def test_any_log_has_a_result_of_numbers(
 
 
 def test_the_same_log_gives_the_same_bytes() -> None:
-    lines = [*answers(30, usage=usage(30, 40)), failed_line(), failed_line("reset")]
+    lines = [*answers(30, usage=usage(30, 20)), failed_line(), failed_line("reset")]
 
     def made() -> str:
         log = made_log(json.loads(json.dumps(lines)))

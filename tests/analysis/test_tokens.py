@@ -5,7 +5,7 @@ from lmx_loadgen.analysis.tokens import (
     choose_basis,
     output_tokens,
     prompt_tokens,
-    tokens_per_event,
+    read_tokens,
     visible_tokens,
 )
 from tests.helpers.made_lines import made, steady, usage
@@ -30,10 +30,13 @@ def test_one_answer_the_tokenizer_did_not_count_sends_all_back_to_usage() -> Non
 
 
 @pytest.mark.parametrize("bad", [None, {}, usage(10, -1), usage(10, "6"), usage(10, 0)])
-def test_one_answer_without_a_sane_usage_makes_it_events(bad: object) -> None:
-    answers = [made(steady(), usage=usage(10, 6)), made(steady(), usage=bad)]
+def test_answers_mostly_without_a_sane_usage_make_it_events(bad: object) -> None:
+    good, without = made(steady(), usage=usage(10, 6)), made(steady(), usage=bad)
+    usage_only = Basis("usage", True, False)
 
-    assert choose_basis(answers, usage_output_exact=True, usage_prompt_exact=False) == EVENTS
+    assert choose_basis([good, without, without], usage_output_exact=True, usage_prompt_exact=False) == EVENTS
+    assert choose_basis([good, without], usage_output_exact=True, usage_prompt_exact=False) == usage_only
+    assert output_tokens(without, usage_only) is None
 
 
 def test_usage_that_is_no_count_of_tokens_is_not_used() -> None:
@@ -47,13 +50,14 @@ def test_no_answers_have_no_exact_basis() -> None:
     assert choose_basis([], usage_output_exact=True, usage_prompt_exact=True).exact is False
 
 
-def test_tokens_are_spread_evenly_over_text_events() -> None:
-    # 12 tokens in 4 text events, whatever reads they came in
+def test_a_reads_tokens_are_its_share_of_the_characters() -> None:
+    # 12 tokens over 4 characters, whatever events they came in
     one = made([(200, ["content:a", "content:b"]), (220, ["content:c"]), (240, ["content:d"])], usage=usage(1, 12))
 
-    assert tokens_per_event(one, USAGE) == 3
-    assert tokens_per_event(one, EVENTS) == 1
-    assert tokens_per_event(made([]), USAGE) is None
+    assert read_tokens(one, USAGE) == (6, 3, 3)
+    assert read_tokens(one, EVENTS) == (2, 1, 1)
+    assert read_tokens(one, Basis("characters", False, False)) == (2, 1, 1)
+    assert read_tokens(made([]), USAGE) is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from lmx_loadgen.targets import DIALECTS
 from tests.helpers.recorded import READS, STREAMS, recorded
 
 EXPECTED = json.loads((STREAMS / "expected.json").read_text())
-DIALECT_OF = {"llama": "llamacpp", "mlx": "mlx-lm", "ollama": "ollama", "opta": "lmx"}
+DIALECT_OF = {"llama": "llamacpp", "mlx": "mlx-lm", "ollama": "ollama", "opta": "lmx", "vllm": "vllm"}
 
 
 def rules_for(name: str):

@@ -78,9 +78,9 @@ def test_content_in_parts():
     [
         (sse(delta(content="a"), delta("stop")), None, "ok", None),
         (sse(delta(content="a"), delta("stop"), done=False), None, "ok", None),
-        (sse(delta(content="a")), None, "incomplete", "finish_reason"),
+        (sse(delta(content="a")), None, "ok", None),
         (sse(delta(content="a"), done=False), None, "incomplete", "finish_reason"),
-        (sse(), None, "incomplete", "finish_reason"),
+        (sse(), None, "empty", "no text"),
         (b"", None, "incomplete", "empty"),
         (b": ping\n\n", None, "incomplete", "finish_reason"),
         (sse(delta("stop")), None, "empty", "no text"),
@@ -167,7 +167,10 @@ class TestRefusals:
             (b'{"error":{"message":"no such model","type":"x","code":404}}', "no such model"),
             (b'{"error":"busy"}', "busy"),
             (b'{"detail":"Invalid key"}', "Invalid key"),
-            (b'{"detail":[{"loc":["body"],"msg":"Field required"},{"msg":"Bad type"}]}', "Field required; Bad type"),
+            (
+                b'{"detail":[{"loc":["body"],"msg":"Field required"},{"msg":"Bad type"}]}',
+                "body: Field required; Bad type",
+            ),
             (b"<html><head><title>502</title></head><body><h1>Bad Gateway</h1></body></html>", "502 Bad Gateway"),
             (b"plain words", "plain words"),
             (b"", ""),

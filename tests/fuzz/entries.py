@@ -16,7 +16,8 @@ from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
 from lmx_loadgen.decode.sse import Decoder, decode
 from lmx_loadgen.decode.tool_calls import read_tool_answer
 from lmx_loadgen.errors import LoadgenError
-from lmx_loadgen.profile.models import Prompts, load_profile
+from lmx_loadgen.profile.loading import load_profile
+from lmx_loadgen.profile.models import Prompts
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.token_counter import token_counter
 from lmx_loadgen.store.calibration import path_for, read_calibrations

@@ -30,6 +30,10 @@ class Told:
 Answer = Callable[[Asked], Told]
 
 
+def as_text(text: str) -> Told:
+    return Told(text.encode(), 200, [("Content-Type", b"text/plain")])
+
+
 def as_json(data: Any, status: int = 200) -> Told:
     return Told(json.dumps(data).encode(), status, [("Content-Type", b"application/json")])
 

@@ -17,7 +17,7 @@ from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.result import read_result
 from tests.helpers.cli import lmx_loadgen
-from tests.helpers.hostile_server import Asked, Told, answering, as_json, chunk, stream
+from tests.helpers.hostile_server import Asked, Told, answering, as_json, as_text, chunk, stream
 from tests.helpers.paths import ROOT, RUNS
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -60,6 +60,8 @@ def generation(asked: Asked) -> Told:
 
 
 def attack(asked: Asked) -> Told:
+    if asked.path == "/":
+        return as_text("Ollama is running")
     if asked.path == "/api/version":
         return as_json({"version": "0.9" + EVIL * 40})
     if asked.path == "/api/ps":
@@ -123,10 +125,10 @@ def test_nothing_that_a_server_says_gets_out_of_the_tool(tmp_path: Path) -> None
     inside = tmp_path / "a" / "b" / "c" / "d" / "e" / "inside"  # room for the paths to climb
     inside.mkdir(parents=True)
     with answering(attack) as url:
-        done = tool("run", "-t", f"openai={url}", "-t", f"ollama={url}", *LOAD, cwd=inside)
+        done = tool("run", "-t", f"openai=openai+{url}", "-t", f"ollama={url}", *LOAD, cwd=inside)
         assert done.returncode == 0, done.stderr
         (folder,) = (inside / "reports").iterdir()
-        as_data = tool("run", "-t", f"openai={url}", *LOAD, "--json", "--out", "other", cwd=inside)
+        as_data = tool("run", "-t", f"openai=openai+{url}", *LOAD, "--json", "--out", "other", cwd=inside)
     commands = {
         "plot": ["plot", "--no-open"],
         "compare": ["compare"],

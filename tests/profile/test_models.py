@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from lmx_loadgen.errors import InputError, ProfileError
 from lmx_loadgen.profile.durations import seconds
-from lmx_loadgen.profile.models import Profile, load_profile, overridden, profile_names
+from lmx_loadgen.profile.loading import load_profile, overridden, profile_names
+from lmx_loadgen.profile.models import Profile
 
 
 def written(folder: Path, text: str) -> str:

@@ -13,7 +13,7 @@ from lmx_loadgen.errors import ProfileError
 from lmx_loadgen.load.closed_loop import nonce_for
 from lmx_loadgen.load.sender import NONCE_LENGTH, PLACEHOLDER, BodyTemplate
 from lmx_loadgen.profile.models import Prompts
-from lmx_loadgen.profile.prompts import PromptBook, choose, prompt_book, with_nonce
+from lmx_loadgen.profile.prompts import Prompt, PromptBook, order_of, prompt_book, with_nonce
 
 HERE = Path()
 
@@ -53,12 +53,29 @@ def test_warm_ups_have_prompts_of_their_own() -> None:
 # The nonce
 
 
-def test_the_nonce_is_the_very_first_of_a_system_message() -> None:
-    first, second = with_nonce([{"role": "user", "content": "Hello"}], "0123456789abcdef")
+@pytest.mark.parametrize("role", ["user", "system", "developer"])
+def test_the_nonce_heads_the_first_message_whatever_its_role_and_none_is_added(role: str) -> None:
+    found = with_nonce([{"role": role, "content": "Hello"}], "0123456789abcdef")
 
-    assert first["role"] == "system"
-    assert first["content"].startswith("0123456789abcdef")
-    assert second == {"role": "user", "content": "Hello"}
+    assert found == [{"role": role, "content": "0123456789abcdef Hello"}]
+
+
+def test_the_nonce_heads_the_first_text_of_several_parts() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:,"}}
+    found = with_nonce([{"role": "user", "content": [image, {"type": "text", "text": "What?"}]}], "N")
+    alone = with_nonce([{"role": "user", "content": [image]}], "N")
+
+    assert found == [{"role": "user", "content": [image, {"type": "text", "text": "N What?"}]}]
+    assert alone == [{"role": "user", "content": [{"type": "text", "text": "N"}, image]}]
+
+
+def test_a_message_without_a_content_gets_no_nonce() -> None:
+    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+
+    assert with_nonce([call, {"role": "tool", "content": "21 °C"}], "N") == [
+        call,
+        {"role": "tool", "content": "N 21 °C"},
+    ]
 
 
 def test_a_system_message_keeps_its_words_behind_the_nonce() -> None:
@@ -93,9 +110,9 @@ def test_a_body_is_what_its_messages_would_be_with_the_nonce(text: str) -> None:
 
 def test_the_same_number_asks_the_same_and_kinds_take_turns() -> None:
     found = book(lengths=["short", "medium", "long"])
-    order = [choose(found, 42, number) for number in range(36)]
+    order = [found.measured[place] for place in order_of(found, 42, 36)]
 
-    assert order == [choose(found, 42, number) for number in range(36)]
+    assert order == [found.measured[place] for place in order_of(found, 42, 100)][:36]
     assert [prompt.kind for prompt in order[:6]] == [prompt.kind for prompt in order[3:9]]
     assert {prompt.kind for prompt in order[:3]} == {"short", "medium", "long"}
     # every short one is asked before any comes again
@@ -106,7 +123,13 @@ def test_the_same_number_asks_the_same_and_kinds_take_turns() -> None:
 def test_another_seed_asks_in_another_order() -> None:
     found = book(lengths=["short"])
 
-    assert [choose(found, 1, n) for n in range(12)] != [choose(found, 2, n) for n in range(12)]
+    assert order_of(found, 1, 12) != order_of(found, 2, 12)
+
+
+def test_the_order_of_many_prompts_is_made_in_one_pass() -> None:
+    many = PromptBook(tuple(Prompt(str(n), ({"role": "user", "content": "?"},)) for n in range(10_000)), ())
+
+    assert sorted(order_of(many, 1, 10_000)) == list(range(10_000))
 
 
 # Files
@@ -135,10 +158,16 @@ def test_jsonl_holds_prompts_or_messages(tmp_path: Path) -> None:
     ("name", "text", "words"),
     [
         ("p.jsonl", '{"prompt": "a"}\n{', "line 2: not JSON"),
-        ("p.jsonl", '{"prompt": ""}', 'line 1: needs "prompt"'),
-        ("p.jsonl", '{"messages": []}', 'line 1: needs "prompt"'),
-        ("p.jsonl", '{"messages": [{"role": "user"}]}', 'line 1: needs "prompt"'),
-        ("p.jsonl", "[1]", 'line 1: needs "prompt"'),
+        ("p.jsonl", '{"prompt": ""}', "line 1: needs a prompt"),
+        ("p.jsonl", '{"messages": []}', "line 1: needs a prompt"),
+        ("p.jsonl", '{"messages": [{"role": "user"}]}', "line 1: needs a prompt"),
+        ("p.jsonl", "[1]", "line 1: needs a prompt"),
+        ("p.json", '{"a": [1]}', "entry 1: needs a prompt"),
+        ("p.json", "3", "needs an array of prompts"),
+        ("p.json", '["a",\n]', "line 2: not JSON"),
+        ("p.json", '[{"conversations": [{"from": "robot", "value": "x"}]}]', 'entry 1: each of "conversations"'),
+        ("p.json", '[{"conversations": [{"from": "gpt", "value": "x"}]}]', "nothing in it is said by a human"),
+        ("p.jsonl", '{"messages": [{"role": "assistant", "content": null, "tool_calls": [1]}]}', "no message has a"),
         ("p.txt", "\n \n", "holds no prompt"),
     ],
 )

@@ -382,7 +382,7 @@ def test_a_folder_that_is_deleted_stops_the_run_at_once(fast: SimProcess, tmp_pa
     class Deleting(Silent):
         seen = 0
 
-        def finished(self, ok: bool, ttft_s: float | None, tok_s: float | None) -> None:
+        def finished(self, ok: bool, ttft_s: float | None, speed: float | None, in_tokens: bool = True) -> None:
             self.seen += 1
             if self.seen == 3:
                 shutil.rmtree(next(tmp_path.iterdir()))

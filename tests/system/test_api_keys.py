@@ -21,7 +21,7 @@ from lmx_loadgen.system.api_keys import Keys, without_keys
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
 from tests.helpers.cli import lmx_loadgen
-from tests.helpers.hostile_server import Asked, Told, answering, as_json, chunk, stream
+from tests.helpers.hostile_server import Asked, Told, answering, as_json, as_text, chunk, stream
 from tests.helpers.paths import ROOT
 
 KEY, OTHER, ADMIN = "sk-My/Little+Secret_42", "sk-My/Other+Secret_43", "admin-Secret-44"
@@ -78,6 +78,8 @@ class Echo:
         bearer = bearer_of(asked)
         self.heard.add(bearer)
         key = bearer.removeprefix("Bearer ")
+        if asked.path == "/":
+            return as_text("Ollama is running")
         if asked.path == "/api/version":
             return as_json({"version": f"0.9-{OTHER}" + "x" * 60})
         if asked.path == "/api/ps":
@@ -116,11 +118,11 @@ def echoed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Echo, dict[s
     home = folder / "home"
     (home / ".opta-lmx").mkdir(parents=True)
     (home / ".opta-lmx" / "admin.key").write_text(ADMIN)
-    keys = {"OPENAI_API_KEY": KEY, "OLLAMA_API_KEY": OTHER, "LMX_ADMIN_KEY": ADMIN, "ANOTHER_COPY": KEY}
+    keys = {"BOX_API_KEY": KEY, "OLLAMA_API_KEY": OTHER, "LMX_ADMIN_KEY": ADMIN, "ANOTHER_COPY": KEY}
     environment = {**os.environ, **keys, "PYTHONPATH": str(ROOT), "HOME": str(home)}
     echo, outputs, pid = Echo(), {}, 0
     with answering(echo) as url:
-        targets = ["-t", f"openai={url}", "-t", f"ollama={url}"]
+        targets = ["-t", f"box=openai+{url}", "-t", f"ollama={url}"]
         load = ["-c", "2", "-n", "80", "--blocks", "2", "--settle", "0", "--warmup", "1", "--no-calibrate"]
         for name, arguments in {
             "dry": ["run", *targets, *load, "--dry-run"],
@@ -199,7 +201,7 @@ def test_no_process_of_the_tool_has_a_key_but_the_one_that_was_given_it(echoed: 
 
 
 def test_a_key_in_a_refusal_before_the_run_is_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("BOX_API_KEY", KEY)
     for answer in (
         lambda asked: as_json({"data": [{"id": "x" * 105 + bearer_of(asked)}, {"id": "b"}]}),
         lambda asked: as_json({"error": "x" * 270 + bearer_of(asked)}, 503),

@@ -14,8 +14,9 @@ import pytest
 from lmx_loadgen.errors import LoadgenError, Unreachable
 from lmx_loadgen.profile.models import TargetSpec
 from lmx_loadgen.targets import prepare as preparing
-from lmx_loadgen.targets.client import AdminClient, NotInTime, ids
-from lmx_loadgen.targets.prepare import prepare
+from lmx_loadgen.targets.client import AdminClient, NotInTime
+from lmx_loadgen.targets.models import chat_models
+from lmx_loadgen.targets.prepare import Access, prepare
 
 Play = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
@@ -137,7 +138,7 @@ def test_preparing_as_a_whole_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 
     async def work() -> None:
         async with playing(lambda writer: drip(writer, b"HTTP/1.1 200 OK\r\n\r\n", b" ")) as url:
-            await prepare(TargetSpec(name="lmx", url=url), {})
+            await prepare(TargetSpec(name="lmx", url=url), Access({}))
 
     with pytest.raises(Unreachable, match=r"did not say within 0\.3 s who it is"):
         anyio.run(work)
@@ -151,7 +152,7 @@ def test_a_server_that_never_answers_is_neither_another_one_nor_without_a_model(
 
     async def work() -> None:
         async with playing(silence) as url:
-            await prepare(TargetSpec(name=name, url=url), {})
+            await prepare(TargetSpec(name=name, url=url), Access({}))
 
     with pytest.raises(Unreachable, match=r"took the connection but did not answer GET /\S+ within 0\.2 s: "):
         anyio.run(work)
@@ -161,7 +162,7 @@ def test_a_server_that_never_answers_is_neither_another_one_nor_without_a_model(
 def test_a_server_that_hangs_up_is_not_called_one_without_a_model(name: str) -> None:
     async def work() -> None:
         async with playing(hang_up) as url:
-            await prepare(TargetSpec(name=name, url=url), {})
+            await prepare(TargetSpec(name=name, url=url), Access({}))
 
     with pytest.raises(LoadgenError) as caught:
         anyio.run(work)
@@ -169,4 +170,4 @@ def test_a_server_that_hangs_up_is_not_called_one_without_a_model(name: str) -> 
 
 
 def test_names_that_nobody_gives_a_model_are_no_models() -> None:
-    assert ids([{"id": "m"}, {"id": "x" * 501}, {"id": 3}, "m", {"id": ""}], "id") == ["m"]
+    assert chat_models([{"id": "m"}, {"id": "x" * 501}, {"id": 3}, "m", {"id": ""}], "id") == ["m"]

@@ -22,8 +22,10 @@ from lmx_loadgen.errors import (
 )
 from lmx_loadgen.profile.models import Request, TargetSpec
 from lmx_loadgen.targets import DIALECTS
-from lmx_loadgen.targets.base import Target, request_body
-from lmx_loadgen.targets.prepare import normalize_url, parse_target, prepare
+from lmx_loadgen.targets.address import normalize_url, parse_target
+from lmx_loadgen.targets.base import Dialect, Target, request_body
+from lmx_loadgen.targets.keys import ADMIN_KEY_FILE
+from lmx_loadgen.targets.prepare import Access, prepare
 
 URL = "http://127.0.0.1:1234"
 Mock = respx.MockRouter
@@ -32,7 +34,7 @@ Mock = respx.MockRouter
 def found(
     spec: TargetSpec, env: dict[str, str] | None = None, home: Path | None = None, *, may_load: bool = False
 ) -> Target:
-    return anyio.run(lambda: prepare(spec, env or {}, home=home or Path("/no/home"), may_load=may_load))
+    return anyio.run(lambda: prepare(spec, Access(env or {}, home or Path("/no/home")), may_load=may_load))
 
 
 def refusal(error: type[LoadgenError], spec: TargetSpec, env: dict[str, str] | None = None) -> str:
@@ -58,6 +60,7 @@ def lm_studio(mock: Mock, **states: str) -> None:
 
 
 def ollama(mock: Mock, *running: str) -> None:
+    mock.get("/").respond(text="Ollama is running")
     mock.get("/api/version").respond(json={"version": "0.9.1"})
     mock.get("/api/ps").respond(json={"models": [{"name": name, "model": name} for name in running]})
     mock.get("/v1/models").mock(return_value=listing(*running, "on-disk:latest"))
@@ -66,7 +69,7 @@ def ollama(mock: Mock, *running: str) -> None:
 @pytest.fixture
 def server() -> Any:
     """A server on the default port of Opta-LMX and LM Studio."""
-    with respx.mock(base_url=URL, assert_all_called=False) as mock:
+    with respx.mock(base_url=URL, assert_all_called=False, assert_all_mocked=False) as mock:
         yield mock
 
 
@@ -237,7 +240,8 @@ def test_any_server_by_its_address_with_the_key_that_the_profile_names(server: M
     target = found(spec, {"MY_KEY": "abc"})
 
     assert (target.name, target.dialect.name, target.model) == ("mine", "openai", "m")
-    assert {call.request.headers["Authorization"] for call in route.calls} == {"Bearer abc"}
+    carried = [call.request.headers.get("Authorization") for call in route.calls]
+    assert carried == [None, "Bearer abc"]  # whoever is not recognized yet gets no key
     assert "MY_KEY is empty" in refusal(InputError, spec)
 
 
@@ -260,9 +264,7 @@ def test_the_admin_key_may_lie_in_the_home_folder(server: Mock, tmp_path: Path) 
     opta_lmx(server, listing("m"))
     assert found(LMX, home=tmp_path).admin_headers == {}
 
-    from lmx_loadgen.targets.prepare import _ADMIN_KEY_FILE
-
-    path = tmp_path / _ADMIN_KEY_FILE
+    path = tmp_path / ADMIN_KEY_FILE
     path.parent.mkdir(parents=True)
     path.write_text("from-file\n")
     assert found(LMX, home=tmp_path).admin_headers == {"X-Admin-Key": "from-file"}
@@ -350,11 +352,15 @@ def test_any_json_gives_a_target_or_one_sentence(name: str, data: Any, status: i
 # Bodies
 
 
+def at(dialect: Dialect) -> Target:
+    return Target("x", dialect, URL, "m", {})
+
+
 @pytest.mark.parametrize("name", sorted(DIALECTS))
 def test_a_body_has_only_such_fields_as_the_server_understands(name: str) -> None:
     dialect = DIALECTS[name]
     asked = Request(max_tokens=9, temperature=0.5, seed=3, ignore_eos=True)
-    body = request_body(dialect, "chat", "m", [{"role": "user", "content": "Hi"}], asked)
+    body = request_body(at(dialect), "chat", [{"role": "user", "content": "Hi"}], asked)
 
     assert {"model": "m", "max_tokens": 9, "temperature": 0.5, "stream": True}.items() <= body.items()
     assert body["messages"] == [{"role": "user", "content": "Hi"}]
@@ -363,7 +369,7 @@ def test_a_body_has_only_such_fields_as_the_server_understands(name: str) -> Non
 
 def test_plain_completions_get_the_texts_of_the_messages() -> None:
     messages = [{"role": "system", "content": "N Be brief."}, {"role": "user", "content": "Hi"}]
-    body = request_body(DIALECTS["openai"], "completions", "m", messages, Request())
+    body = request_body(at(DIALECTS["openai"]), "completions", messages, Request())
 
     assert body["prompt"] == "N Be brief.\n\nHi"
     assert "messages" not in body

@@ -5,8 +5,6 @@ import gc
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -22,28 +20,7 @@ from tests.helpers.scripted import CLOSE, HANG, HEAD, RESET, Script, chunked, de
 
 pytestmark = pytest.mark.timing
 
-SOURCES = [StampSource.LOOP, StampSource.PROTOCOL]
-if kernel_stamps_available():
-    SOURCES.append(StampSource.KERNEL)
-
 QUICK = Limits(connect=5, first_token=5, gap=5, request=5)
-
-
-@pytest.fixture(params=SOURCES, ids=str)
-def stamps(request: pytest.FixtureRequest) -> StampSource:
-    return request.param
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def on_loop(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]:
-    """Runs a coroutine on each of the two event loops, in a thread of its own (the browser tests hold this one)."""
-    factory = pytest.importorskip("uvloop").new_event_loop if request.param == "uvloop" else None
-
-    def run(work: Awaitable[None]) -> None:
-        with ThreadPoolExecutor(1) as thread, asyncio.Runner(loop_factory=factory) as runner:
-            thread.submit(runner.run, work).result()
-
-    return run
 
 
 async def ask(transport: StampedTransport, url: str, body: bytes = b"{}", limits: Limits = QUICK) -> RequestTiming:

@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.formats import percent
-from lmx_loadgen.analysis.level import rules_of
+from lmx_loadgen.analysis.level import UNKNOWN, rules_of
 from lmx_loadgen.analysis.model_names import read_name, weight_bits
 from lmx_loadgen.analysis.quality import classify_coherence
 from lmx_loadgen.analysis.records import Record, answer_text
 from lmx_loadgen.analysis.stats import known
-from lmx_loadgen.analysis.tokens import Basis, output_tokens
+from lmx_loadgen.analysis.tokens import Basis, hidden_tokens, output_tokens
 from lmx_loadgen.store.comparison import AuditLine
 from lmx_loadgen.store.result import LevelResult
 
@@ -113,7 +113,7 @@ def output_length(at: At) -> AuditFinding:
 
 
 def finish_reasons(at: At) -> AuditFinding:
-    shares = [Counter(one.finish_reason or "none" for one in answers) for answers in at.answers]
+    shares = [Counter(one.finish_reason or UNKNOWN for one in answers) for answers in at.answers]
     totals = [sum(counts.values()) or 1 for counts in shares]
     names = sorted(set(shares[0]) | set(shares[1]))
     distance = sum(abs(shares[0][name] / totals[0] - shares[1][name] / totals[1]) for name in names) / 2
@@ -144,7 +144,8 @@ def coherence(at: At) -> AuditFinding:
 
 
 def reasoning(at: At) -> AuditFinding:
-    a, b = (_share([_reasons(line) for line in lines]) for lines in at.lines)
+    pairs = zip(at.answers, at.lines, strict=True)
+    a, b = (_share([_reasons(one, line) for one, line in zip(*both, strict=True)]) for both in pairs)
     words = (f"{percent(a)} with reasoning", f"{percent(b)} with reasoning")
     thinks, plain = (at.a.label, at.b.label) if a else (at.b.label, at.a.label)
     return _checked(
@@ -363,8 +364,9 @@ def _degenerate(line: Mapping[str, Any]) -> bool:
     return classify_coherence(answer_text(line), True, 0, 1) in ("repetitive", "garbled")
 
 
-def _reasons(line: Mapping[str, Any]) -> bool:
-    if any(kind == "reasoning" for _, kind, _ in line["events"]):
+def _reasons(one: Record, line: Mapping[str, Any]) -> bool:
+    """Whether an answer came after thoughts: shown, left in the content, or only counted."""
+    if any(kind == "reasoning" for _, kind, _ in line["events"]) or (one.usage_reasoning and hidden_tokens(one)):
         return True
     return _THINKING.match(answer_text(line)) is not None
 
@@ -396,7 +398,9 @@ def _share(values: Sequence[bool]) -> float:
 
 
 def _mean(values: Sequence[int | None]) -> float | None:
-    return fmean(known(values)) if values and None not in values else None
+    """Of those that are known, where that is at least half of them: one answer without a count hides no difference."""
+    counts = known(values)
+    return fmean(counts) if counts and 2 * len(counts) >= len(values) else None
 
 
 def _tokens(count: float | None) -> str:

@@ -8,7 +8,7 @@ import anyio
 import httpx
 import pydantic_core
 
-from lmx_loadgen.decode.errors import plain
+from lmx_loadgen.decode.errors import plain, refusal
 from lmx_loadgen.system.clock import now_ns
 
 _MAX_BYTES = 4 * 1024 * 1024
@@ -31,6 +31,10 @@ class CheckReply:
             return pydantic_core.from_json(self.body)
         except ValueError:
             return None
+
+    def refusal(self) -> str:
+        """What an answer with a status of no success says."""
+        return refusal(self.status or 0, [], self.body)
 
 
 class CheckClient:

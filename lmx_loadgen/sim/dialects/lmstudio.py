@@ -22,17 +22,18 @@ class LMStudio(SimDialect):
         "Cache-Control: no-cache",
     )
     open_paths: ClassVar[tuple[str, ...]] = ("/",)
+    ignores: ClassVar[tuple[str, ...]] = ("n",)
 
     def frame(self, a: ScriptedAnswer) -> Json:
         return super().frame(a) | {"system_fingerprint": a.model}
 
     def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         full = ({"role": "assistant"} | delta) if finish is None else delta
-        choice = {"index": 0, "delta": full, "logprobs": None, "finish_reason": finish}
+        choice = {"index": a.index, "delta": full, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]}
 
     def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
-        choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+        choice = {"index": a.index, "text": text, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]}
 
     def failing(self, a: ScriptedAnswer, message: str) -> list[list[bytes]]:

@@ -42,11 +42,11 @@ class Lmx(SimDialect):
 
     def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         full = {"role": None, "content": None, "tool_calls": None} | delta
-        choice = {"index": 0, "delta": full, "finish_reason": finish}
+        choice = {"index": a.index, "delta": full, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice], "usage": None}
 
     def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
-        choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": finish}
+        choice = {"text": text, "index": a.index, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]}
 
     def role_event(self, a: ScriptedAnswer) -> bytes | None:
@@ -58,7 +58,7 @@ class Lmx(SimDialect):
         return "stop" if a.call is None else a.finish  # also when max_tokens ended it
 
     def closing(self, a: ScriptedAnswer) -> list[list[bytes]]:
-        groups = [[self.event(self.last_chunk(a, self.stream_finish(a)))]]
+        groups = [[self.event(chunk)] for chunk in self.last_chunks(a, self.stream_finish(a))]
         if a.include_usage and a.endpoint == "chat":
             # The one event that is written like a body, without blanks.
             groups.append([b"data: " + self.dumps_body(self.usage_chunk(a)) + b"\n\n"])
@@ -74,8 +74,8 @@ class Lmx(SimDialect):
     def stream_usage(self, a: ScriptedAnswer) -> Json:
         if a.odd_usage is not None:
             return a.odd_usage
-        prompt = a.prompt_chars // 4
-        return {"prompt_tokens": prompt, "completion_tokens": a.chunks, "total_tokens": prompt + a.chunks}
+        prompt, said = a.prompt_chars // 4, a.chunks * a.choices + a.miscount
+        return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
 
     def cached(self, a: ScriptedAnswer) -> Json:
         return {}
@@ -86,8 +86,8 @@ class Lmx(SimDialect):
 
     def body(self, a: ScriptedAnswer, text: str) -> Json:
         body = super().body(a, text)
-        if a.endpoint == "chat":
-            body["choices"][0]["message"].setdefault("tool_calls", None)
+        for choice in body["choices"] if a.endpoint == "chat" else []:
+            choice["message"].setdefault("tool_calls", None)
         return body
 
     def error(self, status: int, message: str, kind: str = "invalid_request_error", code: str | None = None) -> Reply:

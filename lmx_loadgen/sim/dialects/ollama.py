@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, ScriptedToolCall, State
 from lmx_loadgen.sim.connection import HttpRequest
-from lmx_loadgen.sim.dialects.base import DONE, Json, Route, SimDialect, model_list
+from lmx_loadgen.sim.dialects.base import DONE, ONE_MODEL, Json, Route, SimDialect, model_list
 
 TEXT = "text/plain; charset=utf-8"
 DETAILS: Json = {"parent_model": "", "format": "gguf", "family": "llama", "families": ["llama"]}
@@ -37,10 +37,10 @@ class Ollama(SimDialect):
 
     def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         full = {"role": "assistant", "content": ""} | delta
-        return self.frame(a) | {"choices": [{"index": 0, "delta": full, "finish_reason": finish}]}
+        return self.frame(a) | {"choices": [{"index": a.index, "delta": full, "finish_reason": finish}]}
 
     def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
-        choices = [{"text": text, "index": 0, "finish_reason": finish}]
+        choices = [{"text": text, "index": a.index, "finish_reason": finish}]
         reply = {"id": a.id, "object": "text_completion", "created": a.created, "choices": choices, "model": a.model}
         reply["system_fingerprint"] = "fp_ollama"
         if a.include_usage:  # the trap of its completions: all zero until the last
@@ -110,6 +110,7 @@ class Ollama(SimDialect):
     def routes(self) -> dict[tuple[str, str], Route]:
         return {
             ("GET", "/v1/models"): self.models,
+            ("GET", ONE_MODEL): self.one_model,
             ("GET", "/"): lambda state, request: Reply(200, "Ollama is running", content_type=TEXT),
             ("GET", "/api/version"): lambda state, request: Reply(200, {"version": "0.9.3"}),
             ("GET", "/api/tags"): lambda state, request: Reply(

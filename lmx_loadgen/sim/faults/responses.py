@@ -1,24 +1,15 @@
-"""Everything that can go wrong with an answer, by name.
-
-A fault gets the exchange before the engine does. One of `REPLACED` takes the response over. One of `BENT` changes
-something about it (what happens before text event number `after`, other bytes, another end), and the answer runs on
-its normal schedule. Nothing here lasts longer than `seconds`. Faults in mid-stream need a stream; of a request that
-is not streamed, only the reset and the stall in mid-answer apply.
-"""
+"""Broken HTTP, broken bytes, stalls, and streams that end where they should not."""
 
 import gzip
-from collections.abc import Callable
 from functools import partial
 from random import Random
 
 from lmx_loadgen.sim.answer import Reply
 from lmx_loadgen.sim.dialects.base import DONE
 from lmx_loadgen.sim.exchange import Exchange, Groups
+from lmx_loadgen.sim.faults.base import MESSAGE, Fault, in_mid_stream, seconds_from_now
 from lmx_loadgen.system.clock import NS, now_ns
 
-Fault = Callable[[Exchange], None]
-
-MESSAGE = "Stream inference failed: the simulator was told to fail"
 HTML_502 = "<html>\n<head><title>502 Bad Gateway</title></head>\n<body><h1>502 Bad Gateway</h1></body>\n</html>\n"
 NOT_UTF8 = b"\xff\xfe\xc3(\xed\xa0\x80"
 MEGABYTE = b"lighthouse " * (1_048_576 // 11)
@@ -35,22 +26,6 @@ WORDS = {
     503: ("Service unavailable.", "server_error"),
     504: ("Gateway timeout.", "server_error"),
 }
-
-
-def seconds_from_now(x: Exchange) -> int:
-    """When a bounded fault must be over."""
-    return now_ns() + int(x.seconds * NS)
-
-
-def in_mid_stream(act: Fault, unstreamed: bool = False) -> Fault:
-    """Do `act` in place of text event number `after`."""
-
-    def arm(x: Exchange) -> None:
-        if x.answer.stream or unstreamed:
-            x.mid_stream_at = min(x.after, max(0, -(-x.script.total // x.script.per_chunk) - 1))
-            x.mid_stream_fault = act
-
-    return arm
 
 
 # Instead of a response
@@ -391,4 +366,3 @@ BENT: dict[str, Fault] = {
     ),
     "usage_missing": partial(odd_usage, usage=None),
 }
-FAULTS = REPLACED | BENT

@@ -1,0 +1,102 @@
+"""One request before measuring: which fields a server refuses, and how it can be asked all the same."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import anyio
+import httpx
+
+from lmx_loadgen.decode.errors import plain, words_of_body
+from lmx_loadgen.errors import InputError
+from lmx_loadgen.targets.base import RequestSettings, Target, request_body
+
+_PROMPT = "Say hello."
+_MOST_TOKENS = 16
+_WITHIN_S = 30.0
+_MAX_BODY = 64 * 1024
+_REFUSED = frozenset({400, 404, 405, 415, 422, 500, 501})
+# What can be left out or called otherwise without changing the work.
+_LEFT_OUT = {
+    "stream_options": "its answers may come without a count of tokens",
+    "seed": "its sampling has no seed",
+}
+_RENAMED = {"max_tokens": "max_completion_tokens"}
+
+
+class _Settings:
+    """A run's request settings, with a short answer."""
+
+    def __init__(self, settings: RequestSettings) -> None:
+        self.max_tokens = min(_MOST_TOKENS, settings.max_tokens)
+        self.temperature = settings.temperature
+        self.seed = settings.seed
+        self.ignore_eos = False
+        self.extra = settings.extra
+
+
+async def adapted(
+    target: Target, endpoint: str, nonce: str, settings: RequestSettings, client: httpx.AsyncClient
+) -> Target:
+    """The target as its server takes requests: one short request finds out, and another for each field it refuses.
+
+    A server that refuses for other reasons, or does not answer in time, is left as it is: the run will say so. Raises
+    InputError where it refuses the temperature.
+    """
+    asked = _Settings(settings)
+    refusal = await _refusal(target, endpoint, nonce, asked, client)
+    for field in (*_LEFT_OUT, *_RENAMED):
+        if refusal is None:
+            break
+        if field in refusal or not _names_a_field(refusal):
+            other = _changed(target, field)
+            again = await _refusal(other, endpoint, nonce, asked, client)
+            if again is None or (field in refusal and field not in again):
+                target, refusal = replace(other, notes=(*other.notes, _note(field))), again
+    if refusal is not None and "temperature" in refusal:
+        raise InputError(
+            f"target {target.name} refuses temperature {settings.temperature:g} ({refusal}): choose one that it takes "
+            "with --temperature, or request.temperature in the profile"
+        )
+    return target
+
+
+def _changed(target: Target, field: str) -> Target:
+    if field in _RENAMED:
+        return replace(target, renamed={**target.renamed, field: _RENAMED[field]})
+    return replace(target, left_out=target.left_out | {field})
+
+
+def _note(field: str) -> str:
+    if field in _RENAMED:
+        return f"the server refuses {field}: requests say {_RENAMED[field]} instead"
+    return f"the server refuses {field}, so requests leave it out: {_LEFT_OUT[field]}"
+
+
+def _names_a_field(refusal: str) -> bool:
+    return any(field in refusal for field in (*_LEFT_OUT, *_RENAMED, "temperature"))
+
+
+async def _refusal(
+    target: Target, endpoint: str, nonce: str, settings: _Settings, client: httpx.AsyncClient
+) -> str | None:
+    """The server's words where it refuses the request; None where it takes it, or nothing can be told."""
+    body = request_body(target, endpoint, [{"role": "user", "content": f"{nonce} {_PROMPT}"}], settings)
+    path = "/chat/completions" if endpoint == "chat" else "/completions"
+    try:
+        with anyio.fail_after(_WITHIN_S):
+            async with client.stream("POST", target.base_url + path, headers=dict(target.headers), json=body) as reply:
+                data = b"".join([piece async for piece in _bounded(reply)])
+    except (httpx.HTTPError, httpx.StreamError, TimeoutError):
+        return None
+    if reply.status_code not in _REFUSED:
+        return None
+    return plain(words_of_body(data) or f"HTTP {reply.status_code}")
+
+
+async def _bounded(reply: httpx.Response) -> AsyncIterator[bytes]:
+    size = 0
+    async for piece in reply.aiter_raw():
+        size += len(piece)
+        if size > _MAX_BODY:
+            return
+        yield piece

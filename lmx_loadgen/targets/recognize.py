@@ -1,0 +1,197 @@
+"""Who answers at an address: the product, by what it alone says of itself.
+
+Servers imitate each other (LocalAI and llama-swap answer Ollama's `/api/version`, LM Studio answers any path with 200),
+so the questions come in an order in which no answer can be mistaken, and a status alone proves nothing. All of them are
+GETs without a key: whoever has not been recognized is told no secret.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmx_loadgen.targets.client import AdminClient, AdminReply, version_in
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A server, or a proxy in front of one. `dialect` names the rules its answers go by."""
+
+    name: str
+    title: str
+    dialect: str = "openai"
+    is_proxy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who answers, in which version ("" where it does not say)."""
+
+    product: Product
+    version: str = ""
+
+
+OPTA_LMX = Product("opta-lmx", "Opta-LMX", "lmx")
+LM_STUDIO = Product("lm-studio", "LM Studio", "lmstudio")
+OLLAMA = Product("ollama", "Ollama", "ollama")
+LLAMA_CPP = Product("llama.cpp", "llama.cpp's llama-server", "llamacpp")
+MLX_LM = Product("mlx-lm", "mlx_lm.server", "mlx-lm")
+VLLM = Product("vllm", "vLLM", "vllm")
+SIMULATOR = Product("sim", "the built-in simulator", "sim")
+LOCAL_AI = Product("localai", "LocalAI")
+LLAMA_SWAP = Product("llama-swap", "llama-swap", is_proxy=True)
+DOCKER = Product("docker-model-runner", "Docker Model Runner", is_proxy=True)
+LITELLM = Product("litellm", "LiteLLM", is_proxy=True)
+VLLM_MLX = Product("vllm-mlx", "vllm-mlx")
+OMLX = Product("omlx", "oMLX")
+OSAURUS = Product("osaurus", "Osaurus")
+KOBOLD_CPP = Product("koboldcpp", "KoboldCpp")
+GPT4ALL = Product("gpt4all", "GPT4All")
+MLX_OMNI = Product("mlx-omni-server", "MLX Omni Server")
+
+_OWNERS = {"vllm": VLLM, "omlx": OMLX, "humanity": GPT4ALL, "llamacpp": LLAMA_CPP}
+_ROOT_TEXTS = {
+    "Ollama is running": OLLAMA,
+    "Docker Model Runner is running": DOCKER,
+    "Osaurus": OSAURUS,
+}
+
+
+@dataclass
+class _Questions:
+    """Each path is asked once, whoever wants its answer."""
+
+    client: AdminClient
+    _answers: dict[str, AdminReply | None] = field(default_factory=dict)
+
+    async def get(self, path: str) -> AdminReply | None:
+        if path not in self._answers:
+            self._answers[path] = await self.client.get(path)
+        return self._answers[path]
+
+    async def json(self, path: str) -> dict[str, Any]:
+        """The JSON object that is served there with 200; empty where it is anything else, an error included."""
+        reply = await self.get(path)
+        data = reply.data if reply is not None and reply.status == 200 else None
+        return data if isinstance(data, dict) and "error" not in data else {}
+
+    async def server_header(self) -> str:
+        reply = await self.get("/health")
+        return "" if reply is None else reply.headers.get("server", "")
+
+
+async def identify(client: AdminClient) -> Identity | None:
+    """The product that answers at the client's address; None where it is none of those known.
+
+    Raises httpx.ConnectError where nobody answers, and NotInTime.
+    """
+    questions = _Questions(client)
+    for recognized in _IN_ORDER:
+        if (found := await recognized(questions)) is not None:
+            return found
+    return None
+
+
+async def _lm_studio(ask: _Questions) -> Identity | None:
+    if (await ask.json("/lmstudio-greeting")).get("lmstudio") is True:
+        return Identity(LM_STUDIO)
+    entries = (await ask.json("/api/v0/models")).get("data")  # versions before the greeting
+    is_it = isinstance(entries, list) and all(isinstance(entry, dict) and "state" in entry for entry in entries)
+    return Identity(LM_STUDIO) if is_it else None
+
+
+async def _opta_lmx(ask: _Questions) -> Identity | None:
+    for path in ("/.well-known/opta-lmx", "/v1/discovery"):
+        data = await ask.json(path)
+        if data.get("service") == "opta-lmx":
+            return Identity(OPTA_LMX, version_in(data, "version"))
+    return None
+
+
+async def _local_ai(ask: _Questions) -> Identity | None:
+    data = await ask.json("/.well-known/localai.json")
+    is_it = bool(data) and "object" not in data and "data" not in data  # some answer any path with a list of models
+    return Identity(LOCAL_AI, version_in(data, "version")) if is_it else None
+
+
+async def _by_root_text(ask: _Questions) -> Identity | None:
+    reply = await ask.get("/")
+    text = reply.words if reply is not None and reply.status == 200 else ""
+    product = next((product for words, product in _ROOT_TEXTS.items() if text.startswith(words)), None)
+    if product is None:
+        return None
+    about = await ask.json("/api/version") if product is OLLAMA else {}
+    return None if "commit" in about else Identity(product, version_in(about, "version"))
+
+
+async def _by_health(ask: _Questions) -> Identity | None:
+    health = await ask.json("/health")
+    if health.get("server") == "lmx-loadgen-sim":
+        return Identity(SIMULATOR, version_in(health, "version"))
+    if "model_loaded" in health and "engine_type" in health:
+        return Identity(VLLM_MLX, version_in(health, "version"))
+    if "engine_pool" in health:
+        return Identity(OMLX)
+    if health.get("status") == "ok" and (await ask.server_header()).startswith("BaseHTTP"):
+        return Identity(MLX_LM)
+    return None
+
+
+async def _llama_swap(ask: _Questions) -> Identity | None:
+    if not isinstance((await ask.json("/running")).get("running"), list):
+        return None
+    return Identity(LLAMA_SWAP, version_in(await ask.json("/api/version"), "version"))
+
+
+async def _litellm(ask: _Questions) -> Identity | None:
+    reply = await ask.get("/health/liveliness")
+    if reply is None or reply.status != 200 or reply.data != "I'm alive!":
+        return None
+    return Identity(LITELLM, version_in(await ask.json("/health/readiness"), "litellm_version"))
+
+
+async def _by_server_header(ask: _Questions) -> Identity | None:
+    header = await ask.server_header()
+    if header.startswith("ConcedoLlamaForKobold"):
+        return Identity(KOBOLD_CPP, version_in(await ask.json("/api/extra/version"), "version"))
+    props = await ask.json("/props")
+    is_it = header.startswith("llama.cpp") or "default_generation_settings" in props
+    return Identity(LLAMA_CPP, version_in(props, "build_info")) if is_it else None
+
+
+async def _by_owner(ask: _Questions) -> Identity | None:
+    """By `owned_by` in the list of models, where it is given without a key."""
+    entries = (await ask.json("/v1/models")).get("data")
+    owners = (
+        [entry.get("owned_by") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    )
+    product = next((_OWNERS[owner] for owner in owners if isinstance(owner, str) and owner in _OWNERS), None)
+    if product is None:
+        return None
+    return Identity(product, version_in(await ask.json("/version"), "version") if product is VLLM else "")
+
+
+async def _by_version(ask: _Questions) -> Identity | None:
+    """vLLM behind a key lists no models, but says its version (so do LocalAI and Docker's: they were asked before)."""
+    data = await ask.json("/version")
+    return Identity(VLLM, version_in(data, "version")) if isinstance(data.get("version"), str) else None
+
+
+async def _mlx_omni(ask: _Questions) -> Identity | None:
+    info = (await ask.json("/openapi.json")).get("info")
+    is_it = isinstance(info, dict) and info.get("title") == "MLX Omni Server"
+    return Identity(MLX_OMNI, version_in(info, "version")) if is_it else None
+
+
+_IN_ORDER: tuple[Callable[[_Questions], Awaitable[Identity | None]], ...] = (
+    _lm_studio,
+    _opta_lmx,
+    _local_ai,
+    _by_root_text,
+    _llama_swap,
+    _by_health,
+    _litellm,
+    _by_server_header,
+    _by_owner,
+    _by_version,
+    _mlx_omni,
+)

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lmx_loadgen.decode.chunks import TEXT_KINDS
 from lmx_loadgen.decode.encoding import Undecodable, unpacked
 from lmx_loadgen.decode.ending import verdict
 from lmx_loadgen.decode.errors import bare_error, plain, refusal
 from lmx_loadgen.decode.reasoning import split_thoughts
 from lmx_loadgen.decode.sse import Decoder, decode
-from lmx_loadgen.decode.stream import MAX_EVENTS, MAX_TEXT, TEXT_KINDS, Stream
+from lmx_loadgen.decode.stream import MAX_EVENTS, MAX_TEXT, Stream
 from lmx_loadgen.decode.usage import usage_counts
 
 __all__ = [

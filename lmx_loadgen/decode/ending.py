@@ -1,39 +1,14 @@
 """Whether an answer came to a true end, and what is said of one that did not."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pydantic_core
 
 from lmx_loadgen.decode.errors import error_in, plain, words_of_body, words_of_error
-
-if TYPE_CHECKING:
-    from lmx_loadgen.decode.stream import Stream
-
-# Finish reasons by which a server says that it gave an answer up. Any other word is an end: new ones come up.
-_GIVEN_UP = frozenset(
-    {"abort", "aborted", "cancel", "cancelled", "canceled", "error", "exception", "failed", "failure", "interrupted",
-     "disconnect", "disconnected", "killed", "load", "unload", "unloaded", "shutdown", "preempted", "evicted",
-     "timeout", "timed_out", "time_out", "deadline_exceeded", "insufficient_system_resource", "overloaded", "oom"}
-)  # fmt: skip
-_NO_WORD = frozenset({"", "null", "none"})
+from lmx_loadgen.decode.stream import Stream
 
 
-def finish_word(value: Any) -> str | None:
-    """A finish reason as the server named it, which may be an object; None where it named none."""
-    if isinstance(value, dict):
-        value = value.get("type") or value.get("reason")
-    if not isinstance(value, str) or value.strip().lower() in _NO_WORD:
-        return None
-    return plain(value, 40) or None
-
-
-def is_given_up(word: str) -> bool:
-    """Whether this finish reason says that the answer was not brought to its end."""
-    known = word.strip().lower().replace("-", "_").replace(" ", "_")
-    return known in _GIVEN_UP or known.endswith("_error") or known.startswith("abort")
-
-
-def verdict(stream: "Stream", failure: tuple[str, str] | None, body: bytes) -> tuple[str, str | None]:
+def verdict(stream: Stream, failure: tuple[str, str] | None, body: bytes) -> tuple[str, str | None]:
     """(outcome, reason) of an answer; `failure` is the wire's own, None where its framing is whole."""
     if failure is not None and failure[0] == "cancelled":
         return failure

@@ -22,6 +22,11 @@
 Exit code 130 is Ctrl-C, as in every shell.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # pydantic takes longer to import than `--help` may
+    from pydantic import ValidationError
+
 
 class LoadgenError(Exception):
     """Anything the user can be told in one sentence. `str(error)` is that sentence."""
@@ -127,3 +132,16 @@ class NotComparable(LoadgenError):
     """The comparison was refused: the two sides did not do the same work."""
 
     exit_code = 32
+
+
+def first_fault(problem: "ValidationError", document: str = "", *, lower: bool = False) -> str:
+    """The first thing that is wrong in a document, `key: what`, without any control characters of its own.
+
+    `document` stands for the key where the document itself is at fault; `lower` writes what is wrong in lower case.
+    """
+    first = problem.errors(include_url=False, include_input=False)[0]
+    # Pydantic names the functions that it passed through, and they are no keys of the document.
+    key = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-")) or document
+    message = first["msg"].lower() if lower else first["msg"]
+    words = f"{key}: {message}" if key else message
+    return "".join(character if character.isprintable() else "?" for character in words[:300])

@@ -10,11 +10,11 @@ from lmx_loadgen.system import host
 
 
 @pytest.fixture
-def unused_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on (held by nobody, so in theory another process may take it)."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def unused_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that nothing listens on, and that nobody else is given meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,8 +8,9 @@ from lmx_loadgen.analysis.metrics import METRICS, markdown_table
 from lmx_loadgen.cli import main
 from lmx_loadgen.profile.models import load_profile, profile_names
 from lmx_loadgen.targets import DIALECTS
+from tests.helpers.paths import ROOT
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_metric_definitions_are_those_of_the_code() -> None:

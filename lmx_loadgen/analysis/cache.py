@@ -1,16 +1,17 @@
 """The probe of the prefix cache: two prompts never sent before, then the second of them again."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.store.result import CacheResult
 from lmx_loadgen.system.clock import NS
 
 # A repeat that has half of its prompt from a cache, or comes in under 60 % of the time, had a cache to come from.
-_MOSTLY = 0.5
-_SOONER = 0.6
+_CACHED_SHARE = 0.5
+_CACHED_TTFT_RATIO = 0.6
 # Of a repeat that comes in somewhat sooner nothing can be told: chance does that, and a cache with a short prompt.
-_ALIKE = 0.9
+_UNCLEAR_TTFT_RATIO = 0.9
 
 
 def cache_of(probes: Sequence[Record]) -> CacheResult | None:
@@ -22,11 +23,11 @@ def cache_of(probes: Sequence[Record]) -> CacheResult | None:
         return CacheResult(sentence="whether it has a prefix cache is not known: the probe was not answered in full")
     *cold, repeat = (wait for wait in waits if wait is not None)
     last = probes[-1]
-    from_cache = last.usage_cached is not None and last.usage_cached >= _MOSTLY * (last.usage_prompt or 0) > 0
-    found: bool | None = from_cache or repeat < _SOONER * min(cold)
-    if not found and last.usage_cached is None and repeat < _ALIKE * min(cold):
+    from_cache = last.usage_cached is not None and last.usage_cached >= _CACHED_SHARE * (last.usage_prompt or 0) > 0
+    found: bool | None = from_cache or repeat < _CACHED_TTFT_RATIO * min(cold)
+    if not found and last.usage_cached is None and repeat < _UNCLEAR_TTFT_RATIO * min(cold):
         found = None
-    typical = sum(cold) / len(cold)
+    typical = fmean(cold)
     return CacheResult(
         cold=cold,
         repeat=repeat,

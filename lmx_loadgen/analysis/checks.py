@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from lmx_loadgen.analysis.plan_importer import results_in
+from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.analysis.tool_calls import judge
 from lmx_loadgen.store.eventlog import LogLine
 from lmx_loadgen.store.result import BenchmarkResult, SkillsBenchmark, ToolCallBenchmark
@@ -32,7 +33,7 @@ def server_benchmarks_of(checks: Sequence[LogLine]) -> tuple[list[BenchmarkResul
         answer = line["answer"] or {}
         earlier = answer.get("earlier")
         newest_first = [answer.get("result"), *(reversed(earlier) if isinstance(earlier, list) else [])]
-        taken = results_in([data for data in newest_first if data is not None]) if answer else None
+        taken = results_in(known(newest_first)) if answer else None
         if taken is not None:
             results += taken.results
             notes += [f"a result of the server's own benchmark cannot be read: {fault}" for fault in taken.faults]

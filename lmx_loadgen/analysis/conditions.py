@@ -1,8 +1,10 @@
 """What the machine went through while a run was measured: heat, power and memory, from its state beside each block."""
 
 from collections.abc import Sequence
+from statistics import median_high
 from typing import Any
 
+from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.store.eventlog import LogContents
 
 _SLOWED = 0.95
@@ -14,8 +16,9 @@ _SWAPPED_PAGES = 256
 def conditions(log: LogContents) -> list[str]:
     """A sentence for each thing that makes figures of this run doubtful; none where nothing was seen."""
     states = [line["state"] for line in log.host]
-    found = [_throttled(states), _low_power(states), _clock(states), _memory(states), _swapped(states)]
-    return [sentence for sentence in found if sentence is not None]
+    low_power = "low power mode was on" if any(state.get("low_power") for state in states) else None
+    found = [_throttled(states), low_power, _clock(states), _memory(states), _swapped(states)]
+    return known(found)
 
 
 def run_notes(log: LogContents) -> list[str]:
@@ -53,17 +56,13 @@ def _throttled(states: Sequence[dict[str, Any]]) -> str | None:
     )
 
 
-def _low_power(states: Sequence[dict[str, Any]]) -> str | None:
-    return "low power mode was on" if any(state.get("low_power") for state in states) else None
-
-
 def _clock(states: Sequence[dict[str, Any]]) -> str | None:
     """Clocks wander; only a later half that is slower as a whole is a sign of heat."""
     speeds = _known(states, "cpu_mhz")
     if len(speeds) < 4:
         return None
     half = len(speeds) // 2
-    before, after = sorted(speeds[:half])[half // 2], sorted(speeds[half:])[(len(speeds) - half) // 2]
+    before, after = median_high(speeds[:half]), median_high(speeds[half:])
     if after >= _SLOWED * before:
         return None
     return f"the processor's clock fell from {before:.0f} to {after:.0f} MHz over the run"

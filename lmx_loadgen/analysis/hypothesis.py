@@ -50,12 +50,12 @@ def hypothesis(
         kind = kind_of(server, model, quantization)
         here.sort(key=lambda one: (is_other_kind(one, kind), one.server != server))
         return _published(here, figures)
-    bound = _at_most(bandwidths.get(apple_chip(chip) or ""), model, quantization)
+    bound = _bandwidth_limit(bandwidths.get(apple_chip(chip) or ""), model, quantization)
     return (bound or _NONE).model_copy(update={"figures": figures})
 
 
 def _published(here: Sequence[PublishedFigure], figures: Sequence[PublishedFigure]) -> Hypothesis:
-    said = "; ".join(_words(one) for one in here[:_SHOWN])
+    texts = "; ".join(_figure_text(one) for one in here[:_SHOWN])
     short = [one for one in here if (one.context_tokens or 0) <= LONG_CONTEXT]
     first = next((one for one in short if one.toks_per_sec), None)
     more = f"; and {len(here) - _SHOWN} more" if len(here) > _SHOWN else ""
@@ -64,12 +64,12 @@ def _published(here: Sequence[PublishedFigure], figures: Sequence[PublishedFigur
         toks_per_sec=None if first is None else first.toks_per_sec,
         ttft_sec=next((one.ttft_sec for one in short if one.ttft_sec), None),
         of=None if first is None else " ".join(filter(None, (SERVER_NAMES[first.server], first.format))),
-        sentence=f"published on this chip: {said}{more}",
+        sentence=f"published on this chip: {texts}{more}",
         figures=list(figures),
     )
 
 
-def _words(figure: PublishedFigure) -> str:
+def _figure_text(figure: PublishedFigure) -> str:
     values = [f"{figure.toks_per_sec:g} tok/s"] if figure.toks_per_sec else []
     values += [f"TTFT {figure.ttft_sec:g} s"] if figure.ttft_sec else []
     detail = [figure.format, f"{figure.context_tokens:,} tokens of prompt" if figure.context_tokens else None]
@@ -77,7 +77,7 @@ def _words(figure: PublishedFigure) -> str:
     return f"{SERVER_NAMES[figure.server]} {' and '.join(values)}{f' ({beside})' if beside else ''}, {figure.source}"
 
 
-def _at_most(bandwidth: float | None, model: str, quantization: str | None) -> Hypothesis | None:
+def _bandwidth_limit(bandwidth: float | None, model: str, quantization: str | None) -> Hypothesis | None:
     weights, bits = active_weights(model), weight_bits(quantization) or bits_of(model)
     if bandwidth is None or weights is None or bits is None:
         return None
@@ -89,13 +89,13 @@ def _at_most(bandwidth: float | None, model: str, quantization: str | None) -> H
         kind="bandwidth",
         toks_per_sec=most,
         sentence=(
-            f"at most about {_three(most)} tok/s for one user: {bandwidth:g} GB/s of memory bandwidth over "
+            f"at most about {_three_digits(most)} tok/s for one user: {bandwidth:g} GB/s of memory bandwidth over "
             f"{gigabytes:.3g} GB of weights a token ({weights / 1e9:.3g} B at {each:g} bits)"
         ),
     )
 
 
-def _three(value: float) -> str:
+def _three_digits(value: float) -> str:
     """Three figures, never in powers of ten."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 

@@ -8,9 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from lmx_loadgen.analysis import instrument_error
+from lmx_loadgen.analysis.answer_notes import answer_notes
 from lmx_loadgen.analysis.metrics import METRICS, Metric, chunk_gaps
 from lmx_loadgen.analysis.records import Record, in_steady_or_all, records
-from lmx_loadgen.analysis.stats import PERCENTILES, Description, clustered_interval, describe
+from lmx_loadgen.analysis.stats import PERCENTILES, Description, clustered_interval, describe, known
 from lmx_loadgen.analysis.tokens import Basis, choose_basis
 from lmx_loadgen.analysis.window import Window, level_metrics, little_note, window_of
 from lmx_loadgen.decode.chat import StreamRules
@@ -28,6 +29,8 @@ from lmx_loadgen.store.result import (
 )
 from lmx_loadgen.targets import DIALECTS
 
+# How an answer ended whose server did not say.
+UNKNOWN = "unknown"
 _MANY_COALESCED = 0.5
 
 
@@ -71,7 +74,7 @@ def level_result(log: LogContents, target: Mapping[str, Any], number: int, of_le
         tokens=_tokens(chosen),
         metrics=metrics,
         errors=_errors(failed),
-        finish_reasons=dict(sorted(Counter(record.finish_reason or "none" for record in chosen).items())),
+        finish_reasons=dict(sorted(Counter(record.finish_reason or UNKNOWN for record in chosen).items())),
         complete=len(segments) >= wanted and not any(line["stopped"] for line in segments),
         witness=seen,
         tainted=instrument_error.taints(metrics, seen),
@@ -168,27 +171,29 @@ def _describe_requests(
     says nothing."""
     assert metric.of is not None
     values = [metric.of(record, basis, profile) for record in chosen]
-    known = [value for value in values if value is not None]
-    found = describe(known, failed=0 if metric.unit == "tokens" else failed, better=metric.better)
-    return _with_reason(found, metric, len(values) - len(known))
+    found = describe(known(values), failed=0 if metric.unit == "tokens" else failed, better=metric.better)
+    without = [record for record, value in zip(chosen, values, strict=True) if value is None]
+    return _with_reason(found, Counter(metric.reason(record, basis) for record in without))
 
 
 def _describe_gaps(metric: Metric, chosen: Sequence[Record]) -> Description:
     """All gaps of all answers together; those of one answer are no independent samples."""
     gaps = [chunk_gaps(record) for record in chosen]
     found = describe([gap for of_answer in gaps for gap in of_answer])
-    return _with_reason(
-        replace(found, ci95=clustered_interval(gaps)), metric, sum(1 for of_answer in gaps if not of_answer)
-    )
+    found = replace(found, ci95=clustered_interval(gaps))
+    return _with_reason(found, Counter(metric.undefined for of_answer in gaps if not of_answer))
 
 
-def _with_reason(found: Description, metric: Metric, without: int) -> Description:
-    """Say why answers have no value."""
+def _with_reason(found: Description, without: Counter[str]) -> Description:
+    """Say why answers have no value: how many for which reason."""
     if not without:
         return found
     if not found.n:
-        return replace(found, reason=f"no answer has a value: {metric.undefined}")
-    words = f"{without} of the answers {'have' if without > 1 else 'has'} no value: {metric.undefined}"
+        return replace(found, reason=f"no answer has a value: {', or '.join(without)}")
+    words = "; ".join(
+        f"{count} of the answers {'have' if count > 1 else 'has'} no value: {reason}"
+        for reason, count in without.items()
+    )
     return replace(found, reason=f"{found.reason}; {words}" if found.reason else words)
 
 
@@ -225,8 +230,7 @@ def _tokens(chosen: Sequence[Record]) -> TokenCounts:
 
 
 def _sum(values: Sequence[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
+    return sum(known(values)) if values and None not in values else None
 
 
 def _errors(failed: Sequence[Record]) -> list[ErrorCount]:
@@ -265,4 +269,5 @@ def _notes(
         )
     if (little := little_note(window, measured)) is not None:
         notes.append(little)
-    return notes
+    good = [record for record in measured if record.ok]
+    return notes + answer_notes(good, basis, usage_exact=rules_of(target).usage_output_exact)

@@ -3,6 +3,7 @@
 The values of single requests are computed here; those of a whole level, which need a window of time, in `window`.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,10 +11,10 @@ from typing import Any, Literal
 
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import Better
-from lmx_loadgen.analysis.tokens import Basis, output_tokens, prompt_tokens, tokens_per_event
+from lmx_loadgen.analysis.tokens import Basis, hidden_tokens, output_tokens, prompt_tokens, read_tokens, usage_state
 from lmx_loadgen.system.clock import NS
 
-VERSION = 1
+VERSION = 2
 
 Scope = Literal["request", "gap", "level"]
 PerRequest = Callable[[Record, Basis, Mapping[str, Any]], float | None]
@@ -24,7 +25,7 @@ class Metric:
     """What a metric is called, in which unit, which way is better, what it means and how it is computed.
 
     `of` gives a single request's value; it is None for metrics of gaps and of whole levels. `undefined` says why an
-    answer may have no value.
+    answer has no value, or `why` where there are several reasons.
     """
 
     name: str
@@ -36,6 +37,11 @@ class Metric:
     scope: Scope = "request"
     of: PerRequest | None = None
     undefined: str = "no request has this value"
+    why: Callable[[Record, Basis], str] | None = None
+
+    def reason(self, record: Record, basis: Basis) -> str:
+        """Why this answer has no value."""
+        return self.undefined if self.why is None else self.why(record, basis)
 
 
 def ttft(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
@@ -56,11 +62,11 @@ def e2e(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | Non
 
 def tpot(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
     """Undefined when all text came in one read: one moment has no rate."""
-    each = tokens_per_event(record, basis)
+    tokens = read_tokens(record, basis)
     span = _seconds(record.first_text_ns, record.last_text_ns)
-    if each is None or span is None or len(record.text_reads) < 2:
+    if tokens is None or span is None or len(tokens) < 2:
         return None
-    after_first = each * (record.text_events - record.text_reads[0][1])
+    after_first = math.fsum(tokens[1:])
     return span / after_first if after_first > 0 else None
 
 
@@ -83,26 +89,32 @@ def chunk_gaps(record: Record) -> list[float]:
 def below_reading_share(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
     """A reader starts with the first text, reads `reading_tok_s` tokens a second, and waits whenever all that has
     arrived is read: the share of the time between first and last text that is spent waiting."""
-    each = tokens_per_event(record, basis)
+    tokens = read_tokens(record, basis)
     gaps = chunk_gaps(record)
-    if each is None or not gaps:
+    if tokens is None or not gaps:
         return None
     speed = profile["reading_tok_s"]
     unread = waited = 0.0
-    for gap, (_, events) in zip(gaps, record.text_reads, strict=False):
-        unread += events * each
+    for gap, came in zip(gaps, tokens, strict=False):
+        unread += came
         waited += max(0.0, gap - unread / speed)
         unread = max(0.0, unread - gap * speed)
     return waited / sum(gaps)
 
 
 def prompt_tok_s(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
-    """Only for prompts that were read: with tokens from a cache it would be fiction."""
+    """Only for prompts that were read, and nothing else: with tokens from a cache, or with a wait that has hidden
+    reasoning in it, it would be fiction."""
     tokens, wait = prompt_tokens(record, basis), ttft(record, basis, profile)
     cached = record.usage_cached or 0
-    if not tokens or not wait or cached > 0.1 * tokens:
+    if not tokens or not wait or cached > 0.1 * tokens or _waited_for_more(record):
         return None
     return tokens / wait
+
+
+def _waited_for_more(record: Record) -> bool:
+    """Whether tokens that were not streamed were made before the first text."""
+    return hidden_tokens(record) > 0 or usage_state(record) == "doubtful"
 
 
 def output_tokens_of(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
@@ -124,13 +136,30 @@ def _seconds(start: int | None, end: int | None) -> float | None:
     return None if start is None or end is None else (end - start) / NS
 
 
+# ---- why an answer has no value ---------------------------------------------------------------------
+
 _ONE_READ = "its text came in one read"
+_UNCOUNTED = "no exact count of its tokens"
+
+
+def _no_rate(record: Record, basis: Basis) -> str:
+    return _ONE_READ if len(record.text_reads) < 2 else _UNCOUNTED
+
+
+def _no_prompt_rate(record: Record, basis: Basis) -> str:
+    tokens = prompt_tokens(record, basis)
+    if not tokens:
+        return "no exact count of its prompt's tokens"
+    if _waited_for_more(record):
+        return "tokens that were not streamed came before its first text"
+    return "its prompt came from a cache"
+
 
 _ALL = [
     Metric(
         "ttft", "TTFT", "s", "lower",
         "Time to first token: from just before the request is written, on a connection already open, to the first "
-        "text that is not empty.",
+        "text that is more than white space (reasoning and tool calls are text).",
         "first text − send", of=ttft,
     ),
     Metric(
@@ -140,19 +169,20 @@ _ALL = [
     ),
     Metric(
         "ttfo", "TTFO", "s", "lower",
-        "Time to first output: to the first visible text, reasoning not counted.",
+        "Time to first output: to the first visible text that is more than white space, reasoning not counted.",
         "first visible text − send", of=ttfo, undefined="it has no visible text",
     ),
     Metric("e2e", "E2E", "s", "lower", "The whole answer, to its last text.", "last text − send", of=e2e),
     Metric(
         "tpot", "TPOT", "s", "lower",
-        "Time per output token after the first read of text. Tokens are spread evenly over the answer's text events; "
-        "an end-of-turn token, counted by the server but without text, is left out.",
-        "(last text − first text) ÷ (output tokens − tokens in the first read of text)", of=tpot, undefined=_ONE_READ,
+        "Time per output token after the first read of text. A read's tokens are its share of the answer's characters, "
+        "at least one a text event, or what the server's running count says. Tokens without text are left out: an end "
+        "of turn, and hidden reasoning.",
+        "(last text − first text) ÷ (output tokens − tokens in the first read of text)", of=tpot, why=_no_rate,
     ),
     Metric(
         "decode_tok_s", "Decode tok/s", "tok/s", "higher", "What one user sees once the answer runs.", "1 ÷ TPOT",
-        of=decode_tok_s, undefined=_ONE_READ,
+        of=decode_tok_s, why=_no_rate,
     ),
     Metric(
         "chunk_gap", "Chunk gap", "s", "lower",
@@ -166,16 +196,17 @@ _ALL = [
     Metric(
         "below_reading_share", "Reader waits", "1", "lower",
         "Share of the streaming time in which someone who reads at the profile's reading speed has read all there is.",
-        "waiting time ÷ (last text − first text)", of=below_reading_share, undefined=_ONE_READ,
+        "waiting time ÷ (last text − first text)", of=below_reading_share, why=_no_rate,
     ),
     Metric(
         "prompt_tok_s", "Prompt tok/s", "tok/s", "higher", "Prompt tokens per second of TTFT, for cold prompts.",
         "prompt tokens ÷ TTFT", of=prompt_tok_s,
-        undefined="its prompt has no exact count of tokens, or came from a cache",
+        why=_no_prompt_rate,
     ),
     Metric(
-        "output_tokens", "Output tokens", "tokens", "higher", "Tokens of the answer, on the level's token basis.",
-        "see token basis", of=output_tokens_of,
+        "output_tokens", "Output tokens", "tokens", "higher",
+        "Tokens of the answer that were streamed, on the level's token basis.",
+        "see token basis", of=output_tokens_of, undefined=_UNCOUNTED,
     ),
     Metric(
         "output_tok_s", "System tok/s", "tok/s", "higher",

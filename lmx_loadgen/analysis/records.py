@@ -4,16 +4,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.decode.chat import TEXT_KINDS, usage_counts
+from lmx_loadgen.analysis.text_events import text_seen
+from lmx_loadgen.decode.chat import usage_counts
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One request that ended.
 
-    `text_reads` has an entry for each socket read that brought text: (absolute ns, text events in it). Events of one
-    read share its time; a gap is between reads, never 0. `characters` are those of all text. Times are monotonic ns;
-    token counts are None when unknown.
+    `text_reads` has an entry for each socket read that brought text: (absolute ns, text events in it), from the first
+    that brought more than white space; white space before it counts to that one. Events of one read share its time; a
+    gap is between reads, never 0. `read_characters` are the characters each of them brought, `characters` those of all
+    text, and `running` the server's count of tokens until then (empty where its chunks carry none). `fewest_tokens` and
+    `most_tokens` are what the text can be; `most_reasoning` is the latter of the reasoning alone. Times are monotonic
+    ns; token counts are None when unknown. `notes` are codes of what is to be known about how it came.
     """
 
     id: int
@@ -40,6 +44,14 @@ class Record:
     tokenizer_output: int | None
     lag_ns: int | None
     reconnected: bool = False
+    read_characters: tuple[int, ...] = ()
+    running: tuple[int, ...] = ()
+    fewest_tokens: int = 0
+    most_tokens: int | None = None
+    most_reasoning: int | None = None
+    usage_reasoning: int | None = None
+    max_tokens: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -62,52 +74,54 @@ class Record:
         return self.text_reads[-1][0] if self.text_reads else None
 
 
+# What a record has from its line as it is.
+_COPIED = ("id", "target", "level", "segment", "phase", "first_wave", "outcome", "intended_ns", "end_ns")
+_COPIED_WHERE_KNOWN = ("reason", "status", "finish_reason", "model", "lag_ns")
+
+
 def record(line: dict[str, Any]) -> Record:
     """The record of one request line."""
     send = line["send_ns"]
-    arrivals = line["arrivals"]
-    reads: list[tuple[int, int]] = []
-    visible: int | None = None
-    characters = 0
-    for index, kind, text in line["events"]:
-        if kind not in TEXT_KINDS or send is None or index >= len(arrivals):
-            continue
-        at_ns = send + arrivals[index][0]
-        characters += len(text)
-        if visible is None and kind != "reasoning":
-            visible = at_ns
-        if reads and reads[-1][0] >= at_ns:
-            reads[-1] = (reads[-1][0], reads[-1][1] + 1)
-        else:
-            reads.append((at_ns, 1))
+    seen = text_seen(line["events"], line["arrivals"], send)
     prompt, output, cached = usage_counts(line.get("usage"))
     tokenizer = line.get("tokenizer_tokens") or {}
+    copied: dict[str, Any] = {name: line[name] for name in _COPIED}
     return Record(
-        id=line["id"],
-        target=line["target"],
-        level=line["level"],
-        segment=line["segment"],
-        phase=line["phase"],
-        first_wave=line["first_wave"],
-        outcome=line["outcome"],
-        reason=line.get("reason"),
-        status=line.get("status"),
-        intended_ns=line["intended_ns"],
+        **copied | {name: line.get(name) for name in _COPIED_WHERE_KNOWN},
         send_ns=send,
-        end_ns=line["end_ns"],
-        text_reads=tuple(reads),
-        characters=characters,
-        first_visible_ns=visible,
-        finish_reason=line.get("finish_reason"),
-        model=line.get("model"),
+        text_reads=tuple(zip(seen.at_ns, seen.events, strict=True)),
+        characters=seen.all_characters,
+        first_visible_ns=seen.visible_ns,
         usage_prompt=prompt,
         usage_output=output,
         usage_cached=cached,
         tokenizer_prompt=tokenizer.get("prompt"),
         tokenizer_output=tokenizer.get("output"),
-        lag_ns=line.get("lag_ns"),
         reconnected=bool(line.get("reconnected")),
+        read_characters=tuple(seen.characters),
+        running=seen.running_counts(),
+        fewest_tokens=seen.chunks,
+        most_tokens=seen.most_tokens,
+        most_reasoning=seen.most_reasoning,
+        usage_reasoning=_reasoning_tokens(line.get("usage"), output),
+        max_tokens=line.get("max_tokens"),
+        notes=_notes(line.get("notes"), seen.leading_white),
     )
+
+
+def _notes(codes: Any, leading_white: bool) -> tuple[str, ...]:
+    """The line's codes; what the events show themselves is noted of older logs too."""
+    told = [code for code in codes if isinstance(code, str)] if isinstance(codes, list) else []
+    return tuple(dict.fromkeys([*told, *(["leading_white_space"] if leading_white else [])]))
+
+
+def _reasoning_tokens(usage: Any, output: int | None) -> int | None:
+    """How many of the output tokens are reasoning by the server's own word, None where that is no sane count."""
+    if not isinstance(usage, dict) or output is None:
+        return None
+    details = usage.get("completion_tokens_details")
+    found = (details if isinstance(details, dict) else usage).get("reasoning_tokens")
+    return found if type(found) is int and 0 <= found <= output else None
 
 
 def records(lines: Iterable[dict[str, Any]]) -> list[Record]:

@@ -4,11 +4,30 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from statistics import fmean, median
+from typing import Literal, TypeVar
 
+T = TypeVar("T")
 Better = Literal["lower", "higher"]
 PERCENTILES = (50, 90, 95, 99)
 _ENOUGH_BEYOND = 5
+
+
+def known(values: Iterable[T | None]) -> list[T]:
+    """The values that are defined."""
+    return [value for value in values if value is not None]
+
+
+def median_of(values: Iterable[float | None]) -> float | None:
+    """The median of the values that are defined; None where none is."""
+    defined = known(values)
+    return median(defined) if defined else None
+
+
+def mean_count(counts: Iterable[float | None]) -> int | None:
+    """The mean of the counts that are known, rounded; None where none is."""
+    defined = known(counts)
+    return round(fmean(defined)) if defined else None
 
 
 @dataclass(frozen=True)
@@ -55,7 +74,7 @@ def describe(values: Sequence[float], *, failed: int = 0, better: Better = "lowe
     total = len(ordered) + failed
     return Description(
         n=len(ordered),
-        mean=math.fsum(ordered) / len(ordered),
+        mean=fmean(ordered),
         ci95=mean_interval(ordered),
         percentiles=figures,
         min=ordered[0],
@@ -74,7 +93,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     n = len(values)
     if n < 2:
         return None
-    mean = math.fsum(values) / n
+    mean = fmean(values)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = t_quantile(0.975, n - 1) * deviation / math.sqrt(n)
     return _not_below(values, mean - half), mean + half

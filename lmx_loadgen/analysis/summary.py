@@ -14,8 +14,9 @@ from lmx_loadgen.analysis.conditions import conditions, run_notes
 from lmx_loadgen.analysis.level import basis_of, calibration_of, level_result, rules_of
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.quality import compute_repetition_ratio
-from lmx_loadgen.analysis.records import answer_text, records
-from lmx_loadgen.analysis.tokens import Basis, output_tokens, prompt_tokens
+from lmx_loadgen.analysis.records import answer_text, record, records
+from lmx_loadgen.analysis.stats import mean_count
+from lmx_loadgen.analysis.tokens import Basis, generated_tokens, output_tokens, prompt_tokens
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import (
@@ -25,10 +26,8 @@ from lmx_loadgen.store.result import (
     Hypothesis,
     LevelResult,
     RunResult,
-    SkillsBenchmark,
     TargetResult,
     Tool,
-    ToolCallBenchmark,
 )
 from lmx_loadgen.system.clock import Anchor
 
@@ -75,6 +74,8 @@ def _target(log: LogContents, target: Mapping[str, Any]) -> TargetResult:
     checks = [line for line in log.checks if line["target"] == target["name"]]
     own, own_notes = server_benchmarks_of(checks)
     tool_calls, skills = tool_calls_of(checks), skills_of(checks)
+    # The plan's result has one tool call: the first.
+    checked = {"tool_call": tool_calls[0] if tool_calls else None, "skills": list(skills)}
     return TargetResult(
         name=target["name"],
         dialect=target["dialect"],
@@ -89,7 +90,7 @@ def _target(log: LogContents, target: Mapping[str, Any]) -> TargetResult:
         tool_calls=tool_calls,
         skills=skills,
         server_benchmarks=own,
-        benchmark=_with_checks(_benchmark(log, target, lines, levels[0]), tool_calls, skills) if levels else None,
+        benchmark=_benchmark(log, target, lines, levels[0], checked) if levels else None,
     )
 
 
@@ -101,19 +102,14 @@ def _hypothesis(target: Mapping[str, Any]) -> Hypothesis | None:
         return None
 
 
-def _with_checks(
-    benchmark: BenchmarkResult, tool_calls: Sequence[ToolCallBenchmark], skills: Sequence[SkillsBenchmark]
-) -> BenchmarkResult:
-    """The plan's result has one tool call: the first."""
-    assert benchmark.stats is not None
-    found = {"tool_call": tool_calls[0] if tool_calls else None, "skills": list(skills)}
-    return benchmark.model_copy(update={"stats": benchmark.stats.model_copy(update=found)})
-
-
 def _benchmark(
-    log: LogContents, target: Mapping[str, Any], lines: Sequence[dict[str, Any]], level: LevelResult
+    log: LogContents,
+    target: Mapping[str, Any],
+    lines: Sequence[dict[str, Any]],
+    level: LevelResult,
+    checked: Mapping[str, Any],
 ) -> BenchmarkResult:
-    """The plan's result of this target, from its lowest level."""
+    """The plan's result of this target, from its lowest level, with what came of its checks."""
     of_level = [line for line in lines if line["level"] == level.level]
     good = [line for line in of_level if line["phase"] == "measured" and line["outcome"] == "ok"]
     host, server = log.header["host"], target["server"]
@@ -127,7 +123,7 @@ def _benchmark(
         hardware=f"{chip}, {memory:g} GB" if memory else chip,
         lmx_version=server.get("version") if server.get("product") == "opta-lmx" else None,
         prompt_preview=(log.header.get("prompt_preview") or "")[:100],
-        stats=_run_stats(good, target, level),
+        stats=_run_stats(good, target, level).model_copy(update=checked),
     )
 
 
@@ -138,11 +134,9 @@ def _run_stats(good: Sequence[dict[str, Any]], target: Mapping[str, Any], level:
         return BenchmarkRunStats(runs_completed=0, warmup_runs_discarded=warmups)
     chosen = records(good)
     basis = basis_of(target, chosen)
-    text = _text_stats(good[0], output_tokens(chosen[0], basis), basis, rules_of(target))
+    text = _text_stats(good[0], basis, rules_of(target))
     if len(good) < 2:
         return BenchmarkRunStats(runs_completed=len(good), warmup_runs_discarded=warmups, **text)
-    prompts = [tokens for tokens in (prompt_tokens(record, basis) for record in chosen) if tokens is not None]
-    outputs = [tokens for tokens in (output_tokens(record, basis) for record in chosen) if tokens is not None]
     ttft, rate = level.metrics["ttft"], level.metrics["decode_tok_s"]
     return BenchmarkRunStats(
         ttft_p50_sec=ttft.p50,
@@ -151,21 +145,22 @@ def _run_stats(good: Sequence[dict[str, Any]], target: Mapping[str, Any], level:
         toks_per_sec_p50=rate.p50,
         toks_per_sec_p95=rate.p95,
         toks_per_sec_mean=rate.mean,
-        prompt_tokens=round(sum(prompts) / len(prompts)) if prompts else None,
-        output_tokens=round(sum(outputs) / len(outputs)) if outputs else None,
+        prompt_tokens=mean_count(prompt_tokens(record, basis) for record in chosen),
+        output_tokens=mean_count(output_tokens(record, basis) for record in chosen),
         runs_completed=len(good),
         warmup_runs_discarded=warmups,
         **text,
     )
 
 
-def _text_stats(line: Mapping[str, Any], count: int | None, basis: Basis, rules: StreamRules) -> dict[str, Any]:
+def _text_stats(line: dict[str, Any], basis: Basis, rules: StreamRules) -> dict[str, Any]:
     """What there is to say of one answer's text, in the plan's words."""
-    text = answer_text(line)
+    text, answer = answer_text(line), record(line)
+    count = generated_tokens(answer, basis)
     natural = completed_naturally(line, count, basis, rules)
     return {
         "output_text": text,
-        "output_token_count": count,
+        "output_token_count": output_tokens(answer, basis),
         "completed_naturally": natural,
         "repetition_ratio": compute_repetition_ratio(text),
         "coherence_flag": coherence_of(line, natural, count),

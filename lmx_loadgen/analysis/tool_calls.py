@@ -5,8 +5,10 @@ Models write calls in their own ways, and servers that do not know a model's way
 - `tool_calls`: the API's own field, put together by the server;
 - `tool_call tag`: `<tool_call>{"name": …, "arguments": {…}}</tool_call>` (Qwen, Hermes), or `<function=…>` inside it
   (Qwen's coder models);
+- `mistral`: `[TOOL_CALLS]name{…}` or `[TOOL_CALLS]name[ARGS]{…}` (newer Mistral), also without the first tag, as
+  servers show it that leave special tokens out;
 - `minimax`: `<invoke name="…"><parameter name="…">…</parameter></invoke>` (MiniMax);
-- `json`: a bare JSON object with a name and arguments (Llama, Mistral).
+- `json`: a bare JSON object with a name and arguments (Llama, older Mistral in its list).
 """
 
 import json
@@ -15,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lmx_loadgen.decode.reasoning import thought_end
 from lmx_loadgen.profile.json_schema import has_pattern
 from lmx_loadgen.store.result import ToolCallBenchmark
 
@@ -31,6 +34,8 @@ _BROKEN = re.compile(
     r"""\s{0,9}"(?:arguments|parameters)"\s{0,9}:(.*)""",
     re.DOTALL,
 )
+_MISTRAL_TAG = "[TOOL_CALLS]"
+_MISTRAL = re.compile(r"\s{0,9}([\w.:/-]{1,200})\s{0,9}(?:\[CALL_ID\][\w-]{0,100})?(\[ARGS\])?\s{0,9}")
 _INVOKE = re.compile(r"""<invoke\s+name\s*=\s*["']?([^"'>]+)["']?\s*>(.*?)(?:</invoke>|\Z)""", re.DOTALL)
 _PARAMETER = re.compile(r"""<parameter\s+name\s*=\s*["']?([^"'>]+)["']?\s*>(.*?)</parameter>""", re.DOTALL)
 
@@ -86,10 +91,9 @@ def _calls(answer: Mapping[str, Any], tools: Mapping[str, Mapping[str, Any]]) ->
     """Every call, the server's own first. What a model only thinks about calling is none."""
     for call in answer.get("tool_calls") or []:
         yield Call(str(call.get("name", "")), str(call.get("arguments", "")), "tool_calls")
-    text = _THOUGHTS.sub("", str(answer.get("content") or "")[:_LOOK_AT])
-    if "</think>" in text:  # some templates open the thought themselves, and only its end is in the answer
-        text = text.rpartition("</think>")[2]
-    for form in (_tag_calls, _minimax_calls, _json_calls):
+    text = str(answer.get("content") or "")[:_LOOK_AT]
+    text = _THOUGHTS.sub("", text[thought_end(text) :])
+    for form in (_tag_calls, _mistral_calls, _minimax_calls, _json_calls):
         yield from form(text, tools)
 
 
@@ -106,6 +110,30 @@ def _tag_calls(text: str, tools: Mapping[str, Mapping[str, Any]]) -> Iterator[Ca
         else:  # a call was meant, and is no JSON
             name = re.search(r'"name"\s*:\s*"([^"]*)"', inside)
             yield Call(name[1] if name else "", inside.strip(), "tool_call tag")
+
+
+def _mistral_calls(text: str, tools: Mapping[str, Mapping[str, Any]]) -> Iterator[Call]:
+    bare, *tagged = text.split(_MISTRAL_TAG)
+    if (call := _mistral_call(bare)) is not None and call[2].startswith("{") and (call[1] or call[0] in tools):
+        yield Call(call[0], _first_object(call[2]), "mistral")
+    for part in tagged:
+        if (call := _mistral_call(part)) is not None:
+            yield Call(call[0], _first_object(call[2]), "mistral")
+
+
+def _mistral_call(text: str) -> tuple[str, bool, str] | None:
+    """(name, whether arguments are announced, what follows); None where no name stands at the head."""
+    found = _MISTRAL.match(text)
+    return None if found is None else (found[1], found[2] is not None, text[found.end() :])
+
+
+def _first_object(text: str) -> str:
+    """The JSON object that a text begins with; all of it where that is broken."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return text.strip()
+    return text[:end]
 
 
 def _minimax_calls(text: str, tools: Mapping[str, Mapping[str, Any]]) -> Iterator[Call]:

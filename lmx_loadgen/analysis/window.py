@@ -14,7 +14,7 @@ from typing import Any
 from lmx_loadgen.analysis.metrics import meets_slo
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import Description, mean_interval
-from lmx_loadgen.analysis.tokens import Basis, tokens_per_event
+from lmx_loadgen.analysis.tokens import Basis, read_tokens, visible_tokens
 from lmx_loadgen.system.clock import NS
 
 _BATCHES = 10
@@ -110,17 +110,23 @@ Weighted = tuple[int, int, float]
 
 
 def _token_arrivals(sent: Sequence[Record], basis: Basis) -> list[Weighted]:
-    """(segment, time, tokens) of each read of text. Answers cut off by the end of the run count with the tokens an
-    event had in the others; failed ones delivered nothing."""
-    each = {id(record): tokens_per_event(record, basis) for record in sent if record.ok}
-    known = [value for value in each.values() if value is not None]
+    """(segment, time, tokens) of each read of text. Answers without a count of tokens, and those cut off by the end of
+    the run, count with as many a text event as the others have; failed ones delivered nothing."""
+    counts = [(record, visible_tokens(record, basis)) for record in sent if record.ok]
+    known = [tokens / record.text_events for record, tokens in counts if tokens is not None and record.text_events]
     typical = sum(known) / len(known) if known else 1.0
     arrivals: list[Weighted] = []
     for record in sent:
         if record.ok or record.outcome == "cancelled":
-            per_event = each.get(id(record)) or typical
-            arrivals += [(record.segment, at_ns, events * per_event) for at_ns, events in record.text_reads]
+            reads = zip(record.text_reads, _tokens_of_reads(record, basis, typical), strict=False)
+            arrivals += [(record.segment, at_ns, tokens) for (at_ns, _), tokens in reads]
     return arrivals
+
+
+def _tokens_of_reads(record: Record, basis: Basis, typical: float) -> tuple[float, ...]:
+    """What each read brought. Of an answer that was cut off only a running count is known."""
+    counted = read_tokens(record, basis) if record.ok or record.running else None
+    return counted or read_tokens(record, basis, typical * record.text_events) or ()
 
 
 def _inside(window: Window, segment: int, at_ns: int) -> bool:

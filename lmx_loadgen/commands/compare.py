@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from lmx_loadgen.analysis.comparison.blocks import Arm
+from lmx_loadgen.analysis.comparison.blocks import Arm, arm_of
 from lmx_loadgen.analysis.comparison.compare import Rules, compare
 from lmx_loadgen.analysis.comparison.gate import LimitResult, check_limit, parse_limit, worst
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.commands.lookup import resolve_arms
+from lmx_loadgen.commands.lookup import NamedRun, find_pair
 from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable, StorageError
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import NAME, read_reference
@@ -21,9 +21,9 @@ _PAGE = Path("comparison.html")
 
 
 def compare_command(
-    words: Sequence[str],
-    results_dir: Path,
     *,
+    sides: Sequence[str],
+    results_dir: Path,
     margin: float,
     accept: str | None,
     limits: Sequence[str],
@@ -34,13 +34,35 @@ def compare_command(
     parsed = [parse_limit(text) for text in limits]
     if accept is not None and not accept.strip():
         raise InputError("--accept needs a reason, which then stands beside the result")
-    a, b = resolve_arms(words, results_dir)
+    a, b = _arms(find_pair(sides, results_dir), sides)
     comparison = compare(a, b, Rules(margin=margin, accepted=accept))
     _show(comparison, (a, b), shape, output)
-    kept = [one for limit in parsed for one in check_limit(limit, comparison)]
-    error = _error(comparison, kept, bool(parsed))
+    checked = [result for limit in parsed for result in check_limit(limit, comparison)]
+    error = _error(comparison, checked, bool(parsed))
     if error is not None:
         raise error
+
+
+def _arms(pair: Sequence[NamedRun], words: Sequence[str]) -> tuple[Arm, Arm]:
+    targets = [run.only_target for run in pair]
+    a, b = (
+        arm_of(run.log, target, label) for run, target, label in zip(pair, targets, _labels(pair, targets), strict=True)
+    )
+    if a.run_id == b.run_id and a.name == b.name:
+        raise InputError(f"{words[0]} and {words[1]} are the same measurement")
+    return a, b
+
+
+def _labels(runs: Sequence[NamedRun], targets: Sequence[str]) -> list[str]:
+    """The targets' names; where they are the same, the folders' names, and else the runs' ids."""
+    if targets[0] != targets[1]:
+        return list(targets)
+    ids = [str(run.log.header["run_id"]) for run in runs]
+    folders = [run.folder.resolve().name for run in runs]
+    # A folder that this tool named is a date and an id; one that the user named says what it is.
+    if folders[0] != folders[1] and all(run_id not in folder for run_id, folder in zip(ids, folders, strict=True)):
+        return folders
+    return [f"{target}@{run_id}" for target, run_id in zip(targets, ids, strict=True)]
 
 
 def _show(comparison: Comparison, sides: tuple[Arm, Arm], shape: str, output: Path | None) -> None:
@@ -86,17 +108,17 @@ def _write_page(path: Path, comparison: Comparison, sides: tuple[Arm, Arm]) -> N
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def _error(comparison: Comparison, kept: Sequence[LimitResult], has_limits: bool) -> LoadgenError | None:
+def _error(comparison: Comparison, checked: Sequence[LimitResult], has_limits: bool) -> LoadgenError | None:
     """What the exit code is to say. Without limits only a comparison refused as a whole is an error."""
     if not has_limits:
         verdicts = [found.verdict for level in comparison.levels for found in level.metrics.values()]
         if all(verdict == "refused" for verdict in verdicts):
             return NotComparable("nothing was compared: see above why")
         return None
-    outcome = worst(kept)
-    said = "; ".join(one.sentence for one in kept if one.outcome == outcome)
+    outcome = worst(checked)
+    sentences = "; ".join(result.sentence for result in checked if result.outcome == outcome)
     if outcome == "worse":
-        return LimitBroken(said)
+        return LimitBroken(sentences)
     if outcome == "undecided":
-        return LimitUndecided(said)
-    return NotComparable(said) if outcome == "invalid" else None
+        return LimitUndecided(sentences)
+    return NotComparable(sentences) if outcome == "invalid" else None

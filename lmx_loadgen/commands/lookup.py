@@ -1,133 +1,177 @@
-"""From the words after `compare` to the two sides they mean."""
+"""Which runs, targets and results the words after a command name."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmx_loadgen.analysis.comparison.blocks import Arm, arm_of
+from lmx_loadgen.analysis.stored_results import (
+    StoredResult,
+    all_results,
+    imported_result,
+    read_or_summarize,
+    results_in_file,
+    results_of_run,
+)
 from lmx_loadgen.errors import InputError, ResultError
-from lmx_loadgen.store.eventlog import NAME, LogContents, read_log
+from lmx_loadgen.store import eventlog, result
+from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.imported import FOLDER, imported_store
 from lmx_loadgen.store.result import find_runs
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
-    """One side as named: a run, and its target where one was said."""
+class NamedRun:
+    """A run as named: its folder, its log, and a target of it where one was named."""
 
     folder: Path
     log: LogContents
-    target: str | None
+    target: str | None = None
 
     @property
     def targets(self) -> list[str]:
-        return [str(one["name"]) for one in self.log.header["targets"]]
+        return [str(target["name"]) for target in self.log.header["targets"]]
+
+    @property
+    def only_target(self) -> str:
+        """The target that was named, or the only one. Raises InputError where there are several."""
+        if self.target is None and len(self.targets) != 1:
+            raise InputError(
+                f"{self.folder} has several targets ({', '.join(self.targets)}): "
+                f"say which one, like {self.folder}:{self.targets[0]}"
+            )
+        return self.target or self.targets[0]
 
 
-def resolve_arms(words: Sequence[str], results_dir: Path) -> tuple[Arm, Arm]:
-    """A and B. Each word is a run's folder, `RUN:TARGET`, or a target's name in the newest run that has it.
+def find_pair(words: Sequence[str], results_dir: Path) -> list[NamedRun]:
+    """The two targets to compare. Each word is a run's folder, RUN:TARGET, or a target's name in the newest run that
+    has it.
 
     One word is a run with two targets; none is the newest such run. Raises InputError or ResultError.
     """
     if len(words) > 2:
         raise InputError("compare takes two sides at most: run folders, RUN:TARGET, or names of targets")
     if len(words) == 2:
-        return _two(words[0], words[1], results_dir)
-    named = _named(words[0], results_dir) if words else _newest_pair(results_dir)
-    if named is None:
+        return _two_runs(words[0], words[1], results_dir)
+    run = _named_run(words[0], results_dir) if words else _newest_with_pair(results_dir)
+    if run is None:
         raise ResultError(f"{words[0]} is no run: give a run's folder, or two of them")
-    if len(named.targets) != 2:
+    if len(run.targets) != 2:
         raise InputError(
-            f"{named.folder} has {len(named.targets)} target{'s' if len(named.targets) != 1 else ''} "
-            f"({', '.join(named.targets)}): say which two, like {named.folder}:{named.targets[0]} OTHER:TARGET"
+            f"{run.folder} has {len(run.targets)} target{'s' if len(run.targets) != 1 else ''} "
+            f"({', '.join(run.targets)}): say which two, like {run.folder}:{run.targets[0]} OTHER:TARGET"
         )
-    return arm_of(named.log, named.targets[0]), arm_of(named.log, named.targets[1])
+    return [NamedRun(run.folder, run.log, target) for target in run.targets]
 
 
-def _two(first: str, second: str, results_dir: Path) -> tuple[Arm, Arm]:
-    named = [_named(word, results_dir) for word in (first, second)]
-    if named == [None, None]:
-        by_name = _by_names(first, second, results_dir)
-    else:
-        by_name = [
-            found if found is not None else _newest_of(word, results_dir)
-            for found, word in zip(named, (first, second), strict=True)
-        ]
-    targets = [_target_of(one) for one in by_name]
-    labels = _labels(by_name, targets)
-    a, b = (arm_of(one.log, target, label) for one, target, label in zip(by_name, targets, labels, strict=True))
-    if a.run_id == b.run_id and a.name == b.name:
-        raise InputError(f"{first} and {second} are the same measurement")
-    return a, b
+def find_results(words: Sequence[str], results_dir: Path, skipped: Callable[[str], None]) -> list[StoredResult]:
+    """The results that the words name: a number of the list, a run's folder (all its targets), RUN:TARGET, or a file.
+
+    No word means all. `skipped` gets a sentence for each that cannot be read. Raises InputError or ResultError.
+    """
+    numbered = all_results(results_dir, skipped) if not words or any(word.isdecimal() for word in words) else []
+    if not words:
+        return numbered
+    return [found for word in words for found in _results(word, results_dir, numbered)]
 
 
-def _named(word: str, results_dir: Path) -> _Named | None:
-    """The run that a word names, alone or as RUN:TARGET; None when no such folder is there."""
-    for text, target in ((word, None), (word.rpartition(":")[0], word.rpartition(":")[2])):
+def find_result(word: str, results_dir: Path, skipped: Callable[[str], None]) -> StoredResult:
+    """The one result that a word names. Raises InputError where it names several, ResultError where none."""
+    results = find_results([word], results_dir, skipped)
+    if len(results) > 1:
+        places = ", ".join(found.place for found in results[:8])
+        raise InputError(f"{word} has {len(results)} results: say which one, of {places}")
+    return results[0]
+
+
+def _two_runs(first: str, second: str, results_dir: Path) -> list[NamedRun]:
+    runs = [_named_run(word, results_dir) for word in (first, second)]
+    if runs == [None, None] and first != second:  # two names of targets: in the newest run that has both
+        newest = _newest(results_dir, lambda targets: {first, second} <= set(targets))
+        if newest is not None:
+            return [NamedRun(newest.folder, newest.log, target) for target in (first, second)]
+    return [run or _newest_with(word, results_dir) for run, word in zip(runs, (first, second), strict=True)]
+
+
+def _named_run(word: str, results_dir: Path) -> NamedRun | None:
+    found = _run_folder(word, results_dir, (eventlog.NAME,))
+    if found is None:
+        return None
+    folder, target = found
+    run = NamedRun(folder, read_log(folder / eventlog.NAME), target)
+    _check_target(folder, target, run.targets)
+    return run
+
+
+def _run_folder(word: str, results_dir: Path, files: Sequence[str]) -> tuple[Path, str | None] | None:
+    """The folder of the run that a word names, itself or in `results_dir`, and the target where it is RUN:TARGET.
+
+    A run's folder has one of `files`; None when no such folder is there.
+    """
+    name, _, target = word.rpartition(":")
+    for text, of_run in ((word, None), (name, target)):
         for folder in (Path(text), results_dir / text):
-            if text and (folder / NAME).is_file():
-                return _checked(_Named(folder, read_log(folder / NAME), target))
+            if text and any(_is_file(folder / file, word) for file in files):
+                return folder, of_run
     return None
 
 
-def _checked(named: _Named) -> _Named:
-    if named.target is not None and named.target not in named.targets:
-        raise InputError(f"{named.folder} has no target {named.target!r}, but {', '.join(named.targets)}")
-    return named
-
-
-def _by_names(first: str, second: str, results_dir: Path) -> list[_Named]:
-    """Two names of targets: in the newest run that has both, else each in the newest run it is in."""
-    for folder in reversed(find_runs(results_dir)):
-        run = _read(folder)
-        if run is not None and {first, second} <= set(run.targets) and first != second:
-            return [_Named(folder, run.log, first), _Named(folder, run.log, second)]
-    return [_newest_of(first, results_dir), _newest_of(second, results_dir)]
-
-
-def _newest_of(name: str, results_dir: Path) -> _Named:
-    for folder in reversed(find_runs(results_dir)):
-        run = _read(folder)
-        if run is not None and name in run.targets:
-            return _Named(folder, run.log, name)
-    raise ResultError(f"{name} is neither a run nor a target of any run in {results_dir}: name a run's folder")
-
-
-def _newest_pair(results_dir: Path) -> _Named:
-    for folder in reversed(find_runs(results_dir)):
-        run = _read(folder)
-        if run is not None and len(run.targets) > 1:
-            return run
-    raise ResultError(
-        f"no run in {results_dir} has two targets: make one with `lmx-loadgen run --target A --target B`, or name two "
-        "runs"
-    )
-
-
-def _read(folder: Path) -> _Named | None:
+def _is_file(path: Path, word: str) -> bool:
     try:
-        return _Named(folder, read_log(folder / NAME), None)
-    except ResultError:
-        return None  # a damaged run is not what was asked for
+        return path.is_file()
+    except OSError as error:  # a name too long, a folder above that is locked
+        raise ResultError(f"cannot read {word[:200]}: {error.strerror or error}") from None
 
 
-def _target_of(named: _Named) -> str:
-    if named.target is not None:
-        return named.target
-    if len(named.targets) != 1:
-        raise InputError(
-            f"{named.folder} has several targets ({', '.join(named.targets)}): "
-            f"say which one, like {named.folder}:{named.targets[0]}"
+def _check_target(folder: Path, target: str | None, targets: Sequence[str]) -> None:
+    if target is not None and target not in targets:
+        raise InputError(f"{folder} has no target {target!r}, but {', '.join(targets)}")
+
+
+def _newest(results_dir: Path, wanted: Callable[[Sequence[str]], bool]) -> NamedRun | None:
+    """The newest run whose targets are `wanted`; a damaged run is passed over."""
+    for folder in reversed(find_runs(results_dir)):
+        with contextlib.suppress(ResultError):
+            run = NamedRun(folder, read_log(folder / eventlog.NAME))
+            if wanted(run.targets):
+                return run
+    return None
+
+
+def _newest_with(target: str, results_dir: Path) -> NamedRun:
+    run = _newest(results_dir, lambda targets: target in targets)
+    if run is None:
+        raise ResultError(f"{target} is neither a run nor a target of any run in {results_dir}: name a run's folder")
+    return NamedRun(run.folder, run.log, target)
+
+
+def _newest_with_pair(results_dir: Path) -> NamedRun:
+    run = _newest(results_dir, lambda targets: len(targets) > 1)
+    if run is None:
+        raise ResultError(
+            f"no run in {results_dir} has two targets: make one with `lmx-loadgen run --target A --target B`, or name "
+            "two runs"
         )
-    return named.targets[0]
+    return run
 
 
-def _labels(named: Sequence[_Named], targets: Sequence[str]) -> list[str]:
-    """The targets' names; where they are the same, the folders' names, and else the runs' ids."""
-    if targets[0] != targets[1]:
-        return list(targets)
-    ids = [str(one.log.header["run_id"]) for one in named]
-    folders = [one.folder.resolve().name for one in named]
-    by_id = [f"{target}@{run_id}" for target, run_id in zip(targets, ids, strict=True)]
-    # A folder that this tool named is a date and an id; one that the user named says what it is.
-    own = [run_id not in folder for run_id, folder in zip(ids, folders, strict=True)]
-    return folders if all(own) and folders[0] != folders[1] else by_id
+def _results(word: str, results_dir: Path, numbered: Sequence[StoredResult]) -> list[StoredResult]:
+    if word.isdecimal():
+        number = int(word) if len(word) < 10 else 0
+        if not 1 <= number <= len(numbered):
+            raise InputError(f"there is no result number {word[:20]}: the list in {results_dir} has {len(numbered)}")
+        return [numbered[number - 1]]
+    named = _run_folder(word, results_dir, (result.NAME, eventlog.NAME))
+    if named is not None:
+        folder, target = named
+        run = read_or_summarize(folder)
+        _check_target(folder, target, [one.name for one in run.targets])
+        return results_of_run(run, folder, target)
+    for path in (Path(word), results_dir / FOLDER / word, results_dir / FOLDER / f"{word}.json"):
+        if _is_file(path, word):
+            is_imported = path.resolve().parent == imported_store(results_dir).directory.resolve()
+            return [imported_result(path)] if is_imported else results_in_file(path)
+    raise ResultError(
+        f"{word[:200]} is neither a run, nor an imported file, nor a number of the list in {results_dir}: "
+        "see `lmx-loadgen results list`"
+    )

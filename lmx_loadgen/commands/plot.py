@@ -4,8 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.report.run_loader import views
+from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.imported import imported_results
 from lmx_loadgen.store.reference import NAME, Reference, read_reference
@@ -25,35 +28,41 @@ class Material:
 
 
 def plot_command(
-    named: Sequence[Path],
-    results_dir: Path,
     *,
+    runs: Sequence[Path],
+    results_dir: Path,
     reference: Path | None,
     shape: str,
     output: Path | None,
-    report: Callable[[str], None],
-) -> Path:
-    """Write the report and say where. Named runs come alone; else everything in `results_dir` is drawn, what was
-    imported there too.
+    open_it: bool,
+) -> None:
+    """Write the report, print its path, and with `open_it` open a page in the browser.
 
-    Raises ResultError, ProfileError (the reference file), StorageError, and InputError where a PNG cannot be made.
+    Named runs are drawn alone; else everything in `results_dir`, what was imported there too. Raises ResultError,
+    ProfileError (the reference file), StorageError, and InputError where a PNG cannot be made.
     """
     path = output or results_dir / f"report.{SUFFIXES[shape]}"
-    imported = [] if named else imported_results(results_dir)
+    imported = [] if runs else imported_results(results_dir)
     try:
-        runs = views(named, results_dir, lambda words: report(f"skipped: {words}"))
+        drawn = views(runs, results_dir, _warn)
     except ResultError:
         if not imported or shape == "png":  # imported results are cards and rows, and no curves
             raise
-        runs = []
-    material = Material(runs, imported, read_reference(reference or package_data.folder("reference") / NAME))
+        drawn = []
+    material = Material(drawn, imported, read_reference(reference or package_data.folder("reference") / NAME))
     data = _WRITERS[shape](material)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot make the folder {path.parent}: {error.strerror or error}") from None
     write_whole(path, data)
-    return path
+    click.echo(str(path))
+    if open_it and shape == "html":
+        click.launch(path.resolve().as_uri())
+
+
+def _warn(words: str) -> None:
+    click.echo(sanitize(f"skipped: {words}", 4000), err=True)
 
 
 def _html(material: Material) -> bytes:

@@ -1,14 +1,16 @@
 """`recompute`: a run's result out of its event log alone, as this version computes it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pydantic_core
 
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.errors import ResultError, StorageError
+from lmx_loadgen.errors import LoadgenError, ResultError, StorageError
 from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.result import as_bytes, read_result, write_whole
 
@@ -21,6 +23,20 @@ class Recomputed:
     changed: bool
     kept: Path | None
     sentence: str
+
+
+def recompute_command(folders: Sequence[Path]) -> None:
+    """Recompute every run and print what came of it. Raises the last run's error once all others are done."""
+    failed: LoadgenError | None = None
+    for folder in folders:
+        try:
+            click.echo(recompute(folder).sentence)
+        except LoadgenError as error:
+            if failed is not None:
+                click.echo(f"Error: {failed}", err=True)
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 def recompute(folder: Path) -> Recomputed:
@@ -36,17 +52,17 @@ def recompute(folder: Path) -> Recomputed:
     path = folder / result.NAME
     old = _stored(path)
     if old == new:
-        return Recomputed(folder, False, None, f"{folder}: the same, byte for byte ({_how()})")
+        return Recomputed(folder, False, None, f"{folder}: the same, byte for byte ({_versions()})")
     if old is None:
         write_whole(path, new)
-        return Recomputed(folder, True, None, f"{folder}: there was no result; made one ({_how()})")
+        return Recomputed(folder, True, None, f"{folder}: there was no result; made one ({_versions()})")
     label, why = _former(folder, old)
     kept = _keep(folder, label, old)
     write_whole(path, new)
-    return Recomputed(folder, True, kept, f"{folder}: computed anew ({_how()}); {why}, and is kept as {kept.name}")
+    return Recomputed(folder, True, kept, f"{folder}: computed anew ({_versions()}); {why}, and is kept as {kept.name}")
 
 
-def _how() -> str:
+def _versions() -> str:
     return f"lmx-loadgen {__version__}, metric definitions {VERSION}"
 
 

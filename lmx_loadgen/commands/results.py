@@ -8,41 +8,41 @@ from typing import Any
 
 import click
 
+from lmx_loadgen.analysis.formats import plural
 from lmx_loadgen.analysis.plan_importer import ImportedResults, results_in
-from lmx_loadgen.analysis.stored_results import StoredResult, all_results, meant, of_model, the_one
+from lmx_loadgen.analysis.stored_results import StoredResult, all_results, of_model
+from lmx_loadgen.commands.lookup import find_result, find_results
 from lmx_loadgen.errors import ResultError
-from lmx_loadgen.report.numbers import plural
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.store.imported import imported_store, origin_note
-from lmx_loadgen.store.plan_result import json_files, read_json, slug, write_new
-from lmx_loadgen.store.plan_shape import identity, plan_fields, undefined
+from lmx_loadgen.store.plan_result import identity, json_files, plan_fields, read_json, slug, undefined, write_new
 from lmx_loadgen.store.result import BenchmarkResult
 
 PLAN_FOLDER = Path("~/.opta-lmx/benchmarks")
 
-_FAULTS_TOLD = 5
+_MAX_FAULTS_SHOWN = 5
 # What servers often do not tell and a tokenizer does.
 _COUNTED = frozenset({"prompt_tokens", "output_tokens", "output_token_count", "completed_naturally"})
 
 
 def print_list(results_dir: Path, model: str | None, as_json: bool) -> None:
     """Print every stored result, newest first."""
-    found = of_model(all_results(results_dir, _warn), model)
+    results = of_model(all_results(results_dir, _warn), model)
     if as_json:
-        click.echo(_json([_row(one) for one in found]))
-    elif not found:
+        click.echo(_json([_row(stored) for stored in results]))
+    elif not results:
         click.echo(f"no result{' of such a model' if model else ''} in {sanitize(results_dir, 300)}", err=True)
     else:
         from rich.console import Console
 
         from lmx_loadgen.report.results_table import print_results
 
-        print_results(found, Console())
+        print_results(results, Console())
 
 
 def print_one(word: str, results_dir: Path, as_json: bool) -> None:
     """Print one result in full. Raises InputError or ResultError."""
-    found = the_one(word, results_dir, _warn)
+    found = find_result(word, results_dir, _warn)
     if as_json:
         of_result = found.result.model_dump(mode="json")
         click.echo(
@@ -67,7 +67,7 @@ def import_results(paths: Sequence[Path], results_dir: Path) -> None:
     for path in _files(paths):
         read = _read(path)
         skipped += len(read.faults)
-        _tell_faults(path, read.faults)
+        _warn_of_faults(path, read.faults)
         for result in read.results:
             if (same := identity(result)) in known:
                 there += 1
@@ -78,7 +78,7 @@ def import_results(paths: Sequence[Path], results_dir: Path) -> None:
     if not taken and not there:
         raise ResultError("nothing was imported: no result could be read")
     kept = f"{plural(taken, 'result')} imported into {store.directory}"
-    click.echo(_said([kept, there and f"{there} there already", skipped and f"{skipped} skipped"]))
+    click.echo(_joined([kept, there and f"{there} there already", skipped and f"{skipped} skipped"]))
 
 
 def export_results(words: Sequence[str], results_dir: Path, to: Path, model: str | None) -> None:
@@ -87,8 +87,8 @@ def export_results(words: Sequence[str], results_dir: Path, to: Path, model: str
     Raises ResultError when there is none that could be, StorageError when the folder cannot be written.
     """
     folder = to.expanduser()
-    chosen = of_model(meant(words, results_dir, _warn), model)
-    known = {identity(result) for path in json_files(folder) for result in _quietly_read(path)}
+    chosen = of_model(find_results(words, results_dir, _warn), model)
+    known = {identity(result) for path in json_files(folder) for result in _read(path).results}
     written = there = 0
     for one in chosen:
         if (why := _unfit(one.result)) is not None:
@@ -106,7 +106,7 @@ def export_results(words: Sequence[str], results_dir: Path, to: Path, model: str
         )
     refused = len(chosen) - written - there
     kept = f"{plural(written, 'result')} exported to {folder}"
-    click.echo(_said([kept, there and f"{there} there already", refused and f"{refused} left out"]))
+    click.echo(_joined([kept, there and f"{there} there already", refused and f"{refused} left out"]))
 
 
 def _row(found: StoredResult) -> dict[str, Any]:
@@ -158,15 +158,11 @@ def _read(path: Path) -> ImportedResults:
         return ImportedResults(faults=[str(error).removeprefix(f"{path}: ")])
 
 
-def _quietly_read(path: Path) -> list[BenchmarkResult]:
-    return _read(path).results
-
-
-def _tell_faults(path: Path, faults: Sequence[str]) -> None:
-    for fault in faults[:_FAULTS_TOLD]:
+def _warn_of_faults(path: Path, faults: Sequence[str]) -> None:
+    for fault in faults[:_MAX_FAULTS_SHOWN]:
         _warn(f"{path}: {fault}")
-    if len(faults) > _FAULTS_TOLD:
-        _warn(f"{path}: {len(faults) - _FAULTS_TOLD} more entries")
+    if len(faults) > _MAX_FAULTS_SHOWN:
+        _warn(f"{path}: {len(faults) - _MAX_FAULTS_SHOWN} more entries")
 
 
 def _unfit(result: BenchmarkResult) -> str | None:
@@ -194,7 +190,7 @@ def _json(data: Any) -> str:
     return json.dumps(data, indent=1).replace("\x7f", "\\u007f")
 
 
-def _said(parts: Sequence[str | int]) -> str:
+def _joined(parts: Sequence[str | int]) -> str:
     return sanitize(", ".join(str(part) for part in parts if part), 600)
 
 

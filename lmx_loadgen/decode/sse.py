@@ -2,7 +2,8 @@
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation. Lines end in LF, CR
 or CRLF and in nothing else (not in U+2028, which occurs inside JSON); one BOM at the start is skipped; an
-event that the stream ends inside of is not an event.
+event that the stream ends inside of is not an event. Servers that forget the empty line are read by two means beyond
+the rules, which the caller has to ask for: `Decoder.pending` and `each_line`.
 """
 
 from collections.abc import Iterator
@@ -26,9 +27,14 @@ class Item(NamedTuple):
 
 
 class Decoder:
-    """Decodes a stream fed in pieces split anywhere; the pieces do not change the items."""
+    """Decodes a stream fed in pieces split anywhere; the pieces do not change the items.
 
-    def __init__(self) -> None:
+    Args:
+        each_line: every `data` line is an event, as in a stream that has no empty lines.
+    """
+
+    def __init__(self, *, each_line: bool = False) -> None:
+        self._each_line = each_line
         self._rest = b""
         self._offset = 0  # of the first byte of _rest in the body
         self._started = False
@@ -54,6 +60,20 @@ class Decoder:
         self._rest = buffer[position:]
         self._offset += position
         return items
+
+    def pending(self) -> list[Item]:
+        """The event that the stream ended inside of, in each way it can be read: with its last line, which has no line
+        end and may have been cut, and without. To be called once, after everything was fed."""
+        end, event, data = self._offset + len(self._rest), self._event, self._data
+        readings: list[Item] = []
+        for line in dict.fromkeys((self._rest, b"")):
+            self._event, self._data = event, list(data)
+            found: list[Item] = []
+            if line:
+                self._line(line, end, found)
+            self._line(b"", end, found)
+            readings += [item for item in found if not item.comment]
+        return readings
 
     def _only_lf(self, buffer: bytes, position: int, items: list[Item]) -> int:
         find, offset = buffer.find, self._offset
@@ -106,6 +126,8 @@ class Decoder:
             items.append(Item(end, "", value.decode("utf-8", "replace"), comment=True))
         elif name == b"data":
             self._data.append(value)
+            if self._each_line:
+                self._line(b"", end, items)
         elif name == b"event":
             self._event = value
 
@@ -116,8 +138,8 @@ class Decoder:
         return name
 
 
-def decode(body: bytes) -> Iterator[Item]:
+def decode(body: bytes, decoder: Decoder | None = None) -> Iterator[Item]:
     """The items of a whole body, a stretch of it at a time: a hostile one may hold millions."""
-    decoder = Decoder()
+    decoder = decoder or Decoder()
     for start in range(0, len(body), _STRETCH):
         yield from decoder.feed(body[start : start + _STRETCH])

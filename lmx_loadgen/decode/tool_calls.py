@@ -1,15 +1,16 @@
 """Tool calls out of an answer: the pieces of a stream put together, call by call."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pydantic_core
-
-from lmx_loadgen.decode.sse import decode
+from lmx_loadgen.decode.fields import from_json, text_of
+from lmx_loadgen.decode.reasoning import Thoughts, content_parts
+from lmx_loadgen.decode.sse import Decoder, decode
 
 _MOST_CALLS = 50
+_WHOLE_UP_TO = 16 * 1024  # looked at again for each piece with a name
 
 
 @dataclass(slots=True)
@@ -33,64 +34,100 @@ class ToolAnswer:
 
 def read_tool_answer(body: bytes) -> ToolAnswer:
     """The answer of a chat completion, streamed or in one JSON object. Never raises, whatever the bytes are."""
-    answer, calls = ToolAnswer(), _Calls()
+    answer, calls, thoughts = ToolAnswer(), _Calls(), Thoughts()
     for choice in _choices(body):
-        delta = choice.get("delta") or choice.get("message")
+        delta = choice.get("delta")
+        if not delta and not (answer.content or answer.reasoning or calls.found):
+            delta = choice.get("message")
         if isinstance(delta, dict):
-            answer.content += _text(delta.get("content"))
-            answer.reasoning += _text(delta.get("reasoning_content") or delta.get("reasoning"))
-            calls.take(delta.get("tool_calls"))
+            parts = content_parts(delta.get("content"))
+            answer.content += "".join(text for kind, text in parts if kind == "content")
+            answer.reasoning += thoughts.in_fields(delta)
+            answer.reasoning += "".join(text for kind, text in parts if kind == "reasoning")
+            for place, piece in enumerate(pieces_of_calls(delta)):
+                calls.take(place, piece)
         if isinstance(choice.get("finish_reason"), str):
             answer.finish_reason = choice["finish_reason"]
     answer.calls = calls.found
     return answer
 
 
+def pieces_of_calls(delta: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The pieces of tool calls in a delta, each with a `function`; the API's old `function_call` is one such piece."""
+    pieces = delta.get("tool_calls")
+    if isinstance(pieces, list) and pieces:
+        return [piece for piece in pieces if isinstance(piece, dict) and isinstance(piece.get("function"), dict)]
+    old = delta.get("function_call")
+    return [{"index": 0, "function": old}] if isinstance(old, dict) else []
+
+
+def arguments_of(piece: Mapping[str, Any]) -> str:
+    """The arguments in a piece of a call, or its part of them; some servers send an object where the API has a text."""
+    arguments = piece["function"].get("arguments")
+    return json.dumps(arguments) if isinstance(arguments, dict | list) else text_of(arguments)
+
+
 class _Calls:
-    """Pieces belong to the call of their `index`. A piece with another id than that call's begins a new one: some
-    servers send every call whole, and all of them with index 0."""
+    """Puts pieces together. A piece without a name goes on with a call, whatever its id: that of its index, else that
+    of its id, else the last one. One with a name may begin another: servers that send every call whole give all of them
+    index 0, or none."""
 
     def __init__(self) -> None:
         self.found: list[ToolCall] = []
         self._at: dict[int, ToolCall] = {}
 
-    def take(self, pieces: Any) -> None:
-        for place, piece in enumerate(pieces if isinstance(pieces, list) else []):
-            function = piece.get("function") if isinstance(piece, dict) else None
-            if isinstance(function, dict):
-                index = piece.get("index")
-                self._add(index if isinstance(index, int) else place, _text(piece.get("id")), function)
-
-    def _add(self, index: int, id: str, function: dict[str, Any]) -> None:
-        call = self._at.get(index)
-        if call is None or (id and call.id and id != call.id):
+    def take(self, place: int, piece: Mapping[str, Any]) -> None:
+        """Take the piece that stands at this place among those of its event."""
+        index, id = piece.get("index"), text_of(piece.get("id"))
+        name, arguments = text_of(piece["function"].get("name")), arguments_of(piece)
+        call = self._at.get(index) if isinstance(index, int) else self._without_index(place, id)
+        if call is None and not name and self.found:
+            call = self.found[-1]
+        if call is None or (name and _is_another(call, id, name, arguments)):
             if len(self.found) >= _MOST_CALLS:
                 return
-            call = self._at[index] = ToolCall()
+            call = ToolCall()
             self.found.append(call)
+        if isinstance(index, int):
+            self._at[index] = call
         call.id = call.id or id
-        name = _text(function.get("name"))
         if name != call.name and not call.arguments:  # some repeat the name in every piece
             call.name += name
-        arguments = function.get("arguments")
-        if isinstance(arguments, str):
-            call.arguments += _text(arguments)
-        elif arguments is not None:  # an object where the API has a text
-            call.arguments += json.dumps(arguments)
+        call.arguments += arguments
+
+    def _without_index(self, place: int, id: str) -> ToolCall | None:
+        by_id = next((call for call in self.found if id and call.id == id), None)
+        return by_id if by_id is not None or place or not self.found else self.found[-1]
+
+
+def _is_another(call: ToolCall, id: str, name: str, arguments: str) -> bool:
+    """Whether a piece with a name begins another call than the one it would go on with."""
+    if id and id == call.id:
+        return False
+    if name != call.name and id and call.id:
+        return True
+    return _is_whole(call.arguments) and bool(arguments or (id and call.id) or name != call.name)
+
+
+def _is_whole(arguments: str) -> bool:
+    if not arguments.rstrip().endswith("}") or len(arguments) > _WHOLE_UP_TO:
+        return False
+    try:
+        return isinstance(from_json(arguments), dict)
+    except ValueError:
+        return False
 
 
 def _choices(body: bytes) -> Iterator[dict[str, Any]]:
     """The first choice of every event, or of the one object that the body is."""
-    texts = [item.data for item in decode(body) if not item.comment] or [body.decode("utf-8", "replace")]
-    for text in texts:
+    decoder = Decoder()
+    texts = [item.data for item in decode(body, decoder) if not item.comment]
+    texts += [item.data for item in decoder.pending()][:1]
+    for text in texts or [body.decode("utf-8", "replace")]:
         try:
-            chunk = pydantic_core.from_json(text)
+            chunk = from_json(text)
         except ValueError:
             continue
         choices = chunk.get("choices") if isinstance(chunk, dict) else None
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
             yield choices[0]
-
-
-def _text(value: Any) -> str:
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""

@@ -1,66 +1,21 @@
 """Load profiles: YAML into a `Profile`, with every mistake named by file and key."""
 
 import difflib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt, ValidationError
 
 from lmx_loadgen.errors import InputError, LoadgenError, ProfileError
+from lmx_loadgen.profile.checks import Checks
+from lmx_loadgen.profile.durations import seconds, seconds_or_auto, share
+from lmx_loadgen.profile.fields import DAY_S, ConcurrencyLevel, Duration, Name, Number, ProfilePart, VariableName
 from lmx_loadgen.profile.strict_yaml import read_yaml
 from lmx_loadgen.system import package_data
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\Z")
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
-_DAY_S = 86_400.0
 _NO_PROGRESS_S = 120.0
 _KEY_VARIABLES = ("api_key_env", "admin_key_env")
-
-
-def seconds(value: Any) -> float:
-    """A duration in seconds from a number of seconds or a text like "500ms", "30s", "2m", "1h".
-
-    Raises ValueError for anything else.
-    """
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    match = _DURATION.match(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a number of seconds or a duration like 500ms, 30s, 2m")
-    return float(match[1]) * _UNIT_S[match[2]]
-
-
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool | str):
-        raise ValueError("must be a number")
-    return value
-
-
-def _spread(value: Any) -> Any:
-    return value if value == "auto" else seconds(value)
-
-
-def _as_share(value: Any) -> Any:
-    """0.2 or "20%"."""
-    if isinstance(value, bool):
-        raise ValueError("must be a share like 0.2 or 20%")
-    if not isinstance(value, str):
-        return value
-    try:
-        return float(value.strip()[:-1]) / 100 if value.strip().endswith("%") else float(value)
-    except ValueError:
-        raise ValueError("must be a share like 0.2 or 20%") from None
 
 
 def _levels(value: Any) -> Any:
@@ -73,17 +28,6 @@ def _levels(value: Any) -> Any:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=_DAY_S, allow_inf_nan=False)]
-Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
-ConcurrencyLevel = Annotated[StrictInt, Field(ge=1, le=4096)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 def _target(value: Any) -> Any:
     if isinstance(value, str):
         name, _, url = value.partition("=")
@@ -91,7 +35,7 @@ def _target(value: Any) -> Any:
     return value
 
 
-class TargetSpec(_Part):
+class TargetSpec(ProfilePart):
     """A server to measure. `dialect` defaults to `name`; `url` and the key variables to that dialect's own."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
@@ -102,7 +46,7 @@ class TargetSpec(_Part):
     admin_key_env: VariableName | None = None
 
 
-class Load(_Part):
+class Load(ProfilePart):
     """A closed loop: `concurrency` levels, and for each `requests` and/or `duration` (seconds).
 
     With neither, a level has ten requests or four per slot, whichever is more. Several targets share a level in
@@ -111,29 +55,31 @@ class Load(_Part):
     twenty.
     """
 
-    concurrency: Annotated[list[ConcurrencyLevel], BeforeValidator(_levels), Field(min_length=1, max_length=64)] = [1]
+    concurrency: Annotated[list[ConcurrencyLevel], BeforeValidator(_levels)] = Field(
+        default=[1], min_length=1, max_length=64
+    )
     requests: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = None
     duration: Duration | None = None
     warmup: Annotated[StrictInt, Field(ge=0, le=100)] = 1
     stagger: Annotated[
-        Literal["auto"] | Annotated[float, Field(ge=0, le=_DAY_S, allow_inf_nan=False)], BeforeValidator(_spread)
+        Literal["auto"] | Annotated[float, Field(ge=0, le=DAY_S, allow_inf_nan=False)], BeforeValidator(seconds_or_auto)
     ] = "auto"
     blocks: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
     settle: Annotated[float, BeforeValidator(seconds), Field(ge=0, le=3600, allow_inf_nan=False)] = 2.0
     max_errors: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = None
-    max_error_rate: Annotated[float, BeforeValidator(_as_share), Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+    max_error_rate: Annotated[float, BeforeValidator(share), Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
 
 
-class Prompts(_Part):
+class Prompts(ProfilePart):
     """What is asked: built-in prompts of the given lengths, or one text, or a file of prompts."""
 
-    lengths: Annotated[list[Literal["short", "medium", "long"]], Field(min_length=1)] = ["short", "medium", "long"]
+    lengths: list[Literal["short", "medium", "long"]] = Field(default=["short", "medium", "long"], min_length=1)
     text: Annotated[str, Field(min_length=1, max_length=10_000_000)] | None = None
     file: Name | None = None
     cache: Literal["unique", "repeat"] = "unique"
 
 
-class Request(_Part):
+class Request(ProfilePart):
     """What every request asks for."""
 
     max_tokens: Annotated[StrictInt, Field(ge=1, le=131_072)] = 200
@@ -142,7 +88,7 @@ class Request(_Part):
     ignore_eos: StrictBool = False
 
 
-class Timeouts(_Part):
+class Timeouts(ProfilePart):
     """Bounds on waits, in seconds; each of a request has its own outcome when it is passed.
 
     `no_progress` is of a level: it ends after this long without one byte from the server. Where it is not given, that
@@ -161,7 +107,7 @@ class Timeouts(_Part):
         return self.no_progress or max(_NO_PROGRESS_S, min(max(self.first_token, self.gap), self.request) + 1.0)
 
 
-class Slo(_Part):
+class Slo(ProfilePart):
     """What a good answer takes at most, in seconds; goodput counts requests that meet all that are set."""
 
     ttft: Duration | None = None
@@ -169,77 +115,12 @@ class Slo(_Part):
     e2e: Duration | None = None
 
 
-def _check_schema(tool: str, schema: Any) -> None:
-    from jsonschema import SchemaError, validators
-
-    from lmx_loadgen.profile.json_schema import has_pattern
-
-    if not isinstance(schema, dict):
-        raise ValueError(f"the `parameters` of {tool} must be a JSON schema")
-    if has_pattern(schema):
-        raise ValueError(
-            f"the `parameters` of {tool} have a `pattern`, which could take for ever; use `enum` or `type`"
-        )
-    try:
-        validators.validator_for(schema).check_schema(schema)
-    except SchemaError as error:
-        raise ValueError(f"the `parameters` of {tool} are no JSON schema: {error.message}") from None
-
-
-def _skill(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
-class SkillSpec(_Part):
-    """A skill to run; without `arguments` it gets the least that its own schema asks for."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@/-]{0,119}$")]
-    arguments: dict[str, Any] | None = None
-
-
-class ToolCallSpec(_Part):
-    """A tool call to ask for: the `tools` on offer as OpenAI's API writes them, and which of them the prompt `expect`s
-    to be called."""
-
-    prompt: Annotated[str, Field(min_length=1, max_length=100_000)]
-    expect: Name
-    tools: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=100)]
-
-    @model_validator(mode="after")
-    def _is_on_offer(self) -> "ToolCallSpec":
-        names = []
-        for tool in self.tools:
-            function = tool.get("function")
-            if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-                raise ValueError("each of `tools` must have a `function` with a `name`")
-            names.append(function["name"])
-            _check_schema(function["name"], function.get("parameters", {}))
-        if self.expect not in names:
-            raise ValueError(f"`expect` must name one of the tools: {', '.join(names)}")
-        return self
-
-
-class Checks(_Part):
-    """What a model is asked to do beside the load, outside all measured windows.
-
-    `include_tool_call` asks for `tool_calls`, or where there are none for the weather in Sydney. `stability` compares
-    answers to one prompt alone and among others, where the temperature is 0 and a level has more than one slot.
-    `skill_timeout` is in seconds.
-    """
-
-    include_tool_call: StrictBool = False
-    tool_calls: Annotated[list[ToolCallSpec], Field(max_length=50)] = []
-    include_skills: Annotated[list[Annotated[SkillSpec, BeforeValidator(_skill)]], Field(max_length=50)] = []
-    skill_timeout: Duration = 30.0
-    stability: StrictBool = True
-
-
-class Profile(_Part):
+class Profile(ProfilePart):
     """A whole load, as written in `profiles/*.yaml`."""
 
     name: Name = "unnamed"
     description: str = ""
-    targets: list[Annotated[TargetSpec, BeforeValidator(_target)]] = []
+    targets: list[Annotated[TargetSpec, BeforeValidator(_target)]] = Field(default=[])
     endpoint: Literal["chat", "completions"] = "chat"
     load: Load = Load()
     prompts: Prompts = Prompts()

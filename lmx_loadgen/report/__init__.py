@@ -2,6 +2,6 @@
 
 Everything here is a view of `result.json` and of the request lines of `events.jsonl`, taken as plain dicts.
 Nothing is measured here. Model names, answers, reasons and versions are words of a server under test and are
-treated as hostile: `text.py` makes them printable, `markup.py` escapes them, `text.plotly_text` keeps them
-literal in charts.
+treated as hostile: `sanitize` makes them printable, `markup` escapes them, `sanitize.plotly_text` keeps them literal
+in charts.
 """

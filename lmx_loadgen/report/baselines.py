@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lmx_loadgen.analysis.formats import at_concurrency
 from lmx_loadgen.analysis.model_names import same_weights, weight_bits
 from lmx_loadgen.analysis.published import LONG_CONTEXT, apple_chip, bits_of
 from lmx_loadgen.report.page_header import machine_name
@@ -20,13 +21,13 @@ How = Literal["compared", "compared apart", "one run", "separate runs", "publish
 
 RIVALS: tuple[Server, ...] = ("lm_studio", "ollama")
 _COMPARED = {"decode_tok_s": "decode_tok_s_p50", "ttft": "ttft_p50"}
-_TURNED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
-_MOST_FAILED = 0.01  # the audit's own limit: who turns work away is faster with the rest
-_LIKE_LENGTH = 0.2
+_SWAPPED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
+_MAX_FAILED_SHARE = 0.01  # the audit's own limit: who turns work away is faster with the rest
+_PROMPT_LENGTH_TOLERANCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
+class BaselineFigure:
     """One figure of theirs, and by how much ours differs: `change` is ours ÷ theirs − 1, of a time as of a rate.
 
     Without a change `why` says why there is none; with a verdict it has its reason. `unit` is that of a rate which is
@@ -49,13 +50,13 @@ class Baseline:
     server: Server
     how: How
     who: str
-    rate: Delta
-    ttft: Delta
+    rate: BaselineFigure
+    ttft: BaselineFigure
     source: str = ""
     about: str = ""
     same_chip: bool | None = None
 
-    def is_strong(self, delta: Delta) -> bool:
+    def is_strong(self, delta: BaselineFigure) -> bool:
         """Whether chance does not explain a difference: only then may it be emphasised."""
         return self.how == "compared" and delta.verdict in ("better", "worse")
 
@@ -77,7 +78,9 @@ def all_baselines(
     found: list[Baseline] = []
     for server in RIVALS:
         if SERVER_OF.get(str(group[0].target.get("dialect"))) != server:
-            measured = _compared(group, series, comparisons, server) or _apart(group[0], series, server, reference)
+            measured = _compared(group, series, comparisons, server) or _separate_runs(
+                group[0], series, server, reference
+            )
             found += [measured] if measured else []
         found += [_published(group[0], figure) for figure in published if figure.server == server]
     return found + [_published(group[0], figure) for figure in published if figure.server not in RIVALS]
@@ -99,9 +102,9 @@ def _compared(
     """The newest comparison of one of these runs with that server."""
     for one in group:
         for comparison in comparisons:
-            for ours, theirs, turned in ((comparison.b, comparison.a, False), (comparison.a, comparison.b, True)):
+            for ours, theirs, swapped in ((comparison.b, comparison.a, False), (comparison.a, comparison.b, True)):
                 if _is_of(ours, one) and _server_of(theirs, series) == server and comparison.levels:
-                    return _from_comparison(comparison, one, group[0], theirs, server, turned=turned)
+                    return _from_comparison(comparison, one, group[0], theirs, server, swapped=swapped)
     return None
 
 
@@ -115,11 +118,11 @@ def _server_of(side: ComparedSide, series: Sequence[Series]) -> Server | None:
 
 
 def _from_comparison(
-    comparison: Comparison, one: Series, newest: Series, theirs: ComparedSide, server: Server, *, turned: bool
+    comparison: Comparison, one: Series, newest: Series, theirs: ComparedSide, server: Server, *, swapped: bool
 ) -> Baseline:
     wanted = next((level["concurrency"] for level in newest.levels()), None)
     level = next((level for level in comparison.levels if level.concurrency == wanted), comparison.levels[0])
-    about = [] if level.concurrency == 1 else [f"at concurrency {level.concurrency}"]
+    about = [at_concurrency(level.concurrency)]
     if one is not newest:
         about.append(f"in an earlier run, {one.run.label}")
     if level.token_basis == "characters":
@@ -128,43 +131,46 @@ def _from_comparison(
         server,
         "compared" if comparison.mode == "interleaved" else "compared apart",
         theirs.label,
-        _delta(level, "decode_tok_s", turned=turned),
-        _delta(level, "ttft", turned=turned),
-        about="; ".join(about),
+        _compared_figure(level, "decode_tok_s", swapped=swapped),
+        _compared_figure(level, "ttft", swapped=swapped),
+        about="; ".join(filter(None, about)),
     )
 
 
-def _delta(level: LevelComparison, metric: str, *, turned: bool) -> Delta:
+def _compared_figure(level: LevelComparison, metric: str, *, swapped: bool) -> BaselineFigure:
     found = level.metrics.get(_COMPARED[metric])
     if found is None:
-        return Delta(why="it was not compared")
-    verdict = _TURNED.get(found.verdict, found.verdict) if turned else found.verdict
+        return BaselineFigure(why="it was not compared")
+    verdict = _SWAPPED.get(found.verdict, found.verdict) if swapped else found.verdict
     if found.ratio is None or found.ci95 is None:
-        return Delta(verdict=verdict, why=found.reason or "")
+        return BaselineFigure(verdict=verdict, why=found.reason or "")
     low, high = found.ci95
-    ratio, edges = (1 / found.ratio, (1 / high, 1 / low)) if turned else (found.ratio, (low, high))
-    theirs = found.b if turned else found.a
+    ratio, edges = (1 / found.ratio, (1 / high, 1 / low)) if swapped else (found.ratio, (low, high))
+    theirs = found.b if swapped else found.a
     unit = "char/s" if found.unit == "characters/s" else ""
-    return Delta(theirs, ratio - 1, (edges[0] - 1, edges[1] - 1), verdict, found.reason or "", unit)
+    return BaselineFigure(theirs, ratio - 1, (edges[0] - 1, edges[1] - 1), verdict, found.reason or "", unit)
 
 
 # ---- measured apart ----------------------------------------------------------------------------------
 
 
-def _apart(ours: Series, series: Sequence[Series], server: Server, reference: Reference | None) -> Baseline | None:
+def _separate_runs(
+    ours: Series, series: Sequence[Series], server: Server, reference: Reference | None
+) -> Baseline | None:
     """The newest run of the same weights on that server, on the same machine and with the same work; one that was
     measured in our own run first."""
     levels = ours.levels()
-    there = [one for one in newest_first(series) if SERVER_OF.get(str(one.target.get("dialect"))) == server]
-    fitting = [one for one in there if _same_machine(ours, one) and same_work(ours, one) and same(ours, one, reference)]
-    fitting.sort(key=lambda one: one.run is not ours.run)
-    for one in fitting:
+    on_server = [one for one in newest_first(series) if SERVER_OF.get(str(one.target.get("dialect"))) == server]
+    comparable = [
+        one for one in on_server if _same_machine(ours, one) and same_work(ours, one) and same(ours, one, reference)
+    ]
+    comparable.sort(key=lambda one: one.run is not ours.run)
+    for one in comparable:
         level = one.level_at(levels[0]["concurrency"]) if levels else None
         if level is not None:
             how: How = "one run" if one.run is ours.run else "separate runs"
-            at = "" if level["concurrency"] == 1 else f"at concurrency {level['concurrency']}"
-            rate, ttft = (_points(levels[0], level, metric) for metric in ("decode_tok_s", "ttft"))
-            return Baseline(server, how, one.name, rate, ttft, about=at)
+            rate, ttft = (_means_compared(levels[0], level, metric) for metric in ("decode_tok_s", "ttft"))
+            return Baseline(server, how, one.name, rate, ttft, about=at_concurrency(level["concurrency"]))
     return None
 
 
@@ -184,35 +190,35 @@ def same(one: Series, other: Series, reference: Reference | None) -> bool:
 
 
 def _bits(one: Series) -> float | None:
-    told = (one.target.get("server") or {}).get("quantization")
-    return weight_bits(told) or bits_of(str(one.target.get("model") or ""))
+    quantization = (one.target.get("server") or {}).get("quantization")
+    return weight_bits(quantization) or bits_of(str(one.target.get("model") or ""))
 
 
-def _points(ours: Level, theirs: Level, metric: str) -> Delta:
+def _means_compared(ours: Level, theirs: Level, metric: str) -> BaselineFigure:
     """Two means beside each other, where nothing speaks against it."""
-    value, mine = (stat(level, metric, "mean") for level in (theirs, ours))
-    if value is None or mine is None:
-        return Delta(value, why="there is no figure on both sides")
-    why = _not_alike(ours, theirs, metric)
-    return Delta(value, why=why) if why else Delta(value, mine / value - 1)
+    value, our_mean = (stat(level, metric, "mean") for level in (theirs, ours))
+    if value is None or our_mean is None:
+        return BaselineFigure(value, why="there is no figure on both sides")
+    why = _why_incomparable(ours, theirs, metric)
+    return BaselineFigure(value, why=why) if why else BaselineFigure(value, our_mean / value - 1)
 
 
-def _not_alike(ours: Level, theirs: Level, metric: str) -> str:
+def _why_incomparable(ours: Level, theirs: Level, metric: str) -> str:
     if metric == "decode_tok_s" and not (ours.get("token_basis_exact") and theirs.get("token_basis_exact")):
         return "there is no exact count of tokens on both sides"
     if ours.get("tainted") or theirs.get("tainted"):
         return "the instrument was disturbed on one side"
     shares = [_failed(level) for level in (ours, theirs)]
-    if abs(shares[0] - shares[1]) > _MOST_FAILED:
+    if abs(shares[0] - shares[1]) > _MAX_FAILED_SHARE:
         return "one side failed more often: who turns work away is faster with the rest"
     return ""
 
 
-def unsound(level: Level) -> str:
+def why_unreliable(level: Level) -> str:
     """Why the figures of a level may be held against nobody's; empty where they may."""
     if level.get("tainted"):
         return "the instrument was disturbed"
-    if _failed(level) > _MOST_FAILED:
+    if _failed(level) > _MAX_FAILED_SHARE:
         return "some of our requests failed, and the rest may have been the faster ones"
     if int(level["requests"]["ok"] or 0) < FEWEST_RUNS:
         return "too few answers"
@@ -233,30 +239,30 @@ def _published(ours: Series, figure: PublishedFigure) -> Baseline:
         figure.server,
         "published",
         chip,
-        _held(ours, figure, "decode_tok_s", figure.toks_per_sec),
-        _held(ours, figure, "ttft", figure.ttft_sec),
+        _published_figure(ours, figure, "decode_tok_s", figure.toks_per_sec),
+        _published_figure(ours, figure, "ttft", figure.ttft_sec),
         source=figure.source,
         about="; ".join(_circumstances(figure)),
         same_chip=figure.same_chip,
     )
 
 
-def _held(ours: Series, figure: PublishedFigure, metric: str, value: float | None) -> Delta:
+def _published_figure(ours: Series, figure: PublishedFigure, metric: str, value: float | None) -> BaselineFigure:
     """A change only where it was the same chip and the same kind of work."""
     level = ours.level_at(1)
-    mine = None if level is None else stat(level, metric, "mean")
+    our_mean = None if level is None else stat(level, metric, "mean")
     if value is None:
-        return Delta()
+        return BaselineFigure()
     if level is None:
-        return Delta(value, why="nothing was measured with one request at a time")
-    if mine is None:
-        return Delta(value, why="ours has no figure")
+        return BaselineFigure(value, why="nothing was measured with one request at a time")
+    if our_mean is None:
+        return BaselineFigure(value, why="ours has no figure")
     if figure.same_chip is not True:
-        return Delta(value, why="" if figure.same_chip is False else "whether it is our chip is not known")
+        return BaselineFigure(value, why="" if figure.same_chip is False else "whether it is our chip is not known")
     if metric == "decode_tok_s" and not level.get("token_basis_exact"):
-        return Delta(value, why="our rate counts chunks, which may hold several tokens")
-    why = unsound(level) or _other_context(level, figure, metric)
-    return Delta(value, why=why) if why else Delta(value, mine / value - 1)
+        return BaselineFigure(value, why="our rate counts chunks, which may hold several tokens")
+    why = why_unreliable(level) or _other_context(level, figure, metric)
+    return BaselineFigure(value, why=why) if why else BaselineFigure(value, our_mean / value - 1)
 
 
 def _other_context(level: Level, figure: PublishedFigure, metric: str) -> str:
@@ -266,7 +272,11 @@ def _other_context(level: Level, figure: PublishedFigure, metric: str) -> str:
         return f"its context had {published:,} tokens" if (published or 0) > LONG_CONTEXT else ""
     if published is None or ours is None:
         return "the length of its prompt or of ours is not known"
-    return "" if abs(ours / published - 1) <= _LIKE_LENGTH else f"its prompt had {published:,} tokens, ours {ours:,.0f}"
+    return (
+        ""
+        if abs(ours / published - 1) <= _PROMPT_LENGTH_TOLERANCE
+        else f"its prompt had {published:,} tokens, ours {ours:,.0f}"
+    )
 
 
 def _circumstances(figure: PublishedFigure) -> Iterator[str]:

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lmx_loadgen.analysis.formats import EARLIEST, moment, short_time
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.published import matching
 from lmx_loadgen.report.baselines import Baseline, all_baselines
 from lmx_loadgen.report.page_header import machine_name
-from lmx_loadgen.report.view import Level, Series, moment, newest_first, same_work, stat
+from lmx_loadgen.report.view import Level, Series, newest_first, same_work, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
 from lmx_loadgen.store.result import BenchmarkResult
@@ -119,7 +120,7 @@ def _measured(
         series=newest,
         levels=newest.levels(),
         target=target,
-        runs=[_past(one, newest) for one in group],
+        runs=[_earlier_run(one, newest) for one in group],
         baseline=all_baselines(group, series, comparisons, published, reference),
         published=published,
     )
@@ -133,10 +134,10 @@ def _published(reference: Reference | None, target: dict[str, Any], chip: str | 
     return matching(reference, str(target["model"]), quantization=quantization, chip=chip, server=server)
 
 
-def _past(one: Series, newest: Series) -> EarlierRun:
+def _earlier_run(one: Series, newest: Series) -> EarlierRun:
     first, shown = (next(iter(series.levels()), None) for series in (one, newest))
-    told = [(level or {}).get(key) for level in (first, shown) for key in ("concurrency", "token_basis")]
-    same = same_work(one, newest) and told[:2] == told[2:]
+    conditions = [(level or {}).get(key) for level in (first, shown) for key in ("concurrency", "token_basis")]
+    same = same_work(one, newest) and conditions[:2] == conditions[2:]
     return EarlierRun(one.run.label, str(one.run.result.get("started_at")), first, same)
 
 
@@ -148,7 +149,8 @@ def _imported(results: Sequence[BenchmarkResult]) -> list[Card]:
     for result in results:
         groups[result.model_id, result.backend, result.hardware].append(result)
     return [
-        _imported_card(sorted(group, key=lambda one: moment(one.timestamp), reverse=True)) for group in groups.values()
+        _imported_card(sorted(group, key=lambda one: moment(one.timestamp) or EARLIEST, reverse=True))
+        for group in groups.values()
     ]
 
 
@@ -165,7 +167,7 @@ def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
         target={"benchmark": newest.model_dump(mode="json")},
         runs=[
             EarlierRun(
-                _day(one.timestamp),
+                short_time(one.timestamp),
                 one.timestamp,
                 next(iter(imported_levels(one)), None),
                 one.prompt_preview == newest.prompt_preview,
@@ -173,11 +175,6 @@ def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
             for one in group
         ],
     )
-
-
-def _day(timestamp: str) -> str:
-    when = moment(timestamp)
-    return timestamp if when.year == 1 else f"{when:%d %b %H:%M}"
 
 
 def imported_levels(result: BenchmarkResult) -> list[Level]:

@@ -4,13 +4,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.analysis.comparison.sentences import percent
-from lmx_loadgen.report.baselines import Baseline, Delta
+from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, change_interval, milliseconds, percent, rate
+from lmx_loadgen.report.baselines import Baseline, BaselineFigure
 from lmx_loadgen.report.card_data import Card
-from lmx_loadgen.report.expected import share_of_expected
-from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
+from lmx_loadgen.report.findings import share_of_expected
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import stat
+from lmx_loadgen.report.view import mean_interval, stat
 from lmx_loadgen.store.result import FEWEST_RUNS, NOT_SUPPORTED
 
 JUDGED = ("call_produced", "tool_name_correct", "params_valid_json", "params_match_schema")
@@ -25,7 +24,7 @@ _METRIC_WORDS = (("decode_tok_s", "tok/s"), ("ttft", "TTFT"))
 
 
 @dataclass(frozen=True, slots=True)
-class TaggedText:
+class DifferenceText:
     """A difference in a few words. `why` explains it, `strong` says that chance does not."""
 
     words: str
@@ -41,6 +40,12 @@ def mean(card: Card, metric: str) -> float | None:
     return stat(card.first, metric, "mean")
 
 
+def half_interval(card: Card, metric: str) -> float | None:
+    """Half the 95 % interval of that mean: what stands after its ±."""
+    edges = mean_interval(card.first, metric) if card.first else None
+    return None if edges is None or mean(card, metric) is None else (edges[1] - edges[0]) / 2
+
+
 def warnings(card: Card) -> list[str]:
     """What weakens all figures of a card, in a word or two each."""
     found = ["insufficient data"] if card.benchmark.get("status") == "insufficient_data" or not card.has_figures else []
@@ -51,60 +56,59 @@ def warnings(card: Card) -> list[str]:
     return found
 
 
-def difference(baseline: Baseline, delta: Delta) -> TaggedText:
+def difference(baseline: Baseline, figure: BaselineFigure) -> DifferenceText:
     """By how much ours differs: `+12 %`, `undecided`, `refused`, `equal`, or a dash."""
-    if delta.verdict in ("refused", "undecided"):
-        return TaggedText(str(delta.verdict), delta.why)
-    if delta.change is None:
-        return TaggedText(UNDEFINED, delta.why)
-    if delta.verdict == "equivalent":
-        return TaggedText("equal", f"{percent(delta.change, signed=True)}, within what does not matter")
-    return TaggedText(percent(delta.change, signed=True), "", baseline.is_strong(delta))
+    if figure.verdict in ("refused", "undecided"):
+        return DifferenceText(str(figure.verdict), figure.why)
+    if figure.change is None:
+        return DifferenceText(UNDEFINED, figure.why)
+    if figure.verdict == "equivalent":
+        return DifferenceText("equal", f"{percent(figure.change, signed=True)}, within what does not matter")
+    return DifferenceText(percent(figure.change, signed=True), "", baseline.is_strong(figure))
 
 
-def in_short(baseline: Baseline | None) -> list[TaggedText]:
+def cell_texts(baseline: Baseline | None) -> list[DifferenceText]:
     """The same for a cell of a table: a line for the rate, one for TTFT, or the one figure there is."""
     if baseline is None:
-        return [TaggedText(UNDEFINED, "nothing was measured or published to hold it against")]
+        return [DifferenceText(UNDEFINED, "nothing was measured or published to hold it against")]
     pairs = list(zip((baseline.rate, baseline.ttft), _METRIC_WORDS, strict=True))
-    said = [(difference(baseline, delta), name) for delta, (_, name) in pairs]
-    first = said[0][0]
-    if all(one.words == first.words for one, _ in said):
+    differences = [(difference(baseline, figure), name) for figure, (_, name) in pairs]
+    first = differences[0][0]
+    if all(one.words == first.words for one, _ in differences):
         if first.words == UNDEFINED:
-            return _only_theirs(baseline, first.why)
+            return _their_figures(baseline, first.why)
         if first.words in ("refused", "undecided", "equal"):
             return [first]
     return [
-        TaggedText(f"{one.words} {name}", one.why, one.strong)
-        for one, name in said
+        DifferenceText(f"{one.words} {name}", one.why, one.strong)
+        for one, name in differences
         if one.words != UNDEFINED or baseline.how != "published"
     ]
 
 
-def _only_theirs(baseline: Baseline, why: str) -> list[TaggedText]:
+def _their_figures(baseline: Baseline, why: str) -> list[DifferenceText]:
     """Nothing but the other's own figures."""
     shown = []
     if baseline.rate.theirs is not None:
-        shown.append(TaggedText(f"{rate(baseline.rate.theirs)} {baseline.rate.unit or 'tok/s'}", why))
+        shown.append(DifferenceText(f"{rate(baseline.rate.theirs)} {baseline.rate.unit or 'tok/s'}", why))
     if baseline.ttft.theirs is not None:
-        shown.append(TaggedText(f"{milliseconds(baseline.ttft.theirs)} ms TTFT", baseline.ttft.why))
-    return shown or [TaggedText(UNDEFINED, why)]
+        shown.append(DifferenceText(f"{milliseconds(baseline.ttft.theirs)} ms TTFT", baseline.ttft.why))
+    return shown or [DifferenceText(UNDEFINED, why)]
 
 
-def edges(delta: Delta) -> str | None:
+def edges(figure: BaselineFigure) -> str | None:
     """The 95 % interval of a difference: `+8 … +16 %`."""
-    if delta.ci95 is None or delta.verdict == "refused":
+    if figure.ci95 is None or figure.verdict == "refused":
         return None
-    low, high = (percent(edge, signed=True).removesuffix(" %") for edge in delta.ci95)
-    return f"{low} … {high} %"
+    return change_interval(*figure.ci95)
 
 
-def to_know(baseline: Baseline) -> list[str]:
+def circumstances(baseline: Baseline) -> list[str]:
     """Under which circumstances a figure was found, why no difference is given, and where it stands."""
     reasons = dict.fromkeys(
-        delta.why
-        for delta in (baseline.rate, baseline.ttft)
-        if delta.why and (delta.theirs is not None or delta.verdict is not None)
+        figure.why
+        for figure in (baseline.rate, baseline.ttft)
+        if figure.why and (figure.theirs is not None or figure.verdict is not None)
     )
     found = [baseline.about, *reasons, f"source: {baseline.source}" if baseline.source else ""]
     return [words for words in found if words]
@@ -158,12 +162,12 @@ def quality(card: Card) -> str:
     return f"{sanitize(flag, 20)} (first answer)" if flag else UNDEFINED
 
 
-def shares(counts: dict[str, int] | Counter[str], whole: int) -> str:
+def shares(counts: dict[str, int] | Counter[str], total: int) -> str:
     """Counts as shares of a whole, the largest first; those of 0 are left out."""
     ordered = sorted(((number, name) for name, number in counts.items() if number), key=lambda pair: -pair[0])
-    if whole and len(ordered) == 1 and ordered[0][0] == whole:
+    if total and len(ordered) == 1 and ordered[0][0] == total:
         return sanitize(ordered[0][1], 20)
-    return ", ".join(f"{sanitize(name, 20)} {percent(number / whole)}" for number, name in ordered) or UNDEFINED
+    return ", ".join(f"{sanitize(name, 20)} {percent(number / total)}" for number, name in ordered) or UNDEFINED
 
 
 # ---- expected ----------------------------------------------------------------------------------------
@@ -175,6 +179,6 @@ def against_hypothesis(card: Card) -> str | None:
     share = None if level is None else share_of_expected(card.target, level)
     if level is None or share is None:
         return None
-    at = "" if level["concurrency"] == 1 else f" at concurrency {level['concurrency']}"
+    where = at_concurrency(level["concurrency"])
     unit = "tok/s" if level.get("token_basis_exact", True) else "chunks/s"
-    return f"Measured: {rate(mean(card, 'decode_tok_s'))} {unit}{at}, {sanitize(share, 200)}."
+    return f"Measured: {rate(mean(card, 'decode_tok_s'))} {f'{unit} {where}'.strip()}, {sanitize(share, 200)}."

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
+from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, count, interval, milliseconds, plural, rate
 from lmx_loadgen.report import card_words, checks
-from lmx_loadgen.report.baselines import RIVALS, Baseline, Delta, best_baseline
+from lmx_loadgen.report.baselines import RIVALS, Baseline, BaselineFigure, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
 from lmx_loadgen.report.earlier_runs import older_runs
-from lmx_loadgen.report.markup import Child, Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, plural, rate
+from lmx_loadgen.report.markup import NUMBER, Child, Markup, about, boxed_table, chip, column, grouped_table, h, row
 from lmx_loadgen.report.page_header import key_sample
 from lmx_loadgen.report.sanitize import sanitize, unbroken
-from lmx_loadgen.report.tables import NUMBER, boxed_table, column, first_answer
-from lmx_loadgen.report.view import Level, interval, is_supported, prompt_tokens, stat
+from lmx_loadgen.report.tables import first_answer
+from lmx_loadgen.report.view import Level, is_supported, mean_interval, prompt_tokens, stat
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES, PublishedFigure, Server
 
@@ -40,14 +40,13 @@ def summary(cards: Sequence[Card]) -> Markup:
         "Each model on each backend, its newest run, at the lowest concurrency measured; ± is half the 95 % interval. "
         "Bold: chance does not explain it."
     )
-    return boxed_table(caption, head, [h("tbody", None, [_row(card) for card in cards])])
+    return boxed_table(caption, head, [_row(card) for card in cards])
 
 
 def _row(card: Card) -> Markup:
-    return h(
-        "tr",
-        None,
-        h("th", {"scope": "row"}, _model(card), _at(card)),
+    where = at_concurrency(card.first["concurrency"]) if card.first else ""
+    return row(
+        h("th", {"scope": "row"}, _model(card), h("span", {"class": "model"}, where) if where else None),
         h("td", None, _who(card)),
         h("td", NUMBER, _mean(card, "decode_tok_s"), _inexact(card)),
         h("td", NUMBER, _mean(card, "ttft")),
@@ -63,27 +62,17 @@ def _model(card: Card) -> list[Child]:
     return [h("span", {"class": "model"}, publisher + slash) if publisher else None, name]
 
 
-def _at(card: Card) -> Markup | None:
-    if card.first is None or card.first["concurrency"] == 1:
-        return None
-    return h("span", {"class": "model"}, f"at concurrency {card.first['concurrency']}")
-
-
 def _who(card: Card) -> list[Child]:
     name = sanitize(card.backend, 40)
     if card.series is None:
-        return [h("span", {"class": "name"}, name), h("span", {"class": "chip"}, "imported")]
-    return [h("span", {"class": "name"}, key_sample(card.series.look), h("span", None, name))]
+        return [h("span", {"class": "name"}, name), chip("imported")]
+    return [h("span", {"class": "name"}, key_sample(card.series.style), h("span", None, name))]
 
 
 def _mean(card: Card, metric: str) -> list[Child]:
     value = card_words.mean(card, metric)
-    shown = milliseconds(value) if metric == "ttft" else rate(value)
-    edges = interval(card.first, metric) if card.first else None
-    if edges is None or value is None:
-        return [shown]
-    half = (edges[1] - edges[0]) / 2
-    return [shown, h("span", {"class": "pm"}, "±", milliseconds(half) if metric == "ttft" else rate(half))]
+    half, shown = card_words.half_interval(card, metric), milliseconds if metric == "ttft" else rate
+    return [shown(value), None if half is None else h("span", {"class": "pm"}, "±", shown(half))]
 
 
 def _inexact(card: Card) -> Markup | None:
@@ -95,16 +84,16 @@ def _inexact(card: Card) -> Markup | None:
 
 def _vs(card: Card, server: Server) -> list[Child]:
     if card.server == server:
-        return [_said(card_words.TaggedText(UNDEFINED, f"it is {SERVER_NAMES[server]} itself"), "div")]
+        return [_difference(card_words.DifferenceText(UNDEFINED, f"it is {SERVER_NAMES[server]} itself"), "div")]
     baseline = best_baseline(card.baseline, server)
-    said = card_words.in_short(baseline)
-    lines: list[Child] = [_said(one, "div") for one in said]
-    if baseline is None or said[0].words == UNDEFINED:
+    texts = card_words.cell_texts(baseline)
+    lines: list[Child] = [_difference(one, "div") for one in texts]
+    if baseline is None or texts[0].words == UNDEFINED:
         return lines
     return [*lines, _tag(baseline)]
 
 
-def _said(one: card_words.TaggedText, tag: str) -> Markup:
+def _difference(one: card_words.DifferenceText, tag: str) -> Markup:
     words = unbroken(one.words)
     return h(tag, {"title": one.why or None}, h("strong", None, words) if one.strong else words)
 
@@ -125,13 +114,13 @@ def all_cards(cards: Sequence[Card]) -> Markup:
 
 
 def _card(card: Card, is_open: str | None) -> Markup:
-    colour = f" c{card.series.look.colour}" if card.series else ""
+    colour = f" c{card.series.style.colour}" if card.series else ""
     body = h(
         "div",
         {"class": "parts"},
         _origin(card) if card.origin == "imported" else _hypothesis(card),
         _results(card),
-        _others(card),
+        _baselines(card),
         checks.capabilities(card),
         checks.quality(card),
         checks.server_word(card),
@@ -153,7 +142,7 @@ def _title(card: Card) -> Markup:
             "span",
             {"class": "who"},
             _who(card),
-            *(h("span", {"class": "chip bad"}, words) for words in card_words.warnings(card)),
+            *(chip(words, "bad") for words in card_words.warnings(card)),
         ),
         h("span", {"class": "short"}, " · ".join(figures) if card.has_figures else "no answer"),
     )
@@ -164,7 +153,7 @@ def _origin(card: Card) -> Markup:
     when = sanitize(card.runs[0].label, 60) or "on an unknown day"
     known = [f"Stored {when}, of {sanitize(card.machine, 80) or 'an unknown machine'}."]
     note = note_on(card.benchmark.get("origin"))
-    words = [h("p", None, f"{note[0].upper()}{note[1:]}."), h("p", {"class": "about"}, *known)]
+    words = [h("p", None, f"{note[0].upper()}{note[1:]}."), about(*known)]
     return checks.part("Imported", words, width="narrow")
 
 
@@ -173,7 +162,7 @@ def _hypothesis(card: Card) -> Markup:
     hypothesis = card.target.get("hypothesis")
     if not hypothesis:
         words = f"{UNDEFINED} (none was stored with this run)"
-        return checks.part("Hypothesis", h("p", {"class": "about"}, words), width="narrow")
+        return checks.part("Hypothesis", about(words), width="narrow")
     measured = card_words.against_hypothesis(card)
     figures = [PublishedFigure.model_validate(one) for one in hypothesis.get("figures") or []]
     return checks.part(
@@ -219,9 +208,9 @@ def _results(card: Card) -> Markup:
     ]
     bodies = [_level(level) for level in card.levels]
     if not bodies:
-        return checks.part("Results", h("p", {"class": "about"}, UNDEFINED), width="broad")
+        return checks.part("Results", about(UNDEFINED), width="broad")
     caption = "Of single answers. p95 of tok/s is what 95 % reach; † marks one with fewer than five samples beyond it."
-    return checks.part("Results", boxed_table(caption, head, bodies), width="broad")
+    return checks.part("Results", grouped_table(caption, head, bodies), width="broad")
 
 
 def _level(level: Level) -> Markup:
@@ -231,19 +220,14 @@ def _level(level: Level) -> Markup:
         if requests.get("failed") is None
         else f"{count(requests['ok'])} / {count(requests['failed'])}"
     )
-    prompt, output = (
-        UNDEFINED if value is None else f"{value:,.0f}" for value in (prompt_tokens(level), output_tokens(level))
-    )
     spanned = {"rowspan": "2"} | NUMBER
     return h(
         "tbody",
         None,
-        h(
-            "tr",
-            None,
+        row(
             h("th", {"scope": "rowgroup", "rowspan": "2"}, count(level["concurrency"])),
             _figures(level, "decode_tok_s", "tok/s"),
-            h("td", spanned, f"{prompt} / {output}"),
+            h("td", spanned, f"{count(prompt_tokens(level))} / {count(output_tokens(level))}"),
             h("td", spanned, runs),
         ),
         h("tr", {"class": "second"}, _figures(level, "ttft", "TTFT ms")),
@@ -252,21 +236,21 @@ def _level(level: Level) -> Markup:
 
 def _figures(level: Level, metric: str, name: str) -> list[Markup]:
     shown = milliseconds if metric == "ttft" else rate
-    edges = interval(level, metric)
+    edges = mean_interval(level, metric)
     reason = (level["metrics"].get(metric) or {}).get("reason")
     cells = [h("td", {"class": "fig", "title": sanitize(reason, 200) if reason else None}, name)]
     for key in ("p50", "p95", "mean"):
         value = stat(level, metric, key)
         weak = value is not None and not is_supported(level, metric, key)
         cells.append(h("td", NUMBER, shown(value), h("span", {"class": "mark"}, "†") if weak else None))
-    cells.append(h("td", NUMBER, UNDEFINED if edges is None else f"{shown(edges[0])} … {shown(edges[1])}"))
+    cells.append(h("td", NUMBER, interval(edges, shown)))
     return cells
 
 
 # ---- against others ----------------------------------------------------------------------------------
 
 
-def _others(card: Card) -> Markup:
+def _baselines(card: Card) -> Markup:
     """Measured first, published second, each said to be what it is."""
     head = [
         column("Against"),
@@ -277,44 +261,42 @@ def _others(card: Card) -> Markup:
         column("Difference", number=True),
         column("To know"),
     ]
-    rows = [_other(one) for one in card.baseline]
+    rows = [_baseline_row(one) for one in card.baseline]
     missing = [server for server in RIVALS if server != card.server and best_baseline(card.baseline, server) is None]
-    rows += [_nothing(server) for server in missing]
+    rows += [_no_baseline_row(server) for server in missing]
     caption = "Measured on this machine first, published by others second. A difference is of ours to theirs."
-    return checks.part("Against others", boxed_table(caption, head, [h("tbody", None, rows)]), width="wide")
+    return checks.part("Against others", boxed_table(caption, head, rows), width="wide")
 
 
-def _nothing(server: Server) -> Markup:
+def _no_baseline_row(server: Server) -> Markup:
     """The row of a server that nothing is known of."""
     numbers = [h("td", NUMBER, UNDEFINED)] * 4
     ends = h("td", None, UNDEFINED)
-    return h("tr", None, h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[server]), ends, numbers, ends)
+    return row(h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[server]), ends, numbers, ends)
 
 
-def _other(one: Baseline) -> Markup:
-    return h(
-        "tr",
-        None,
+def _baseline_row(one: Baseline) -> Markup:
+    return row(
         h("th", {"scope": "row", "class": "whole"}, SERVER_NAMES[one.server]),
         h("td", None, _tag(one)),
         h("td", NUMBER, rate(one.rate.theirs), h("span", {"class": "under"}, one.rate.unit) if one.rate.unit else None),
         _change(one, one.rate),
         h("td", NUMBER, milliseconds(one.ttft.theirs)),
         _change(one, one.ttft),
-        h("td", {"class": "known"}, unbroken(sanitize("; ".join(card_words.to_know(one)), 900)) or UNDEFINED),
+        h("td", {"class": "known"}, unbroken(sanitize("; ".join(card_words.circumstances(one)), 900)) or UNDEFINED),
     )
 
 
-def _change(one: Baseline, delta: Delta) -> Markup:
-    said = card_words.difference(one, delta)
-    edges = card_words.edges(delta)
-    return h("td", NUMBER, _said(said, "span"), h("span", {"class": "under"}, edges) if edges else None)
+def _change(one: Baseline, figure: BaselineFigure) -> Markup:
+    texts = card_words.difference(one, figure)
+    edges = card_words.edges(figure)
+    return h("td", NUMBER, _difference(texts, "span"), h("span", {"class": "under"}, edges) if edges else None)
 
 
 def _answer(card: Card) -> Markup | None:
     """What the model wrote, folded: proof that the server did the work."""
     text = (first_answer(card.series) if card.series else "") or str(card.stats.get("output_text") or "")
     if not text:
-        return h("p", {"class": "about"}, f"Output text: {UNDEFINED}")
+        return about(f"Output text: {UNDEFINED}")
     shown = sanitize(text, _ANSWER, keep_lines=True)
     return h("details", None, h("summary", None, "What it wrote in its first measured answer"), h("pre", None, shown))

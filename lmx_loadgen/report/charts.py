@@ -69,23 +69,14 @@ def distribution_charts(series: Sequence[Series]) -> list[Chart]:
     """How TTFT and chunk gaps spread at one concurrency, which the reader chooses."""
     levels = concurrencies(series)
     most = max(FEWEST, min(CURVE_POINTS, ALL_CURVE_POINTS // max(1, 2 * len(levels) * len(series))))
+    fullest = _fullest(series, levels)
+    ttft = _distributions(series, levels, samples.ttft_s, "ttft", most, log_x=False)
+    gaps = _distributions(series, levels, samples.chunk_gaps_s, "chunk_gap", most, log_x=True)
+    within = "Share of requests whose first token came within that time. Failed ones never came."
+    pauses = "Share of pauses between pieces of text that were at most that long. A long right tail is stutter."
     return [
-        Chart(
-            "ttft-ecdf",
-            "Distribution of TTFT",
-            "Share of requests whose first token came within that time. Failed ones never came.",
-            _distributions(series, levels, samples.ttft_s, "ttft", most, log_x=False),
-            _fullest(series, levels),
-            "concurrency",
-        ),
-        Chart(
-            "gap-ecdf",
-            "Distribution of chunk gaps",
-            "Share of pauses between pieces of text that were at most that long. A long right tail is stutter.",
-            _distributions(series, levels, samples.chunk_gaps_s, "chunk_gap", most, log_x=True),
-            _fullest(series, levels),
-            "concurrency",
-        ),
+        Chart("ttft-ecdf", "Distribution of TTFT", within, ttft, fullest, "concurrency"),
+        Chart("gap-ecdf", "Distribution of chunk gaps", pauses, gaps, fullest, "concurrency"),
     ]
 
 
@@ -115,7 +106,7 @@ def _sample_of(
     metric: str,
 ) -> tuple[list[float], int]:
     """A metric's values, and how many are missing because their request failed: none where gaps are pooled."""
-    failed = samples.failed_beside(requests, sample) if METRICS[metric].scope == "request" else 0
+    failed = samples.failed_in_sample(requests, sample) if METRICS[metric].scope == "request" else 0
     return values_of(requests, sample), failed
 
 

@@ -2,20 +2,19 @@
 
 from typing import Any
 
+from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, count, duration, milliseconds, rate
 from lmx_loadgen.report import card_words
 from lmx_loadgen.report.card_data import Card
-from lmx_loadgen.report.markup import Child, Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, rate
+from lmx_loadgen.report.markup import NUMBER, Child, Markup, about, boxed_table, chip, column, h, number_cells, row
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.tables import NUMBER, boxed_table, column
 from lmx_loadgen.report.view import Level, stat
 from lmx_loadgen.store.result import NOT_SUPPORTED
 
 _WORDS = 300
 _FLAGS = ("ok", "repetitive", "truncated", "garbled")
 _TIMINGS_NOTE = (
-    "llama.cpp counts every token of an answer but takes the time from the first one on, so that its tok/s is that of "
-    "one token more: over n tokens n/(n−1) times the client's."
+    "llama.cpp counts the end of the turn as a token and takes the time of decoding from the first token on. Where it "
+    "states no rate of its own, the rate is of the tokens after the first."
 )
 _OWN_CAPTION = (
     "The server's own benchmark of this model, beside ours. It sends one prompt again and again, which its prefix "
@@ -40,8 +39,8 @@ def capabilities(card: Card) -> Markup:
     calls, skills = card.tool_calls, card.skills
     return part(
         "Tools and skills",
-        _calls(calls) if calls else h("p", {"class": "about"}, f"Tool calls: {UNDEFINED} (not asked for)"),
-        _skills(skills) if skills else h("p", {"class": "about"}, f"Skills: {UNDEFINED} (not asked for)"),
+        _calls(calls) if calls else about(f"Tool calls: {UNDEFINED} (not asked for)"),
+        _skills(skills) if skills else about(f"Skills: {UNDEFINED} (not asked for)"),
         width="wide",
     )
 
@@ -54,13 +53,11 @@ def _calls(calls: list[dict[str, Any]]) -> Markup:
         column("Latency", number=True),
         column("Error"),
     ]
-    return boxed_table("Tool calls, each asked for once.", head, [h("tbody", None, [_call(one) for one in calls])])
+    return boxed_table("Tool calls, each asked for once.", head, [_call(one) for one in calls])
 
 
 def _call(one: dict[str, Any]) -> Markup:
-    return h(
-        "tr",
-        None,
+    return row(
         h(
             "th",
             {"scope": "row"},
@@ -81,20 +78,16 @@ def _tick(is_right: bool) -> Markup:
 
 def _skills(skills: list[dict[str, Any]]) -> Markup:
     head = [column("Skill"), column("Ran"), column("Latency", number=True), column("What it gave back")]
-    return boxed_table(
-        "Skills of the server, each run once.", head, [h("tbody", None, [_skill(one) for one in skills])]
-    )
+    return boxed_table("Skills of the server, each run once.", head, [_skill(one) for one in skills])
 
 
 def _skill(one: dict[str, Any]) -> Markup:
     error = one.get("error")
     ran: Child = _tick(bool(one.get("skill_invoked_successfully")))
     if error == NOT_SUPPORTED:
-        ran, error = h("span", {"class": "chip"}, error), None
+        ran, error = chip(error), None
     preview = sanitize(error or one.get("skill_result_preview") or UNDEFINED, _WORDS)
-    return h(
-        "tr",
-        None,
+    return row(
         h("th", {"scope": "row"}, sanitize(one.get("skill_name"), 60)),
         h("td", None, ran),
         h("td", NUMBER, duration(one.get("skill_latency_sec"))),
@@ -109,7 +102,7 @@ def quality(card: Card) -> Markup:
     """Coherence of the answers, how they ended, and whether they stay the same beside others, by level."""
     judged = [level for level in card.levels if level.get("quality")]
     if not judged:
-        return part("Quality of the answers", h("p", {"class": "about"}, card_words.quality(card)), width="broad")
+        return part("Quality of the answers", about(card_words.quality(card)), width="broad")
     head = [
         column("At once", number=True),
         *(column(flag, number=True) for flag in _FLAGS),
@@ -125,7 +118,7 @@ def quality(card: Card) -> Markup:
         boxed_table(
             "Share of the measured answers, and how many ended how; unknown is what cannot be told.",
             head,
-            [h("tbody", None, [_quality_row(one) for one in judged])],
+            [_quality_row(one) for one in judged],
         ),
         h("ul", {"class": "plain"}, sentences) if sentences else None,
         width="broad",
@@ -137,7 +130,7 @@ def _quality_row(level: Level) -> Markup:
     answers, flags = int(found["answers"]), found.get("flags") or {}
     ends = [h("td", NUMBER, count(found.get(name))) for name in ("natural", "limited", "unknown")]
     cells = [_share(flag, int(flags.get(flag, 0)), answers) for flag in _FLAGS]
-    return h("tr", None, h("td", NUMBER, count(level["concurrency"])), cells, ends)
+    return row(h("td", NUMBER, count(level["concurrency"])), cells, ends)
 
 
 def _share(flag: str, number: int, answers: int) -> Markup:
@@ -153,19 +146,19 @@ def _share(flag: str, number: int, answers: int) -> Markup:
 
 def server_word(card: Card) -> Markup | None:
     """*Server says* beside *client sees*: what it tells in its answers, and what it measured of itself."""
-    told = [level for level in card.levels if level.get("server_word")]
-    own = card.target.get("server_benchmarks") or []
-    if not told and not own:
+    with_timings = [level for level in card.levels if level.get("server_word")]
+    benchmarks = card.target.get("server_benchmarks") or []
+    if not with_timings and not benchmarks:
         return None
     return part(
         "Server says, client sees",
-        _word_table(told) if told else None,
-        _own_table(card, own) if own else None,
+        _timings_table(with_timings) if with_timings else None,
+        _benchmark_table(card, benchmarks) if benchmarks else None,
         width="narrow",
     )
 
 
-def _word_table(levels: list[Level]) -> list[Markup]:
+def _timings_table(levels: list[Level]) -> list[Markup]:
     head = [
         column("At once", number=True),
         column("Prompt", "server says, ms", number=True),
@@ -175,37 +168,37 @@ def _word_table(levels: list[Level]) -> list[Markup]:
     ]
     sources = dict.fromkeys(sanitize(level["server_word"].get("source"), 80) for level in levels)
     caption = f"Medians over the same answers. Said in: {', '.join(sources)}."
-    table = boxed_table(caption, head, [h("tbody", None, [_word_row(level) for level in levels])])
-    fenced = any(source.startswith("llama.cpp") for source in sources)
-    return [table, h("p", {"class": "about after"}, _TIMINGS_NOTE)] if fenced else [table]
+    table = boxed_table(caption, head, [_timings_row(level) for level in levels])
+    from_llama_cpp = any(source.startswith("llama.cpp") for source in sources)
+    return [table, h("p", {"class": "about after"}, _TIMINGS_NOTE)] if from_llama_cpp else [table]
 
 
-def _word_row(level: Level) -> Markup:
-    word = level["server_word"]
+def _timings_row(level: Level) -> Markup:
+    timings = level["server_word"]
     cells = [
         count(level["concurrency"]),
-        milliseconds(word.get("prompt_sec")),
-        milliseconds(word.get("client_ttft_sec")),
-        rate(word.get("toks_per_sec")),
-        rate(word.get("client_toks_per_sec")),
+        milliseconds(timings.get("prompt_sec")),
+        milliseconds(timings.get("client_ttft_sec")),
+        rate(timings.get("toks_per_sec")),
+        rate(timings.get("client_toks_per_sec")),
     ]
-    return h("tr", None, [h("td", NUMBER, cell) for cell in cells])
+    return row(number_cells(cells))
 
 
-def _own_table(card: Card, own: list[dict[str, Any]]) -> list[Markup]:
+def _benchmark_table(card: Card, benchmarks: list[dict[str, Any]]) -> list[Markup]:
     head = [
         column("Benchmark"),
         *(column("TTFT", f"{name}, ms", number=True) for name in ("mean", "p95")),
         *(column("tok/s", name, number=True) for name in ("mean", "p95")),
         column("Runs", number=True),
     ]
-    rows = [_own_row("server says", result.get("stats") or {}) for result in own] + [_seen_row(card)]
-    caption = f"{_OWN_CAPTION} It was: {sanitize(own[0].get('prompt_preview') or UNDEFINED, 80)}"
-    table = boxed_table(caption, head, [h("tbody", None, rows)])
+    rows = [_benchmark_row("server says", result.get("stats") or {}) for result in benchmarks] + [_client_row(card)]
+    caption = f"{_OWN_CAPTION} It was: {sanitize(benchmarks[0].get('prompt_preview') or UNDEFINED, 80)}"
+    table = boxed_table(caption, head, rows)
     return [table, h("p", {"class": "about after"}, _OWN_NOTE)] if card.target.get("dialect") == "lmx" else [table]
 
 
-def _own_row(who: str, stats: dict[str, Any]) -> Markup:
+def _benchmark_row(who: str, stats: dict[str, Any]) -> Markup:
     cells = [
         milliseconds(stats.get("ttft_mean_sec")),
         milliseconds(stats.get("ttft_p95_sec")),
@@ -213,13 +206,13 @@ def _own_row(who: str, stats: dict[str, Any]) -> Markup:
         rate(stats.get("toks_per_sec_p95")),
         count(stats.get("runs_completed")),
     ]
-    return h("tr", None, h("th", {"scope": "row"}, who), [h("td", NUMBER, cell) for cell in cells])
+    return row(h("th", {"scope": "row"}, who), number_cells(cells))
 
 
-def _seen_row(card: Card) -> Markup:
+def _client_row(card: Card) -> Markup:
     first = card.first
     if first is None:
-        return _own_row("client sees", {})
+        return _benchmark_row("client sees", {})
     figures = {
         "ttft_mean_sec": stat(first, "ttft", "mean"),
         "ttft_p95_sec": stat(first, "ttft", "p95"),
@@ -227,5 +220,4 @@ def _seen_row(card: Card) -> Markup:
         "toks_per_sec_p95": stat(first, "decode_tok_s", "p95"),
         "runs_completed": first["requests"]["ok"],
     }
-    at = "" if first["concurrency"] == 1 else f" at concurrency {first['concurrency']}"
-    return _own_row(f"client sees{at}", figures)
+    return _benchmark_row(f"client sees {at_concurrency(first['concurrency'])}".rstrip(), figures)

@@ -7,8 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lmx_loadgen.analysis.comparison.sentences import percent
-from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
+from lmx_loadgen.analysis.formats import UNDEFINED, change_interval, milliseconds, percent, rate
 from lmx_loadgen.report.sanitize import markdown_text as _cell
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.store.comparison import AuditLine, Comparison, MetricComparison
@@ -57,8 +56,8 @@ def cells_of(found: MetricComparison) -> list[str]:
     if found.ratio is None or found.ci95 is None:
         return [UNDEFINED] * 4
     shown = milliseconds if found.unit == "s" else rate
-    low, high = (percent(edge - 1, signed=True).removesuffix(" %") for edge in found.ci95)
-    return [shown(found.a), shown(found.b), percent(found.ratio - 1, signed=True), f"{low} … {high} %"]
+    edges = change_interval(found.ci95[0] - 1, found.ci95[1] - 1)
+    return [shown(found.a), shown(found.b), percent(found.ratio - 1, signed=True), edges]
 
 
 def _below(comparison: Comparison) -> Iterator[tuple[str, str]]:

@@ -11,23 +11,9 @@ from lmx_loadgen.report.view import Level, Series
 from lmx_loadgen.store.result import BenchmarkResult
 
 _STATISTICS = ("n", "mean", "ci95_low", "ci95_high", "p50", "p90", "p95", "p99", "min", "max", "instrument_error")
-COLUMNS = (
-    *(
-        "origin",
-        "run_id",
-        "started_at",
-        "target",
-        "backend",
-        "model",
-        "level",
-        "concurrency",
-        "metric",
-        "unit",
-        "better",
-    ),
-    *_STATISTICS,
-    *("unsupported", "reason", "sample", "token_basis", "token_basis_exact", "ok", "failed", "complete", "tainted"),
-)
+_OF_WHAT = ("origin", "run_id", "started_at", "target", "backend", "model", "level", "concurrency", "metric")
+_BESIDE = ("unsupported", "reason", "sample", "token_basis", "token_basis_exact", "ok", "failed", "complete", "tainted")
+COLUMNS = (*_OF_WHAT, "unit", "better", *_STATISTICS, *_BESIDE)
 # What makes a spreadsheet take a text for a formula.
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _LONGEST = 1_000

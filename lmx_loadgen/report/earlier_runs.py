@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
+from lmx_loadgen.analysis.formats import UNDEFINED, milliseconds, rate
 from lmx_loadgen.report.card_data import Card, EarlierRun
-from lmx_loadgen.report.markup import Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
+from lmx_loadgen.report.markup import NUMBER, Markup, about, boxed_table, chip, column, h, row
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.tables import NUMBER, boxed_table, column
-from lmx_loadgen.report.view import interval, stat
+from lmx_loadgen.report.view import mean_interval, stat
 
 _WIDTH, _HEIGHT, _EDGE = 260, 56, 7
 _SHOWN: tuple[tuple[str, str, str, Callable[[float | None], str]], ...] = (
@@ -20,9 +19,9 @@ def older_runs(card: Card) -> Markup | None:
     """The runs before the newest, folded: a line for each of the two main figures, and a table."""
     if len(card.runs) < 2:
         return None
-    alike = [past for past in reversed(card.runs) if past.same_work]
-    lines = [drawn for metric in _SHOWN if (drawn := _line(alike, *metric)) is not None]
-    left_out = len(card.runs) - len(alike)
+    comparable = [past for past in reversed(card.runs) if past.same_work]
+    lines = [drawn for metric in _SHOWN if (drawn := _line(comparable, *metric)) is not None]
+    left_out = len(card.runs) - len(comparable)
     words = "Separate runs: chance, heat and other work on the machine differ between them as well. "
     if left_out:
         words += f"The lines leave out {left_out}, which asked for other work than the newest. "
@@ -31,7 +30,7 @@ def older_runs(card: Card) -> Markup | None:
         "details",
         None,
         h("summary", None, f"{earlier} earlier {'run' if earlier == 1 else 'runs'} of this model"),
-        h("p", {"class": "about"}, words + "Whiskers are 95 % intervals of the mean."),
+        about(words + "Whiskers are 95 % intervals of the mean."),
         h("div", {"class": "trends"}, lines),
         _table(card),
     )
@@ -40,21 +39,15 @@ def older_runs(card: Card) -> Markup | None:
 def _table(card: Card) -> Markup:
     head = [column("Run"), column("tok/s", "mean", number=True), column("TTFT", "mean, ms", number=True), column("")]
     rows = [
-        h(
-            "tr",
-            None,
+        row(
             h("td", None, sanitize(past.label, 60)),
             h("td", NUMBER, rate(_mean(past, "decode_tok_s"))),
             h("td", NUMBER, milliseconds(_mean(past, "ttft"))),
-            h("td", None, h("span", {"class": "chip"}, "newest") if place == 0 else _other(past)),
+            h("td", None, chip("newest") if place == 0 else None if past.same_work else chip("other work", "warn")),
         )
         for place, past in enumerate(card.runs)
     ]
-    return boxed_table("All runs of this model here, newest first.", head, [h("tbody", None, rows)])
-
-
-def _other(past: EarlierRun) -> Markup | None:
-    return None if past.same_work else h("span", {"class": "chip warn"}, "other work")
+    return boxed_table("All runs of this model here, newest first.", head, rows)
 
 
 def _mean(past: EarlierRun, metric: str) -> float | None:
@@ -68,7 +61,7 @@ def _line(
     points = [(past, value) for past in runs if (value := _mean(past, metric)) is not None]
     if len(points) < 2:
         return None
-    edges = [interval(past.level, metric) if past.level else None for past, _ in points]
+    edges = [mean_interval(past.level, metric) if past.level else None for past, _ in points]
     lows = [edge[0] if edge else value for edge, (_, value) in zip(edges, points, strict=True)]
     highs = [edge[1] if edge else value for edge, (_, value) in zip(edges, points, strict=True)]
     low, high = min(lows), max(highs)

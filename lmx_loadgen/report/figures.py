@@ -6,12 +6,13 @@ at once. Names from outside go through `plotly_text`.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
-from lmx_loadgen.report.numbers import count, duration, milliseconds, rate
+from lmx_loadgen.analysis.formats import count, duration, milliseconds, rate
 from lmx_loadgen.report.palette import FAILURE, MUTED
 from lmx_loadgen.report.samples import ecdf, text_arrivals_ns, thinned
 from lmx_loadgen.report.sanitize import plotly_text
@@ -21,7 +22,9 @@ from lmx_loadgen.report.view import (
     concurrencies,
     errors_of,
     heading,
+    mean_interval,
     outcome_name,
+    reason_beside_name,
     stat,
     system_rate,
 )
@@ -47,10 +50,7 @@ def ttft_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
         median, p95 = (_scaled(stat(level, "ttft", key), 1e3) for key in ("p50", "p95"))
         return median, None, p95
 
-    def words(level: Level) -> str:
-        median, p95 = (milliseconds(stat(level, "ttft", key)) for key in ("p50", "p95"))
-        return f"median {median} ms, p95 {p95} ms"
-
+    words = _percentile_words("ttft", milliseconds, "median {} ms, p95 {} ms")
     return _against_concurrency(series, point, words, _axis_title("ttft"))
 
 
@@ -60,30 +60,26 @@ def decode_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
     def point(level: Level) -> Point:
         return stat(level, "decode_tok_s", "p50"), stat(level, "decode_tok_s", "p95"), None
 
-    def words(level: Level) -> str:
-        median, p95 = (rate(stat(level, "decode_tok_s", key)) for key in ("p50", "p95"))
-        return f"median {median} tok/s, 95 % reach {p95}"
-
+    words = _percentile_words("decode_tok_s", rate, "median {} tok/s, 95 % reach {}")
     return _against_concurrency(series, point, words, _axis_title("decode_tok_s"))
+
+
+def _percentile_words(metric: str, shown: Callable[[float | None], str], form: str) -> Callable[[Level], str]:
+    return lambda level: form.format(*(shown(stat(level, metric, key)) for key in ("p50", "p95")))
 
 
 def output_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
     """Output tok/s of the whole system with the 95 % interval of its mean, where it has one."""
 
     def point(level: Level) -> Point:
-        return system_rate(level), *_interval(level)
+        return system_rate(level), *(mean_interval(level, "output_tok_s") or (None, None))
 
     def words(level: Level) -> str:
-        low, high = _interval(level)
-        interval = "" if low is None else f" (95 % interval {rate(low)} to {rate(high)})"
+        edges = mean_interval(level, "output_tok_s")
+        interval = "" if edges is None else f" (95 % interval {rate(edges[0])} to {rate(edges[1])})"
         return f"{rate(system_rate(level))} tok/s in all{interval}"
 
     return _against_concurrency(series, point, words, _axis_title("output_tok_s"))
-
-
-def _interval(level: Level) -> tuple[float | None, float | None]:
-    low, high = (level["metrics"].get("output_tok_s") or {}).get("ci95") or (None, None)
-    return low, high
 
 
 def _axis_title(metric: str) -> str:
@@ -113,8 +109,8 @@ def _against_concurrency(
             name=plotly_text(one.name),
             meta={"series": one.index},
             connectgaps=False,
-            line={"color": one.look.on_dark, "dash": one.look.dash, "width": 2},
-            marker={"color": one.look.on_dark, "symbol": one.look.symbol, "size": 9},
+            line={"color": one.style.on_dark, "dash": one.style.dash, "width": 2},
+            marker={"color": one.style.on_dark, "symbol": one.style.symbol, "size": 9},
             customdata=[[level["concurrency"], words(level)] for level in levels],
             hovertemplate="<b>%{fullData.name}</b><br>%{customdata[1]}<br>concurrency %{customdata[0]}<extra></extra>",
         )
@@ -182,7 +178,7 @@ def distribution(
             mode="lines",
             name=plotly_text(one.name),
             meta={"series": one.index},
-            line={"color": one.look.on_dark, "dash": one.look.dash, "width": 2, "shape": "hv"},
+            line={"color": one.style.on_dark, "dash": one.style.dash, "width": 2, "shape": "hv"},
             hovertemplate=f"<b>%{{fullData.name}}</b><br>%{{y:.1%}} within %{{x:,.1f}} ms"
             f"<br>of {len(values) + failed:,} samples<extra></extra>",
         )
@@ -226,7 +222,7 @@ def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
     warmup = [r for r in good if r["phase"] == "warmup"]
     cancelled = [r for r in shown if r["outcome"] == "cancelled"]
     bad = [r for r in shown if r["outcome"] not in ("ok", "cancelled")]
-    colour = one.look.on_dark
+    colour = one.style.on_dark
     figure = go.Figure()
     _add_bars(figure, measured, origin, _waiting, "waiting for the first token", {"color": colour, "opacity": 0.38})
     _add_bars(figure, measured, origin, _streaming, "streaming", {"color": colour})
@@ -321,7 +317,7 @@ def _add_failures(figure: go.Figure, requests: Sequence[RequestDict], origin: in
 def _request_words(request: RequestDict) -> str:
     if request["outcome"] != "ok":
         kind = outcome_name(request["outcome"], request["status"])
-        reason = request["reason"]
+        reason = reason_beside_name(request["outcome"], request["status"], request["reason"])
         return kind + (f": {plotly_text(reason, 80)}" if reason else "")
     ttft = (_first_token_ns(request) - _start_ns(request)) / NS
     whole = (request["end_ns"] - _start_ns(request)) / NS
@@ -338,14 +334,11 @@ def _lane_ticks(lanes: int) -> list[int]:
 
 def errors_by_kind(series: Sequence[Series]) -> go.Figure | None:
     """How many requests failed, by kind, one bar a series."""
-    sums: list[dict[str, int]] = []
-    for one in series:
-        kinds: dict[str, int] = {}
+    sums = [Counter[str]() for _ in series]
+    for one, kinds in zip(series, sums, strict=True):
         for error in errors_of(one.target):
-            name = plotly_text(outcome_name(error["outcome"], error["status"]))
-            kinds[name] = kinds.get(name, 0) + error["count"]
-        sums.append(kinds)
-    names = sorted({name for kinds in sums for name in kinds}, key=lambda n: sum(k.get(n, 0) for k in sums))
+            kinds[plotly_text(outcome_name(error["outcome"], error["status"]))] += error["count"]
+    names = sorted({name for kinds in sums for name in kinds}, key=lambda name: sum(kinds[name] for kinds in sums))
     if not names:
         return None
     figure = go.Figure()
@@ -374,7 +367,7 @@ def _add_error_bars(figure: go.Figure, one: Series, kinds: Sequence[tuple[str, i
         cliponaxis=False,
         name=plotly_text(one.name),
         meta={"series": one.index},
-        marker={"color": one.look.on_dark, "line": {"width": 0}},
+        marker={"color": one.style.on_dark, "line": {"width": 0}},
         hovertemplate="<b>%{fullData.name}</b><br>%{y}: %{x:,d}<extra></extra>",
     )
 

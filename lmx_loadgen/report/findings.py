@@ -4,12 +4,14 @@ A finding is a sentence and whether it is as one would wish; words from servers 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lmx_loadgen.report.expected import share_of_expected
-from lmx_loadgen.report.numbers import duration, milliseconds, plural, rate
+from lmx_loadgen.analysis.formats import duration, milliseconds, percent, plural, rate
+from lmx_loadgen.analysis.published import LONG_CONTEXT
+from lmx_loadgen.report.baselines import why_unreliable
 from lmx_loadgen.report.sanitize import sanitize
+from lmx_loadgen.report.view import Level, prompt_tokens, stat
 
 Sentence = tuple[str, bool]
 TargetResultDict = Mapping[str, Any]
@@ -22,33 +24,55 @@ def findings(target: TargetResultDict) -> list[Sentence]:
         *_answers(target),
         *(tool_call_finding(call) for call in target.get("tool_calls") or []),
         *(skill_finding(skill) for skill in target.get("skills") or []),
-        *_own_word(target),
+        *_server_figures(target),
     ]
+
+
+def share_of_expected(target: Mapping[str, Any], level: Level) -> str | None:
+    """`98 % of what was published (Ollama GGUF 4bit)`, of a level's mean decode rate.
+
+    None where there is nothing to expect, or the level's figures are unsound or of other work than what was published.
+    """
+    hypothesis = target.get("hypothesis") or {}
+    expected, measured = hypothesis.get("toks_per_sec"), stat(level, "decode_tok_s", "mean")
+    if not expected or measured is None or why_unreliable(level):
+        return None
+    least = "" if level.get("token_basis_exact", True) else "at least "  # a chunk of text holds one token or more
+    share = f"{least}{percent(measured / expected)}"
+    if hypothesis.get("kind") == "bandwidth":
+        beyond = ", which shows that the estimate does not hold" if measured > expected else ""
+        return f"{share} of what memory allows{beyond}"
+    if (prompt_tokens(level) or 0) > LONG_CONTEXT:
+        return None
+    of = hypothesis.get("of")
+    return f"{share} of what was published{f' ({of})' if of else ''}"
 
 
 def _measured_share(target: TargetResultDict) -> str:
     """The decode rate of one user as a share of what was expected, in words; empty where either is not known."""
     level = next((level for level in target["levels"] if level["concurrency"] == 1), None)
     share = share_of_expected(target, level) if level else None
-    return f"; measured: {sanitize(share, 200)}" if share else ""
+    return f"; measured mean: {sanitize(share, 200)}" if share else ""
 
 
 def _expected(target: TargetResultDict) -> Iterator[Sentence]:
     expected = target.get("hypothesis")
-    if expected and expected["kind"] != "none":
-        yield f"expected: {sanitize(expected['sentence'], 500)}{_measured_share(target)}", True
+    if not expected or expected["kind"] == "none":
+        return
+    level = next((level for level in target["levels"] if level["concurrency"] == 1), None)
+    share = share_of_expected(target, level) if level else None
+    measured = f"; measured: {sanitize(share, 200)}" if share else ""
+    yield f"expected: {sanitize(expected['sentence'], 500)}{measured}", True
 
 
 def _answers(target: TargetResultDict) -> Iterator[Sentence]:
     flags = Counter[str]()
-    natural = limited = unknown = 0
     qualities = [level["quality"] for level in target["levels"] if level.get("quality")]
     for quality in qualities:
         flags.update(quality["flags"])
-        natural, limited = natural + quality["natural"], limited + quality["limited"]
-        unknown += quality["unknown"]
     if not flags:
         return
+    natural, limited, unknown = (sum(one[end] for one in qualities) for end in ("natural", "limited", "unknown"))
     ends = [f"{natural} ended by themselves" if natural else "", f"{limited} at the limit" if limited else ""]
     ends.append(f"of {unknown} the end cannot be told" if unknown else "")
     kinds = ", ".join(f"{number:,} {flag}" for flag, number in sorted(flags.items()))
@@ -67,10 +91,11 @@ def tool_call_finding(call: Mapping[str, Any]) -> Sentence:
         return f"tool call {name}: no answer: {sanitize(call['error'], 200)}", False
     if not call["call_produced"]:
         return f"tool call {name}: none was made{took}", False
+    called = sanitize((call.get("raw_tool_call") or {}).get("name") or "nothing by name", 60)
     wrong = [
         words
         for key, words in (
-            ("tool_name_correct", f"it called {_called(call)}"),
+            ("tool_name_correct", f"it called {called}"),
             ("params_valid_json", "its arguments are no JSON object"),
             ("params_match_schema", "its arguments are not what the tool takes"),
         )
@@ -83,10 +108,6 @@ def tool_call_finding(call: Mapping[str, Any]) -> Sentence:
     return f"tool call {name}: right{took}{written}", True
 
 
-def _called(call: Mapping[str, Any]) -> str:
-    return sanitize((call.get("raw_tool_call") or {}).get("name") or "nothing by name", 60)
-
-
 def skill_finding(skill: Mapping[str, Any]) -> Sentence:
     """Whether a skill did what it should."""
     name, latency = sanitize(skill["skill_name"], 60), skill.get("skill_latency_sec")
@@ -97,34 +118,25 @@ def skill_finding(skill: Mapping[str, Any]) -> Sentence:
     return f"skill {name}: {sanitize(skill.get('error') or 'failed', 200)}", False
 
 
-def _own_word(target: TargetResultDict) -> Iterator[Sentence]:
+def _server_figures(target: TargetResultDict) -> Iterator[Sentence]:
+    """What the server says of its own speed, beside what the client saw."""
     for level in target["levels"]:
         word = level.get("server_word")
         if not word:
             continue
-        parts = [
-            *_side_by_side("tok/s", rate, word["toks_per_sec"], word["client_toks_per_sec"]),
-            *_waits(word["prompt_sec"], word["client_ttft_sec"]),
-        ]
+        own_rate, prompt, parts = word["toks_per_sec"], word["prompt_sec"], []
+        if own_rate is not None:
+            parts.append(f"server says {rate(own_rate)}, client sees {rate(word['client_toks_per_sec'])} tok/s")
+        if prompt is not None:  # the prompt alone; the client's time has its queue and the way in it
+            parts.append(
+                f"server says {milliseconds(prompt)} ms for the prompt, "
+                f"client sees {milliseconds(word['client_ttft_sec'])} ms to the first token"
+            )
         if parts:
-            yield f"C={level['concurrency']}: {'; '.join(parts)} ({sanitize(word['source'], 60)})", True
+            yield f"C={level['concurrency']}: {'; '.join(parts)} (medians; {sanitize(word['source'], 60)})", True
     for own in (target.get("server_benchmarks") or [])[:1]:
         stats = own.get("stats") or {}
-        said = f"{rate(stats.get('toks_per_sec_mean'))} tok/s, TTFT {milliseconds(stats.get('ttft_mean_sec'))} ms"
-        yield f"its own benchmark says: {said} ({plural(int(stats.get('runs_completed') or 0), 'run')})", True
-
-
-def _side_by_side(unit: str, shown: Any, server: float | None, client: float | None) -> Sequence[str]:
-    if server is None:
-        return []
-    return [f"server says {shown(server)}, client sees {shown(client)} {unit}"]
-
-
-def _waits(prompt: float | None, client: float | None) -> Sequence[str]:
-    """The server's time is that of the prompt alone; the client's has its queue and the way in it."""
-    if prompt is None:
-        return []
-    return [
-        f"server says {milliseconds(prompt)} ms for the prompt, "
-        f"client sees {milliseconds(client)} ms to the first token"
-    ]
+        figures = (
+            f"{rate(stats.get('toks_per_sec_mean'))} tok/s, mean TTFT {milliseconds(stats.get('ttft_mean_sec'))} ms"
+        )
+        yield f"its own benchmark says: mean {figures} ({plural(int(stats.get('runs_completed') or 0), 'run')})", True

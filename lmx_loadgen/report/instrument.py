@@ -5,13 +5,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from lmx_loadgen.analysis.formats import UNDEFINED, count
 from lmx_loadgen.report.charts import Chart, Option
 from lmx_loadgen.report.figures import CURVE_HEIGHT, concurrency_axis
-from lmx_loadgen.report.markup import Child, Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, count
-from lmx_loadgen.report.palette import looks
+from lmx_loadgen.report.markup import NUMBER, Child, Markup, about, boxed_table, column, h, row
+from lmx_loadgen.report.palette import series_styles
 from lmx_loadgen.report.sanitize import plotly_text, sanitize
-from lmx_loadgen.report.tables import NUMBER, boxed_table, column
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.tools_vs_truth import ToolErrors, ToolsVsTruth
 
@@ -31,7 +30,7 @@ def peers_chart(peers: ToolsVsTruth | None) -> Chart:
 
 def _figure(peers: ToolsVsTruth) -> go.Figure:
     figure = go.Figure()
-    for tool, look in zip(peers.tools, looks([tool.name for tool in peers.tools]), strict=True):
+    for tool, style in zip(peers.tools, series_styles([tool.name for tool in peers.tools]), strict=True):
         levels = sorted(tool.ttft_error_ms)
         errors = [tool.ttft_error_ms[level].p99 for level in levels]
         figure.add_scatter(
@@ -39,8 +38,8 @@ def _figure(peers: ToolsVsTruth) -> go.Figure:
             y=[max(_LEAST_MS, abs(error)) for error in errors],
             mode="lines+markers",
             name=plotly_text(tool.name),
-            line={"color": look.on_dark, "dash": look.dash, "width": 2},
-            marker={"color": look.on_dark, "symbol": look.symbol, "size": 9},
+            line={"color": style.on_dark, "dash": style.dash, "width": 2},
+            marker={"color": style.on_dark, "symbol": style.symbol, "size": 9},
             customdata=[f"{error:+.2f}" for error in errors],
             hovertemplate="<b>%{fullData.name}</b><br>%{customdata} ms<br>concurrency %{x}<extra></extra>",
         )
@@ -60,11 +59,11 @@ def peers_table(peers: ToolsVsTruth | None) -> list[Child]:
         return []
     levels = peers.levels()
     head = [column("Tool"), *(column(f"C = {count(level)}", "p50 / p99, ms", number=True) for level in levels)]
-    body = h("tbody", None, [_tool_row(tool, levels) for tool in peers.tools])
+    rows = [_tool_row(tool, levels) for tool in peers.tools]
     settings = ", ".join(f"{sanitize(key, 40)} {sanitize(value, 40)}" for key, value in peers.settings.items())
     return [
-        boxed_table("TTFT as each tool reports it, minus what the simulator's log says it was.", head, [body]),
-        h("p", {"class": "about"}, sanitize(f"Measured {peers.date} on {peers.machine}; {settings}.", 400)),
+        boxed_table("TTFT as each tool reports it, minus what the simulator's log says it was.", head, rows),
+        about(sanitize(f"Measured {peers.date} on {peers.machine}; {settings}.", 400)),
     ]
 
 
@@ -74,7 +73,7 @@ def _tool_row(tool: ToolErrors, levels: Sequence[int]) -> Markup:
         found = tool.ttft_error_ms.get(level)
         cells.append(h("td", NUMBER, UNDEFINED if found is None else f"{found.p50:+.2f} / {found.p99:+.2f}"))
     name = h("th", {"scope": "row"}, f"{sanitize(tool.name, 60)} ", h("small", None, sanitize(tool.version, 60)))
-    return h("tr", None, name, cells)
+    return row(name, cells)
 
 
 def calibrations(runs: Sequence[RunView]) -> list[Child]:
@@ -86,7 +85,7 @@ def calibrations(runs: Sequence[RunView]) -> list[Child]:
             key = f"{calibration.get('host')} {calibration.get('created_at')} {calibration.get('stamps')}"
             found.setdefault(key, calibration)
     if not found:
-        return [h("p", {"class": "about"}, "No run was calibrated: by how much the tool itself is wrong is not known.")]
+        return [about("No run was calibrated: by how much the tool itself is wrong is not known.")]
     return [_calibration(calibration) for calibration in found.values()]
 
 
@@ -96,7 +95,7 @@ def _calibration(calibration: dict[str, Any]) -> Markup:
     head = [column("Concur\u00adrency", number=True)]
     head += [column(title, "p50 / p99, ms", number=True) for title in titles]
     rows = [
-        h("tr", None, h("td", NUMBER, count(level["concurrency"])), [_errors(level.get(name)) for name in names])
+        row(h("td", NUMBER, count(level["concurrency"])), [_errors(level.get(name)) for name in names])
         for level in calibration["levels"]
     ]
     caption = (
@@ -104,7 +103,7 @@ def _calibration(calibration: dict[str, Any]) -> Markup:
         f"{sanitize(calibration['created_at'], 40)}: {sanitize(calibration['loop'], 20)}, "
         f"{sanitize(calibration['stamps'], 20)} stamps. What it saw minus what the simulator truly did."
     )
-    return boxed_table(caption, head, [h("tbody", None, rows)])
+    return boxed_table(caption, head, rows)
 
 
 def _errors(spread: dict[str, float] | None) -> Markup:

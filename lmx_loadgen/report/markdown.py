@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from lmx_loadgen import __version__
+from lmx_loadgen.analysis.formats import UNDEFINED, count, duration, interval, milliseconds, rate
 from lmx_loadgen.report import card_words
-from lmx_loadgen.report.baselines import RIVALS, Baseline, Delta, best_baseline
+from lmx_loadgen.report.baselines import RIVALS, Baseline, BaselineFigure, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
-from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, rate
 from lmx_loadgen.report.sanitize import markdown_text as cell
-from lmx_loadgen.report.view import Level, interval, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, mean_interval, prompt_tokens, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES
@@ -74,18 +74,17 @@ def _summary(card: Card) -> list[str]:
 
 def _mean(card: Card, metric: str) -> str:
     shown = milliseconds if metric == "ttft" else rate
-    value, edges = card_words.mean(card, metric), interval(card.first, metric) if card.first else None
-    half = "" if edges is None or value is None else f" ± {shown((edges[1] - edges[0]) / 2)}"
-    return f"{shown(value)}{half}"
+    half = card_words.half_interval(card, metric)
+    return shown(card_words.mean(card, metric)) + ("" if half is None else f" ± {shown(half)}")
 
 
 def _in_short(baseline: Baseline | None) -> str:
-    said = card_words.in_short(baseline)
-    words = ", ".join(_said(one) for one in said)
+    texts = card_words.cell_texts(baseline)
+    words = ", ".join(_difference(one) for one in texts)
     return words if baseline is None or words == UNDEFINED else f"{words} ({cell(card_words.tag(baseline))})"
 
 
-def _said(one: card_words.TaggedText) -> str:
+def _difference(one: card_words.DifferenceText) -> str:
     return f"**{cell(one.words)}**" if one.strong else cell(one.words)
 
 
@@ -112,7 +111,7 @@ def _card(card: Card) -> Iterator[str]:
     yield from _table(_RESULTS, (row for level in card.levels for row in _level(level)))
     if card.baseline:
         yield ""
-        yield from _table(_OTHERS, map(_other, card.baseline))
+        yield from _table(_OTHERS, map(_baseline_row, card.baseline))
     if card.tool_calls:
         yield ""
         yield from _table(_CALLS, map(_call, card.tool_calls))
@@ -128,16 +127,15 @@ def _card(card: Card) -> Iterator[str]:
 
 def _level(level: Level) -> Iterator[list[str]]:
     requests = level["requests"]
-    tokens = [UNDEFINED if value is None else f"{value:,.0f}" for value in (prompt_tokens(level), output_tokens(level))]
+    tokens = [count(value) for value in (prompt_tokens(level), output_tokens(level))]
     beside = [" / ".join(tokens), f"{count(requests['ok'])} / {count(requests['failed'])}"]
     for metric, name, shown in (("decode_tok_s", "tok/s", rate), ("ttft", "TTFT ms", milliseconds)):
-        edges = interval(level, metric)
+        edges = mean_interval(level, metric)
         values = [shown(stat(level, metric, key)) for key in ("p50", "p95", "mean")]
-        between = UNDEFINED if edges is None else f"{shown(edges[0])} … {shown(edges[1])}"
-        yield [count(level["concurrency"]), name, *values, between, *beside]
+        yield [count(level["concurrency"]), name, *values, interval(edges, shown), *beside]
 
 
-def _other(one: Baseline) -> list[str]:
+def _baseline_row(one: Baseline) -> list[str]:
     return [
         SERVER_NAMES[one.server],
         cell(card_words.tag(one)),
@@ -145,13 +143,13 @@ def _other(one: Baseline) -> list[str]:
         _change(one, one.rate),
         milliseconds(one.ttft.theirs),
         _change(one, one.ttft),
-        cell("; ".join(card_words.to_know(one)) or UNDEFINED, 900),
+        cell("; ".join(card_words.circumstances(one)) or UNDEFINED, 900),
     ]
 
 
-def _change(one: Baseline, delta: Delta) -> str:
-    edges = card_words.edges(delta)
-    return _said(card_words.difference(one, delta)) + (f" ({edges})" if edges else "")
+def _change(one: Baseline, figure: BaselineFigure) -> str:
+    edges = card_words.edges(figure)
+    return _difference(card_words.difference(one, figure)) + (f" ({edges})" if edges else "")
 
 
 def _call(one: dict[str, Any]) -> list[str]:

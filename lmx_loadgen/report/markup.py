@@ -1,7 +1,10 @@
-"""HTML that is escaped by construction: a plain `str` is text, only `Markup` is markup."""
+"""HTML that is escaped by construction: a plain `str` is text, only `Markup` is markup.
+
+Elements that every part of the page uses stand here too: tables with their rows and cells, paragraphs, chips.
+"""
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from lmx_loadgen.report.sanitize import sanitize
@@ -39,3 +42,57 @@ def join(children: Child) -> Markup:
     if isinstance(children, str):
         return Markup(html.escape(sanitize(children, _NO_LIMIT, keep_lines=True)))
     return Markup("".join(join(child) for child in children))
+
+
+# ---- what every part of the page uses ---------------------------------------------------------------
+
+NUMBER = {"class": "num"}
+
+
+def boxed_table(caption: str, head: Sequence[Child], rows: Iterable[Markup]) -> Markup:
+    """A table in a box of its own, which scrolls sideways by itself where it does not fit."""
+    return grouped_table(caption, head, [h("tbody", None, rows)])
+
+
+def grouped_table(caption: str, head: Sequence[Child], bodies: Iterable[Markup]) -> Markup:
+    """The same with a body for each group of rows."""
+    return h(
+        "div",
+        {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption},
+        h("table", None, h("caption", None, h("span", None, caption)), h("thead", None, row(*head)), bodies),
+    )
+
+
+def column(name: str, unit: str = "", *, number: bool = False) -> Markup:
+    """A column's heading, its unit below the name."""
+    return h(
+        "th",
+        {"scope": "col", "class": "num" if number else None},
+        name,
+        h("small", None, unit) if unit else None,
+    )
+
+
+def row(*cells: Child) -> Markup:
+    """A row of a table."""
+    return h("tr", None, cells)
+
+
+def number_cells(values: Iterable[str]) -> list[Markup]:
+    """A cell for each of these numbers."""
+    return [h("td", NUMBER, value) for value in values]
+
+
+def about(words: Child) -> Markup:
+    """A paragraph of explanation."""
+    return h("p", {"class": "about"}, words)
+
+
+def chip(words: str, kind: str = "") -> Markup:
+    """A word in a box; `bad` and `warn` color it."""
+    return h("span", {"class": f"chip {kind}".strip()}, words)
+
+
+def banner(kind: str, words: str) -> Markup:
+    """A sentence to read before any figure."""
+    return h("p", {"class": f"banner {kind}", "role": "note"}, words)

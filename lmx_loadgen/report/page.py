@@ -19,7 +19,7 @@ from lmx_loadgen.errors import StorageError
 from lmx_loadgen.report import cards, charts, instrument, page_header, palette, tables, verdicts
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.charts import Chart
-from lmx_loadgen.report.markup import Child, Markup, h
+from lmx_loadgen.report.markup import Child, Markup, about, h
 from lmx_loadgen.report.view import RunView, Series, series_of
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import Reference
@@ -155,7 +155,7 @@ def _comparison(place: int, one: Comparison, shown: dict[str, Chart]) -> Markup:
     return _section(
         f"comparison-{place}",
         verdicts.title(one),
-        verdicts.about(one),
+        verdicts.method(one),
         _control(shown.get(blocks), "Blocks of"),
         _grid("two", shown, forest, blocks, otherwise="No figure could be compared: the table says why."),
         verdicts.figures_table(one),
@@ -178,7 +178,7 @@ def _grid(
 ) -> Markup:
     """The charts side by side, or a sentence where none of them has anything to draw."""
     drawn = [_figure(shown[key]) for key in keys if key in shown]
-    return h("div", {"class": f"grid {shape}".strip()}, drawn) if drawn else h("p", {"class": "about"}, otherwise)
+    return h("div", {"class": f"grid {shape}".strip()}, drawn) if drawn else about(otherwise)
 
 
 def _control(chart: Chart | None, label: str) -> Markup | None:

@@ -1,12 +1,11 @@
 """The words at the head of the page: title, warnings, the main figures at a glance, and the key of the charts."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from lmx_loadgen.report.markup import Markup, h, join
-from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, plural, rate
-from lmx_loadgen.report.palette import Look
+from lmx_loadgen.analysis.formats import UNDEFINED, day, milliseconds, plural, rate
+from lmx_loadgen.report.markup import Markup, banner, h, join
+from lmx_loadgen.report.palette import SeriesStyle
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import RunView, Series, stat, system_rate
 
@@ -36,7 +35,7 @@ def headline(runs: Sequence[RunView], series: Sequence[Series]) -> Markup:
         lede = "There is no run here: what follows was measured by others, and imported."
         return join([h("h1", None, "Imported results"), h("p", {"class": "lede"}, lede)])
     sent = sum(int(level["requests"]["sent"]) for one in series for level in one.levels())
-    days = list(dict.fromkeys(_day(run.result.get("started_at")) for run in runs))
+    days = list(dict.fromkeys(day(run.result.get("started_at")) for run in runs))
     machines = list(dict.fromkeys(filter(None, (machine_name(run.result.get("host") or {}) for run in runs))))
     facts = [f"{plural(sent, 'request')} in {plural(len(runs), 'run')}"]
     if len(machines) == 1:
@@ -53,18 +52,6 @@ def machine_name(host: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _moment(text: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-
-
-def _day(text: Any) -> str:
-    moment = _moment(text)
-    return "an unknown day" if moment is None else f"{moment.day} {moment:%B %Y}"
-
-
 def banners(runs: Sequence[RunView], series: Sequence[Series]) -> list[Markup]:
     """What the reader must know before looking at any figure."""
     found = []
@@ -73,19 +60,15 @@ def banners(runs: Sequence[RunView], series: Sequence[Series]) -> list[Markup]:
             which = "The run" if len(runs) == 1 else f"The run {sanitize(run.label, 60)}"
             why = sanitize(run.result.get("reason") or "no reason was stored", 200)
             found.append(
-                _banner("warn", f"{which} is incomplete ({why}). Its figures rest on what was measured until then.")
+                banner("warn", f"{which} is incomplete ({why}). Its figures rest on what was measured until then.")
             )
     for one in series:
         levels = one.levels()
         if sum(int(level["requests"]["ok"]) for level in levels) == 0:
             failed = sum(int(level["requests"]["failed"]) for level in levels)
             tried = f"all {plural(failed, 'request')} failed" if failed else "none ended"
-            found.append(_banner("bad", f"No request to {one.name} succeeded: {tried}. It has no latency and no rate."))
+            found.append(banner("bad", f"No request to {one.name} succeeded: {tried}. It has no latency and no rate."))
     return found
-
-
-def _banner(kind: str, sentence: str) -> Markup:
-    return h("p", {"class": f"banner {kind}", "role": "note"}, sentence)
 
 
 def glance(series: Sequence[Series]) -> Markup | None:
@@ -100,7 +83,7 @@ def _card(one: Series) -> Markup:
     first = next((level for level in levels if stat(level, "ttft", "p50") is not None), levels[0] if levels else None)
     fullest = max(levels, key=lambda level: system_rate(level) or 0.0, default=None)
     if first is None or fullest is None:
-        return h("div", {"class": f"card c{one.look.colour}"}, h("h3", None, key_sample(one.look), one.name))
+        return h("div", {"class": f"card c{one.style.colour}"}, h("h3", None, key_sample(one.style), one.name))
     tiles = [
         _tile(
             "First token",
@@ -118,8 +101,8 @@ def _card(one: Series) -> Markup:
     ]
     return h(
         "div",
-        {"class": f"card c{one.look.colour}"},
-        h("h3", None, key_sample(one.look), h("span", None, one.name)),
+        {"class": f"card c{one.style.colour}"},
+        h("h3", None, key_sample(one.style), h("span", None, one.name)),
         h("div", {"class": "model"}, one.model),
         h("dl", {"class": "tiles"}, tiles),
     )
@@ -143,11 +126,11 @@ _MARKS = {
 }
 
 
-def key_sample(look: Look) -> Markup:
+def key_sample(style: SeriesStyle) -> Markup:
     """The line and marker of a series, as its curves show them."""
-    line = h("line", {"x1": "0", "x2": "30", "y1": "6", "y2": "6", "stroke-dasharray": _DASH_ARRAYS[look.dash]})
-    mark = h("path", {"d": _MARKS[look.symbol]})
-    attributes = {"class": f"sample c{look.colour}", "viewBox": "0 0 30 12", "aria-hidden": "true"}
+    line = h("line", {"x1": "0", "x2": "30", "y1": "6", "y2": "6", "stroke-dasharray": _DASH_ARRAYS[style.dash]})
+    mark = h("path", {"d": _MARKS[style.symbol]})
+    attributes = {"class": f"sample c{style.colour}", "viewBox": "0 0 30 12", "aria-hidden": "true"}
     return h("svg", attributes, line, mark)
 
 
@@ -159,7 +142,7 @@ def key(series: Sequence[Series]) -> Markup | None:
         h(
             "button",
             {"type": "button", "data-series": str(one.index), "aria-pressed": "true"},
-            key_sample(one.look),
+            key_sample(one.style),
             h("span", None, one.name),
         )
         for one in series

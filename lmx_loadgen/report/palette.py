@@ -28,7 +28,7 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SeriesStyle:
     """How one series is drawn: the index of its colour, and its dash and marker."""
 
     colour: int
@@ -40,7 +40,7 @@ class Look:
         return SERIES_COLOURS[self.colour][0]
 
 
-def looks(target_names: list[str]) -> list[Look]:
+def series_styles(target_names: list[str]) -> list[SeriesStyle]:
     """A look for each series: the colour belongs to the target's name, dash and marker to the series."""
     fresh = count()
     colour_of: dict[str, int] = {}
@@ -48,7 +48,7 @@ def looks(target_names: list[str]) -> list[Look]:
         if name not in colour_of:
             colour_of[name] = next(fresh) % len(SERIES_COLOURS)
     return [
-        Look(colour_of[name], DASHES[index % len(DASHES)], SYMBOLS[index % len(SYMBOLS)])
+        SeriesStyle(colour_of[name], DASHES[index % len(DASHES)], SYMBOLS[index % len(SYMBOLS)])
         for index, name in enumerate(target_names)
     ]
 

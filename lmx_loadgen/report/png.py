@@ -56,7 +56,7 @@ def overview(series: Sequence[Series]) -> go.Figure | None:
 
 def _beside_each_other(charts: Sequence[Chart]) -> go.Figure:
     titles = [chart.title for chart in charts]
-    whole = make_subplots(rows=1, cols=len(charts), subplot_titles=titles, horizontal_spacing=0.07)
+    figure = make_subplots(rows=1, cols=len(charts), subplot_titles=titles, horizontal_spacing=0.07)
     named: set[str] = set()
     for place, chart in enumerate(charts, start=1):
         part = chart.options[0].figure
@@ -64,10 +64,10 @@ def _beside_each_other(charts: Sequence[Chart]) -> go.Figure:
         for trace in part.data:
             trace.update(legendgroup=trace.name, showlegend=trace.name not in named)
             named.add(trace.name)
-            whole.add_trace(trace, row=1, col=place)
-        whole.update_xaxes(part.layout.xaxis.to_plotly_json(), row=1, col=place)
-        whole.update_yaxes(part.layout.yaxis.to_plotly_json(), row=1, col=place)
-    return whole
+            figure.add_trace(trace, row=1, col=place)
+        figure.update_xaxes(part.layout.xaxis.to_plotly_json(), row=1, col=place)
+        figure.update_yaxes(part.layout.yaxis.to_plotly_json(), row=1, col=place)
+    return figure
 
 
 def _on_white(value: Any, key: str = "") -> Any:

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lmx_loadgen.report.numbers import duration, milliseconds, plural, rate
+from lmx_loadgen.analysis.formats import duration, milliseconds, plural, rate
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.system.clock import NS, now_ns
 

@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from lmx_loadgen.analysis.formats import UNDEFINED, count, duration, milliseconds, plural, rate
 from lmx_loadgen.analysis.stored_results import StoredResult
-from lmx_loadgen.report.numbers import UNDEFINED, count, duration, milliseconds, plural, rate
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.store.imported import origin_note
 from lmx_loadgen.store.result import (

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from lmx_loadgen.analysis.formats import short_time
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
@@ -36,7 +36,7 @@ def views(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], Non
 def labeled_views(runs: Sequence[RunView]) -> list[RunView]:
     """The runs, each with a label that no other has: those of one minute tell their seconds too, those of one second
     their id."""
-    for more in (lambda run: _label(run.result["started_at"], "%d %b %H:%M:%S"), _with_id):
+    for more in (lambda run: short_time(run.result["started_at"], seconds=True), _with_id):
         counts = Counter(run.label for run in runs)
         runs = [run if counts[run.label] == 1 else replace(run, label=more(run)) for run in runs]
     return list(runs)
@@ -72,12 +72,4 @@ def _check_definitions(folder: Path, stored: RunResult) -> None:
 
 def view_of(stored: RunResult, requests: list[dict[str, Any]]) -> RunView:
     """A run's result with its request lines, labelled by its date."""
-    return RunView(stored.as_dict(), requests, _label(stored.started_at))
-
-
-def _label(started_at: str, form: str = "%d %b %H:%M") -> str:
-    """A run's date as it tells it from others, like `23 Nov 17:36`."""
-    try:
-        return datetime.fromisoformat(started_at).strftime(form)
-    except ValueError:
-        return started_at
+    return RunView(stored.as_dict(), requests, short_time(stored.started_at))

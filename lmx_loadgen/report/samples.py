@@ -13,7 +13,7 @@ def in_sample(request: dict[str, Any], sample: str) -> bool:
     return request["outcome"] == "ok" and _counts(request, sample)
 
 
-def failed_beside(requests: Iterable[dict[str, Any]], sample: str) -> int:
+def failed_in_sample(requests: Iterable[dict[str, Any]], sample: str) -> int:
     """How many requests failed where a level's latencies are taken from."""
     return sum(request["outcome"] not in ("ok", "cancelled") and _counts(request, sample) for request in requests)
 

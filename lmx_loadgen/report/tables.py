@@ -1,13 +1,13 @@
 """The tables and notes of the page: figures of every level, failures, notes a target, what was run, terms."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
+from lmx_loadgen.analysis.formats import UNDEFINED, count, full_time, milliseconds, rate
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import answer_text
-from lmx_loadgen.report.markup import Child, Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, count, milliseconds, rate
+from lmx_loadgen.report.markup import NUMBER, Markup, boxed_table, chip, column, grouped_table, h, row
 from lmx_loadgen.report.page_header import key_sample, machine_name
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import (
@@ -18,6 +18,7 @@ from lmx_loadgen.report.view import (
     heading,
     is_supported,
     outcome_name,
+    reason_beside_name,
     stat,
     system_rate,
 )
@@ -25,26 +26,6 @@ from lmx_loadgen.report.view import target_notes as notes_of
 
 REASON_LIMIT = 400
 FACT_LIMIT = 400
-NUMBER = {"class": "num"}
-
-
-def boxed_table(caption: str, head: Sequence[Child], bodies: Iterable[Markup]) -> Markup:
-    """A table in a box of its own, which scrolls sideways by itself where it does not fit."""
-    return h(
-        "div",
-        {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption},
-        h("table", None, h("caption", None, h("span", None, caption)), h("thead", None, h("tr", None, head)), bodies),
-    )
-
-
-def column(name: str, unit: str = "", *, number: bool = False) -> Markup:
-    """A column's heading, its unit below the name."""
-    return h(
-        "th",
-        {"scope": "col", "class": "num" if number else None},
-        name,
-        h("small", None, unit) if unit else None,
-    )
 
 
 def metric_column(metric: str, statistic: str = "") -> Markup:
@@ -70,7 +51,7 @@ def summary(series: Sequence[Series]) -> Markup:
         column("Notes"),
     ]
     caption = "Every target and level. † marks a percentile with fewer than five samples beyond it."
-    return boxed_table(caption, head, [_summary_body(one) for one in series])
+    return grouped_table(caption, head, [_summary_body(one) for one in series])
 
 
 def _summary_body(one: Series) -> Markup:
@@ -78,11 +59,11 @@ def _summary_body(one: Series) -> Markup:
     name = h(
         "th",
         {"scope": "rowgroup", "rowspan": str(max(len(levels), 1))},
-        h("span", {"class": "name"}, key_sample(one.look), h("span", None, one.name)),
+        h("span", {"class": "name"}, key_sample(one.style), h("span", None, one.name)),
         h("span", {"class": "model"}, one.model),
     )
-    rows = [h("tr", None, name if place == 0 else None, _summary_cells(level)) for place, level in enumerate(levels)]
-    return h("tbody", None, rows or h("tr", None, name, h("td", {"colspan": "8"}, "no level was run")))
+    rows = [row(name if place == 0 else None, _summary_cells(level)) for place, level in enumerate(levels)]
+    return h("tbody", None, rows or row(name, h("td", {"colspan": "8"}, "no level was run")))
 
 
 def _summary_cells(level: Level) -> list[Markup]:
@@ -144,7 +125,7 @@ def _chips(level: Level) -> list[Markup]:
         words.append(("", "ramp included"))
     if level["requests"].get("cancelled"):
         words.append(("", f"{level['requests']['cancelled']} cancelled"))
-    return [h("span", {"class": f"chip {kind}".strip()}, word) for kind, word in words]
+    return [chip(word, kind) for kind, word in words]
 
 
 # ---- errors -----------------------------------------------------------------------------------------
@@ -153,12 +134,10 @@ def _chips(level: Level) -> list[Markup]:
 def errors(series: Sequence[Series]) -> Markup | None:
     """Each kind of failure with the server's own words."""
     rows = [
-        h(
-            "tr",
-            None,
+        row(
             h("td", {"class": "who"}, one.name),
             h("td", None, outcome_name(error["outcome"], error["status"])),
-            h("td", {"class": "words"}, sanitize(error["reason"] or UNDEFINED, REASON_LIMIT)),
+            h("td", {"class": "words"}, sanitize(_reason(error) or UNDEFINED, REASON_LIMIT)),
             h("td", NUMBER, count(error["count"])),
         )
         for one in series
@@ -167,7 +146,11 @@ def errors(series: Sequence[Series]) -> Markup | None:
     if not rows:
         return None
     head = [column("Target"), column("Kind"), column("In the server's words"), column("Requests", number=True)]
-    return boxed_table("Failed requests by kind and reason.", head, [h("tbody", None, rows)])
+    return boxed_table("Failed requests by kind and reason.", head, rows)
+
+
+def _reason(error: dict[str, Any]) -> str:
+    return reason_beside_name(error["outcome"], error["status"], error["reason"])
 
 
 # ---- notes a target ---------------------------------------------------------------------------------
@@ -194,8 +177,8 @@ def _notes_card(one: Series) -> Markup:
     ]
     return h(
         "div",
-        {"class": f"card c{one.look.colour}"},
-        h("h3", None, key_sample(one.look), h("span", None, one.name)),
+        {"class": f"card c{one.style.colour}"},
+        h("h3", None, key_sample(one.style), h("span", None, one.name)),
         _facts(facts),
         _listed(notes_of(target, "concurrency ")),
     )
@@ -211,10 +194,9 @@ def _facts(facts: Iterable[tuple[str, str]]) -> Markup:
 
 
 def _finish_reasons(one: Series) -> str:
-    sums: dict[str, int] = {}
+    sums = Counter[str]()
     for level in one.levels():
-        for reason, number in (level.get("finish_reasons") or {}).items():
-            sums[reason] = sums.get(reason, 0) + int(number)
+        sums.update(level.get("finish_reasons") or {})
     return ", ".join(f"{sanitize(reason, 40)} ({count(number)})" for reason, number in sums.items())
 
 
@@ -242,8 +224,8 @@ def _run_card(run: RunView) -> Markup:
     tool, host, profile = (result.get(part) or {} for part in ("tool", "host", "profile"))
     facts = [
         ("Run", sanitize(result.get("run_id") or UNDEFINED, 40)),
-        ("Started", _time(result.get("started_at"))),
-        ("Ended", _time(result.get("ended_at"))),
+        ("Started", full_time(result.get("started_at"))),
+        ("Ended", full_time(result.get("ended_at"))),
         ("Complete", "yes" if result.get("complete") else f"no ({sanitize(result.get('reason') or 'unknown', 200)})"),
         ("Profile", sanitize(profile.get("name") or UNDEFINED, 60)),
         ("Machine", machine_name(host)),
@@ -289,14 +271,6 @@ def _fact(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return sanitize(value, FACT_LIMIT)
-
-
-def _time(text: Any) -> str:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return UNDEFINED
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 # ---- terms ------------------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from lmx_loadgen.analysis.formats import count, milliseconds, plural, rate
 from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.report.findings import findings
-from lmx_loadgen.report.numbers import count, milliseconds, plural, rate
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.view import (
     Level,
@@ -23,6 +24,7 @@ from lmx_loadgen.report.view import (
     is_supported,
     level_notes,
     outcome_name,
+    reason_beside_name,
     stat,
     system_rate,
     target_notes,
@@ -31,6 +33,7 @@ from lmx_loadgen.store.calibration import Calibration
 
 NAME_WIDTH = 14
 MARK = "*"
+_PERCENTILES = (("ttft", "p50"), ("ttft", "p95"), ("decode_tok_s", "p50"))
 
 
 def print_summary(result: dict[str, Any], console: Console) -> None:
@@ -65,18 +68,21 @@ def _cells(level: Level) -> list[Text]:
     ok_failed.append(count(requests["failed"]), style="red" if requests["failed"] else "")
     return [
         Text(count(level["concurrency"])),
-        Text(_marked(level, "ttft", "p50", milliseconds(stat(level, "ttft", "p50")))),
-        Text(_marked(level, "ttft", "p95", milliseconds(stat(level, "ttft", "p95")))),
-        Text(_marked(level, "decode_tok_s", "p50", rate(stat(level, "decode_tok_s", "p50")))),
+        *(Text(_marked(level, *place)) for place in _PERCENTILES),
         Text(rate(system_rate(level))),
         ok_failed,
     ]
 
 
-def _marked(level: Level, metric: str, key: str, shown: str) -> str:
+def _marked(level: Level, metric: str, key: str) -> str:
     """The figure with a place for the mark of a weak percentile, so that digits stay under each other."""
-    weak = stat(level, metric, key) is not None and not is_supported(level, metric, key)
-    return shown + (MARK if weak else " ")
+    value = stat(level, metric, key)
+    shown = milliseconds(value) if metric == "ttft" else rate(value)
+    return shown + (MARK if _is_weak(level, metric, key) else " ")
+
+
+def _is_weak(level: Level, metric: str, key: str) -> bool:
+    return stat(level, metric, key) is not None and not is_supported(level, metric, key)
 
 
 def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
@@ -97,9 +103,11 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
             yield _indented(note, "yellow")
         for error in errors_of(target):
             kind = outcome_name(error["outcome"], error["status"])
-            words = f": {sanitize(error['reason'], 200)}" if error["reason"] else ""
+            reason = reason_beside_name(error["outcome"], error["status"], error["reason"])
+            words = f": {sanitize(reason, 200)}" if reason else ""
             yield _indented(f"{plural(error['count'], 'request')} failed, {kind}{words}", "red")
-    if any(_has_weak_percentile(level) for target in result["targets"] for level in target["levels"]):
+    levels = [level for target in result["targets"] for level in target["levels"]]
+    if any(_is_weak(level, *place) for level in levels for place in _PERCENTILES):
         yield Text(f"{MARK} fewer than five samples lie beyond this percentile", style="dim")
 
 
@@ -109,8 +117,8 @@ def _instrument_errors(target: dict[str, Any]) -> str | None:
     parts = []
     for metric, formatted, unit in shown:
         errors = [stat(level, metric, "instrument_error") for level in target["levels"]]
-        if known := [error for error in errors if error is not None]:
-            parts.append(f"{METRICS[metric].title} ±{formatted(max(known))} {unit}")
+        if defined := known(errors):
+            parts.append(f"{METRICS[metric].title} ±{formatted(max(defined))} {unit}")
     return f"instrument's own error, at most: {', '.join(parts)}" if parts else None
 
 
@@ -124,11 +132,6 @@ def _fine(value: float) -> str:
 
 def _indented(words: str, style: str) -> Padding:
     return Padding(Text(words, style=style), (0, 0, 0, 2), expand=False)
-
-
-def _has_weak_percentile(level: Level) -> bool:
-    shown = (("ttft", "p50"), ("ttft", "p95"), ("decode_tok_s", "p50"))
-    return any(stat(level, *place) is not None and not is_supported(level, *place) for place in shown)
 
 
 def print_calibration(calibration: Calibration, console: Console) -> None:

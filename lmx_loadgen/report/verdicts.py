@@ -4,17 +4,27 @@ from collections.abc import Iterator, Sequence
 
 import plotly.graph_objects as go
 
-from lmx_loadgen.analysis.comparison.sentences import percent
+from lmx_loadgen.analysis.formats import UNDEFINED, change_interval, milliseconds, percent, rate
 from lmx_loadgen.report.charts import Chart, Option
 from lmx_loadgen.report.comparison import STATUS, cells_of, figure_name
 from lmx_loadgen.report.figures import CURVE_HEIGHT
-from lmx_loadgen.report.markup import Markup, h
-from lmx_loadgen.report.numbers import UNDEFINED, milliseconds, rate
+from lmx_loadgen.report.markup import (
+    NUMBER,
+    Markup,
+    about,
+    banner,
+    boxed_table,
+    chip,
+    column,
+    grouped_table,
+    h,
+    number_cells,
+    row,
+)
 from lmx_loadgen.report.palette import FAILURE, MUTED, SERIES_COLOURS, SYMBOLS
 from lmx_loadgen.report.sanitize import plotly_text, sanitize, unbroken
-from lmx_loadgen.report.tables import NUMBER, boxed_table, column
 from lmx_loadgen.report.view import RunView, Series
-from lmx_loadgen.store.comparison import BlockValue, ComparedSide, Comparison, LevelComparison, MetricComparison
+from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, MetricComparison
 
 MOST = 6  # as many as a page holds well
 _Row = tuple[LevelComparison, MetricComparison, str]
@@ -47,7 +57,7 @@ def sentences(one: Comparison) -> Markup | None:
     return h("ul", {"class": "verdicts", "aria-label": title(one)}, items)
 
 
-def about(one: Comparison) -> list[Markup]:
+def method(one: Comparison) -> list[Markup]:
     """How it was measured and judged, and what makes it doubtful."""
     a, b = (sanitize(side.label, 60) for side in (one.a, one.b))
     how = (
@@ -60,11 +70,11 @@ def about(one: Comparison) -> list[Markup]:
         f"{how}Verdicts are on {b}: better or worse where chance does not explain the difference (Holm's correction "
         f"over all of them), equivalent where the whole interval is within ±{margin}, else undecided."
     )
-    found = [h("p", {"class": "about"}, words)]
+    found = [about(words)]
     if one.accepted is not None:
         reason = f"Failed checks were accepted: {sanitize(one.accepted, 300)}"
-        found.append(h("p", {"class": "banner warn", "role": "note"}, reason))
-    found += [h("p", {"class": "banner warn", "role": "note"}, sanitize(note, 400)) for note in one.notes]
+        found.append(banner("warn", reason))
+    found += [banner("warn", sanitize(note, 400)) for note in one.notes]
     return found
 
 
@@ -177,10 +187,19 @@ def _advantage(found: MetricComparison) -> tuple[float, float, float]:
 def _blocks(one: Comparison, found: MetricComparison, series: Sequence[Series]) -> go.Figure:
     """Both sides' block values against the time since their run began."""
     figure = go.Figure()
-    sides = ((one.a, found.blocks_a), (one.b, found.blocks_b))
-    for place, (side, values) in enumerate(sides):
-        colour, symbol = _look(side, place, series, same_name=one.a.target == one.b.target)
-        _add_blocks(figure, side, values, found, colour, symbol)
+    factor, shown = (1e3, milliseconds) if found.unit == "s" else (1.0, rate)
+    for place, (side, values) in enumerate(((one.a, found.blocks_a), (one.b, found.blocks_b))):
+        colour, symbol = _style_of(side, place, series, same_name=one.a.target == one.b.target)
+        figure.add_scatter(
+            x=[round(value.at_s / 60, 3) for value in values],
+            y=[float(f"{value.value * factor:.6g}") for value in values],
+            mode="lines+markers",
+            name=plotly_text(side.label),
+            line={"color": colour, "width": 1, "dash": "dot"},
+            marker={"color": colour, "symbol": symbol, "size": 9},
+            customdata=[[value.block + 1, shown(value.value)] for value in values],
+            hovertemplate="<b>%{fullData.name}</b><br>block %{customdata[0]}: %{customdata[1]}<extra></extra>",
+        )
     unit = "ms" if found.unit == "s" else found.unit
     figure.update_layout(
         height=max(CURVE_HEIGHT, 60 + 30 * sum(len(level.metrics) for level in one.levels)),
@@ -192,33 +211,12 @@ def _blocks(one: Comparison, found: MetricComparison, series: Sequence[Series]) 
     return figure
 
 
-def _add_blocks(
-    figure: go.Figure,
-    side: ComparedSide,
-    values: Sequence[BlockValue],
-    found: MetricComparison,
-    colour: str,
-    symbol: str,
-) -> None:
-    factor, shown = (1e3, milliseconds) if found.unit == "s" else (1.0, rate)
-    figure.add_scatter(
-        x=[round(value.at_s / 60, 3) for value in values],
-        y=[float(f"{value.value * factor:.6g}") for value in values],
-        mode="lines+markers",
-        name=plotly_text(side.label),
-        line={"color": colour, "width": 1, "dash": "dot"},
-        marker={"color": colour, "symbol": symbol, "size": 9},
-        customdata=[[value.block + 1, shown(value.value)] for value in values],
-        hovertemplate="<b>%{fullData.name}</b><br>block %{customdata[0]}: %{customdata[1]}<extra></extra>",
-    )
-
-
-def _look(side: ComparedSide, place: int, series: Sequence[Series], *, same_name: bool) -> tuple[str, str]:
+def _style_of(side: ComparedSide, place: int, series: Sequence[Series], *, same_name: bool) -> tuple[str, str]:
     """The series' own colour and marker; of two runs of one target, whose colour is the same, one of each."""
     if not same_name:
         for one in series:
             if one.target["name"] == side.target and one.run.result.get("run_id") == side.run_id:
-                return one.look.on_dark, one.look.symbol
+                return one.style.on_dark, one.style.symbol
     return SERIES_COLOURS[place][0], SYMBOLS[place]
 
 
@@ -235,7 +233,7 @@ def figures_table(one: Comparison) -> Markup:
         column(f"{b} is"),
     ]
     bodies = [h("tbody", None, _figure_rows(level)) for level in one.levels]
-    return boxed_table("Every figure compared; change is from the first to the second.", head, bodies)
+    return grouped_table("Every figure compared; change is from the first to the second.", head, bodies)
 
 
 def _figure_rows(level: LevelComparison) -> list[Markup]:
@@ -249,27 +247,19 @@ def _figure_rows(level: LevelComparison) -> list[Markup]:
 
 
 def _figure_row(level: LevelComparison, found: MetricComparison, place: int, reason: str | None) -> Markup:
-    cells = [*cells_of(found), _interval(found.bootstrap95)]
-    return h(
-        "tr",
-        None,
+    edges = found.bootstrap95
+    cells = [*cells_of(found), UNDEFINED if edges is None else change_interval(edges[0] - 1, edges[1] - 1)]
+    return row(
         h("td", NUMBER, str(level.concurrency) if place == 0 else ""),
         h("td", {"class": "fig"}, figure_name(found)),
-        [h("td", NUMBER, cell) for cell in cells],
+        number_cells(cells),
         h(
             "td",
             {"class": "why" if reason else None},
-            _chip(found.verdict, found.verdict),
+            chip(found.verdict, _CHIPS.get(found.verdict, "")),
             sanitize(reason, 400) if reason else None,
         ),
     )
-
-
-def _interval(edges: tuple[float, float] | None) -> str:
-    if edges is None:
-        return UNDEFINED
-    low, high = (percent(edge - 1, signed=True).removesuffix(" %") for edge in edges)
-    return f"{low} … {high} %"
 
 
 def audit_table(one: Comparison) -> Markup:
@@ -281,19 +271,11 @@ def audit_table(one: Comparison) -> Markup:
         where = f", concurrency {', '.join(map(str, line.levels))}" if line.levels else ""
         status = STATUS[line.status] + (", accepted" if line.accepted else "")
         rows.append(
-            h(
-                "tr",
-                None,
+            row(
                 h("td", None, f"{line.title}{where}"),
-                h("td", None, _chip(line.status, status)),
+                h("td", None, chip(status, _CHIPS.get(line.status, ""))),
                 [h("td", {"class": "who"}, sanitize(words, 200)) for words in (line.a, line.b)],
                 h("td", None, sanitize(line.sentence, 400)),
             )
         )
-    return boxed_table(
-        "Checked before any verdict. What failed refuses the figures it bears on.", head, [h("tbody", None, rows)]
-    )
-
-
-def _chip(kind: str, words: str) -> Markup:
-    return h("span", {"class": f"chip {_CHIPS.get(kind, '')}".strip()}, words)
+    return boxed_table("Checked before any verdict. What failed refuses the figures it bears on.", head, rows)

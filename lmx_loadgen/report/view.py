@@ -4,11 +4,12 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from lmx_loadgen.analysis.formats import EARLIEST, moment
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.report.palette import Look, looks
+from lmx_loadgen.decode.errors import without_status
+from lmx_loadgen.report.palette import SeriesStyle, series_styles
 from lmx_loadgen.report.sanitize import sanitize
 
 # One level of a target, as `result.json` has it.
@@ -33,7 +34,7 @@ class Series:
 
     index: int
     name: str
-    look: Look
+    style: SeriesStyle
     run: RunView
     target: dict[str, Any]
     requests: dict[int, list[dict[str, Any]]] = field(repr=False)
@@ -58,10 +59,10 @@ def series_of(runs: Sequence[RunView]) -> list[Series]:
     """All series of the runs, in order, each with a name that no other has (unless the runs share a label)."""
     pairs = [(run, target) for run in runs for target in run.result["targets"]]
     names = _unlike_names(pairs)
-    styles = looks([str(target["name"]) for _, target in pairs])
+    styles = series_styles([str(target["name"]) for _, target in pairs])
     return [
-        Series(index, name, look, run, target, _by_level(run, target))
-        for index, (name, look, (run, target)) in enumerate(zip(names, styles, pairs, strict=True))
+        Series(index, name, style, run, target, _by_level(run, target))
+        for index, (name, style, (run, target)) in enumerate(zip(names, styles, pairs, strict=True))
     ]
 
 
@@ -100,16 +101,7 @@ def _extras(pairs: Sequence[tuple[RunView, dict[str, Any]]]) -> list[str]:
 
 def newest_first(series: Sequence[Series]) -> list[Series]:
     """The series by when their runs began."""
-    return sorted(series, key=lambda one: moment(one.run.result.get("started_at")), reverse=True)
-
-
-def moment(text: Any) -> datetime:
-    """A stored time; the beginning of all time where it cannot be read."""
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return sorted(series, key=lambda one: moment(one.run.result.get("started_at")) or EARLIEST, reverse=True)
 
 
 def same_work(one: Series, other: Series) -> bool:
@@ -131,7 +123,7 @@ def stat(level: dict[str, Any], metric: str, key: str) -> float | None:
     return None if value is None else float(value)
 
 
-def interval(level: dict[str, Any], metric: str) -> tuple[float, float] | None:
+def mean_interval(level: dict[str, Any], metric: str) -> tuple[float, float] | None:
     """The 95 % interval of a metric's mean, `None` where it has none."""
     edges = (level["metrics"].get(metric) or {}).get("ci95")
     return (float(edges[0]), float(edges[1])) if edges else None
@@ -216,6 +208,11 @@ OUTCOME_NAMES = {
     "protocol_error": "not HTTP or SSE",
     "cancelled": "cancelled by us",
 }
+
+
+def reason_beside_name(outcome: str, status: int | None, reason: str | None) -> str:
+    """The reason of a failure to stand beside its `outcome_name`, which tells the status already."""
+    return without_status(status, reason or "") if outcome == "http_error" else reason or ""
 
 
 def outcome_name(outcome: str, status: int | None = None) -> str:

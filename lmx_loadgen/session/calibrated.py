@@ -1,4 +1,4 @@
-"""What is known of the instrument's error before a run, measured now where nothing is, and the workers a load needs."""
+"""A run's calibration, stored or made now, and the number of workers that a load needs."""
 
 import math
 import os
@@ -12,10 +12,11 @@ from lmx_loadgen import __version__
 from lmx_loadgen.calibration.run import Measure, calibrate
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session.instrument import instrument
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.recorder import Silent
-from lmx_loadgen.session.run import Calibrated, record
-from lmx_loadgen.session.setup import instrument
+from lmx_loadgen.session.run import record
+from lmx_loadgen.session.setup import Calibrated
 from lmx_loadgen.store.calibration import Calibration, find, read_calibrations, store
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.system import host

@@ -12,31 +12,32 @@ from lmx_loadgen.decode.errors import plain
 from lmx_loadgen.errors import ModelNotLoaded
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.system import host
-from lmx_loadgen.system.api_keys import Keys
-from lmx_loadgen.targets.base import Target
+from lmx_loadgen.targets.base import Target, keys_of
 from lmx_loadgen.targets.client import AdminClient
 
 # Loading a large model from a cold disk takes minutes.
 _LOAD_S = 600.0
-_MOST_WAIT_S = 30.0
+_MAX_WAIT_S = 30.0
 _LOOK_EVERY_S = 1.0
-_STILL = 0.005
+_STEADY_SHARE = 0.005
 
 
 def obstacles(targets: Mapping[str, Target]) -> list[str]:
     """A sentence for each target that cannot be asked to unload its model."""
-    said = []
+    lines = []
     for target in targets.values():
         if target.dialect.residency is None:
-            said.append(f"{target.name}: {target.dialect.title} cannot be asked to unload; its model stays in memory")
-        elif not _may(target):
-            said.append(f"{target.name}: without {target.dialect.admin_key_env} its model cannot be unloaded and stays")
-    return said
+            lines.append(f"{target.name}: {target.dialect.title} cannot be asked to unload; its model stays in memory")
+        elif not _can_unload(target):
+            lines.append(
+                f"{target.name}: without {target.dialect.admin_key_env} its model cannot be unloaded and stays"
+            )
+    return lines
 
 
 @dataclass
 class Isolation:
-    """Called before each segment; `noted` is told what was done and how the machine did afterwards.
+    """Called before each segment; `record_state` gets what was done and the state of the machine afterwards.
 
     `initially_unloaded` names the targets whose models were not loaded when the run began, where it began earlier.
     Raises ModelNotLoaded when a server does not do as it is asked. `restore` loads again what was unloaded.
@@ -44,51 +45,50 @@ class Isolation:
 
     targets: Mapping[str, Target]
     verify: Any
-    noted: Callable[[str, dict[str, Any]], None]
+    record_state: Callable[[str, dict[str, Any]], None]
     stop: Callable[[], bool]
     state: Callable[[], dict[str, Any]] = host.state
     initially_unloaded: Collection[str] | None = None
-    _initially_unloaded: set[str] = field(default_factory=set)
+    _unloaded: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._initially_unloaded |= {one.name for one in self.targets.values() if not one.is_loaded}
-        self._found_away = set(self._initially_unloaded if self.initially_unloaded is None else self.initially_unloaded)
+        self._unloaded |= {one.name for one in self.targets.values() if not one.is_loaded}
+        self._at_start = set(self._unloaded if self.initially_unloaded is None else self.initially_unloaded)
 
     def __call__(self, segment: Segment) -> None:
         """Unload the models of all others, load that of the segment's target, and wait for memory to settle."""
-        others = [one for one in self.targets.values() if one.name != segment.target and _may(one)]
-        unloading = [one for one in others if one.name not in self._initially_unloaded]
-        loading = [self.targets[segment.target]] if segment.target in self._initially_unloaded else []
+        others = [one for one in self.targets.values() if one.name != segment.target and _can_unload(one)]
+        unloading = [one for one in others if one.name not in self._unloaded]
+        loading = [self.targets[segment.target]] if segment.target in self._unloaded else []
         if not unloading and not loading:
             return
         for one in unloading:
-            self._ask(one, "unload")
-            self._initially_unloaded.add(one.name)
+            self._change(one, "unload")
+            self._unloaded.add(one.name)
         for one in loading:
-            self._ask(one, "load")
-            self._initially_unloaded.discard(one.name)
+            self._change(one, "load")
+            self._unloaded.discard(one.name)
         waited = self._wait_for_memory()
         done = {"unloaded": [one.name for one in unloading], "loaded": [one.name for one in loading]}
-        self.noted("isolated", {**self.state(), **done, "waited_s": round(waited, 1)})
+        self.record_state("isolated", {**self.state(), **done, "waited_s": round(waited, 1)})
 
     def restore(self) -> None:
         """Leave every server as it was found."""
-        for name in sorted(self._found_away - self._initially_unloaded):
-            self._ask(self.targets[name], "unload")
-        for name in sorted(self._initially_unloaded - self._found_away):
-            self._ask(self.targets[name], "load")
-        self._initially_unloaded = set(self._found_away)
+        for name in sorted(self._at_start - self._unloaded):
+            self._change(self.targets[name], "unload")
+        for name in sorted(self._unloaded - self._at_start):
+            self._change(self.targets[name], "load")
+        self._unloaded = set(self._at_start)
 
-    def _ask(self, target: Target, what: str) -> None:
-        refusal = anyio.run(self._asked, target, what)
+    def _change(self, target: Target, what: str) -> None:
+        refusal = anyio.run(self._request, target, what)
         if refusal is not None:
-            keys = Keys.sent_in(target.headers, target.admin_headers)
             raise ModelNotLoaded(
                 f"model_not_loaded: --isolate: {target.dialect.title} at {target.base_url} did not {what} "
-                f"{plain(keys.redact(target.model), 120)}: {refusal}"
+                f"{plain(keys_of([target]).redact(target.model), 120)}: {refusal}"
             )
 
-    async def _asked(self, target: Target, what: str) -> str | None:
+    async def _request(self, target: Target, what: str) -> str | None:
         residency = target.dialect.residency
         assert residency is not None
         timeout = httpx.Timeout(_LOAD_S, connect=10.0)
@@ -108,15 +108,15 @@ class Isolation:
     def _wait_for_memory(self) -> float:
         """Until the share of free memory holds still, for half a minute at most; the seconds it took."""
         began, before = time.monotonic(), self.state().get("memory_free")
-        while before is not None and not self.stop() and time.monotonic() - began < _MOST_WAIT_S:
+        while before is not None and not self.stop() and time.monotonic() - began < _MAX_WAIT_S:
             time.sleep(_LOOK_EVERY_S)
             now = self.state().get("memory_free")
-            if now is None or abs(now - before) < _STILL:
+            if now is None or abs(now - before) < _STEADY_SHARE:
                 break
             before = now
         return time.monotonic() - began
 
 
-def _may(target: Target) -> bool:
+def _can_unload(target: Target) -> bool:
     residency = target.dialect.residency
     return residency is not None and (bool(target.admin_headers) or not residency.needs_admin_key)

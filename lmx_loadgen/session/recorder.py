@@ -1,14 +1,9 @@
-"""Takes down a run: decodes each request as it ends, appends it to the event log, and tells the display."""
+"""Records a run: decodes each request as it ends, appends it to the event log, and updates the display."""
 
-import re
-import secrets
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from lmx_loadgen import __version__
-from lmx_loadgen.errors import StorageError
 from lmx_loadgen.load.messages import FinishedRequest, SegmentEnd
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.jobs import PROBE_TOKENS, JobMaker
@@ -17,11 +12,10 @@ from lmx_loadgen.session.request_line import quick_look, request_line
 from lmx_loadgen.session.resume import ResumeState
 from lmx_loadgen.session.stop_rules import ErrorLimits
 from lmx_loadgen.session.token_counter import TokenCounter
-from lmx_loadgen.store.eventlog import NAME, SCHEMA, EventLog
-from lmx_loadgen.system import host
+from lmx_loadgen.store.eventlog import EventLog
 from lmx_loadgen.system.api_keys import Keys
-from lmx_loadgen.system.clock import NS, Anchor, now_ns
-from lmx_loadgen.targets.base import Target
+from lmx_loadgen.system.clock import now_ns
+from lmx_loadgen.targets.base import Target, keys_of
 
 
 class View(Protocol):
@@ -60,7 +54,7 @@ class Recorder:
         folder: the run's own folder.
         log: its event log, with the line that the run begins with.
         count: counts the tokens of a text, where the profile names a tokenizer.
-        past: what was measured before, when the run is taken up again.
+        resume_state: what was measured before, when the run is resumed.
     """
 
     def __init__(
@@ -163,65 +157,15 @@ class Recorder:
         self._view.end_segment()
 
     def check(self, target: Target, line: dict[str, Any]) -> None:
-        """Store what came of something that a target was asked to do beside the load."""
+        """Store the outcome of a check of a target."""
         self._log.append({"type": "check", "at_ns": now_ns(), "target": target.name, **self._keys.redact_in(line)})
 
     def end(self, reason: str | None, joined: Sequence[dict[str, Any]] = ()) -> None:
         """Store the end line and close the log; a run with a `reason` is not complete. `joined` are others that
         measured on this machine at the same time."""
-        how = {"complete": reason is None, "reason": reason and self._keys.redact(reason)}
-        self._log.append({"type": "end", "end_ns": now_ns(), **how, "joined": list(joined)})
+        ending = {"complete": reason is None, "reason": reason and self._keys.redact(reason)}
+        self._log.append({"type": "end", "end_ns": now_ns(), **ending, "joined": list(joined)})
         self._log.close()
-
-
-def header(
-    profile: Profile,
-    targets: Sequence[Target],
-    plan: Sequence[Segment],
-    instrument: dict[str, Any],
-    run_id: str,
-    anchor: Anchor,
-    hypotheses: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The first line of an event log: all that is known before the first request."""
-    keys = keys_of(targets)
-    return {
-        "type": "header",
-        "schema": SCHEMA,
-        "tool_version": __version__,
-        "run_id": run_id,
-        "clock": {"mono_ns": anchor.mono_ns, "unix_ns": anchor.unix_ns},
-        "started_at": anchor.iso(anchor.mono_ns),
-        "profile": profile.model_dump(mode="json"),
-        "host": host.facts(),
-        "versions": host.versions(),
-        "instrument": instrument,
-        "targets": [
-            {
-                "name": target.name,
-                "dialect": target.dialect.name,
-                "base_url": target.base_url,
-                "model": keys.redact(target.model),
-                "server": keys.redact_in(target.server),
-                "notes": keys.redact_in(list(target.notes)),
-                "hypothesis": keys.redact_in((hypotheses or {}).get(target.name)),
-            }
-            for target in targets
-        ],
-        "plan": [segment.as_dict() for segment in plan],
-    }
-
-
-def start_log(folder: Path, header: dict[str, Any]) -> EventLog:
-    """A run's event log with its first line. Raises StorageError."""
-    log = EventLog.create(folder / NAME)
-    log.append(header)
-    return log
-
-
-def keys_of(targets: Sequence[Target]) -> Keys:
-    """Every key that a request to one of the targets may carry."""
-    return Keys.sent_in(*(headers for target in targets for headers in (target.headers, target.admin_headers)))
 
 
 def _redact_response(sent: FinishedRequest, keys: Keys) -> None:
@@ -231,21 +175,3 @@ def _redact_response(sent: FinishedRequest, keys: Keys) -> None:
     timing = sent.timing
     timing.body = bytearray(keys.redact_bytes(bytes(timing.body)))
     timing.headers = [(name, keys.redact_bytes(value)) for name, value in timing.headers]
-
-
-def new_run_id() -> str:
-    return secrets.token_hex(4)
-
-
-def make_folder(out: Path, targets: Sequence[str], run_id: str, anchor: Anchor) -> Path:
-    """`<UTC time>-<targets>-<short id>` in `out`. Raises StorageError when it cannot be made."""
-    moment = datetime.fromtimestamp(anchor.unix_ns / NS, UTC).strftime("%Y%m%dT%H%M%SZ")
-    names = re.sub(r"[^A-Za-z0-9+_-]", "_", "+".join(targets))[:60]
-    folder = out / f"{moment}-{names}-{run_id}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise StorageError(
-            f"cannot make the results folder {folder}: {error.strerror or error}; choose another with --out DIR"
-        ) from None
-    return folder

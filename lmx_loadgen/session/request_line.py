@@ -66,7 +66,8 @@ def request_line(
         "tokenizer_tokens": _counted(count, prompt_text, answer.events) if count is not None else None,
         "max_tokens": max_tokens,
         "lag_ns": sent.lag_ns,
-    } | ({"notes": notes} if notes else {})
+        **({"notes": notes} if notes else {}),
+    }
 
 
 def quick_look(line: dict[str, Any], rules: StreamRules) -> tuple[bool, float | None, float | None, bool]:

@@ -1,4 +1,4 @@
-"""Taking up a run again that was cut off or stopped: what its log says of it, and whether all is as it was.
+"""Resumes a run that was cut off or stopped: what its log says of it, and whether anything has changed since.
 
 What has been measured stays. A segment without its end is done again from its start, with the same prompts in the same
 order, but under nonces that were never sent: the server may still have its first half in a cache.
@@ -31,7 +31,7 @@ _PROBES = 2
 
 @dataclass(frozen=True)
 class ResumeState:
-    """A run that is to go on: its folder, and its log as far as it came."""
+    """A run to resume: its folder, and its log as far as it came."""
 
     folder: Path
     log: LogContents
@@ -58,9 +58,9 @@ class ResumeState:
 
     @property
     def resume_info(self) -> Mapping[str, Any]:
-        """What the header keeps for this, beside what a result needs."""
-        found: Mapping[str, Any] = self.header["going_on"]
-        return found
+        """What the header keeps for resuming alone."""
+        info: Mapping[str, Any] = self.header["going_on"]
+        return info
 
     @property
     def attempt(self) -> int:
@@ -75,24 +75,24 @@ class ResumeState:
     def finished(self) -> frozenset[int]:
         """The segments that need not be done again."""
         ended = {line["segment"] for line in self.log.segments if line["stopped"] is None}
-        return frozenset(ended - self._half_done)
+        return frozenset(ended - self._incomplete_extras)
 
     @cached_property
-    def _half_done(self) -> set[int]:
-        """Segments beside the levels of which others are missing: the parts of a cache probe only mean something
+    def _incomplete_extras(self) -> set[int]:
+        """Ended segments of a probe that lacks others of its segments: the parts of a cache probe only mean something
         together, and so do answers to one prompt alone and among others."""
-        wanted = {"probe": _PROBES, "stability": len(stability_levels(self.profile))}
-        phases = {line["segment"]: line["phase"] for line in self.log.requests if line["phase"] in wanted}
-        beside = [line for line in self.log.segments if line["segment"] in phases]
-        whole = [(line["target"], phases[line["segment"]]) for line in beside if line["stopped"] is None]
+        needed = {"probe": _PROBES, "stability": len(stability_levels(self.profile))}
+        phases = {line["segment"]: line["phase"] for line in self.log.requests if line["phase"] in needed}
+        extras = [line for line in self.log.segments if line["segment"] in phases]
+        ended = [(line["target"], phases[line["segment"]]) for line in extras if line["stopped"] is None]
         return {
             line["segment"]
-            for line in beside
-            if whole.count(key := (line["target"], phases[line["segment"]])) < wanted[key[1]]
+            for line in extras
+            if ended.count(key := (line["target"], phases[line["segment"]])) < needed[key[1]]
         }
 
     @property
-    def checked(self) -> frozenset[tuple[str, str, str]]:
+    def finished_checks(self) -> frozenset[tuple[str, str, str]]:
         """What targets have been asked to do already, as `checks.run.key_of` names it."""
         return frozenset(key_of(line["target"], line) for line in self.log.checks)
 
@@ -103,7 +103,7 @@ class ResumeState:
         return sorted({line["segment"] for line in lines} - self.finished)
 
     def blocks_begun(self, level: int) -> int:
-        """How many rounds of a level had begun, also such as were added to settle it."""
+        """How many rounds of a level had begun, also those added until it settled."""
         lines = [*self.log.requests, *self.log.segments]
         return max((line["block"] + 1 for line in lines if line["level"] == level), default=0)
 
@@ -123,8 +123,8 @@ class ResumeState:
         done = [line for line in self.log.segments if line["segment"] in self.finished]
         return float(sum(line["end_ns"] - (line["start_ns"] or line["end_ns"]) for line in done) / NS)
 
-    def reopened(self, anchor: Anchor, beside: Mapping[str, Any] | None) -> EventLog:
-        """The log, with a line that says that the run goes on. Raises StorageError."""
+    def reopen_log(self, anchor: Anchor, other_run: Mapping[str, Any] | None) -> EventLog:
+        """The log, with a line that says that the run resumes. Raises StorageError."""
         log, cut_bytes = EventLog.reopen(self.folder / NAME)
         log.append(
             {
@@ -134,26 +134,26 @@ class ResumeState:
                 "attempt": self.attempt,
                 "redo": self.redo,
                 "cut_bytes": cut_bytes,
-                "beside": beside,
+                "beside": other_run,
             }
         )
         return log
 
     def refuse_if_changed(self, targets: Sequence[Target], input_hashes: Mapping[str, str | None]) -> None:
-        """Raises NotResumable, naming the first thing that is not as it was."""
+        """Raises NotResumable, naming the first thing that has changed."""
         known = {target["name"]: target for target in self.header["targets"]}
         for target in targets:
-            was = known[target.name]
+            former = known[target.name]
             sim = target.dialect.name == "sim" and self._spec_url(target.name) is None  # each run starts its own
             pairs = {
-                "address": (None if sim else was["base_url"], None if sim else target.base_url),
-                "dialect": (was["dialect"], target.dialect.name),
-                "model": (was["model"], target.model),
-                **{part: (was["server"].get(part), target.server.get(part)) for part in ("version", "quantization")},
+                "address": (None if sim else former["base_url"], None if sim else target.base_url),
+                "dialect": (former["dialect"], target.dialect.name),
+                "model": (former["model"], target.model),
+                **{part: (former["server"].get(part), target.server.get(part)) for part in ("version", "quantization")},
             }
             for what, (before, now) in pairs.items():
                 if before is not None and now is not None and before != now:
-                    raise self._changed(f"the {what} of {target.name}", before, now)
+                    raise self.changed(f"the {what} of {target.name}", before, now)
         for what, before in self.resume_info["prints"].items():
             if before != input_hashes.get(what):
                 raise NotResumable(f"{self.folder} cannot go on: the {what} file has changed since; make a new run")
@@ -161,7 +161,8 @@ class ResumeState:
     def _spec_url(self, name: str) -> str | None:
         return next((spec.url for spec in self.profile.targets if spec.name == name), None)
 
-    def _changed(self, what: str, before: object, now: object) -> NotResumable:
+    def changed(self, what: str, before: object, now: object) -> NotResumable:
+        """The error that says what has changed."""
         return NotResumable(
             f"{self.folder} cannot go on: {what} was {plain(str(before), 120)} and is {plain(str(now), 120)} now; make "
             "a new run"
@@ -181,7 +182,7 @@ def load_resume_state(folder: Path) -> ResumeState:
         ("the machine", log.header["host"].get("name"), host.host_name()),
     ):
         if before != now:
-            raise resume_state._changed(what, before, now)
+            raise resume_state.changed(what, before, now)
     return resume_state
 
 

@@ -14,7 +14,7 @@ from lmx_loadgen.session.resume import ResumeState
 from lmx_loadgen.system import host
 from lmx_loadgen.targets.base import Target
 
-MORE_ROUNDS = 2
+ROUNDS_PER_STEP = 2
 _TICK_S = 0.05
 
 # Given a level: whether its verdicts are settled by what has been measured so far.
@@ -36,7 +36,7 @@ class Runner:
 
     A target whose level was stopped, for its errors or its silence, gets no more load: what its other levels would show
     is not worth the wait. `aborted` has the sentence that says so. Other targets go on.
-    With a `resume_state` it goes the same way again, and passes over what is finished.
+    With a `resume_state` it goes the same way again, and skips what is finished.
     """
 
     profile: Profile
@@ -59,8 +59,8 @@ class Runner:
         self.aborted: dict[str, str] = {}
 
     def run(self) -> None:
-        """All levels, low to high; then each target's cache is probed, its answers are held against each other, and it
-        is asked to do what the profile's checks say."""
+        """All levels, low to high; then each target's cache is probed, its answers are compared, and it is asked to
+        do what the profile's checks say."""
         for level in range(len(self.profile.load.concurrency)):
             began = time.monotonic()
             self._run_all([segment for segment in self.plan if segment.level == level])
@@ -69,10 +69,9 @@ class Runner:
         for target in self.targets.values():
             if self.probe:
                 self._probe_cache(target)
-            if self.probe:
                 self._compare_answers(target)
             if self.checks is not None and not self.stop() and target.name not in self.aborted:
-                self.before_segment(self._beside(target, 1))
+                self.before_segment(self._extra_segment(target, 1))
                 self.checks(target)
 
     def _run_all(self, segments: Sequence[Segment]) -> None:
@@ -114,15 +113,15 @@ class Runner:
         begun = self.resume_state.blocks_begun(level) if self.resume_state is not None else 0
         while not self.stop() and not self.aborted and blocks < until.most_blocks:
             now = time.monotonic()
-            late = now - self._began + (now - began) / blocks * MORE_ROUNDS > until.max_s
+            late = now - self._began + (now - began) / blocks * ROUNDS_PER_STEP > until.max_s
             # What had begun was decided before the run was cut off.
             if blocks >= begun and (until.settled(level) or late):
                 return
-            wanted = range(blocks, blocks + MORE_ROUNDS)
+            wanted = range(blocks, blocks + ROUNDS_PER_STEP)
             # Later levels of the plan have numbers already: these come after all of them.
             first = max(self._next, len(self.plan))
             self._run_all(rounds(self.profile, list(self.targets), level, wanted, planned, first))
-            blocks += MORE_ROUNDS
+            blocks += ROUNDS_PER_STEP
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -132,17 +131,17 @@ class Runner:
     def _probe_cache(self, target: Target) -> None:
         """Two prompts that were never sent before, of equal length, and then the second of them again."""
         for requests, first in ((2, 0), (1, 1)):
-            segment = self._beside(target, 1, requests)
-            self._run_beside(segment, "probe", self.jobs.probe(segment, target, self.workers, first))
+            segment = self._extra_segment(target, 1, requests)
+            self._run_extra(segment, "probe", self.jobs.probe(segment, target, self.workers, first))
 
     def _compare_answers(self, target: Target) -> None:
         """The same prompt alone, and then as often at once as each level has slots."""
         for concurrency in stability_levels(self.profile):
-            segment = self._beside(target, concurrency, concurrency)
-            self._run_beside(segment, "stability", self.jobs.stability(segment, target, self.workers))
+            segment = self._extra_segment(target, concurrency, concurrency)
+            self._run_extra(segment, "stability", self.jobs.stability(segment, target, self.workers))
 
-    def _run_beside(self, segment: Segment, phase: str, jobs: Sequence[Job]) -> None:
-        if self.stop() or not self._is_well(segment.target):
+    def _run_extra(self, segment: Segment, phase: str, jobs: Sequence[Job]) -> None:
+        if self.stop() or not self._can_measure(segment.target):
             return
         self._next = segment.segment + 1
         if self._is_finished(segment):
@@ -151,11 +150,11 @@ class Runner:
         self.before_segment(segment)
         self.recorder.end_segment(self.driver.run(jobs, 0, lambda: None))
 
-    def _is_well(self, target: str) -> bool:
+    def _can_measure(self, target: str) -> bool:
         return target in self.recorder.answered and target not in self.aborted
 
-    def _beside(self, target: Target, concurrency: int, requests: int = 0) -> Segment:
-        """A segment beside the levels: its number of level is one that no level has."""
+    def _extra_segment(self, target: Target, concurrency: int, requests: int = 0) -> Segment:
+        """A segment outside the levels: its level's number is one that no level has."""
         levels = len(self.profile.load.concurrency)
         number = max(self._next, len(self.plan))
         return Segment(number, target.name, levels, concurrency, 0, requests, None, 0)

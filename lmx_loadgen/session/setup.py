@@ -1,28 +1,104 @@
-"""Everything that has to be there before the first request: servers with their models, the instrument, expectations."""
+"""Everything that has to be there before the first request: measuring processes, servers with their models, a plan,
+expectations."""
 
 import contextlib
 import os
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 
-from lmx_loadgen.errors import InputError
-from lmx_loadgen.load.worker import tls_context
+from lmx_loadgen.load.driver import WorkerProcess
 from lmx_loadgen.profile.models import Profile, TargetSpec
+from lmx_loadgen.profile.prompts import PromptBook, prompt_book
+from lmx_loadgen.session.instrument import instrument, tls
+from lmx_loadgen.session.isolation import obstacles
+from lmx_loadgen.session.jobs import JobMaker
 from lmx_loadgen.session.options import Options
+from lmx_loadgen.session.plan import Segment, make_plan
+from lmx_loadgen.session.plan_description import plan_description
+from lmx_loadgen.session.resume import hash_inputs
+from lmx_loadgen.session.token_counter import TokenCounter, token_counter
 from lmx_loadgen.store.result import Hypothesis
 from lmx_loadgen.system import host, package_data
 from lmx_loadgen.system.api_keys import without_keys
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.targets.prepare import dialect_of, key_variables, prepare
-from lmx_loadgen.wire.stamps import StampSource, kernel_stamps_available
+
+# Given the loop and the stamps that a run measures with: what is known of its error, for the header; or None.
+Calibrated = Callable[[str, str], Mapping[str, Any] | None]
 
 
-def prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitStack) -> list[Target]:
-    """Find every target and its model; simulators that are asked for without an address are started, and end with
-    `stack`."""
+@dataclass(frozen=True)
+class RunSetup:
+    """All that is decided and ready before anything is measured. `targets` and `hypotheses` are by target's name."""
+
+    options: Options
+    profile: Profile
+    plan: Sequence[Segment]
+    run_id: str
+    book: PromptBook
+    jobs: JobMaker
+    count: TokenCounter | None
+    input_hashes: Mapping[str, str | None]
+    workers: Sequence[WorkerProcess]
+    targets: Mapping[str, Target]
+    hypotheses: Mapping[str, Hypothesis]
+    calibration: Mapping[str, Any] | None
+
+    def announcement(self) -> list[str]:
+        """What a user should know before the run begins, a sentence each."""
+        resume_state = self.options.resume_state
+        lines = [f"{name}: {hypothesis.sentence}" for name, hypothesis in self.hypotheses.items()]
+        if resume_state is not None:
+            lines.insert(0, f"going on with {resume_state.folder}: {len(resume_state.finished)} blocks are done")
+        elif len(self.targets) > 1:
+            lines += plan_description(self.profile, self.plan, self.options)
+        if len(self.targets) > 1 and self.options.isolate:
+            lines += obstacles(self.targets)
+        return lines
+
+
+def set_up(profile: Profile, options: Options, calibrated: Calibrated, stack: contextlib.ExitStack) -> RunSetup:
+    """Make a run ready. Processes that are started for it end with `stack`. Raises LoadgenError."""
+    resume_state = options.resume_state
+    book = prompt_book(profile.prompts, base_dir=Path.cwd())
+    count = token_counter(profile.tokenizer, Path.cwd()) if profile.tokenizer is not None else None
+    input_hashes = hash_inputs(book, profile.tokenizer, Path.cwd())
+    loop, stamps = instrument(options)
+    workers = [WorkerProcess(loop, stamps, _child_environment(profile)) for _ in range(options.workers)]
+    for worker in workers:
+        stack.callback(worker.close)
+    targets = _prepare_targets(profile, options, stack)
+    names = [target.name for target in targets]
+    if resume_state is not None:
+        resume_state.refuse_if_changed(targets, input_hashes)
+        hypotheses, plan, run_id = {}, resume_state.plan, str(resume_state.header["run_id"])
+    else:
+        hypotheses = _hypotheses(targets, options.reference)
+        plan, run_id = make_plan(profile, names), secrets.token_hex(4)
+    nonce_key = run_id if resume_state is None else resume_state.nonce_key
+    return RunSetup(
+        options=options,
+        profile=profile,
+        plan=plan,
+        run_id=run_id,
+        book=book,
+        jobs=JobMaker(profile, book, nonce_key, insecure=options.insecure, ca_file=options.ca_file),
+        count=count,
+        input_hashes=input_hashes,
+        workers=workers,
+        targets=dict(zip(names, targets, strict=True)),
+        hypotheses=hypotheses,
+        calibration=calibrated(loop, stamps.value),
+    )
+
+
+def _prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitStack) -> list[Target]:
+    """Find every target and its model; a simulator that has no address is started."""
     verify = tls(options)
 
     async def all_of_them() -> list[Target]:
@@ -34,44 +110,20 @@ def prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitSt
     return anyio.run(all_of_them)
 
 
-def tls(options: Options) -> Any:
-    if not options.insecure and options.ca_file is None:
-        return True
-    try:
-        return tls_context(not options.insecure, options.ca_file)
-    except OSError as error:
-        raise InputError(f"--ca-file {options.ca_file}: {error}") from None
-
-
 def _sim_url(profile: Profile, spec: TargetSpec, stack: contextlib.ExitStack) -> str | None:
     if spec.url is not None or dialect_of(spec).name != "sim":
         return None
     from lmx_loadgen.sim.presets import DEMO
     from lmx_loadgen.sim.process import start
 
-    environment = without_keys(os.environ, key_variables(profile.targets))
-    return stack.enter_context(start(DEMO, environment)).base_url
+    return stack.enter_context(start(DEMO, _child_environment(profile))).base_url
 
 
-def instrument(options: Options) -> tuple[str, StampSource]:
-    """Event loop and stamps: the finest there are, unless something else was asked for."""
-    loop = options.loop or ("uvloop" if _has_uvloop() else "asyncio")
-    if loop == "uvloop" and not _has_uvloop():
-        raise InputError("--loop uvloop: uvloop is not installed; install it, or use --loop asyncio")
-    if options.stamps == "kernel" and not kernel_stamps_available():
-        raise InputError("--stamps kernel: this system does not stamp TCP data (only Linux does); use --stamps loop")
-    if options.stamps is None:
-        return loop, StampSource.KERNEL if kernel_stamps_available() else StampSource.LOOP
-    return loop, StampSource(options.stamps)
+def _child_environment(profile: Profile) -> dict[str, str]:
+    return without_keys(os.environ, key_variables(profile.targets))
 
 
-def _has_uvloop() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("uvloop") is not None
-
-
-def expected(targets: Sequence[Target], path: Path | None) -> dict[str, Hypothesis]:
+def _hypotheses(targets: Sequence[Target], path: Path | None) -> dict[str, Hypothesis]:
     """What is expected of each target, by its name. Raises ProfileError for a reference file that cannot be used."""
     from lmx_loadgen.analysis.hypothesis import hypothesis
     from lmx_loadgen.store import reference

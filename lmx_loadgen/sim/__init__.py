@@ -4,3 +4,6 @@ It is the demo, the test bed, and the ruler: its log says when each request was 
 written (`truth`). `process.start` runs it in a process of its own, `server.serve` runs it in this one. Nothing is
 imported here, because the child must answer a fraction of a second after it was started.
 """
+
+# The servers it can imitate, by the names that `--dialect` and the settings take.
+DIALECT_NAMES = ("openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm")

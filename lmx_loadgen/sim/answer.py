@@ -62,8 +62,14 @@ class ScriptedAnswer:
     prompt_tokens: int
     cached_tokens: int
     finish: str = "length"
-    tokens: int = 0
-    chunks: int = 0  # non-empty text events
+    tokens: int = 0  # of one choice, so far, sent or not
+    chunks: int = 0  # non-empty text events of one choice
+    prompts: int = 1
+    choices: int = 1  # of all prompts together
+    index: int = 0  # the choice of which is spoken now
+    reasoning_tokens: int | None = None  # as usage tells them; None: it does not
+    miscount: int = 0  # how far the completion tokens of usage are off
+    running_usage: bool = False  # usage so far in each chunk
     call: ScriptedToolCall | None = None
     prefill_ms: float = 0.0  # slot given → first token
     decode_ms: float = 0.0  # first token → last token

@@ -3,6 +3,7 @@
 import gc
 import json
 from asyncio import AbstractEventLoop
+from collections.abc import Iterable
 from random import Random
 
 from lmx_loadgen.errors import InputError
@@ -11,14 +12,19 @@ from lmx_loadgen.sim.connection import Connection, HttpRequest
 from lmx_loadgen.sim.dialects import DIALECTS
 from lmx_loadgen.sim.dialects.base import Json
 from lmx_loadgen.sim.engine import MS, Engine, Timeline
-from lmx_loadgen.sim.exchange import Exchange, Script, Services
-from lmx_loadgen.sim.faults import FAULTS
+from lmx_loadgen.sim.exchange import Exchange, Services
+from lmx_loadgen.sim.faults import FAULTS, REPLACED
+from lmx_loadgen.sim.script import Script, end_at_stop
 from lmx_loadgen.sim.settings import SimSettings, check_orders
 from lmx_loadgen.sim.text import ANSWER, BEGINNINGS, PrefixCache, count_prompt, prompt_text, seed_of, split_pieces
 from lmx_loadgen.sim.truth import TruthLog
 
 ENDPOINTS = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
-_PATTERNS = (("/admin/models/", "{id}", "/performance"), ("/v1/skills/", "{name}", "/execute"))
+_PATTERNS = (
+    ("/admin/models/", "{id}", "/performance"),
+    ("/v1/skills/", "{name}", "/execute"),
+    ("/v1/models/", "{id}", ""),
+)
 COLLECT_IDLE, COLLECT_BUSY = 2_000, 50_000  # answers after which garbage is collected: with nothing to do, or anyway
 
 
@@ -34,9 +40,7 @@ class App:
     """One server's requests and state. Raises InputError for settings that name an unknown fault."""
 
     def __init__(self, settings: SimSettings, loop: AbstractEventLoop, token: str) -> None:
-        unknown = sorted(set(settings.faults) - set(FAULTS))
-        if unknown:
-            raise InputError(f"unknown fault {unknown[0]!r}; known are: {', '.join(sorted(FAULTS))}")
+        _check_known(settings.faults)
         self.settings = settings
         self.state = State(settings, list(settings.models), list(settings.installed))
         self.log = TruthLog(settings.log, loop)
@@ -111,12 +115,15 @@ class App:
         exchange.burst = orders.get("burst", self.settings.burst)
         exchange.after = orders.get("after", self.settings.fault_after)
         exchange.seconds = orders.get("seconds", self.settings.fault_seconds)
+        exchange.thought_tokens = orders.get("thought_tokens", self.settings.thought_tokens)
         self._track(exchange)
         self._start(exchange, orders.get("fault") or self._drawn_fault())
 
     def _start(self, exchange: Exchange, fault: str | None) -> None:
         exchange.fault = fault
-        if fault is not None and FAULTS[fault](exchange):
+        if fault is not None:
+            FAULTS[fault](exchange)
+        if fault in REPLACED:
             return
         exchange.begin()
         if self._engine.full():
@@ -150,14 +157,13 @@ class App:
 
     def _orders(self, request: HttpRequest, body: Json) -> Json:
         """What this request wants of the simulator itself: body field "sim", or header X-Sim (JSON or a fault)."""
-        said = body.pop("sim", None)
+        wanted = body.pop("sim", None)
         header = request.headers.get("x-sim")
         try:
             if header is not None:
-                said = json.loads(header) if header.startswith("{") else {"fault": header}
-            orders = {} if said is None else check_orders(said)
-            if orders.get("fault", "reset_mid") not in FAULTS:
-                raise InputError(f"unknown fault {orders['fault']!r}; known are: {', '.join(sorted(FAULTS))}")
+                wanted = json.loads(header) if header.startswith("{") else {"fault": header}
+            orders = {} if wanted is None else check_orders(wanted)
+            _check_known([orders["fault"]] if "fault" in orders else [])
         except (ValueError, RecursionError) as error:
             raise Refused(self.dialect.error(400, f"X-Sim is not JSON: {error}")) from None
         except InputError as error:
@@ -173,19 +179,39 @@ class App:
         limit = body.get("max_tokens")
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise Refused(self.dialect.error(400, "max_tokens must be a non-negative integer"))
+        self._check_choices(body)
+        if not isinstance(body.get("stop"), str | list | None):
+            raise Refused(self.dialect.error(400, "stop must be a text or a list of texts"))
+
+    def _check_choices(self, body: Json) -> None:
+        choices = body.get("n")
+        if choices is None or "n" in self.dialect.ignores:
+            return
+        if isinstance(choices, bool) or not isinstance(choices, int) or choices < 1:
+            raise Refused(self.dialect.error(400, "n must be a positive integer"))
+        refusal = self.dialect.refuse_choices(self.state, body)
+        if refusal is not None:
+            raise Refused(refusal)
 
     def _answer(self, body: Json, endpoint: str, model: str, text: str) -> ScriptedAnswer:
         self._number += 1
         tokens = count_prompt(body, text)
         cached = 0 if self._cache is None else min(self._cache.cached_tokens(text), tokens - 1)
         options = body.get("stream_options")
+        options = options if isinstance(options, dict) else {}
+        told = options.get("include_usage") is True
+        prompts = _prompts(body) if endpoint == "completions" else 1
+        wanted = body.get("n") or 1
         return ScriptedAnswer(
             id=self.dialect.new_id(endpoint, f"{self._token}{self._number:08x}", self._number),
             model=model,
             created=self.state.now(),
             endpoint=endpoint,
             stream=body.get("stream") is True,
-            include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+            include_usage=told,
+            running_usage=told and self.dialect.counts_as_it_goes and options.get("continuous_usage_stats") is True,
+            prompts=prompts,
+            choices=prompts * (1 if "n" in self.dialect.ignores else wanted),
             prompt_chars=len(text),
             prompt_tokens=tokens,
             cached_tokens=cached,
@@ -195,8 +221,8 @@ class App:
         """What is said, and how much: max_tokens, a fixed text, or a natural stop, whichever is least."""
         limit = self._limit(body)
         per_chunk = orders.get("tokens_per_chunk", self.settings.tokens_per_chunk)
-        said = orders.get("text")
-        fixed = self._text if said is None else split_pieces(said)
+        wanted = orders.get("text")
+        fixed = self._text if wanted is None else split_pieces(wanted)
         # A fixed text is what every answer says, also where tools are on offer.
         wants_call = answer.endpoint == "chat" and fixed is None
         answer.call = self._tool_call(body, answer.id) if wants_call else None
@@ -214,7 +240,19 @@ class App:
         answer.finish = "length" if natural is None or natural > limit else "stop"
         if answer.call is not None and answer.finish == "stop":
             answer.finish = "tool_calls"
-        return Script(list(pieces) if answer.call else pieces, start, total, per_chunk)
+        script = Script(list(pieces) if answer.call else pieces, start, total, per_chunk)
+        self._batch(script, orders, seed)
+        if answer.call is None and end_at_stop(script, _stops(body)):
+            answer.finish = "stop"
+        return script
+
+    def _batch(self, script: Script, orders: Json, seed: int) -> None:
+        """How tokens share events, where that is not `tokens_per_chunk` each."""
+        interval = orders.get("stream_interval", self.settings.stream_interval)
+        if interval > 1:
+            script.per_chunk, script.sizes = interval, {0: 1}
+        script.drafted = orders.get("drafted_tokens", self.settings.drafted_tokens)
+        script.random = Random(seed) if script.drafted else None
 
     def _limit(self, body: Json) -> int:
         limit = body.get("max_tokens")
@@ -285,6 +323,25 @@ class App:
         if done > COLLECT_BUSY or (done > COLLECT_IDLE and not self.state.in_flight):
             self._collected = self.state.served
             self._loop.call_soon(gc.collect)
+
+
+def _check_known(faults: Iterable[str]) -> None:
+    """Raises InputError for the first that is no fault of `faults`."""
+    for name in sorted(set(faults) - set(FAULTS)):
+        raise InputError(f"unknown fault {name!r}; known are: {', '.join(sorted(FAULTS))}")
+
+
+def _stops(body: Json) -> list[str]:
+    """The stop sequences of a request."""
+    stop = body.get("stop")
+    return [stop] if isinstance(stop, str) else [text for text in stop or [] if isinstance(text, str)]
+
+
+def _prompts(body: Json) -> int:
+    """How many prompts a request of plain completions holds: a list of texts is one each, a list of tokens is one."""
+    prompt = body.get("prompt")
+    several = isinstance(prompt, list) and bool(prompt) and all(isinstance(part, str) for part in prompt)
+    return len(prompt) if several and isinstance(prompt, list) else 1
 
 
 def _example(schema: object) -> object:

@@ -8,6 +8,7 @@ from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, State
 from lmx_loadgen.sim.connection import Connection, HttpRequest
 from lmx_loadgen.sim.dialects.base import SimDialect
 from lmx_loadgen.sim.engine import Timeline
+from lmx_loadgen.sim.script import Script
 from lmx_loadgen.sim.truth import TruthLog
 from lmx_loadgen.system.clock import NS, now_ns
 
@@ -17,21 +18,8 @@ BURST_CHUNKS = 200
 PING_NS = NS
 
 Groups = list[list[bytes]]
-
-
-@dataclass(slots=True)
-class Script:
-    """What will be said: pieces of text, one a token, taken in turn from `start`."""
-
-    pieces: list[str]
-    start: int
-    total: int
-    per_chunk: int
-
-    def text(self, begin: int, end: int) -> str:
-        """The pieces of tokens `begin` to `end`."""
-        count = len(self.pieces)
-        return "".join(self.pieces[(self.start + i) % count] for i in range(begin, end))
+# What goes out for tokens `begin` to `end`: bytes of events, how many events, and the tokens they complete.
+Composed = list[tuple[bytes, int, int]]
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,7 +34,10 @@ class Services:
 
 
 class Exchange:
-    """The life of one answer. Faults bend it through `trip`, `transform`, `edit_closing` and plain attributes."""
+    """The life of one answer.
+
+    Faults bend it through `mid_stream_fault`, `compose`, `transform`, `edit_closing`, and plain attributes.
+    """
 
     def __init__(
         self, services: Services, conn: Connection, request: HttpRequest, answer: ScriptedAnswer, script: Script
@@ -57,22 +48,32 @@ class Exchange:
         self.alive = True
         self.burst = False
         self.prefill_ns = 0
-        self.made = self.said = 0  # tokens made; tokens written
+        self.generated = self.written = 0  # tokens made to be written; tokens written
+        self.unseen = 0  # tokens made and never sent
+        self._simple = True
         self.paused = False
         # Faults
         self.fault: str | None = None
-        self.after, self.seconds = 3, 60.0
-        self.trip_at = -1  # before the text event with this number …
-        self.trip: Callable[[Exchange], bool] | None = None  # … do this; True: then say it as usual
+        self.after, self.seconds, self.thought_tokens = 3, 60.0, 16
+        self.mid_stream_at = -1  # before the text event with this number …
+        self.mid_stream_fault: Callable[[Exchange], None] | None = None  # … do this in its place
         self.transform: Callable[[Exchange, bytes, int, int], None] | None = None
+        self.compose: Callable[[Exchange, int, int], Composed] | None = None
+        self.on_unseen: Callable[[Exchange], None] | None = None
         self.edit_closing: Callable[[Groups], Groups] | None = None
+        self.stay_open: Callable[[Exchange], None] | None = None  # … instead of ending, once all is written
+        self.stream_status = 200
+        self.headers = self.dialect.stream_headers
+        self.opening = self.dialect.opening(answer)
         self.close_after = False
         self.terminator = END_OF_CHUNKS
-        self.wordless = False  # not even a role event
+        self.without_events = False  # not even a role event
         self.preface = b""  # interim responses before the real one
         # Bytes that go out together with the first text
-        self._lead, self._lead_events, self._lead_payload = b"", 0, b""
+        self._lead, self._lead_events, self._roles = b"", 0, list[bytes]()
         self._before, self._after = self.dialect.template(answer)
+        if answer.choices > 1 or answer.running_usage:
+            self.compose = each_choice
         self._lap: list[bytes] = []
         self._release: Callable[[], None] | None = None
         # Truth
@@ -97,26 +98,32 @@ class Exchange:
     def begin(self) -> None:
         """The request was accepted: send what this server sends before it has a slot."""
         self.conn.on_lost = self.lost
+        self._simple = self.script.simple
         if not self.answer.stream:
             return
         if self.dialect.opens == "received":
             self._open()
-        role = self.dialect.role_event(self.answer)
-        if role is None or self.wordless:
+        if self.without_events:
             return
-        if self.dialect.role_at == "received":
-            self.conn.write(self.framed(role), 1)
-        elif self.dialect.role_shares_chunk:
-            self._lead_payload, self._lead_events = role, 1
-        else:
-            self._lead, self._lead_events = self._lead + self.framed(role), 1
+        for role in self._role_events():
+            if self.dialect.role_at == "received":
+                self.conn.write(self.framed(role), 1)
+            elif self.dialect.role_shares_chunk:
+                self._roles.append(role)
+            else:
+                self._lead, self._lead_events = self._lead + self.framed(role), self._lead_events + 1
+
+    def _role_events(self) -> list[bytes]:
+        """One for each choice, where there are any."""
+        roles = [self.dialect.role_event(self.answer) for self.answer.index in range(self.answer.choices)]
+        return [role for role in roles if role is not None]
 
     def _head(self) -> bytes:
-        lines = self.dialect.stream_headers + (("Transfer-Encoding: chunked",) if self.chunked else ())
-        return self.preface + self.dialect.head(200, lines, not self.request.keep_alive)
+        lines = self.headers + (("Transfer-Encoding: chunked",) if self.chunked else ())
+        return self.preface + self.dialect.head(self.stream_status, lines, not self.request.keep_alive)
 
     def _open(self) -> None:
-        self.status = 200
+        self.status = self.stream_status
         self.conn.write(self._head())
         self._headers_ns = self._last_write_ns()
 
@@ -131,6 +138,8 @@ class Exchange:
             return
         if self.dialect.opens == "slot":
             self._open()
+        if self.opening is not None:
+            self.conn.write(self.framed(self.opening), 1)
         comments = self.dialect.comments(self.answer)
         for comment in comments[:-1]:
             self.conn.write(self.framed(comment))
@@ -159,30 +168,56 @@ class Exchange:
         if self.paused:
             return self.alive
         script = self.script
-        if self.made < script.total:
-            self.made += 1
-            if self.made >= script.total or (self.made - self.said) >= script.per_chunk:
-                self._say(due)
+        if not self._simple:
+            self._step(due)
+        elif self.generated < script.total:
+            self.generated += 1
+            if self.generated >= script.total or self.generated - self.written >= script.per_chunk:
+                self._write_token(due)
         if not self.alive or self.paused:
             return self.alive
-        if self.made >= script.total:
+        if self.generated >= script.total and not script.swallowed:
             self.finish()
             return False
         return True
 
-    def _say(self, due: int) -> None:
+    def _step(self, due: int) -> None:
+        """A step of an answer of which not every step makes one token that is sent."""
+        script = self.script
+        if self.unseen < script.hidden:
+            self._make_unseen()
+        elif self.generated < script.total:
+            self.generated = min(script.total, self.generated + script.step())
+            if self.generated >= script.total or self.generated - self.written >= script.size(self.answer.chunks):
+                self._write_token(due)
+        elif script.swallowed:
+            script.swallowed -= 1
+            self._make_unseen()
+
+    def _make_unseen(self) -> None:
+        self.unseen += 1
+        self.answer.tokens = self.written + self.unseen
+        if self.on_unseen is not None and self.answer.stream:
+            self.on_unseen(self)
+
+    def _write_token(self, due: int) -> None:
         answer = self.answer
-        if answer.chunks == self.trip_at and self.trip is not None:
-            self.trip_at = -1
-            if not self.trip(self):
-                return
+        if answer.chunks == self.mid_stream_at and self.mid_stream_fault is not None:
+            self.mid_stream_at = -1
+            self.mid_stream_fault(self)
+            return
         if self._planned_first is None:
             self._planned_first = due
         self._planned_last = due
-        begin, self.said = self.said, self.made
+        begin, self.written = self.written, self.generated
         answer.chunks += 1
-        if answer.stream:
-            self.send_text(self._escaped(begin, self.made), self.made - begin)
+        if answer.stream and self.compose is not None:
+            answer.tokens = self.written + self.unseen
+            for payload, events, tokens in self.compose(self, begin, self.generated):
+                self._send(payload, events, tokens)
+        elif answer.stream:
+            text = self._escaped(begin, self.generated)
+            self._send(self._before + text + self._after, 1, self.generated - begin)
 
     def _escaped(self, begin: int, end: int) -> bytes:
         script, known = self.script, self.services.escaped
@@ -194,32 +229,37 @@ class Exchange:
 
     def send_text(self, text: bytes, tokens: int) -> None:
         """Write a text event; `text` is already escaped for JSON."""
-        payload = self._before + text + self._after
-        if self._lead or self._lead_payload or self.answer.chunks <= 1:
-            self._send_first(payload, tokens)
-        elif self.transform is not None:
-            self.transform(self, self.framed(payload), 1, tokens)
-        else:
-            self.conn.write(self.framed(payload), 1, tokens)
+        self._send(self._before + text + self._after, 1, tokens)
 
-    def _send_first(self, payload: bytes, tokens: int) -> None:
-        lead, events = self.take_lead()
-        data = lead + self.framed(self._lead_payload + payload)
-        self._lead_payload = b""
+    def _send(self, payload: bytes, events: int, tokens: int) -> None:
+        if self._lead or self._roles or self.answer.chunks <= 1:
+            self._send_first(payload, events, tokens)
+        else:
+            self._put(self.framed(payload), events, tokens)
+
+    def _send_first(self, payload: bytes, events: int, tokens: int) -> None:
+        lead, more = self.take_lead()
+        if self._roles:
+            payload, more = self._roles.pop(0) + payload, more + 1
+        data = lead + self.framed(payload)
         if self.answer.call is not None:
             self._before, self._after = self.dialect.template(self.answer, first=False)
-        if self.transform is not None:
-            self.transform(self, data, 1 + events, tokens)
-        else:
-            self.conn.write(data, 1 + events, tokens)
+        self._put(data, events + more, tokens)
         if self._headers_ns is None:
             self._headers_ns = self._last_write_ns()
+
+    def _put(self, data: bytes, events: int, tokens: int) -> None:
+        """Write, or let a fault do it in its way."""
+        if self.transform is not None:
+            self.transform(self, data, events, tokens)
+        else:
+            self.conn.write(data, events, tokens)
 
     def take_lead(self) -> tuple[bytes, int]:
         """The bytes that wait for the first text, headers too where they have not gone out, and their events."""
         lead, events = self._lead, self._lead_events
         if self.answer.stream and self.status is None:
-            self.status = 200
+            self.status = self.stream_status
             lead = self._head() + lead
         self._lead, self._lead_events = b"", 0
         return lead, events
@@ -233,7 +273,7 @@ class Exchange:
         if wanted:
             self._pump()
         else:
-            self._free()
+            self.free()
 
     def _pump(self) -> None:
         """One round of a burst: not more than the socket takes, then let others have their turn."""
@@ -243,7 +283,7 @@ class Exchange:
                 if not self.token(now):
                     break
         if not self.alive:
-            self._free()
+            self.free()
         elif self.paused:
             self.services.timeline.at(now + NS // 100, lambda due: self._pump())
         elif self.conn.backlog:
@@ -254,26 +294,29 @@ class Exchange:
     def _pour_many(self, now: int) -> bool:
         """Up to BURST_CHUNKS prepared one-token chunks in one write; False where chunks must be made one by one."""
         script, answer = self.script, self.answer
-        if script.per_chunk > 1 or answer.call is not None or self.transform is not None or not answer.stream:
+        if script.per_chunk > 1 or not self._simple or answer.call is not None or not answer.stream:
             return False
-        count = min(BURST_CHUNKS, script.total - self.made - 1)
-        if self.trip_at >= 0:
-            count = min(count, self.trip_at - answer.chunks)
+        if self.transform is not None or self.compose is not None:
+            return False
+        count = min(BURST_CHUNKS, script.total - self.generated - 1)
+        if self.mid_stream_at >= 0:
+            count = min(count, self.mid_stream_at - answer.chunks)
         if count <= 0:
             return False
         if not self._lap:
             whole = len(script.pieces)
             self._lap = [self.framed(self._before + self._escaped(i, i + 1) + self._after) for i in range(whole)]
-        at = self.made % len(self._lap)
+        at = self.generated % len(self._lap)
         frames = self._lap[at : at + count]
-        self.made += len(frames)
-        self.said = self.made
+        self.generated += len(frames)
+        self.written = self.generated
         answer.chunks += len(frames)
         self._planned_last = now
         self.conn.write(b"".join(frames), len(frames), len(frames))
         return True
 
-    def _free(self) -> None:
+    def free(self) -> None:
+        """Give the slot back, where a burst holds it."""
         release, self._release = self._release, None
         if release is not None:
             release()
@@ -283,22 +326,21 @@ class Exchange:
     def finish(self) -> None:
         """Everything was said: finish reason, usage, end."""
         answer = self.answer
-        answer.tokens = self.said
+        answer.tokens = self.written + self.unseen
         self._fill_timings()
         if not answer.stream:
-            body = self.dialect.body(answer, self.script.text(0, self.said))
-            reply = Reply(200, self.dialect.dumps_body(body))
-            self.status = 200
-            data = self.preface + self.dialect.render(reply, not self.request.keep_alive)
-            self.conn.write(data, 1, answer.tokens)
-            self._headers_ns = self._last_write_ns()
+            body = self.dialect.body(answer, self.script.text(0, self.written))
+            self._send_reply(Reply(200, self.dialect.dumps_body(body)), 1, self.written * answer.choices)
             self.end("complete")
             return
         groups = self.dialect.closing(answer)
         if self.edit_closing is not None:
             groups = self.edit_closing(groups)
         self.send_groups(groups, last=True)
-        self.end("complete")
+        if self.stay_open is not None:
+            self.stay_open(self)
+        else:
+            self.end("complete")
 
     def _fill_timings(self) -> None:
         answer, writes = self.answer, [write for write in self.conn.sent.writes if write[2]]
@@ -310,20 +352,16 @@ class Exchange:
     def send_groups(self, groups: Groups, last: bool = False, tokens: int = 0) -> None:
         """Write events, each group as one HTTP chunk; with `last` also the end of the chunked body."""
         data, events = self.take_lead()
-        if self._lead_payload:
-            groups, self._lead_payload = [[self._lead_payload], *groups], b""
-        data += b"".join(self.framed(b"".join(group)) for group in groups)
+        groups, self._roles = [*([role] for role in self._roles), *groups], []
+        data += b"".join(self.framed(b"".join(group)) for group in groups if group)
         events += sum(len(group) for group in groups)
         if last and self.chunked:
             data += self.terminator
-        if self.transform is not None:
-            self.transform(self, data, events, tokens)
-        else:
-            self.conn.write(data, events, tokens)
+        self._put(data, events, tokens)
 
     def fail(self, message: str) -> None:
         """Generation failed: say so as this server does, and end."""
-        self.answer.tokens = self.said
+        self.answer.tokens = self.written + self.unseen
         if self.answer.stream and (self.status is not None or self.answer.chunks):
             self.send_groups(self.dialect.failing(self.answer, message), last=True)
         else:
@@ -341,10 +379,14 @@ class Exchange:
 
     def reply(self, reply: Reply) -> None:
         """Answer with a short reply instead."""
-        self.status = reply.status
-        self.conn.write(self.preface + self.dialect.render(reply, not self.request.keep_alive))
-        self._headers_ns = self._last_write_ns()
+        self._send_reply(reply)
         self.end("rejected")
+
+    def _send_reply(self, reply: Reply, events: int = 0, tokens: int = 0) -> None:
+        self.status = reply.status
+        data = self.preface + self.dialect.render(reply, not self.request.keep_alive)
+        self.conn.write(data, events, tokens)
+        self._headers_ns = self._last_write_ns()
 
     def end(self, outcome: str) -> None:
         """The response has ended; it counts once the socket has all of it."""
@@ -372,7 +414,7 @@ class Exchange:
         self.alive = False
         self._outcome = "client_gone"
         self._settle()
-        self._free()
+        self.free()
 
     def stopped(self) -> None:
         """The simulator is ending."""
@@ -414,7 +456,8 @@ class Exchange:
             "status": self.status,
             "prompt_tokens": answer.prompt_tokens,
             "cached_tokens": answer.cached_tokens,
-            "output_tokens": self.said,
+            "output_tokens": self.written * answer.choices,
+            "unseen_tokens": self.unseen,
             "finish_reason": answer.finish if self._outcome == "complete" else None,
             "outcome": self._outcome,
             "fault": self.fault,
@@ -422,3 +465,14 @@ class Exchange:
             "slot_wait_ns": wait,
             "end_ns": now_ns(),
         }
+
+
+def each_choice(x: Exchange, begin: int, end: int) -> Composed:
+    """A text event of each choice, all with the same text; of a tool call, the next piece."""
+    answer, text = x.answer, x.script.text(begin, end)
+    if answer.call is not None:
+        delta = x.dialect.call_delta(answer.call, text, begin == 0)
+        events = [x.dialect.delta_event(answer, delta) for answer.index in range(answer.choices)]
+    else:
+        events = [x.dialect.text_event(answer, text) for answer.index in range(answer.choices)]
+    return [(event, 1, end - begin) for event in events]

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lmx_loadgen.errors import InputError
+from lmx_loadgen.sim.faults import FAULTS
 from lmx_loadgen.sim.settings import SimSettings
 
 # A small model on a Mac: 50 tok/s alone, slower the more answers run at once.
@@ -19,7 +20,11 @@ def from_pairs(pairs: Sequence[str], **fixed: Any) -> SimSettings:
         name, sign, text = pair.partition("=")
         if not sign or name == "help":
             known = ", ".join(f"{key}={json.dumps(value)}" for key, value in asdict(SimSettings()).items())
-            raise InputError(f"--set takes NAME=VALUE; the settings and their defaults: {known}")
+            faults = ", ".join(sorted(FAULTS))
+            raise InputError(
+                f"--set takes NAME=VALUE; the settings and their defaults: {known}; "
+                f'the faults, as in faults={{"http_500": 0.1}}: {faults}'
+            )
         try:
             values[name] = json.loads(text)
         except (ValueError, RecursionError):

@@ -108,8 +108,8 @@ def _wait_until_ready(
     process.kill()
     process.wait(STOP_S)
     complaints.seek(0)
-    said = complaints.read().decode(errors="replace").strip().splitlines()
-    raise LoadgenError(said[-1] if said else f"the simulator did not start within {START_S:.0f} s")
+    reply = complaints.read().decode(errors="replace").strip().splitlines()
+    raise LoadgenError(reply[-1] if reply else f"the simulator did not start within {START_S:.0f} s")
 
 
 def _give_up(process: "subprocess.Popen[bytes]") -> None:

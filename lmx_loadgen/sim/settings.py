@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 from lmx_loadgen.errors import InputError
+from lmx_loadgen.sim import DIALECT_NAMES
 
-DIALECT_NAMES = ("openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm")
 ENGINES = ("batch", "independent")
 LOOPS = ("auto", "uvloop", "asyncio")
 
@@ -44,6 +45,9 @@ class SimSettings:
     jitter: float = 0.0
     slowdown: float = 0.0
     tokens_per_chunk: int = 1
+    stream_interval: int = 1  # as vLLM's: the first token alone, then so many an event
+    drafted_tokens: int = 0  # up to so many more tokens in a step, as with speculative decoding
+    thought_tokens: int = 16  # of each answer, where a fault makes the model think or the server hold text back
     burst: bool = False
     default_max_tokens: int = 256  # where the request names no max_tokens
     stop_after: int | None = None  # the answer ends by itself after about this many tokens
@@ -83,27 +87,14 @@ class SimSettings:
         return cls(**data)
 
 
-_TYPES: Fields = {
-    "str": (str,),
-    "str | None": (str, type(None)),
-    "int": (int,),
-    "int | None": (int, type(None)),
-    "float": (float, int),
-    "float | None": (float, int, type(None)),
-    "bool": (bool,),
-    "tuple[str, ...]": (tuple,),
-    "Mapping[str, float]": (dict,),
-}
-
-
 def _declared(annotation: Any) -> tuple[type, ...]:
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return _TYPES.get(str(annotation), _TYPES.get(text, (object,)))
+    """The types that a setting so annotated takes: a whole number is good for any number, a mapping is a dict."""
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (get_origin(annotation) or annotation,)
+    taken = {float: (float, int), Mapping: (dict,)}
+    return tuple(kind for declared in kinds for kind in taken.get(declared, (declared,)))
 
 
-SETTINGS: Fields = {
-    item.name: _declared(item.type) if item.name != "faults" else (dict,) for item in fields(SimSettings)
-}
+SETTINGS: Fields = {item.name: _declared(item.type) for item in fields(SimSettings)}
 
 # What one request may order for itself, in the body field "sim" or the header X-Sim.
 ORDERS: Fields = {
@@ -114,6 +105,9 @@ ORDERS: Fields = {
     "output_tokens": (int,),
     "ttft_ms": (float, int),
     "tokens_per_chunk": (int,),
+    "stream_interval": (int,),
+    "drafted_tokens": (int,),
+    "thought_tokens": (int,),
     "burst": (bool,),
 }
 
@@ -123,11 +117,12 @@ def check_orders(data: object) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InputError('"sim" must be an object such as {"fault": "reset_mid"}')
     _check_types(data, ORDERS, '"sim" key')
-    for name in ("after", "seconds", "output_tokens", "ttft_ms"):
+    for name in ("after", "seconds", "output_tokens", "ttft_ms", "drafted_tokens", "thought_tokens"):
         if data.get(name, 0) < 0:
             raise InputError(f'"sim" key {name!r} must not be negative')
-    if data.get("tokens_per_chunk", 1) < 1:
-        raise InputError("\"sim\" key 'tokens_per_chunk' must be at least 1")
+    for name in ("tokens_per_chunk", "stream_interval"):
+        if data.get(name, 1) < 1:
+            raise InputError(f'"sim" key {name!r} must be at least 1')
     return data
 
 
@@ -150,6 +145,7 @@ def _check_values(settings: SimSettings) -> None:
     least = {"slots": 1, "tokens_per_chunk": 1, "default_max_tokens": 1, "step_ms": 0.0, "ttft_ms": 0.0}
     least |= {"step_ms_per_seq": 0.0, "jitter": 0.0, "queue_limit": 0, "fault_after": 0, "fault_seconds": 0.0}
     least |= {"stop_after": 1, "load_ms": 0.0, "slowdown": 0.0, "stop_spread": 0.0, "queue_wait_s": 0.0}
+    least |= {"stream_interval": 1, "drafted_tokens": 0, "thought_tokens": 0}
     for name, bound in least.items():
         value = getattr(settings, name)
         if value is not None and value < bound:

@@ -42,13 +42,14 @@ class Truth:
     status: int | None  # None: no valid status was sent
     prompt_tokens: int
     cached_tokens: int
-    output_tokens: int
+    output_tokens: int  # sent, of all choices
     finish_reason: str | None
     outcome: str  # complete | client_gone | rejected | stopped | fault:NAME
     fault: str | None
     client_gone_ns: int | None
     slot_wait_ns: int | None
     end_ns: int
+    unseen_tokens: int = 0  # made and never sent: hidden thoughts, a stop sequence
 
     @property
     def first_text_ns(self) -> int | None:

@@ -13,7 +13,7 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
@@ -43,29 +43,22 @@ class EventLog:
     @classmethod
     def create(cls, path: Path) -> "EventLog":
         """Start a new log; the file must not exist yet."""
-        try:
+        with _storing(f"cannot start the event log {path}"):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise StorageError(f"cannot start the event log {path}: {_words(error)}") from None
         _lock(path, fd)
         return cls(path, fd)
 
     @classmethod
     def reopen(cls, path: Path) -> tuple["EventLog", int]:
         """Go on with a log, behind its last whole line; how many bytes of a torn one were cut off."""
-        try:
+        with _storing(f"cannot go on with the event log {path}"):
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        except OSError as error:
-            raise StorageError(f"cannot go on with the event log {path}: {_words(error)}") from None
-        try:
-            _lock(path, fd)
-            return cls(path, fd), _without_torn_end(fd)
-        except OSError as error:
-            os.close(fd)
-            raise StorageError(f"cannot go on with the event log {path}: {_words(error)}") from None
-        except StorageError:
-            os.close(fd)
-            raise
+            try:
+                _lock(path, fd)
+                return cls(path, fd), _without_torn_end(fd)
+            except (OSError, StorageError):
+                os.close(fd)
+                raise
 
     def append(self, line: dict[str, Any]) -> None:
         """Write one line, whole, and hand it to the operating system at once."""
@@ -78,16 +71,14 @@ class EventLog:
         except OSError as error:
             self._take_back(written)
             raise StorageError(
-                f"cannot write to {self._path}: {_words(error)}; what was written so far is safe"
+                f"cannot write to {self._path}: {_os_error_text(error)}; what was written so far is safe"
             ) from None
 
     def sync(self) -> None:
         """Make sure the lines survive a power cut, and that the file is still where it was."""
-        try:
+        with _storing(f"cannot write to {self._path}"):
             os.fsync(self._fd)
             self._check_linked()
-        except OSError as error:
-            raise StorageError(f"cannot write to {self._path}: {_words(error)}") from None
 
     def close(self) -> None:
         try:
@@ -134,7 +125,7 @@ def read_log(path: Path) -> LogContents:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise ResultError(f"cannot read {path}: {_words(error)}") from None
+        raise ResultError(f"cannot read {path}: {_os_error_text(error)}") from None
     notes: list[str] = []
     last = _parsed(lines[-1]) if lines[-1] else None
     if lines[-1] and last is None:  # a whole line is kept, even where an editor took its newline
@@ -142,10 +133,10 @@ def read_log(path: Path) -> LogContents:
         notes.append("the last line is torn and was dropped: the run was cut off while writing it")
     parsed = [(number, _parsed(line)) for number, line in enumerate(lines, 1) if line.strip()]
     header, version = _header(path, parsed)
-    sound, faults = _sound(parsed[1:], version)
+    valid, faults = _valid_lines(parsed[1:], version)
     if len(faults) > _MAX_NOTES:
         faults[_MAX_NOTES:] = [f"{len(faults) - _MAX_NOTES} more lines are damaged and were skipped"]
-    kept, superseded = _in_force(sound, header)
+    kept, superseded = _without_superseded(valid, header)
     found = {kind: [line for line in kept if line["type"] == kind] for kind in _KINDS}
     return LogContents(
         header=header,
@@ -163,7 +154,9 @@ def read_log(path: Path) -> LogContents:
 _KINDS = ("request", "segment", "host", "check", "end", "resume")
 
 
-def _sound(parsed: Sequence[tuple[int, dict[str, Any] | None]], version: int) -> tuple[list[dict[str, Any]], list[str]]:
+def _valid_lines(
+    parsed: Sequence[tuple[int, dict[str, Any] | None]], version: int
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The sound lines, brought up to the present version, and a sentence for each of the others."""
     found, faults = [], []
     for number, line in parsed:
@@ -176,25 +169,25 @@ def _sound(parsed: Sequence[tuple[int, dict[str, Any] | None]], version: int) ->
     return found, faults
 
 
-def _in_force(
-    sound: Sequence[dict[str, Any]], header: dict[str, Any]
+def _without_superseded(
+    valid: Sequence[dict[str, Any]], header: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The lines that count, with their times on the header's clock, and those that a resume did away with: all lines
     of the segments that it does again, and an end that was none."""
-    if all(line["type"] != "resume" for line in sound):
-        return list(sound), []
+    if all(line["type"] != "resume" for line in valid):
+        return list(valid), []
     kept: list[dict[str, Any]] = []
     superseded: list[dict[str, Any]] = []
     shift_ns, latest_ns = 0, int(header["clock"]["mono_ns"])
-    for line in sound:
+    for line in valid:
         if line["type"] == "resume":
             shift_ns = _shift_ns(line["clock"], header["clock"], latest_ns)
             void = [one["type"] == "end" or one.get("segment") in line["redo"] for one in kept]
             superseded += [one | {"superseded_by": line["attempt"]} for one in compress(kept, void)]
             kept = [one for one, is_void in zip(kept, void, strict=True) if not is_void]
-        moved = _moved(line, shift_ns)
-        latest_ns = max([latest_ns, *(moment for _, moment in _moments(moved))])
-        kept.append(moved)
+        shifted = _shifted(line, shift_ns)
+        latest_ns = max([latest_ns, *(moment for _, moment in _moments(shifted))])
+        kept.append(shifted)
     return kept, superseded
 
 
@@ -221,15 +214,15 @@ def _moments(line: dict[str, Any]) -> list[tuple[str, int]]:
     ]
 
 
-def _moved(line: dict[str, Any], shift_ns: int) -> dict[str, Any]:
+def _shifted(line: dict[str, Any], shift_ns: int) -> dict[str, Any]:
     """The line with its moments shifted."""
     if not shift_ns:
         return line
-    moved: dict[str, Any] = {}
+    shifted: dict[str, Any] = {}
     for name, moment in _moments(line):
         several = isinstance(line[name], list | tuple)
-        moved[name] = [*moved.get(name, []), moment + shift_ns] if several else moment + shift_ns
-    return line | moved
+        shifted[name] = [*shifted.get(name, []), moment + shift_ns] if several else moment + shift_ns
+    return line | shifted
 
 
 def _header(path: Path, parsed: Sequence[tuple[int, dict[str, Any] | None]]) -> tuple[dict[str, Any], int]:
@@ -273,7 +266,7 @@ def _encoded(line: dict[str, Any]) -> bytes:
             return pydantic_core.to_json(line, inf_nan_mode="null") + b"\n"
     except (ValueError, UnicodeError):
         pass
-    return pydantic_core.to_json(_tame(line), inf_nan_mode="null") + b"\n"
+    return pydantic_core.to_json(_readable_again(line), inf_nan_mode="null") + b"\n"
 
 
 def _too_deep(value: dict[Any, Any] | list[Any] | tuple[Any, ...], depth: int = 1) -> bool:
@@ -284,7 +277,7 @@ def _too_deep(value: dict[Any, Any] | list[Any] | tuple[Any, ...], depth: int = 
     )
 
 
-def _tame(value: Any, depth: int = 0) -> Any:
+def _readable_again(value: Any, depth: int = 0) -> Any:
     """The same with what no JSON reader takes back made harmless: half a surrogate pair in a server's words becomes a
     question mark, an abyss of nesting null."""
     if isinstance(value, str):
@@ -292,8 +285,8 @@ def _tame(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple | dict) and depth > _MAX_DEPTH:
         return None
     if isinstance(value, dict):
-        return {_tame(key): _tame(part, depth + 1) for key, part in value.items()}
-    return [_tame(part, depth + 1) for part in value] if isinstance(value, list | tuple) else value
+        return {_readable_again(key): _readable_again(part, depth + 1) for key, part in value.items()}
+    return [_readable_again(part, depth + 1) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _lock(path: Path, fd: int) -> None:
@@ -319,7 +312,16 @@ def _without_torn_end(fd: int) -> int:
     return len(tail)
 
 
-def _words(error: OSError) -> str:
+@contextlib.contextmanager
+def _storing(refusal: str) -> Iterator[None]:
+    """What the disk will not do is a StorageError that begins with `refusal`."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{refusal}: {_os_error_text(error)}") from None
+
+
+def _os_error_text(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return "the disk is full"
     return error.strerror or str(error)

@@ -36,6 +36,12 @@ Outcome = Literal[
 ]
 
 
+class OpenLine(TypedDict):
+    """Has fields that later versions add."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+
 class Clock(TypedDict):
     """Both clocks at one moment: unix time = unix_ns + (t − mono_ns)."""
 
@@ -43,35 +49,31 @@ class Clock(TypedDict):
     unix_ns: Ns
 
 
-class SloLine(TypedDict):
+class SloLine(OpenLine):
     """Limits in seconds; null where there is none."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     ttft: Seconds | None
     tpot: Seconds | None
     e2e: Seconds | None
 
 
-class ProfileLine(TypedDict):
+class ProfileLine(OpenLine):
     """The profile as it was run; of its settings, those that metrics depend on."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     slo: SloLine
     reading_tok_s: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
 
 
-class HostLine(TypedDict):
+class HostLine(OpenLine):
     """The machine."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     chip: NotRequired[Text | None]
     memory_gb: NotRequired[Seconds | None]
 
 
-class TargetLine(TypedDict):
+class TargetLine(OpenLine):
     """A server that is measured, as it was found before the first request."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     name: Text
     dialect: Text
     base_url: Text
@@ -81,10 +83,9 @@ class TargetLine(TypedDict):
     hypothesis: NotRequired[Annotated[dict[Text, Any] | None, Field(description="what was expected of its model")]]
 
 
-class SegmentPlace(TypedDict):
+class SegmentPlace(OpenLine):
     """Which stretch of load, on which target."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     segment: Count
     target: Text
     level: Count
@@ -92,18 +93,16 @@ class SegmentPlace(TypedDict):
     block: Count
 
 
-class Measurer(TypedDict):
+class Measurer(OpenLine):
     """Another lmx-loadgen that measured on this machine at the same time."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     pid: Count | None
     started_at: Text | None
 
 
-class HeaderLine(TypedDict):
+class HeaderLine(OpenLine):
     """The first line: everything that was known before the first request."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     type: Literal["header"]
     schema: Literal[2]
     tool_version: Text
@@ -123,7 +122,7 @@ class HeaderLine(TypedDict):
     beside: NotRequired[Annotated[Measurer | None, Field(description="who was measuring already")]]
 
 
-class TokenizerTokens(TypedDict):
+class TokenizerTokens(OpenLine):
     """Tokens as the profile's own tokenizer counts them."""
 
     prompt: Count | None
@@ -159,7 +158,11 @@ class RequestLine(SegmentPlace):
         Field(description="socket reads that brought body bytes: [nanoseconds since send_ns, bytes]"),
     ]
     events: Annotated[
-        list[tuple[Count, EventKind, Text]], Field(description="[index of the arrival that completed it, kind, text]")
+        list[tuple[Count, EventKind, Text]],
+        Field(
+            description="[index of the arrival that completed it, kind, text]; the text of a usage event is the "
+            "running count of completion tokens, empty where there is none"
+        ),
     ]
     status: Annotated[int, Strict()] | None
     outcome: Outcome
@@ -167,15 +170,13 @@ class RequestLine(SegmentPlace):
     response_id: Text | None
     model: Annotated[Text | None, Field(description="what the server says answered")]
     usage: Annotated[dict[Text, Any] | None, Field(description="as the server sent it")]
-    finish_reason: Text | None
+    finish_reason: Annotated[Text | None, Field(description="null where the server named none")]
     server_timings: Annotated[dict[Text, Any] | None, Field(description="as the server sent them")]
     tokenizer_tokens: NotRequired[TokenizerTokens | None]
     max_tokens: Count | None
     lag_ns: Annotated[Ns | None, Field(description="worst event-loop lag during the request")]
     notes: NotRequired[
-        Annotated[
-            list[Text], Field(description="codes for what else is to be known of how its answer came: held_open, …")
-        ]
+        Annotated[list[Text], Field(description="codes of what is to be known of how its answer came, like held_open")]
     ]
 
 
@@ -191,11 +192,10 @@ class SegmentLine(SegmentPlace):
     client: dict[Text, Any]
 
 
-class HostStateLine(TypedDict):
+class HostStateLine(OpenLine):
     """How the machine did just before or after a segment, as far as its system tells; or after models were unloaded and
     loaded for it (`isolated`), with their targets."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     type: Literal["host"]
     at_ns: Ns
     segment: Count
@@ -203,10 +203,9 @@ class HostStateLine(TypedDict):
     state: dict[Text, Any]
 
 
-class CheckLine(TypedDict):
+class CheckLine(OpenLine):
     """What a target was asked to do outside all measured windows, and what came of it, as it came."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     type: Literal["check"]
     at_ns: Ns
     target: Text
@@ -217,10 +216,9 @@ class CheckLine(TypedDict):
     latency_ns: Ns | None
 
 
-class ResumeLine(TypedDict):
+class ResumeLine(OpenLine):
     """The run goes on here after it was cut off or stopped. Times in later lines are of this clock."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     type: Literal["resume"]
     clock: Clock
     resumed_at: Annotated[str, Strict(), Field(description="UTC, ISO 8601")]
@@ -230,10 +228,9 @@ class ResumeLine(TypedDict):
     beside: NotRequired[Measurer | None]
 
 
-class EndLine(TypedDict):
+class EndLine(OpenLine):
     """The last line; without it the run was cut off."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     type: Literal["end"]
     end_ns: Ns
     complete: Flag

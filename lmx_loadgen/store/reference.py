@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from lmx_loadgen.errors import ProfileError
+from lmx_loadgen.errors import ProfileError, first_fault
 from lmx_loadgen.profile.strict_yaml import read_yaml
 
 NAME = "published.yaml"
@@ -132,8 +132,7 @@ def _check_names(names: Mapping[str, Sequence[str]], path: Path) -> None:
 
 
 def _by_server(published: _Published) -> list[tuple[Server, list[_Entry]]]:
-    servers: tuple[Server, ...] = ("lm_studio", "ollama", "opta_lmx", "llama_cpp", "mlx_lm", "vllm", "other")
-    return [(server, getattr(published, server)) for server in servers if getattr(published, server) is not None]
+    return [(server, entries) for server in SERVER_NAMES if (entries := getattr(published, server)) is not None]
 
 
 CHIPS = "chips.yaml"
@@ -149,6 +148,4 @@ def _validated(model: TypeAdapter[T], path: Path) -> T:
     try:
         return model.validate_python(read_yaml(path, "reference file"))
     except ValidationError as problem:
-        first = problem.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"] if part != "function-before[_as_list()]") or "the file"
-        raise ProfileError(f"{path}: {key}: {first['msg'].lower()}") from None
+        raise ProfileError(f"{path}: {first_fault(problem, 'the file', lower=True)}") from None

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lmx_loadgen.errors import ResultError, StorageError
+from lmx_loadgen.errors import ResultError, StorageError, first_fault
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import PublishedFigure
 from lmx_loadgen.store.versions import RESULT, UnknownVersion
@@ -385,9 +385,7 @@ def read_result(folder: Path) -> RunResult:
     try:
         return RunResult.model_validate(data)
     except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ResultError(f"{path} is not a result of lmx-loadgen: {where}: {first['msg']}") from None
+        raise ResultError(f"{path} is not a result of lmx-loadgen: {first_fault(problem, 'the file')}") from None
 
 
 def find_runs(results_dir: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lmx_loadgen.errors import ProfileError
+from lmx_loadgen.errors import ProfileError, first_fault
 from lmx_loadgen.profile.strict_yaml import read_yaml
 
 NAME = "tools-vs-truth.yaml"
@@ -51,6 +51,4 @@ def read_tools_vs_truth(folder: Path) -> ToolsVsTruth | None:
     try:
         return ToolsVsTruth.model_validate(read_yaml(path, "reference file"))
     except ValidationError as problem:
-        first = problem.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ProfileError(f"{path}: {key}: {first['msg']}") from None
+        raise ProfileError(f"{path}: {first_fault(problem, 'the file')}") from None

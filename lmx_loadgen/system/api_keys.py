@@ -1,7 +1,7 @@
 """Keys stay out of all that is stored or shown, also where a server sends them back.
 
 They are masked where a server's words come in: the bytes of an answer before it is read, so that nothing is cut in the
-middle of a key first, and what was read of it afterwards, so that a key told in pieces, compressed or escaped is found
+middle of a key first, and what was read of it afterwards, so that a key sent in pieces, compressed or escaped is found
 too. A mask is as long as what it hides: no count of bytes or characters changes.
 """
 
@@ -11,8 +11,8 @@ from typing import Any
 _HEADERS = frozenset({"authorization", "x-api-key", "x-admin-key"})
 # What servers without keys have people put there. It is no secret, and often the name of the server itself.
 _PLACEHOLDERS = frozenset({"lm-studio", "lmstudio", "ollama", "not-needed", "no-key", "no-key-required", "sk-no-key"})
-_FEWEST = 6
-_TOLD_TOGETHER = (
+_MIN_LENGTH = 6
+_READ_TOGETHER = (
     frozenset({"content", "reasoning", "tool", "error"}),
     frozenset({"content", "reasoning"}),
     frozenset({"content"}),
@@ -29,7 +29,7 @@ class Keys:
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
-        secret = {key for key in keys if len(key) >= _FEWEST and key.lower() not in _PLACEHOLDERS}
+        secret = {key for key in keys if len(key) >= _MIN_LENGTH and key.lower() not in _PLACEHOLDERS}
         self._keys = sorted(secret, key=lambda key: (-len(key), key))
         self._bytes = [key.encode() for key in self._keys]
 
@@ -69,20 +69,20 @@ class Keys:
         return value
 
     def redact_events(self, events: Sequence[Event]) -> list[list[Any]]:
-        """Events `[arrival, kind, text]` with every key masked that their texts say when they are read together."""
-        found = [list(event) for event in events]
-        for kinds in _TOLD_TOGETHER if self._keys else ():
-            self._redact_across(found, kinds)
-        return found
+        """Events `[arrival, kind, text]` with every key masked, also where only their joined texts hold it."""
+        masked = [list(event) for event in events]
+        for kinds in _READ_TOGETHER if self._keys else ():
+            self._redact_across(masked, kinds)
+        return masked
 
     def _redact_across(self, events: list[list[Any]], kinds: Collection[str]) -> None:
-        told = [event for event in events if event[1] in kinds]
-        whole = "".join(event[2] for event in told)
+        chosen = [event for event in events if event[1] in kinds]
+        whole = "".join(event[2] for event in chosen)
         masked = self.redact(whole)
         if masked == whole:
             return
         start = 0
-        for event in told:
+        for event in chosen:
             size = len(event[2])
             event[2] = masked[start : start + size]
             start += size

@@ -1,7 +1,7 @@
-"""One measurement at a time: two at once on one machine slow each other down, and neither's figures are to be believed.
+"""One measurement at a time: two at once on one machine slow each other down, and both give wrong figures.
 
-The lock is the kernel's (`flock`) on a file of this user and machine, so that one who died never blocks the next. The
-file itself says who holds it, a JSON line, and then who went on beside the holder.
+The lock is the kernel's (`flock`) on a file of this user and machine, so that a process that died never blocks the
+next. The file itself says who holds it, a JSON line, and then who measures at the same time.
 """
 
 import contextlib
@@ -22,26 +22,28 @@ from lmx_loadgen.system import host
 class Lock:
     """What was found when the lock was asked for.
 
-    `beside` is the holder beside whom this process goes on, as {"pid", "started_at"}; None where it holds the lock
-    itself. `problem` says why there is no lock at all.
+    `held_by` is the other process that holds it while this one runs too, as {"pid", "started_at"}; None where this
+    process holds the lock itself. `problem` says why there is no lock at all.
     """
 
     path: Path
-    beside: dict[str, Any] | None = None
+    held_by: dict[str, Any] | None = None
     problem: str | None = None
     _fd: int | None = field(default=None, repr=False)
 
     @property
     def warnings(self) -> list[str]:
-        """What whoever measures now should hear."""
-        found = [] if self.problem is None else [f"{self.problem}: another run at the same time would not be noticed"]
-        if self.beside is not None:
-            found.append(f"measuring beside another lmx-loadgen {_named(self.beside)}: both are slower for it")
-        return found
+        """What the user should know before measuring."""
+        warnings = []
+        if self.problem is not None:
+            warnings.append(f"{self.problem}: another run at the same time would not be noticed")
+        if self.held_by is not None:
+            warnings.append(f"measuring beside another lmx-loadgen {_describe(self.held_by)}: both are slower for it")
+        return warnings
 
     def joined(self) -> list[dict[str, Any]]:
-        """Who has begun to measure beside this holder since it began."""
-        return _entries(self._fd)[1:] if self._fd is not None and self.beside is None else []
+        """Who has begun to measure since this process took the lock."""
+        return _entries(self._fd)[1:] if self._fd is not None and self.held_by is None else []
 
 
 @contextlib.contextmanager
@@ -59,36 +61,36 @@ def acquire(*, allow_concurrent: bool, folder: Path | None = None) -> Iterator[L
         yield Lock(path, problem=f"no lock could be taken at {path} ({error.strerror or error})")
         return
     try:
-        yield _taken(path, fd, allow_concurrent)
+        yield _lock(path, fd, allow_concurrent)
     finally:
         os.close(fd)
 
 
-def _taken(path: Path, fd: int, allow_concurrent: bool) -> Lock:
+def _lock(path: Path, fd: int, allow_concurrent: bool) -> Lock:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = (_entries(fd) or [{"pid": None, "started_at": None}])[0]
         if not allow_concurrent:
             raise Busy(
-                f"another lmx-loadgen {_named(holder)} is measuring "
+                f"another lmx-loadgen {_describe(holder)} is measuring "
                 "on this machine, and two at once disturb each other: wait until it has ended, or measure "
                 "all the same with --allow-concurrent"
             ) from None
-        _enter(fd)
-        return Lock(path, beside=holder, _fd=fd)
+        _add_entry(fd)
+        return Lock(path, held_by=holder, _fd=fd)
     except OSError as error:
         return Lock(path, problem=f"no lock could be taken at {path} ({error.strerror or error})")
     os.ftruncate(fd, 0)
-    _enter(fd)
+    _add_entry(fd)
     return Lock(path, _fd=fd)
 
 
-def _named(holder: dict[str, Any]) -> str:
+def _describe(holder: dict[str, Any]) -> str:
     return f"(pid {holder['pid'] or 'unknown'}, started {holder['started_at'] or 'just now'})"
 
 
-def _enter(fd: int) -> None:
+def _add_entry(fd: int) -> None:
     entry = {"pid": os.getpid(), "started_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
     with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
         os.write(fd, json.dumps(entry).encode() + b"\n")
@@ -96,9 +98,9 @@ def _enter(fd: int) -> None:
 
 def _entries(fd: int) -> list[dict[str, Any]]:
     """Who is in the file, the holder first; what cannot be read is left out."""
-    found = []
+    entries = []
     for line in os.pread(fd, 65_536, 0).split(b"\n"):
         with contextlib.suppress(ValueError, KeyError, TypeError):
             entry = json.loads(line)
-            found.append({"pid": int(entry["pid"]), "started_at": str(entry["started_at"])[:40]})
-    return found
+            entries.append({"pid": int(entry["pid"]), "started_at": str(entry["started_at"])[:40]})
+    return entries

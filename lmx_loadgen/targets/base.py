@@ -1,10 +1,11 @@
 """What the tool knows of a server: a `Dialect` is a value, one small file for each."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lmx_loadgen.decode.chat import StreamRules
+from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.client import AdminClient
 
 Recognize = Callable[[AdminClient], Awaitable[str | None]]
@@ -99,3 +100,8 @@ def request_body(
     if settings.ignore_eos and "ignore_eos" in dialect.fields:
         body["ignore_eos"] = True
     return body
+
+
+def keys_of(targets: Iterable[Target]) -> Keys:
+    """Every key that a request to one of the targets may carry."""
+    return Keys.sent_in(*(headers for target in targets for headers in (target.headers, target.admin_headers)))

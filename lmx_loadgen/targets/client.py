@@ -1,6 +1,6 @@
 """Cold requests: what is asked of a server before and after measuring, never while."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -137,6 +137,18 @@ async def models_listed(cold: AdminClient) -> list[str]:
     """The chat models of `GET /v1/models`."""
     reply = await cold.get_api("/models")
     return ids(reply.data.get("data"), "id") if reply is not None and isinstance(reply.data, dict) else []
+
+
+def recognized_by_version(path: str) -> Callable[[AdminClient], Awaitable[str | None]]:
+    """For servers that answer GET `path` with an object that has a `version`."""
+
+    async def recognize(cold: AdminClient) -> str | None:
+        reply = await cold.get(path)
+        if reply is None or reply.status != 200 or not isinstance(reply.data, dict) or "version" not in reply.data:
+            return None
+        return version_in(reply.data, "version")
+
+    return recognize
 
 
 def entry_of(data: Any, key: str, model: str) -> dict[str, Any]:

@@ -2,14 +2,7 @@
 
 from lmx_loadgen.targets import residency
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.client import AdminClient, entry_of, ids, version_in
-
-
-async def recognize(cold: AdminClient) -> str | None:
-    reply = await cold.get("/api/version")
-    if reply is None or reply.status != 200 or not isinstance(reply.data, dict) or "version" not in reply.data:
-        return None
-    return version_in(reply.data, "version")
+from lmx_loadgen.targets.client import AdminClient, entry_of, ids, recognized_by_version, version_in
 
 
 async def loaded(cold: AdminClient) -> list[str]:
@@ -28,7 +21,7 @@ OLLAMA = Dialect(
     name="ollama",
     title="Ollama",
     default_url="http://127.0.0.1:11434/v1",
-    recognize=recognize,
+    recognize=recognized_by_version("/api/version"),
     loaded=loaded,
     quantization=quantization,
     key_env="OLLAMA_API_KEY",

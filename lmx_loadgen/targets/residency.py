@@ -1,28 +1,19 @@
 """Which models a server holds in memory, changed on request: only for `run --isolate`, which gives each server the
 machine to itself by turns."""
 
-from lmx_loadgen.targets.base import Residency
+from typing import Any
+
+from lmx_loadgen.targets.base import AskModel, Residency
 from lmx_loadgen.targets.client import AdminClient
 
 
-async def _ollama_load(cold: AdminClient, model: str) -> str | None:
-    return _refusal(await cold.post("/api/chat", {"model": model, "messages": []}))
+def _asked(path: str, key: str, **fields: Any) -> AskModel:
+    """A POST that names the model under `key`, with `fields` beside it."""
 
+    async def ask(cold: AdminClient, model: str) -> str | None:
+        return _refusal(await cold.post(path, {key: model, **fields}))
 
-async def _ollama_unload(cold: AdminClient, model: str) -> str | None:
-    return _refusal(await cold.post("/api/chat", {"model": model, "messages": [], "keep_alive": 0}))
-
-
-async def _lmx_load(cold: AdminClient, model: str) -> str | None:
-    return _refusal(await cold.post("/admin/models/load", {"model_id": model}))
-
-
-async def _lmx_unload(cold: AdminClient, model: str) -> str | None:
-    return _refusal(await cold.post("/admin/models/unload", {"model_id": model}))
-
-
-async def _lmstudio_load(cold: AdminClient, model: str) -> str | None:
-    return _refusal(await cold.post("/api/v1/models/load", {"model": model}))
+    return ask
 
 
 async def _lmstudio_unload(cold: AdminClient, model: str) -> str | None:
@@ -48,6 +39,12 @@ def _refusal(reply: tuple[int, str] | None) -> str | None:
     return None if status == 200 else f"HTTP {status}: {words}"
 
 
-OLLAMA = Residency(_ollama_load, _ollama_unload)
-LMX = Residency(_lmx_load, _lmx_unload, needs_admin_key=True)
-LMSTUDIO = Residency(_lmstudio_load, _lmstudio_unload)
+OLLAMA = Residency(
+    load=_asked("/api/chat", "model", messages=[]), unload=_asked("/api/chat", "model", messages=[], keep_alive=0)
+)
+LMX = Residency(
+    load=_asked("/admin/models/load", "model_id"),
+    unload=_asked("/admin/models/unload", "model_id"),
+    needs_admin_key=True,
+)
+LMSTUDIO = Residency(load=_asked("/api/v1/models/load", "model"), unload=_lmstudio_unload)

@@ -19,7 +19,7 @@ from lmx_loadgen.session.checks.tool_call import WEATHER
 from lmx_loadgen.store.eventlog import EventLog, read_log
 from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.result import write_result
-from tests.measure.made_lines import header_line, request_line, segment_line
+from tests.helpers.made_lines import header_line, request_line, segment_line
 
 RUNS = 30
 WORDS = ["A", "transformer", "reads", "all", "the", "words", "of", "a", "text", "at", "once."]

@@ -29,7 +29,7 @@ SLOW = frozenset({"stall_first_token", "stall_mid", "endless_stream", "endless_h
 
 
 @dataclass(frozen=True)
-class Look:
+class SeriesStyle:
     """What the tool's processes held at one moment: resident memory in MB, open files."""
 
     at_s: float
@@ -49,11 +49,11 @@ def main() -> None:
 def soak(scratch: Path, seconds: float, concurrency: int) -> bool:
     truth_path = scratch / "truth.jsonl"
     with start(_server(truth_path)) as sim:
-        looks = _load(scratch, sim.base_url, seconds, concurrency)
+        series_styles = _load(scratch, sim.base_url, seconds, concurrency)
         sim.flush()
         (log,) = scratch.glob("reports/*/events.jsonl")
         truths = read_truth(truth_path)
-    return _judged(looks, log, truths)
+    return _judged(series_styles, log, truths)
 
 
 def _server(truth_path: Path) -> SimSettings:
@@ -64,7 +64,7 @@ def _server(truth_path: Path) -> SimSettings:
     )
 
 
-def _load(scratch: Path, url: str, seconds: float, concurrency: int) -> list[Look]:
+def _load(scratch: Path, url: str, seconds: float, concurrency: int) -> list[SeriesStyle]:
     profile = scratch / "soak.yaml"
     profile.write_text(
         f"load: {{concurrency: {concurrency}, duration: {seconds:g}s, warmup: 0}}\n"
@@ -74,20 +74,20 @@ def _load(scratch: Path, url: str, seconds: float, concurrency: int) -> list[Loo
     command = [sys.executable, "-m", "lmx_loadgen", "run", "-t", f"sim={url}", "-p", str(profile), "--no-calibrate"]
     command += ["--quiet", "--out", str(scratch / "reports")]
     process = subprocess.Popen(command)
-    began, looks = time.monotonic(), []
+    began, series_styles = time.monotonic(), []
     while process.poll() is None:
         time.sleep(LOOK_EVERY_S)
         at_s = time.monotonic() - began
         # What comes after the load sums up the whole log, which takes memory of its own.
         if at_s < seconds and (look := _look(process.pid, at_s)) is not None:
-            looks.append(look)
+            series_styles.append(look)
         if at_s > seconds + 300:
             process.kill()
     assert process.returncode == 0, f"the run ended with {process.returncode}"
-    return looks
+    return series_styles
 
 
-def _look(pid: int, at_s: float) -> Look | None:
+def _look(pid: int, at_s: float) -> SeriesStyle | None:
     try:
         pids = [pid, *(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
         statuses = [Path(f"/proc/{one}/status").read_text() for one in pids]
@@ -95,10 +95,10 @@ def _look(pid: int, at_s: float) -> Look | None:
     except OSError:
         return None
     resident = [line.split()[1] for status in statuses for line in status.splitlines() if line.startswith("VmRSS:")]
-    return Look(at_s, sum(map(int, resident)) / 1024, files)
+    return SeriesStyle(at_s, sum(map(int, resident)) / 1024, files)
 
 
-def _judged(looks: list[Look], log: Path, truths: dict[str, object]) -> bool:
+def _judged(series_styles: list[SeriesStyle], log: Path, truths: dict[str, object]) -> bool:
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     requests = [line for line in lines if line["type"] == "request"]
     outcomes = Counter(line["outcome"] for line in requests)
@@ -106,8 +106,8 @@ def _judged(looks: list[Look], log: Path, truths: dict[str, object]) -> bool:
     result = json.loads((log.parent / "result.json").read_text(encoding="utf-8"))
     (level,) = result["targets"][0]["levels"]
     counts = level["requests"]
-    quarter = max(1, len(looks) // 4)
-    early, late = looks[quarter : 2 * quarter] or looks, looks[-quarter:]
+    quarter = max(1, len(series_styles) // 4)
+    early, late = series_styles[quarter : 2 * quarter] or series_styles, series_styles[-quarter:]
     memory = [median(look.memory_mb for look in part) for part in (early, late)]
     files = [median(look.files for look in part) for part in (early, late)]
     ids = [line["id"] for line in requests]

@@ -6,11 +6,15 @@ import pytest
 
 from tests.benchmarks.verdicts import CASES, Tallies, tallied
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def outcome(case: str) -> Tallies:
     way, world, sessions = CASES[case]
-    return tallied(way, world, range(sessions))
+    tallies = tallied(way, world, range(sessions))
+    assert {"ttft_p50", "decode_tok_s_p50"} <= {name for _, name in tallies}
+    return tallies
 
 
 def pooled_coverage(tallies: Tallies) -> dict[str, float]:

@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from lmx_loadgen.system import package_data
+from tests.helpers.paths import DATA
 
-_DATA = Path(__file__).resolve().parent.parent / "data"
 _MOST = 4_096
 
 
@@ -18,7 +17,7 @@ def seeds(entry: str) -> Iterator[bytes]:
 
 
 def _of(entry: str) -> Iterator[bytes]:
-    streams = sorted((_DATA / "streams").glob("*/*.http"))
+    streams = sorted((DATA / "streams").glob("*/*.http"))
     if entry == "http":
         yield from (path.read_bytes() for path in streams)
     elif entry in ("sse", "answer"):
@@ -33,7 +32,7 @@ def _of(entry: str) -> Iterator[bytes]:
     elif entry == "log":
         yield from _short_logs()
     elif entry == "result":
-        yield from (path.read_bytes() for path in sorted((_DATA / "runs").glob("*/result.json")))
+        yield from (path.read_bytes() for path in sorted((DATA / "runs").glob("*/result.json")))
     elif entry == "foreign":
         yield b'{"model": "m", "results": [{"ttft_ms": 1, "tok_s": 2}], "summary": {}}'
     yield b"{}"
@@ -41,7 +40,7 @@ def _of(entry: str) -> Iterator[bytes]:
 
 def _short_logs() -> Iterator[bytes]:
     """A header, two requests and an end of each sample run."""
-    for path in sorted((_DATA / "runs").glob("*/events.jsonl")):
+    for path in sorted((DATA / "runs").glob("*/events.jsonl")):
         lines = path.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if json.loads(line)["type"] == "request"][:2]
         others = [line for line in lines if json.loads(line)["type"] in ("segment", "end", "host")][:4]

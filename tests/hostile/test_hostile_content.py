@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from lmx_loadgen.cli import main
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.result import read_result
-from tests.hostile.server import Asked, Told, answering, as_json, chunk, stream
+from tests.helpers.cli import lmx_loadgen
+from tests.helpers.hostile_server import Asked, Told, answering, as_json, chunk, stream
+from tests.helpers.paths import ROOT, RUNS
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-RUNS = Path(__file__).parents[1] / "data" / "runs"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 # A colour and a window title that nothing of ours uses; C1 controls, which are escapes in one byte; a reversed line;
 # markup of HTML, of rich and of plotly; a way out of a script element.
 ESCAPES = "\x1b[5;95;103mPWN\x1b]0;PWNED\x07\x9b2J\x9d0;PWNED\x9c\u202eDNWP\r\x08\x7f"
@@ -119,6 +118,7 @@ def tool(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 LOAD = ("-c", "2", "--blocks", "2", "-n", "24", "--settle", "0", "--warmup", "0", "--no-calibrate")
 
 
+@pytest.mark.slow
 def test_nothing_that_a_server_says_gets_out_of_the_tool(tmp_path: Path) -> None:
     inside = tmp_path / "a" / "b" / "c" / "d" / "e" / "inside"  # room for the paths to climb
     inside.mkdir(parents=True)
@@ -172,6 +172,7 @@ def test_nothing_that_a_server_says_gets_out_of_the_tool(tmp_path: Path) -> None
     assert re.fullmatch(r"[A-Za-z0-9_-]+\.json", saved.name)
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_no_command_that_is_not_ours(tmp_path: Path) -> None:
     """On a terminal the tool writes escapes of its own: colours and moves of the cursor, no title, no screen."""
     with answering(attack) as url:
@@ -221,7 +222,7 @@ def test_a_terminal_gets_no_command_that_is_not_ours(tmp_path: Path) -> None:
 )
 def test_what_a_server_says_before_the_run_is_one_clean_sentence(answer: Any, code: int, tmp_path: Path) -> None:
     with answering(answer) as url:
-        done = CliRunner().invoke(main, ["run", "-t", f"openai={url}", "--no-calibrate", "--out", str(tmp_path)])
+        done = lmx_loadgen("run", "-t", f"openai={url}", "--no-calibrate", "--out", str(tmp_path))
 
     assert done.exit_code == code, done.output
     assert len(done.stderr.strip().splitlines()) == 1
@@ -249,7 +250,7 @@ PROFILES = {
 def test_a_hostile_profile_is_one_clean_sentence(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("p.yaml").write_text(text, encoding="utf-8")
-    done = CliRunner().invoke(main, ["run", "-p", "p.yaml"])
+    done = lmx_loadgen("run", "-p", "p.yaml")
 
     assert done.exit_code == 3, done.output
     assert len(done.stderr.strip().splitlines()) == 1
@@ -264,6 +265,7 @@ def abyss(depth: int) -> str:
 @pytest.mark.edits_runs
 @pytest.mark.parametrize("depth", [190, 250, 100_000])
 @pytest.mark.parametrize("name", ["result.json", "events.jsonl"])
+@pytest.mark.slow
 def test_a_stored_run_that_is_an_abyss_is_drawn_or_refused(name: str, depth: int, tmp_path: Path) -> None:
     """Up to where a JSON reader goes, everything behind it goes too; beyond, it is refused."""
     shutil.copytree(RUNS / "head-to-head", tmp_path / "run")
@@ -275,10 +277,10 @@ def test_a_stored_run_that_is_an_abyss_is_drawn_or_refused(name: str, depth: int
     if name == "events.jsonl":
         (tmp_path / "run" / "result.json").unlink()
     for command in (["plot", str(tmp_path / "run"), "--no-open", "--output", str(tmp_path / "p.html")],):
-        done = CliRunner().invoke(main, command)
+        done = lmx_loadgen(*command)
         assert done.exit_code == (0 if depth < 200 else 4), done.output
         assert len(done.stderr.strip().splitlines()) <= 1
-    compared = CliRunner().invoke(main, ["compare", str(tmp_path / "run")])
+    compared = lmx_loadgen("compare", str(tmp_path / "run"))
     assert compared.exit_code == (4 if name == "events.jsonl" and depth > 200 else 0), compared.output
 
 
@@ -296,7 +298,7 @@ def test_a_stored_run_with_hostile_names_is_shown_without_them(tmp_path: Path) -
         ["compare", f"{tmp_path / 'run'}:nobody", names[0]],
         ["compare", str(tmp_path / "run"), names[0]],
     ):
-        done = CliRunner().invoke(main, command)
+        done = lmx_loadgen(*command)
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         harmless(done.stdout + done.stderr, str(command))
         assert "<script>" not in done.stdout or command[-1] != "markdown"

@@ -9,10 +9,11 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 
 import pytest
-from llama_server import run_llama_server
-from mlx_server import run_mlx_server
-from models import find_smollm2, write_script_gguf, write_tiny_mlx_model
-from server_process import RealServer
+
+from tests.helpers.servers.llama_server import run_llama_server
+from tests.helpers.servers.mlx_server import run_mlx_server
+from tests.helpers.servers.models import find_smollm2, write_script_gguf, write_tiny_mlx_model
+from tests.helpers.servers.server_process import RealServer
 
 ScriptServer = Callable[..., RealServer]
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_run import StoredRun, answer_text, run_cli
-from server_process import RealServer
 
-pytestmark = pytest.mark.real_server
+from tests.helpers.cli_run import StoredRun, answer_text, run_cli
+from tests.helpers.servers.server_process import RealServer
+
+pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
 
 CALL = ["<tool_call>", '\n{"', "name", '": "', "get", "_weather", '", "', "arguments", '": {"', "location", '":', ' "']
 CALL += ["Sydney", '"}', "}\n", "</tool_call>"]
@@ -62,8 +63,7 @@ def test_the_server_and_the_client_see_the_same_rate(planned: tuple[StoredRun, P
     word = level["server_word"]
 
     assert (word["source"], word["answers"]) == ("llama.cpp's timings", 5)
-    # The server divides by one token more than there are steps, and counts the end of the turn: in a short answer that
-    # is a good part.
+    # The server counts the end of the turn: in a short answer that is a good part.
     assert word["client_toks_per_sec"] == pytest.approx(word["toks_per_sec"], rel=0.35)
     assert word["client_ttft_sec"] >= word["prompt_sec"]
 

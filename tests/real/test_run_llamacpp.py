@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from cli_run import StoredRun, answer_text, run_cli, text_times
-from server_process import RealServer
 
 from lmx_loadgen.analysis.quality import classify_coherence
+from tests.helpers.cli_run import StoredRun, answer_text, run_cli, text_times
+from tests.helpers.servers.server_process import RealServer
 
-pytestmark = pytest.mark.real_server
+pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
 
 # Few enough that a decode rate with one token too many (32 instead of 31) is off by more than the 3 % allowed.
 MAX_TOKENS = 32

@@ -1,11 +1,12 @@
 """A run against mlx_lm's own server (HTTP/1.0, bodies that end with the connection) with a tiny model."""
 
 import pytest
-from cli_run import StoredRun, answer_text, run_cli, text_times
-from models import TINY_ANSWER_TOKENS
-from server_process import RealServer
 
-pytestmark = pytest.mark.real_server
+from tests.helpers.cli_run import StoredRun, answer_text, run_cli, text_times
+from tests.helpers.servers.models import TINY_ANSWER_TOKENS
+from tests.helpers.servers.server_process import RealServer
+
+pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
 
 REQUESTS = 4
 CUT_AT = 24

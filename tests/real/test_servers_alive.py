@@ -3,17 +3,18 @@
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from llama_server import run_llama_server
-from models import TINY_ANSWER_TOKENS, write_script_gguf
-from server_process import HERE, RealServer, free_port
 
-pytestmark = pytest.mark.real_server
+from tests.helpers.paths import ROOT
+from tests.helpers.servers.llama_server import run_llama_server
+from tests.helpers.servers.models import TINY_ANSWER_TOKENS, write_script_gguf
+from tests.helpers.servers.server_process import RealServer, free_port, server_command
+
+pytestmark = [pytest.mark.real_server, pytest.mark.slow]
 
 WEATHER_TOOL = {
     "type": "function",
@@ -136,13 +137,13 @@ def test_mlx_lm_lists_our_model_alone(mlx_server: RealServer) -> None:
     assert [Path(model["id"]).name for model in models] == ["tiny-walk"]
 
 
-def server_command(model: Path) -> list[str]:
-    return [sys.executable, str(HERE / "serve_llama_cpp.py"), str(free_port()), str(model)]
+def llama_command(model: Path) -> list[str]:
+    return [*server_command("serve_llama_cpp"), str(free_port()), str(model)]
 
 
 def test_a_server_ends_when_its_parent_does(tiny_gguf: Path) -> None:
-    command = server_command(tiny_gguf)
-    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL) as process:
+    command = llama_command(tiny_gguf)
+    with subprocess.Popen(command, cwd=ROOT, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"listening at http://127.0.0.1:")
@@ -151,8 +152,8 @@ def test_a_server_ends_when_its_parent_does(tiny_gguf: Path) -> None:
 
 
 def test_a_forgotten_server_ends_by_itself(tiny_gguf: Path) -> None:
-    command = [*server_command(tiny_gguf), "lifetime=1"]
-    with subprocess.Popen(command, stdin=-1, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    command = [*llama_command(tiny_gguf), "lifetime=1"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=-1, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         assert process.wait(timeout=60) == -signal.SIGALRM
 
 

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import make_cards
 import pytest
-from browsers import BROWSERS, MAC_BROWSERS
 
 from lmx_loadgen.report.view import RunView, Series, series_of
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.reference import NAME, read_reference
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.system import package_data
+from tests.helpers import make_cards
+from tests.helpers.browsers import BROWSERS, MAC_BROWSERS
+from tests.helpers.paths import RUNS
 
-RUNS = Path(__file__).resolve().parent.parent / "data" / "runs"
 # Pages with all that a report card shows: one run, three of two models on four targets, nothing but failures.
 CARD_PAGES = {
     "card-one": ("one",),

@@ -7,13 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import make_cards
 import pytest
-from test_page import Outline
 
 from lmx_loadgen.report.baselines import Baseline, best_baseline
 from lmx_loadgen.report.card_data import Card, cards_of
-from lmx_loadgen.report.card_words import against_hypothesis, in_short, mean
+from lmx_loadgen.report.card_words import against_hypothesis, cell_texts, mean
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.page import build_page
 from lmx_loadgen.report.verdicts import of_runs
@@ -21,6 +19,9 @@ from lmx_loadgen.report.view import RunView, series_of, stat
 from lmx_loadgen.store.imported import marked
 from lmx_loadgen.store.reference import NAME, PublishedFigure, Reference, read_reference
 from lmx_loadgen.system import package_data
+from tests.helpers import make_cards
+from tests.helpers.outline import Outline
+from tests.helpers.snapshots import check_snapshot, numbers_in
 
 NOTHING = Reference([], {})
 
@@ -92,7 +93,7 @@ def test_the_trend_joins_only_runs_of_the_same_work(three: list[RunView]) -> Non
     page = build_page([RunView(other, three[0].requests, "20 Nov"), three[1]])
 
     assert "trend" not in re.findall(r'<figure class="(.*?)"', page)
-    assert "The lines leave out 1, which asked for other work than the newest." in Outline(page).text
+    assert "leave out 1" in Outline(page).text
     assert build_page(three[:2]).count('<figure class="trend"') == 4  # two models, tok/s and TTFT
 
 
@@ -104,11 +105,11 @@ def test_a_verdict_of_one_run_is_shown_and_only_a_decided_one_is_strong(three: l
     ollama, studio = (rival(lmx, server, "compared") for server in ("ollama", "lm_studio"))
 
     assert (ollama.rate.verdict, ollama.ttft.verdict) == ("better", "undecided")
-    assert [(said.words, said.strong) for said in in_short(ollama)] == [
-        ("+21 % tok/s", True),
+    assert [(said.words, said.strong) for said in cell_texts(ollama)] == [
+        ("+20 % tok/s", True),
         ("undecided TTFT", False),
     ]
-    assert [(said.words, said.strong) for said in in_short(studio)] == [("undecided", False)]
+    assert [(said.words, said.strong) for said in cell_texts(studio)] == [("undecided", False)]
 
 
 def test_a_comparison_is_turned_round_for_the_card_of_its_first_side(three: list[RunView]) -> None:
@@ -134,7 +135,7 @@ def test_a_verdict_over_separate_runs_is_shown_but_not_emphasised(three: list[Ru
     ollama = rival(next(card for card in found if card.backend == "lmx"), "ollama", "compared apart")
 
     assert ollama.rate.verdict == "better"
-    assert not any(said.strong for said in in_short(ollama))
+    assert not any(said.strong for said in cell_texts(ollama))
 
 
 def test_two_that_were_measured_in_one_run_but_not_compared_have_points_and_no_interval(three: list[RunView]) -> None:
@@ -142,7 +143,7 @@ def test_two_that_were_measured_in_one_run_but_not_compared_have_points_and_no_i
 
     assert ollama.rate.change is not None
     assert ollama.rate.ci95 is None
-    assert not any(said.strong for said in in_short(ollama))
+    assert not any(said.strong for said in cell_texts(ollama))
 
 
 def apart(three: list[RunView], **changed: Any) -> Card:
@@ -165,7 +166,7 @@ def test_separate_runs_give_a_plain_difference_of_means(three: list[RunView]) ->
     assert ours
     assert theirs
     assert found.ttft.change == pytest.approx(ours / theirs - 1)
-    assert not any(said.strong for said in in_short(found))
+    assert not any(said.strong for said in cell_texts(found))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,8 @@ def test_a_rate_of_chunks_is_not_held_against_one_of_tokens(three: list[RunView]
     chunks = [{**level, "token_basis": "events", "token_basis_exact": False} for level in target["levels"]]
     found = rival(apart(three, targets=[{**target, "levels": chunks}]), "lm_studio", "separate runs")
 
-    assert (found.rate.change, found.rate.why) == (None, "there is no exact count of tokens on both sides")
+    assert found.rate.change is None
+    assert "tokens" in (found.rate.why or "")
     assert found.ttft.change is not None
 
 
@@ -228,7 +230,7 @@ def test_a_published_figure_gives_a_difference_only_where_chip_and_work_are_alik
 
     assert found
     assert found.how == "published"
-    said = in_short(found)
+    said = cell_texts(found)
     assert (found.rate.change is not None) == has_change
     assert not any(one.strong for one in said)
     assert has_change or said[0].words == words
@@ -240,13 +242,13 @@ def test_a_rate_of_chunks_is_not_held_against_a_published_one(three: list[RunVie
 
     assert found
     assert found.rate.change is None
-    assert found.rate.why == "our rate counts chunks, which may hold several tokens"
+    assert "chunks" in (found.rate.why or "")
 
 
 UNSOUND = [
-    ({"tainted": ["the client was busy"]}, {}, "the instrument was disturbed"),
-    ({}, {"failed": 3}, "some of our requests failed, and the rest may have been the faster ones"),
-    ({}, {"ok": 1, "failed": 0}, "too few answers"),
+    ({"tainted": ["the client was busy"]}, {}, "disturbed"),
+    ({}, {"failed": 3}, "failed"),
+    ({}, {"ok": 1, "failed": 0}, "too few"),
 ]
 
 
@@ -273,18 +275,20 @@ def test_unsound_figures_are_held_against_nothing(
     found = best_baseline(card.baseline, "lm_studio")
 
     assert found
-    assert (found.rate.change, found.rate.why) == (None, why)
+    assert found.rate.change is None
+    assert why in (found.rate.why or "")
     assert against_hypothesis(card) is None
     assert all("measured:" not in words for words, _ in findings(run.result["targets"][0]))
-    assert "of what was published (LM Studio MLX)." in (against_hypothesis(good) or "")
-    assert any("of what was published (LM Studio MLX)" in words for words, _ in findings(sound.result["targets"][0]))
+    assert "LM Studio MLX" in (against_hypothesis(good) or "")
+    assert any("LM Studio MLX" in words for words, _ in findings(sound.result["targets"][0]))
 
 
 def test_more_than_memory_allows_shows_that_the_estimate_is_wrong(three: list[RunView]) -> None:
     run = unsound(three[0], {}, {}, kind="bandwidth", toks_per_sec=10.0)
     card = cards([run])["Qwen2.5-7B-Instruct-4bit", "lmx"]
 
-    assert "of what memory allows, which shows that the estimate does not hold." in (against_hypothesis(card) or "")
+    assert "estimate" in (against_hypothesis(card) or "")
+    assert numbers_in(against_hypothesis(card) or "")[-1] > 100  # per cent of what memory allows
 
 
 def test_one_answer_is_no_mean(three: list[RunView]) -> None:
@@ -318,7 +322,7 @@ def test_the_summary_has_the_plan_s_columns_means_and_reference_figures(
     lmx, llama_cpp = found[1], found[5]
     assert lmx[2].startswith("73.8 ±")
     assert lmx[3].startswith("182 ±")
-    assert lmx[5].replace("\u00a0", " ") == "+21 % tok/s undecided TTFT measured in turns"
+    assert lmx[5].replace("\u00a0", " ").startswith("+20 % tok/s undecided TTFT")
     assert lmx[6:8] == ["1 of 1", "—"]
     assert llama_cpp[4] == "—"
     assert llama_cpp[5].endswith("published, same chip")
@@ -334,23 +338,30 @@ def test_a_figure_of_another_chip_is_named_with_it_and_not_bold(three: list[RunV
     assert "<strong>101.9" not in page
 
 
+def test_snapshot_of_the_cards_text(tmp_path: Path, packed: Reference) -> None:
+    page = build_page(make_cards.views(tmp_path, "one"), reference=packed)
+    inside = [page[page.index(f'<section id="{part}"') :] for part in ("summary", "cards")]
+
+    text = "\n".join(Outline(part[: part.index("</section>")]).lines for part in inside)
+    check_snapshot("cards.txt", text)
+
+
 def test_a_card_says_what_was_expected_measured_checked_and_what_the_server_says(tmp_path: Path) -> None:
     text = Outline(build_page(make_cards.views(tmp_path, "one"))).text.replace("\u00a0", " ")
 
-    assert "No more than 190 tok/s" in text
-    assert "Measured: 66.1 chunks/s, at least 35 % of what memory allows." in text
+    assert "190 tok/s" in text
+    assert "66.1 chunks/s" in text
+    assert "35 %" in text
     assert "find_train When does the next train to Lyon leave? ✓ yes ✗ no ✓ yes ✓ yes text tag 912 ms" in text
     assert "get_weather What's the weather in Sydney right now? ✗ no — — — — 1.3 s" in text
     assert "search ✗ no — timed out after 30 s" in text
-    assert "10 of 12 answers were word for word" in text
+    assert "10 of 12" in text
     assert "server says 178 201 81.9 96.4 5" in text
-    assert "takes the p95 of tok/s at the best end" in text
-    assert "It sends one prompt again and again, which its prefix cache may answer" in text
     assert "LM Studio — — — — — —" in text
 
 
-def test_llama_cpps_own_rate_is_said_to_count_one_token_too_many(tmp_path: Path, three: list[RunView]) -> None:
-    words = "over n tokens n/(n−1) times the client's"
+def test_it_is_said_of_llama_cpp_what_its_own_rate_counts(tmp_path: Path, three: list[RunView]) -> None:
+    words = "the rate is of the tokens after the first"
 
     assert words in Outline(build_page(three)).text
     assert words not in Outline(build_page(make_cards.views(tmp_path, "one"))).text
@@ -386,7 +397,7 @@ def test_an_imported_result_has_a_card_and_is_held_against_nothing(three: list[R
     found = rows(page, "summary")[-1]
     assert found[1:6] == ["vllm-mlx imported", "81.9", "178", "—", "—"]
     assert found[8].replace("\u00a0", " ") == "truncated (first answer)"
-    assert "Not measured by this tool; how is not known." in Outline(page).text
+    assert "Not measured by this tool" in Outline(page).text
 
 
 def test_more_than_a_few_cards_are_folded(three: list[RunView]) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from lmx_loadgen.report.progress import ProgressView
 from lmx_loadgen.report.terminal import print_summary, summary_json
 from lmx_loadgen.report.view import RunView
+from tests.helpers.snapshots import check_snapshot, numbers_in
 
 Loader = Callable[..., RunView]
 
@@ -32,6 +33,11 @@ def test_the_table_has_a_row_a_level(load_run: Loader) -> None:
 
     assert ["lmx", "1", "182", "212*", "80.4", "47.4", "20", "/", "0"] in rows
     assert ["16", "1,183", "—", "14.7", "121.8", "100", "/", "28"] in rows
+
+
+@pytest.mark.parametrize("name", ["head-to-head", "interrupted", "failed"])
+def test_snapshot_of_the_terminal(load_run: Loader, name: str) -> None:
+    check_snapshot(f"terminal-{name}.txt", printed(load_run(name).result))
 
 
 def test_the_table_fits_80_columns_with_large_figures_and_long_names(load_run: Loader) -> None:
@@ -56,14 +62,14 @@ def test_undefined_figures_are_dashes_and_failures_have_their_words(load_run: Lo
     text = printed(load_run("failed").result)
 
     assert ["ollama", "1", "—", "—", "—", "—", "0", "/", "4"] in [line.split() for line in text.splitlines()]
-    assert "10 requests failed, HTTP error 503: server busy, please try again" in text
+    assert "503: server busy, please try again" in text
+    assert "10 requests" in text
 
 
 def test_notes_stand_under_the_table(load_run: Loader) -> None:
-    assert "its streamed usage counts chunks and characters" in printed(load_run("head-to-head").result)
     text = printed(load_run("interrupted").result)
-    assert "Incomplete: interrupted." in text
-    assert "C=4: the level was not finished" in text
+    assert text.index("interrupted") > text.index("TTFT")
+    assert "C=4: " in text
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -89,7 +95,8 @@ def test_the_json_summary_has_the_tables_figures_in_base_units(load_run: Loader)
     assert level["ttft_p50_s"] == result["targets"][1]["levels"][2]["metrics"]["ttft"]["p50"]
     assert (level["ok"], level["failed"], level["concurrency"]) == (100, 28, 16)
     (comparison,) = summary["comparisons"]
-    assert comparison["sentences"][0].startswith("lmx gives its first token 24 % sooner than ollama")
+    assert comparison["sentences"][0].startswith("lmx ")
+    assert numbers_in(comparison["sentences"][0])[:2] == [24, 1]
     assert comparison["verdicts"]["1"]["ttft_p50"] == "worse"
     assert summary["complete"] is True
 
@@ -133,8 +140,17 @@ def test_without_a_terminal_each_level_is_one_plain_line() -> None:
     lines = progress_of(terminal=False).splitlines()
 
     assert len(lines) == 2
-    assert lines[0].startswith("lmx�[31m[red]  concurrency 4: 4 requests, TTFT 200 ms, 50.0 tok/s, 1 error, ")
-    assert lines[1].startswith("ollama  concurrency 8: 1 request, TTFT — ms, — tok/s, 0 errors, ")
+    assert lines[0].startswith("lmx�[31m[red] ")
+    assert numbers_in(lines[0].removeprefix("lmx�[31m"))[:5] == [
+        4,
+        4,
+        200,
+        50,
+        1,
+    ]  # slots, requests, TTFT, rate, errors
+    assert lines[1].startswith("ollama ")
+    assert numbers_in(lines[1])[:3] == [8, 1, 0]
+    assert lines[1].count("—") == 2  # neither figure is known
     assert not set("".join(lines)) & set("\x1b\r")
 
 

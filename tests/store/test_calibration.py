@@ -7,7 +7,7 @@ import pytest
 
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store.calibration import Calibration, find, path_for, read_calibrations, store
-from tests.report.make_runs import calibrated_level, calibration
+from tests.helpers.make_runs import calibrated_level, calibration
 
 
 def made(**changes: Any) -> Calibration:

@@ -1,21 +1,7 @@
 import pytest
 
-from lmx_loadgen.store.plan_shape import identity, plan_fields, undefined
-from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats
-from tests.store.test_benchmarks import TOOL, made
-
-
-def whole(**stats: object) -> BenchmarkResult:
-    """A result with every figure that Opta-LMX demands."""
-    figures = dict.fromkeys(("ttft_p50_sec", "ttft_p95_sec", "ttft_mean_sec"), 0.25)
-    rates = dict.fromkeys(("toks_per_sec_p50", "toks_per_sec_p95", "toks_per_sec_mean"), 40.125)
-    counts = {"prompt_tokens": 30, "output_tokens": 200, "output_token_count": 200}
-    judged = {"completed_naturally": False, "repetition_ratio": 0.0}
-    of_made = made().stats
-    assert of_made is not None
-    return made().model_copy(
-        update={"stats": BenchmarkRunStats(**{**dict(of_made), **figures, **rates, **counts, **judged, **stats})}
-    )
+from lmx_loadgen.store.plan_result import identity, plan_fields, undefined
+from tests.helpers.plan_results import TOOL, made, whole
 
 
 def test_only_the_plan_s_fields_are_in_it() -> None:

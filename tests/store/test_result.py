@@ -6,7 +6,7 @@ import pytest
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store.result import RunResult, find_runs, read_result, write_result, write_whole
-from tests.measure.made_lines import made_log, request_line, steady, usage
+from tests.helpers.made_lines import made_log, request_line, steady, usage
 
 
 @pytest.fixture

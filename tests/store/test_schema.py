@@ -8,7 +8,7 @@ import pytest
 
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store import lines, schema
-from tests.measure.made_lines import (
+from tests.helpers.made_lines import (
     failed_line,
     header_line,
     made_log,

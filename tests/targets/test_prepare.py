@@ -163,9 +163,10 @@ def test_a_wrong_key_and_a_missing_one(server: Mock, status: int) -> None:
     opta_lmx(server, httpx.Response(status, json={"error": {"message": "Invalid API key: secret"}}))
 
     wrong = refusal(KeyRefused, LMX, {"LMX_API_KEY": "secret"})
-    assert wrong.endswith("refuses the key in the environment variable LMX_API_KEY")
+    assert wrong.endswith("LMX_API_KEY")
     missing = refusal(KeyRefused, LMX)
-    assert missing.endswith("asks for a key: put it in the environment variable LMX_API_KEY")
+    assert missing.endswith("LMX_API_KEY")
+    assert missing != wrong
 
 
 def test_no_model_loaded(server: Mock) -> None:
@@ -332,6 +333,7 @@ def test_a_named_model_is_believed_where_the_server_lists_none() -> None:
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60, deadline=None)
 @given(name=st.sampled_from(sorted(DIALECTS)), data=JSON, status=st.sampled_from([200, 200, 404, 503]))
+@pytest.mark.slow
 def test_any_json_gives_a_target_or_one_sentence(name: str, data: Any, status: int) -> None:
     url = DIALECTS[name].default_url or URL
     with respx.mock(assert_all_called=False) as mock:
@@ -400,5 +402,6 @@ def test_a_named_model_need_not_be_loaded_where_it_may_be_later(server: Mock) ->
     target = found(TargetSpec(name="ollama", url=URL, model="qwen:7b"), may_load=True)
 
     assert (target.model, target.is_loaded) == ("qwen:7b", False)
-    assert target.notes == ("its model was not loaded: --isolate loads it for its blocks",)
+    (note,) = target.notes
+    assert "--isolate" in note
     assert not any(call.request.method == "POST" for call in server.calls)

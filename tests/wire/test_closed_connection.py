@@ -16,7 +16,7 @@ from lmx_loadgen.wire.ending import ServerHabits
 from lmx_loadgen.wire.stamps import StampSource
 from lmx_loadgen.wire.timing import Limits, RequestTiming
 from lmx_loadgen.wire.transport import StampedTransport
-from tests.wire.scripted import CLOSE, HEAD, RESET, chunked, delta, serving
+from tests.helpers.scripted import CLOSE, HEAD, RESET, chunked, delta, serving
 
 LIMITS = Limits(connect=60, first_token=60, gap=60, request=60)
 ANSWER = HEAD + chunked(delta("a") + b"data: [DONE]\n\n")

@@ -14,7 +14,7 @@ from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampSource
 from lmx_loadgen.wire.timing import Limits, RequestTiming
 from lmx_loadgen.wire.transport import StampedTransport
-from tests.wire.scripted import CLOSE, HANG, HEAD, RESET, Script, chunked, delta, serving
+from tests.helpers.scripted import CLOSE, HANG, HEAD, RESET, Script, chunked, delta, serving
 
 # Far more than any test takes: whoever waits for one of these fails.
 PATIENT = Limits(connect=60, first_token=60, gap=60, request=60)

@@ -16,7 +16,9 @@ from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampedSocket, StampSource, carried_over, kernel_stamps_available
 from lmx_loadgen.wire.timing import Limits, RequestTiming
 from lmx_loadgen.wire.transport import StampedTransport
-from tests.wire.scripted import CLOSE, HANG, HEAD, RESET, Script, chunked, delta, serving
+from tests.helpers.scripted import CLOSE, HANG, HEAD, RESET, Script, chunked, delta, serving
+
+pytestmark = pytest.mark.timing
 
 QUICK = Limits(connect=5, first_token=5, gap=5, request=5)
 

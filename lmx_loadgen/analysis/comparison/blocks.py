@@ -137,24 +137,24 @@ def arm_of(log: LogContents, target: str, label: str | None = None) -> Arm:
     return Arm(label or target, log, found)
 
 
-def blocks_of_arm(side: Arm, concurrency: int, basis: Basis, *, cut: bool) -> list[Block]:
+def blocks_of_arm(arm: Arm, concurrency: int, basis: Basis, *, cut: bool) -> list[Block]:
     """The side's blocks at a concurrency, in the order of their numbers.
 
     With `cut`, a run in one piece is cut into `CHUNKS`. Pieces of one stretch of time are no pairs with those of
     another, so this is only for sides that are not paired.
     """
-    segments = side.segments(concurrency)
+    segments = arm.segments(concurrency)
     if cut and len(segments) < _FEWEST_BLOCKS:
         segments = [piece for segment in segments for piece in _pieces(segment)]
-    at_level = side.at(concurrency)
+    at_level = arm.at(concurrency)
     found = []
     for segment in segments:
         in_segment = [one for one in at_level if one.segment == segment["segment"]]
         mine = [one for one in in_segment if _within(segment, one)]
         if mine:
-            at_s = side.unix_s((segment["start_ns"] + segment["end_ns"]) // 2)
+            at_s = arm.unix_s((segment["start_ns"] + segment["end_ns"]) // 2)
             window = window_of([segment])
-            found.append(block_of(mine, segment["block"], at_s, concurrency, basis, side.profile, window, in_segment))
+            found.append(block_of(mine, segment["block"], at_s, concurrency, basis, arm.profile, window, in_segment))
     return sorted(found, key=lambda block: block.number)
 
 

@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import dataclass, replace
 
 from lmx_loadgen.analysis.comparison import verdict
-from lmx_loadgen.analysis.comparison.audit import At, AuditCheck, audit
+from lmx_loadgen.analysis.comparison.audit import At, audit, refuses
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm, arm_of, blocks_of_arm
 from lmx_loadgen.analysis.comparison.judge import JudgeOptions, LevelBlocks, judge
 from lmx_loadgen.analysis.comparison.sentences import headlines, of_level
@@ -34,19 +34,21 @@ def compare(a: Arm, b: Arm, rules: Rules | None = None) -> Comparison:
     if not places:
         raise ResultError(
             f"{a.label} and {b.label} were measured at no concurrency in common "
-            f"({_listed(a)} against {_listed(b)}): there is nothing to compare"
+            f"({_concurrencies(a)} against {_concurrencies(b)}): there is nothing to compare"
         )
     lines = audit(a, b, places)
     is_paired = a.run_id == b.run_id
-    found = judge([_level(at, lines, rules) for at in places], _way(a, b, rules))
+    found = judge([_level(at, lines, rules) for at in places], _judge_options(a, b, rules))
+    for line in lines:
+        line.accepted = line.status == "failed" and rules.accepted is not None
     comparison = Comparison(
-        a=_side(a),
-        b=_side(b),
+        a=_compared_side(a),
+        b=_compared_side(b),
         mode="interleaved" if is_paired else "sequential",
-        until_settled=is_paired and _looks(a),
+        until_settled=is_paired and _is_sequential_test(a),
         margin=rules.margin,
         accepted=rules.accepted,
-        audit=[_audit_line(line, rules) for line in lines],
+        audit=lines,
         levels=[_in_units(at, metrics) for at, metrics in zip(places, found, strict=True)],
         notes=_notes(a, b, is_paired),
     )
@@ -82,9 +84,9 @@ def settled(log: LogContents, level: int) -> bool:
         if not a.at(concurrency) or not b.at(concurrency):
             return True
         at = _at(a, b, concurrency)
-        way = replace(_way(a, b, rules), is_final=False)
+        options = replace(_judge_options(a, b, rules), is_final=False)
         one = _level(at, audit(a, b, [at]), rules)
-        (found,) = judge([one], way)
+        (found,) = judge([one], options)
         if any(found[name].verdict in ("undecided", "refused") and name not in one.refusals for name in PRIMARY):
             return False
     return True
@@ -99,33 +101,33 @@ def _family(log: LogContents) -> int:
 PRIMARY = ("ttft_p50", "decode_tok_s_p50")
 
 
-def _way(a: Arm, b: Arm, rules: Rules) -> JudgeOptions:
-    starts = [side.unix_s(side.log.header["clock"]["mono_ns"]) for side in (a, b)]
+def _judge_options(a: Arm, b: Arm, rules: Rules) -> JudgeOptions:
+    starts = [arm.unix_s(arm.log.header["clock"]["mono_ns"]) for arm in (a, b)]
     return JudgeOptions(a.run_id == b.run_id, rules.margin, rules.family, (starts[0], starts[1]))
 
 
-def _level(at: At, lines: list[AuditCheck], rules: Rules) -> LevelBlocks:
+def _level(at: At, lines: list[AuditLine], rules: Rules) -> LevelBlocks:
     basis = at.basis or Basis("events", False, False)
     cut = at.a.run_id != at.b.run_id
-    a, b = (blocks_of_arm(side, at.concurrency, basis, cut=cut) for side in (at.a, at.b))
+    a, b = (blocks_of_arm(arm, at.concurrency, basis, cut=cut) for arm in (at.a, at.b))
     refusals = {} if rules.accepted is not None else _refusals(at, lines)
     pairs = len({block.number for block in a} & {block.number for block in b})
     return LevelBlocks((a, b), refusals, _alpha(at, pairs))
 
 
-def _refusals(at: At, lines: list[AuditCheck]) -> dict[str, str]:
-    found = {name: [line.finding.sentence for line in lines if line.refuses(name, at.concurrency)] for name in COMPARED}
+def _refusals(at: At, lines: list[AuditLine]) -> dict[str, str]:
+    found = {name: [line.sentence for line in lines if refuses(line, name, at.concurrency)] for name in COMPARED}
     return {name: "; ".join(sentences) for name, sentences in found.items() if sentences}
 
 
-def _looks(side: Arm) -> bool:
+def _is_sequential_test(arm: Arm) -> bool:
     """Whether the run's own results decided how long it went on."""
-    return bool(side.log.header.get("until_settled"))
+    return bool(arm.log.header.get("until_settled"))
 
 
 def _alpha(at: At, pairs: int) -> float:
     """What a verdict at this level may spend: all of 5 %, or what the look it is made at leaves."""
-    if at.a.run_id != at.b.run_id or not _looks(at.a):
+    if at.a.run_id != at.b.run_id or not _is_sequential_test(at.a):
         return verdict.ALPHA
     level = at.a.levels[at.concurrency]
     planned = len({one["block"] for one in at.a.log.header["plan"] if one["level"] == level})
@@ -140,15 +142,15 @@ def _at(a: Arm, b: Arm, concurrency: int) -> At:
 
 def common_basis(a: Arm, b: Arm, concurrency: int) -> Basis | None:
     """What can be counted in the answers of both: tokens, else characters, else nothing."""
-    answers = [[one for one in side.at(concurrency) if one.ok] for side in (a, b)]
-    own = [basis_of(side.target, of_side) for side, of_side in zip((a, b), answers, strict=True)]
-    prompt_exact = all(one.prompt_exact for one in own)
-    if all(one.kind == own[0].kind and one.exact for one in own):
-        return Basis(own[0].kind, True, prompt_exact)
-    usage = [basis_of(side.target, of_side, tokenizer=False) for side, of_side in zip((a, b), answers, strict=True)]
+    answers = [[one for one in arm.at(concurrency) if one.ok] for arm in (a, b)]
+    bases = [basis_of(arm.target, of_arm) for arm, of_arm in zip((a, b), answers, strict=True)]
+    prompt_exact = all(one.prompt_exact for one in bases)
+    if all(one.kind == bases[0].kind and one.exact for one in bases):
+        return Basis(bases[0].kind, True, prompt_exact)
+    usage = [basis_of(arm.target, of_arm, tokenizer=False) for arm, of_arm in zip((a, b), answers, strict=True)]
     if all(one.kind == "usage" and one.exact for one in usage):
         return Basis("usage", True, all(one.prompt_exact for one in usage))
-    if all(answer.characters for of_side in answers for answer in of_side):
+    if all(answer.characters for of_arm in answers for answer in of_arm):
         return Basis("characters", False, False)
     return None
 
@@ -163,28 +165,13 @@ def _in_units(at: At, metrics: dict[str, MetricComparison]) -> LevelComparison:
     )
 
 
-def _audit_line(line: AuditCheck, rules: Rules) -> AuditLine:
-    found = line.finding
-    return AuditLine(
-        key=line.key,
-        title=line.title,
-        status=found.status,
-        levels=list(line.levels),
-        metrics=list(found.metrics),
-        a=found.seen[0],
-        b=found.seen[1],
-        sentence=found.sentence,
-        accepted=found.status == "failed" and rules.accepted is not None,
-    )
-
-
-def _side(side: Arm) -> ComparedSide:
+def _compared_side(arm: Arm) -> ComparedSide:
     return ComparedSide(
-        label=side.label,
-        target=side.name,
-        run_id=side.run_id,
-        model=str(side.target["model"]),
-        started_at=str(side.log.header["started_at"]),
+        label=arm.label,
+        target=arm.name,
+        run_id=arm.run_id,
+        model=str(arm.target["model"]),
+        started_at=str(arm.log.header["started_at"]),
     )
 
 
@@ -195,13 +182,13 @@ def _notes(a: Arm, b: Arm, interleaved: bool) -> list[str]:
             f"{a.label} and {b.label} were measured one after the other: whatever else changed in between looks like "
             "a difference (measure both in one run to tell them apart)"
         )
-        hosts = [side.log.header["host"].get("name") for side in (a, b)]
+        hosts = [arm.log.header["host"].get("name") for arm in (a, b)]
         if hosts[0] != hosts[1]:
             notes.append(f"{a.label} and {b.label} were measured on different machines")
-    for side in (a, b):
-        notes += [f"{side.label}: {words}" if not interleaved else words for words in conditions(side.log)]
+    for arm in (a, b):
+        notes += [f"{arm.label}: {words}" if not interleaved else words for words in conditions(arm.log)]
     return list(dict.fromkeys(notes))
 
 
-def _listed(side: Arm) -> str:
-    return ", ".join(map(str, sorted(side.levels))) or "none"
+def _concurrencies(arm: Arm) -> str:
+    return ", ".join(map(str, sorted(arm.levels))) or "none"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
+from statistics import median
 
 SIGNIFICANT = 0.05
 
@@ -29,11 +30,7 @@ class Trend:
 
 def trend(times: Sequence[float], logs: Sequence[float]) -> Trend | None:
     """The trend of one row of blocks, None below four of them (which no p under 5 % can come of)."""
-    if len(times) < 4:
-        return None
-    slopes = [(b - a) / (u - t) for (t, a), (u, b) in combinations(zip(times, logs, strict=True), 2) if u != t]
-    score = kendall_score(logs, times)
-    return Trend(_p_of(score, (len(logs),)), _median(slopes), max(times) - min(times))
+    return shared_trend([(times, logs)])
 
 
 def shared_trend(rows: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Trend | None:
@@ -50,7 +47,8 @@ def shared_trend(rows: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Tre
         if u != t
     ]
     spans = sum(max(times) - min(times) for times, _ in rows)
-    return Trend(_p_of(score, tuple(len(logs) for _, logs in rows)), _median(slopes), spans)
+    slope = median(slopes) if slopes else math.nan
+    return Trend(_p_of(score, tuple(len(logs) for _, logs in rows)), slope, spans)
 
 
 def kendall_score(logs: Sequence[float], times: Sequence[float]) -> int:
@@ -85,11 +83,3 @@ def _convolved(first: Sequence[float], second: Sequence[float]) -> list[float]:
         for j, b in enumerate(second):
             found[i + j] += a * b
     return found
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    if not ordered:
-        return math.nan
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lmx_loadgen.analysis.comparison.blocks import COMPARED
-from lmx_loadgen.analysis.comparison.sentences import percent
+from lmx_loadgen.analysis.formats import change_range
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
 
@@ -59,15 +59,17 @@ def parse_limit(text: str) -> Limit:
 def check_limit(limit: Limit, comparison: Comparison) -> list[LimitResult]:
     """The limit at each level of a comparison: broken only where the whole interval is beyond it, kept only where the
     whole interval is within."""
-    return [_at(limit, level.metrics[limit.metric], level.concurrency, comparison) for level in comparison.levels]
+    return [
+        _check_level(limit, level.metrics[limit.metric], level.concurrency, comparison) for level in comparison.levels
+    ]
 
 
-def _at(limit: Limit, found: MetricComparison, concurrency: int, comparison: Comparison) -> LimitResult:
+def _check_level(limit: Limit, found: MetricComparison, concurrency: int, comparison: Comparison) -> LimitResult:
     where = f"{found.title} at concurrency {concurrency}"
     if found.ci95 is None:
         return LimitResult("invalid", f"{where} was not compared ({limit.text}): {found.reason}")
     low, high = found.ci95
-    change = f"{percent(low - 1, signed=True)} to {percent(high - 1, signed=True)}"
+    change = change_range(low - 1, high - 1)
     if found.drifted:
         return LimitResult("undecided", f"{where} is undecided ({limit.text}): {found.reason}")
     if (low > limit.ratio) if limit.over else (high < limit.ratio):

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from lmx_loadgen.analysis.comparison import drift, verdict
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Block, Compared
-from lmx_loadgen.analysis.comparison.sentences import percent
+from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.store.comparison import BlockValue, Drift, MetricComparison
 
@@ -48,18 +49,18 @@ class _Figure:
 
     @property
     def logs(self) -> tuple[list[float], list[float]]:
-        a, b = ([math.log(block.value(self.compared) or 1.0) for block in side] for side in self.blocks)
+        a, b = ([math.log(block.value(self.compared) or 1.0) for block in arm] for arm in self.blocks)
         return a, b
 
     @property
     def times(self) -> tuple[list[float], list[float]]:
-        a, b = ([block.at_s for block in side] for side in self.blocks)
+        a, b = ([block.at_s for block in arm] for arm in self.blocks)
         return a, b
 
 
-def judge(levels: Sequence[LevelBlocks], way: JudgeOptions) -> list[dict[str, MetricComparison]]:
+def judge(levels: Sequence[LevelBlocks], options: JudgeOptions) -> list[dict[str, MetricComparison]]:
     """The verdict on B of every figure at every level, corrected for all of them together (Holm)."""
-    figures = [{name: _figure(level, one, way.is_paired) for name, one in COMPARED.items()} for level in levels]
+    figures = [{name: _figure(level, one, options.is_paired) for name, one in COMPARED.items()} for level in levels]
     tested = {
         f"{place}/{name}": one
         for place, of_level in enumerate(figures)
@@ -67,16 +68,16 @@ def judge(levels: Sequence[LevelBlocks], way: JudgeOptions) -> list[dict[str, Me
         if one.estimate is not None
     }
     ps = {key: one.estimate.p * verdict.ALPHA / one.alpha for key, one in tested.items() if one.estimate is not None}
-    for key, p in verdict.holm(ps, way.family).items():
+    for key, p in verdict.holm(ps, options.family).items():
         tested[key].p_adjusted = p
-    family = max(way.family or 0, len(tested))
-    return [{name: _judged(one, way, family) for name, one in of_level.items()} for of_level in figures]
+    family = max(options.family or 0, len(tested))
+    return [{name: _judged(one, options, family) for name, one in of_level.items()} for of_level in figures]
 
 
 def _figure(level: LevelBlocks, compared: Compared, is_paired: bool) -> _Figure:
     blocks = _with_values(level.blocks, compared, is_paired)
     figure = _Figure(compared, level.alpha, blocks, level.refusals.get(compared.name))
-    if figure.refused is None and min(len(side) for side in blocks) < verdict.FEWEST:
+    if figure.refused is None and min(len(arm) for arm in blocks) < verdict.FEWEST:
         figure.refused = _FEW
     if figure.refused is None:
         figure.estimate = (verdict.paired if is_paired else verdict.unpaired)(*figure.logs)
@@ -87,14 +88,14 @@ def _with_values(
     blocks: tuple[Sequence[Block], Sequence[Block]], compared: Compared, is_paired: bool
 ) -> tuple[list[Block], list[Block]]:
     """The blocks that have a value; where they are paired, only whole pairs."""
-    kept = [[block for block in side if block.value(compared) is not None] for side in blocks]
+    kept = [[block for block in arm if block.value(compared) is not None] for arm in blocks]
     if is_paired:
         both = {block.number for block in kept[0]} & {block.number for block in kept[1]}
-        kept = [[block for block in side if block.number in both] for side in kept]
+        kept = [[block for block in arm if block.number in both] for arm in kept]
     return kept[0], kept[1]
 
 
-def _judged(figure: _Figure, way: JudgeOptions, family: int) -> MetricComparison:
+def _judged(figure: _Figure, options: JudgeOptions, family: int) -> MetricComparison:
     metric, estimate = METRICS[figure.compared.metric], figure.estimate
     result = MetricComparison(title=metric.title, unit=metric.unit, better=metric.better, verdict="refused")
     if estimate is None:
@@ -102,28 +103,28 @@ def _judged(figure: _Figure, way: JudgeOptions, family: int) -> MetricComparison
         return result
     result.n, result.ratio, result.ci95 = estimate.n, estimate.ratio, estimate.interval(figure.alpha)
     result.p, result.p_holm = estimate.p, figure.p_adjusted
-    result.a, result.b = (math.exp(math.fsum(side) / len(side)) for side in figure.logs)
+    result.a, result.b = (math.exp(fmean(arm)) for arm in figure.logs)
     result.verdict = verdict.judged(
         estimate,
         result.ci95,
         figure.p_adjusted,
-        margin=way.margin,
+        margin=options.margin,
         higher_is_better=figure.compared.higher_is_better,
     )
-    _ask_drift(result, figure, estimate, way)
+    _apply_drift_test(result, figure, estimate, options)
     if result.verdict == "undecided" and result.reason is None:
-        result.more_blocks = verdict.more_blocks(estimate, margin=way.margin, alpha=figure.alpha, family=family)
-        result.reason = _how_many(result.more_blocks)
-    if way.is_final:
-        result.bootstrap95 = _bootstrap(figure, way.is_paired)
+        result.more_blocks = verdict.more_blocks(estimate, margin=options.margin, alpha=figure.alpha, family=family)
+        result.reason = _blocks_needed(result.more_blocks)
+    if options.is_final:
+        result.bootstrap95 = _bootstrap(figure, options.is_paired)
         result.blocks_a, result.blocks_b = (
-            _block_values(side, figure.compared, start) for side, start in zip(figure.blocks, way.starts, strict=True)
+            _block_values(arm, figure.compared, start) for arm, start in zip(figure.blocks, options.starts, strict=True)
         )
     return result
 
 
 @dataclass(frozen=True, slots=True)
-class _Suspect:
+class _DriftFinding:
     """A trend, by how much it may have moved the difference (a logarithm), and that in words."""
 
     trend: drift.Trend
@@ -131,45 +132,47 @@ class _Suspect:
     words: str
 
 
-def _ask_drift(result: MetricComparison, figure: _Figure, estimate: verdict.Estimate, way: JudgeOptions) -> None:
+def _apply_drift_test(
+    result: MetricComparison, figure: _Figure, estimate: verdict.Estimate, options: JudgeOptions
+) -> None:
     """Take back a verdict that a trend explains as well; where there is none, let it be the reason why."""
     (times_a, times_b), (logs_a, logs_b) = figure.times, figure.logs
-    own = drift.trend(times_a, logs_a), drift.trend(times_b, logs_b)
-    result.drift_a, result.drift_b = (_drift(one, one.change) if one else None for one in own)
-    suspects = _of_ratio(figure) if way.is_paired else _of_runs(figure, own)
-    if suspects:
-        result.drift = _drift(suspects[0].trend, suspects[0].change)
-    nearest = abs(estimate.mean) if way.is_paired else _nearest(estimate)
-    for one in suspects:
-        if one.trend.is_real and abs(one.change) > math.log(1 + way.margin) and abs(one.change) >= nearest:
+    of_each = drift.trend(times_a, logs_a), drift.trend(times_b, logs_b)
+    result.drift_a, result.drift_b = (_drift(one, one.change) if one else None for one in of_each)
+    findings = _ratio_drift(figure) if options.is_paired else _run_drifts(figure, of_each)
+    if findings:
+        result.drift = _drift(findings[0].trend, findings[0].change)
+    certain = abs(estimate.mean) if options.is_paired else _certain_difference(estimate)
+    for one in findings:
+        if one.trend.is_real and abs(one.change) > math.log(1 + options.margin) and abs(one.change) >= certain:
             result.verdict, result.drifted = "undecided", True
             change = percent(abs(math.expm1(one.change)))
             result.reason = f"{one.words.format(change)}, which may be all of the difference"
             return
 
 
-def _of_ratio(figure: _Figure) -> list[_Suspect]:
+def _ratio_drift(figure: _Figure) -> list[_DriftFinding]:
     """In one session only the pairs' ratio matters: what changes both alike has cancelled out."""
     (times, _), (logs_a, logs_b) = figure.times, figure.logs
     trend = drift.trend(times, [b - a for a, b in zip(logs_a, logs_b, strict=True)])
     words = "the ratio of the two changed by {} while it was measured"
-    return [_Suspect(trend, trend.change, words)] if trend is not None else []
+    return [_DriftFinding(trend, trend.change, words)] if trend is not None else []
 
 
-def _of_runs(figure: _Figure, own: Sequence[drift.Trend | None]) -> list[_Suspect]:
+def _run_drifts(figure: _Figure, of_each: Sequence[drift.Trend | None]) -> list[_DriftFinding]:
     """Of two runs: a trend common to both, carried from the middle of one to the middle of the other; and that of each
     alone, since a machine that heats up in the first run is hot, and steady, in all of the second."""
     (times_a, times_b), (logs_a, logs_b) = figure.times, figure.logs
     found = []
     if (trend := drift.shared_trend([(times_a, logs_a), (times_b, logs_b)])) is not None:
-        apart = abs(sum(times_b) / len(times_b) - sum(times_a) / len(times_a))
+        distance_s = abs(sum(times_b) / len(times_b) - sum(times_a) / len(times_a))
         words = "both runs drifted, by {} from the middle of one to that of the other"
-        found.append(_Suspect(trend, trend.slope * min(apart, trend.span_s), words))
+        found.append(_DriftFinding(trend, trend.slope * min(distance_s, trend.span_s), words))
     words = "one of the two runs changed by {} while it was measured"
-    return found + [_Suspect(one, one.change, words) for one in own if one is not None]
+    return found + [_DriftFinding(one, one.change, words) for one in of_each if one is not None]
 
 
-def _nearest(estimate: verdict.Estimate) -> float:
+def _certain_difference(estimate: verdict.Estimate) -> float:
     """The difference that is certain: the end of the interval that is nearer to none, as a logarithm."""
     low, high = (math.log(edge) for edge in estimate.interval(verdict.ALPHA))
     return min(abs(low), abs(high)) if (low > 0) == (high > 0) else 0.0
@@ -179,7 +182,7 @@ def _drift(trend: drift.Trend, change: float) -> Drift:
     return Drift(p=trend.p, change=math.exp(change))
 
 
-def _how_many(more: int | None) -> str:
+def _blocks_needed(more: int | None) -> str:
     if more is None:
         return f"over {verdict.MOST_MORE} more blocks of each would be needed to settle it"
     return f"about {more} more block{'s' if more > 1 else ''} of each would settle it"
@@ -195,7 +198,7 @@ def _block_values(blocks: Sequence[Block], compared: Compared, start: float) -> 
 
 def _bootstrap(figure: _Figure, is_paired: bool) -> tuple[float, float] | None:
     a, b = figure.blocks
-    pools = [_pool(side, figure.compared) for side in (a, b)]
+    pools = [_pool(arm, figure.compared) for arm in (a, b)]
 
     def log_ratio(from_a: Sequence[int], from_b: Sequence[int]) -> float | None:
         values = [pool(drawn) for pool, drawn in zip(pools, (from_a, from_b), strict=True)]

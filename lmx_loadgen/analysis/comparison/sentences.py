@@ -1,8 +1,9 @@
 """Verdicts in plain English."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from lmx_loadgen.analysis.formats import change_range, percent
 from lmx_loadgen.store.comparison import Comparison, LevelComparison, MetricComparison
 
 
@@ -18,6 +19,7 @@ class MetricWording:
     other: Callable[[str], str] = lambda name: name
 
 
+_PHRASES = ("more", "less", "equal", "question")
 _POSSESSIVE: Callable[[str], str] = lambda name: f"{name}'s"  # noqa: E731
 
 WORDS: dict[str, MetricWording] = {
@@ -45,24 +47,30 @@ WORDS: dict[str, MetricWording] = {
 }  # fmt: skip
 
 
+def _in_unit(words: MetricWording, unit: str) -> MetricWording:
+    """Words that name tokens name characters where those were counted."""
+    if unit != "characters/s":
+        return words
+    named = {field: getattr(words, field).replace("tokens", "characters") for field in _PHRASES}
+    return replace(words, **named)
+
+
 def sentence(name: str, found: MetricComparison, concurrency: int, comparison: Comparison) -> str:
     """One verdict in one sentence, with its interval and the blocks behind it."""
-    a, b, words = comparison.a.label, comparison.b.label, WORDS[name]
+    a, b, words = comparison.a.label, comparison.b.label, _in_unit(WORDS[name], found.unit)
     at = f"at concurrency {concurrency}"
     if found.verdict == "refused" or found.ratio is None or found.ci95 is None:
         return f"No verdict on {found.title} {at}: {found.reason}."
     blocks = f"{found.n} {'paired ' if comparison.mode == 'interleaved' else ''}blocks"
-    signed = f"{percent(found.ci95[0] - 1, signed=True)} to {percent(found.ci95[1] - 1, signed=True)}"
+    signed = change_range(found.ci95[0] - 1, found.ci95[1] - 1)
     if found.verdict == "equivalent":
-        equal = words.equal.replace("tokens", "characters") if found.unit == "characters/s" else words.equal
         return (
-            f"{a} and {b} {equal} {at}, to within {percent(comparison.margin)} "
+            f"{a} and {b} {words.equal} {at}, to within {percent(comparison.margin)} "
             f"(95 % interval of the difference {signed}, {blocks})."
         )
     if found.verdict == "undecided":
-        question = words.question.replace("tokens", "characters") if found.unit == "characters/s" else words.question
         return (
-            f"Whether {a} or {b} {question} {at} is undecided: {found.reason} "
+            f"Whether {a} or {b} {words.question} {at} is undecided: {found.reason} "
             f"(95 % interval of the difference {signed}, {blocks})."
         )
     # In one session the winner is the subject; of two runs it is the second, which is asked about.
@@ -72,13 +80,11 @@ def sentence(name: str, found: MetricComparison, concurrency: int, comparison: C
         a, b = b, a
         ratio, low, high = 1 / ratio, 1 / high, 1 / low
     step = words.more if ratio > 1 else words.less
-    if found.unit == "characters/s":
-        step = step.replace("tokens", "characters")
     edges = sorted((abs(low - 1), abs(high - 1)))
     if (low < 1) != (high < 1):
-        interval = f"{percent(low - 1, signed=True)} to {percent(high - 1, signed=True)}"
+        interval = change_range(low - 1, high - 1)
     else:
-        interval = f"{_number(edges[0])}–{percent(edges[1])}"
+        interval = f"{percent(edges[0]).removesuffix(' %')}–{percent(edges[1])}"
     return (
         f"{words.subject(b)} {percent(abs(ratio - 1))} {step} {words.other(a)} {at} "
         f"(95 % interval {interval}, {blocks})."
@@ -105,14 +111,3 @@ def _of(level: LevelComparison, comparison: Comparison, names: tuple[str, ...]) 
     if all(one.verdict == "refused" for one in found) and len(reasons) == 1:
         return [f"No verdict at concurrency {level.concurrency}: {found[0].reason}."]
     return [sentence(name, level.metrics[name], level.concurrency, comparison) for name in names]
-
-
-def percent(share: float, *, signed: bool = False) -> str:
-    """0.183 as "18 %", 0.0183 as "1.8 %"."""
-    sign = ("+" if share > 0 else "−" if share < 0 else "") if signed else ""
-    return f"{sign}{_number(abs(share))} %"
-
-
-def _number(share: float) -> str:
-    value = abs(share) * 100
-    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}".removesuffix(".0")

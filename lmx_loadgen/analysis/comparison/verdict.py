@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from lmx_loadgen.analysis.stats import t_quantile
 from lmx_loadgen.store.comparison import Verdict
@@ -55,7 +56,7 @@ def paired(logs_a: Sequence[float], logs_b: Sequence[float]) -> Estimate:
     """B against A where block k of both was measured in the same round: the mean of the pairs' differences."""
     differences = [b - a for a, b in zip(logs_a, logs_b, strict=True)]
     n = len(differences)
-    return Estimate(n, _mean(differences), math.sqrt(_variance(differences) / n), n - 1)
+    return Estimate(n, fmean(differences), math.sqrt(_variance(differences) / n), n - 1)
 
 
 def unpaired(logs_a: Sequence[float], logs_b: Sequence[float]) -> Estimate:
@@ -64,7 +65,7 @@ def unpaired(logs_a: Sequence[float], logs_b: Sequence[float]) -> Estimate:
     error = math.sqrt(sum(parts))
     spread = sum(part**2 / (len(logs) - 1) for part, logs in zip(parts, (logs_a, logs_b), strict=True))
     df = sum(parts) ** 2 / spread if spread > 0 else len(logs_a) + len(logs_b) - 2
-    return Estimate(min(len(logs_a), len(logs_b)), _mean(logs_b) - _mean(logs_a), error, df)
+    return Estimate(min(len(logs_a), len(logs_b)), fmean(logs_b) - fmean(logs_a), error, df)
 
 
 def holm(ps: Mapping[str, float], family: int | None = None) -> dict[str, float]:
@@ -147,10 +148,6 @@ def bootstrap(
     return math.exp(found[edge]), math.exp(found[-1 - edge])
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
 def _variance(values: Sequence[float]) -> float:
-    mean = _mean(values)
+    mean = fmean(values)
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)

@@ -9,7 +9,7 @@ import anyio
 import httpx
 import pydantic_core
 
-from lmx_loadgen.decode.errors import plain
+from lmx_loadgen.decode.errors import plain, refusal
 from lmx_loadgen.system.clock import NS, now_ns
 from lmx_loadgen.wire.ending import QUIET_S, cut_from, end_of_done, finished_ns
 from lmx_loadgen.wire.timing import RequestTiming
@@ -34,6 +34,10 @@ class CheckReply:
             return pydantic_core.from_json(self.body)
         except ValueError:
             return None
+
+    def refusal(self) -> str:
+        """What an answer with a status of no success says."""
+        return refusal(self.status or 0, [], self.body)
 
 
 class CheckClient:

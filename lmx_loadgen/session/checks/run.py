@@ -23,7 +23,7 @@ class CheckRunner:
     """What a profile asks of each target beside the load. A check that fails is a finding, never an error.
 
     Args:
-        noted: is given the fields of each `check` line.
+        record: is given the fields of each `check` line.
         benchmark_prompt: what servers are to measure themselves with, those that can; None where they are not to.
         done: what need not be asked again, by `key_of`.
     """
@@ -31,7 +31,7 @@ class CheckRunner:
     profile: Profile
     ask: CheckClient
     stop: Callable[[], bool]
-    noted: Callable[[Target, dict[str, Any]], None]
+    record: Callable[[Target, dict[str, Any]], None]
     benchmark_prompt: str | None = None
     done: frozenset[tuple[str, str, str]] = frozenset()
 
@@ -43,7 +43,7 @@ class CheckRunner:
         """Do them all, unless the run is to stop; the log gets a line as each is done."""
         for lines in self._all(target):
             for line in lines:
-                self.noted(target, line)
+                self.record(target, line)
             if self.stop():
                 return
 

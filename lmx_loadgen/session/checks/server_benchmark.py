@@ -3,7 +3,6 @@
 from typing import Any
 from urllib.parse import quote
 
-from lmx_loadgen.decode.errors import plain, words_of_body
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.client import CheckClient, CheckReply
 from lmx_loadgen.targets.base import Target
@@ -55,7 +54,7 @@ def _result(reply: CheckReply) -> tuple[dict[str, Any] | None, str | None]:
         return None, reply.error
     data = reply.json()
     if reply.status != 200 or not isinstance(data, dict):
-        return None, plain(f"HTTP {reply.status}: {words_of_body(reply.body)}")
+        return None, reply.refusal()
     return data, None
 
 

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pydantic_core
 
-from lmx_loadgen.decode.errors import plain, words_of_body
-from lmx_loadgen.profile.models import Checks, SkillSpec
+from lmx_loadgen.decode.errors import plain
+from lmx_loadgen.profile.checks import Checks, SkillSpec
 from lmx_loadgen.session.checks.client import CheckClient, CheckReply
 from lmx_loadgen.store.result import NOT_SUPPORTED
 from lmx_loadgen.targets.base import Target
@@ -61,7 +61,7 @@ def _outcome(reply: CheckReply) -> tuple[str | None, str | None]:
     if reply.error is not None:
         return reply.error, None
     if reply.status != 200:
-        return plain(f"HTTP {reply.status}: {words_of_body(reply.body)}"), None
+        return reply.refusal(), None
     data = reply.json()
     if not isinstance(data, dict) or not isinstance(data.get("ok"), bool):
         return "the server's answer is not that of a skill", None
@@ -99,7 +99,7 @@ def _listed(reply: CheckReply) -> tuple[list[dict[str, Any]], str | None]:
     if reply.error is not None:
         return [], reply.error
     if reply.status in (401, 403):
-        return [], plain(f"HTTP {reply.status}: {words_of_body(reply.body)}")
+        return [], reply.refusal()
     data = reply.json()
     entries = data.get("data") if isinstance(data, dict) and reply.status == 200 else None
     if not isinstance(entries, list):

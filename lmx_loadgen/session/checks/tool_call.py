@@ -4,7 +4,7 @@ from typing import Any
 
 from lmx_loadgen.decode.chat import RawAnswer, read_answer
 from lmx_loadgen.decode.tool_calls import read_tool_answer
-from lmx_loadgen.profile.models import Checks, ToolCallSpec
+from lmx_loadgen.profile.checks import Checks, ToolCallSpec
 from lmx_loadgen.session.checks.client import CheckClient, CheckReply
 from lmx_loadgen.targets.base import Target
 

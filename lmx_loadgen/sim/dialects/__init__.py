@@ -9,11 +9,5 @@ from lmx_loadgen.sim.dialects.ollama import Ollama
 from lmx_loadgen.sim.dialects.vllm import Vllm
 
 DIALECTS: dict[str, SimDialect] = {
-    "openai": SimDialect(),
-    "lmx": Lmx(),
-    "ollama": Ollama(),
-    "lmstudio": LMStudio(),
-    "llamacpp": LlamaCpp(),
-    "mlx-lm": MlxLm(),
-    "vllm": Vllm(),
+    dialect.name: dialect for dialect in (SimDialect(), Lmx(), Ollama(), LMStudio(), LlamaCpp(), MlxLm(), Vllm())
 }

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from lmx_loadgen import __version__
 from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, ScriptedToolCall, State
@@ -16,6 +17,7 @@ from lmx_loadgen.sim.text import escaped
 
 SLOT = "\x00piece\x00"
 DONE = b"data: [DONE]\n\n"
+ONE_MODEL = "/v1/models/{id}"
 
 Json = dict[str, Any]
 Route = Callable[[State, HttpRequest], Reply]
@@ -30,6 +32,15 @@ def model_list(state: State, owner: str, models: list[str]) -> Json:
     """The body of /v1/models."""
     data = [{"id": m, "object": "model", "created": state.started, "owned_by": owner} for m in models]
     return {"object": "list", "data": data}
+
+
+def json_body(request: HttpRequest) -> Json:
+    """The JSON object that a request brings; empty where it brings none."""
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 class SimDialect:
@@ -49,6 +60,7 @@ class SimDialect:
     json_before_key: ClassVar[bool] = False
     whole_tool_call: ClassVar[bool] = False  # arguments come in one event
     ignores: ClassVar[tuple[str, ...]] = ()  # request fields without effect
+    counts_as_it_goes: ClassVar[bool] = False  # knows stream_options.continuous_usage_stats
     default_max_tokens: ClassVar[int | None] = None
     ping: ClassVar[bytes | None] = None  # sent every second during prefill
     busy_message: ClassVar[str] = "The server is overloaded, please try again later."
@@ -71,12 +83,12 @@ class SimDialect:
 
     def head(self, status: int, lines: tuple[str, ...], close: bool) -> bytes:
         """Status line and headers. HTTP/1.0 closes without saying so."""
-        said = [f"{self.http} {status} {REASONS.get(status, 'Unknown')}", *lines]
+        head = [f"{self.http} {status} {REASONS.get(status, 'Unknown')}", *lines]
         if self.dated:
-            said.append(f"Date: {http_date()}")
+            head.append(f"Date: {http_date()}")
         if close and self.http != "HTTP/1.0":
-            said.append("Connection: close")
-        return "\r\n".join(said).encode("utf-8") + b"\r\n\r\n"
+            head.append("Connection: close")
+        return "\r\n".join(head).encode("utf-8") + b"\r\n\r\n"
 
     def render(self, reply: Reply, close: bool) -> bytes:
         """A short reply as bytes."""
@@ -109,12 +121,12 @@ class SimDialect:
 
     def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         """A chat chunk."""
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        choice = {"index": a.index, "delta": delta, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]} | ({"usage": None} if a.include_usage else {})
 
     def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
         """A chunk of plain completions."""
-        choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": finish}
+        choice = {"text": text, "index": a.index, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]} | ({"usage": None} if a.include_usage else {})
 
     def delta(self, text: str) -> Json:
@@ -140,7 +152,11 @@ class SimDialect:
         """The event without text that opens a stream; None where there is none."""
         if self.role_at is None or a.endpoint != "chat":
             return None
-        return self.event(self.chunk(a, self.role_delta(), None))
+        return self.event(self.counted(a, self.chunk(a, self.role_delta(), None)))
+
+    def opening(self, a: ScriptedAnswer) -> bytes | None:
+        """An event that says nothing, sent with the slot; None where there is none."""
+        return None
 
     def comments(self, a: ScriptedAnswer) -> list[bytes]:
         """SSE comments during prefill: the last comes with the first token, the others with the slot."""
@@ -157,11 +173,29 @@ class SimDialect:
         before, _, after = whole.partition(json.dumps(SLOT)[1:-1].encode())
         return before, after
 
+    def text_event(self, a: ScriptedAnswer, text: str) -> bytes:
+        """A text event of the choice `a.index`, made whole: slower than `template`, and with a running usage."""
+        if a.endpoint == "chat":
+            return self.delta_event(a, self.delta(text))
+        return self.event(self.counted(a, self.text_chunk(a, text, None)))
+
+    def delta_event(self, a: ScriptedAnswer, delta: Json) -> bytes:
+        """A chat event with any delta."""
+        return self.event(self.counted(a, self.chunk(a, delta, None)))
+
+    def counted(self, a: ScriptedAnswer, chunk: Json) -> Json:
+        """The chunk, with the usage so far where each chunk has it."""
+        return chunk | {"usage": self.usage(a)} if a.running_usage else chunk
+
     def last_chunk(self, a: ScriptedAnswer, finish: str | None) -> Json:
         """The chunk with the finish reason."""
         if a.endpoint == "chat":
-            return self.chunk(a, self.last_delta(), finish)
-        return self.text_chunk(a, "", finish)
+            return self.counted(a, self.chunk(a, self.last_delta(), finish))
+        return self.counted(a, self.text_chunk(a, "", finish))
+
+    def last_chunks(self, a: ScriptedAnswer, finish: str | None) -> list[Json]:
+        """The last chunk of each choice."""
+        return [self.last_chunk(a, finish) for a.index in range(a.choices)]
 
     def stream_finish(self, a: ScriptedAnswer) -> str:
         """The finish reason as this server says it in a stream."""
@@ -173,7 +207,7 @@ class SimDialect:
 
     def closing(self, a: ScriptedAnswer) -> list[list[bytes]]:
         """The end of a stream: events, grouped as they share HTTP chunks."""
-        groups = [[self.event(self.last_chunk(a, self.stream_finish(a)))]]
+        groups = [[self.event(chunk)] for chunk in self.last_chunks(a, self.stream_finish(a))]
         if a.include_usage:
             groups.append([self.event(self.usage_chunk(a))])
         return [*groups, [DONE]]
@@ -192,9 +226,16 @@ class SimDialect:
         """Exact counts."""
         if a.odd_usage is not None:
             return a.odd_usage
-        total = a.prompt_tokens + a.tokens
-        usage: Json = {"prompt_tokens": a.prompt_tokens, "completion_tokens": a.tokens, "total_tokens": total}
-        return usage | self.cached(a)
+        said = self.completion_tokens(a) + a.miscount
+        usage: Json = {"prompt_tokens": a.prompt_tokens, "completion_tokens": said}
+        usage |= {"total_tokens": a.prompt_tokens + said} | self.cached(a)
+        if a.reasoning_tokens is not None:
+            usage["completion_tokens_details"] = {"reasoning_tokens": a.reasoning_tokens}
+        return usage
+
+    def completion_tokens(self, a: ScriptedAnswer) -> int:
+        """The tokens of all choices."""
+        return a.tokens * a.choices
 
     def cached(self, a: ScriptedAnswer) -> Json:
         """What usage says about the prefix cache."""
@@ -209,12 +250,13 @@ class SimDialect:
     def body(self, a: ScriptedAnswer, text: str) -> Json:
         """The body of a response that is not streamed."""
         if a.endpoint == "chat":
-            choice = {"index": 0, "message": self.message(a, text), "finish_reason": a.finish}
+            choice: Json = {"message": self.message(a, text), "finish_reason": a.finish}
             kind = "chat.completion"
         else:
-            choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": a.finish}
+            choice = {"text": text, "logprobs": None, "finish_reason": a.finish}
             kind = "text_completion"
-        return self.frame(a) | {"object": kind, "choices": [choice], "usage": self.usage(a)}
+        choices = [{"index": index} | choice for index in range(a.choices)]
+        return self.frame(a) | {"object": kind, "choices": choices, "usage": self.usage(a)}
 
     def message(self, a: ScriptedAnswer, text: str) -> Json:
         """The assistant's message."""
@@ -267,6 +309,10 @@ class SimDialect:
         reply.body["error"]["code"] = "model_not_found"
         return reply
 
+    def refuse_choices(self, state: State, body: Json) -> Reply | None:
+        """Why so many choices (`n`, at least 1) are not given; None where they are."""
+        return None
+
     def resolve(self, state: State, body: Json) -> str | Reply:
         """The model that will answer, or the refusal. Nothing is loaded here."""
         model = body.get("model")
@@ -280,6 +326,7 @@ class SimDialect:
         """Short endpoints by method and path."""
         return {
             ("GET", "/v1/models"): self.models,
+            ("GET", ONE_MODEL): self.one_model,
             ("GET", "/health"): lambda state, request: Reply(
                 200, {"status": "ok", "server": "lmx-loadgen-sim", "version": __version__}
             ),
@@ -288,3 +335,10 @@ class SimDialect:
     def models(self, state: State, request: HttpRequest) -> Reply:
         """GET /v1/models."""
         return Reply(200, model_list(state, self.owner, state.loaded))
+
+    def one_model(self, state: State, request: HttpRequest) -> Reply:
+        """GET /v1/models/{id}: the entry of the list, or the refusal of a wrong model."""
+        model = unquote(request.path.removeprefix("/v1/models/"))
+        listed = self.models(state, request).body
+        entries = listed["data"] if isinstance(listed, dict) else []
+        return next((Reply(200, entry) for entry in entries if entry["id"] == model), self.wrong_model(model))

@@ -32,7 +32,7 @@ class LlamaCpp(SimDialect):
         return f"chatcmpl-{token}"
 
     def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
-        return {"choices": [{"finish_reason": finish, "index": 0, "delta": delta}]} | self._tail(a)
+        return {"choices": [{"finish_reason": finish, "index": a.index, "delta": delta}]} | self._tail(a)
 
     def _tail(self, a: ScriptedAnswer, kind: str = "chat.completion.chunk") -> Json:
         return {
@@ -44,13 +44,21 @@ class LlamaCpp(SimDialect):
         }
 
     def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
-        choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": finish}
+        choice = {"text": text, "index": a.index, "logprobs": None, "finish_reason": finish}
         return {"choices": [choice]} | self._tail(a, "text_completion")
 
     def role_delta(self) -> Json:
         return {"role": "assistant", "content": None}
 
+    def opening(self, a: ScriptedAnswer) -> bytes | None:
+        several = a.endpoint == "completions" and a.prompts > 1
+        return b"data: null\n\n" if several else None
+
     def closing(self, a: ScriptedAnswer) -> list[list[bytes]]:
+        return [*(self._last_events(a) for a.index in range(a.choices)), [DONE]]
+
+    def _last_events(self, a: ScriptedAnswer) -> list[bytes]:
+        """The end of one choice: each has a usage of its own."""
         last = self.last_chunk(a, a.finish)
         if a.endpoint == "completions":
             last |= {"usage": self.usage(a), "timings": timings(a)}
@@ -60,7 +68,16 @@ class LlamaCpp(SimDialect):
         if a.endpoint == "chat" and a.include_usage:
             usage: Json = {"choices": []} | self._tail(a) | {"usage": self.usage(a), "timings": timings(a)}
             events.append(self.event(usage))
-        return [events, [DONE]]
+        return events
+
+    def completion_tokens(self, a: ScriptedAnswer) -> int:
+        return a.tokens  # of one choice
+
+    def refuse_choices(self, state: State, body: Json) -> Reply | None:
+        slots, choices = state.settings.slots or 1, body["n"]
+        if choices <= slots:
+            return None
+        return self.error(400, f"Field 'n': Value must be between 1 <= value <= {slots}, but got {choices}")
 
     def failing(self, a: ScriptedAnswer, message: str) -> list[list[bytes]]:
         return [[self.event({"error": {"code": 500, "message": message, "type": "server_error"}})]]
@@ -117,14 +134,14 @@ class LlamaCpp(SimDialect):
     def _props(self, state: State, request: HttpRequest) -> Reply:
         if not state.loaded:
             return self._loading()
-        said = {
+        reply = {
             "default_generation_settings": {"n_ctx": 4096},
             "total_slots": state.settings.slots or 1,
             "model_alias": state.loaded[0],
             "model_path": state.loaded[0],
             "build_info": "b0-unknown",
         }
-        return Reply(200, said)
+        return Reply(200, reply)
 
 
 def timings(a: ScriptedAnswer) -> Json:

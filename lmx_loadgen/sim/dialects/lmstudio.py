@@ -22,17 +22,18 @@ class LMStudio(SimDialect):
         "Cache-Control: no-cache",
     )
     open_paths: ClassVar[tuple[str, ...]] = ("/",)
+    ignores: ClassVar[tuple[str, ...]] = ("n",)
 
     def frame(self, a: ScriptedAnswer) -> Json:
         return super().frame(a) | {"system_fingerprint": a.model}
 
     def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         full = ({"role": "assistant"} | delta) if finish is None else delta
-        choice = {"index": 0, "delta": full, "logprobs": None, "finish_reason": finish}
+        choice = {"index": a.index, "delta": full, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]}
 
     def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
-        choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+        choice = {"index": a.index, "text": text, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]}
 
     def failing(self, a: ScriptedAnswer, message: str) -> list[list[bytes]]:
@@ -73,12 +74,12 @@ class LMStudio(SimDialect):
 
 def _v0(state: State, model: str) -> Json:
     loaded = model in state.loaded
-    said: Json = {"id": model, "object": "model", "type": "llm", "publisher": "sim", "arch": "llama"}
-    said |= {"compatibility_type": "mlx", "quantization": "4bit", "state": "loaded" if loaded else "not-loaded"}
-    return said | {"max_context_length": 8192} | ({"loaded_context_length": 4096} if loaded else {})
+    reply: Json = {"id": model, "object": "model", "type": "llm", "publisher": "sim", "arch": "llama"}
+    reply |= {"compatibility_type": "mlx", "quantization": "4bit", "state": "loaded" if loaded else "not-loaded"}
+    return reply | {"max_context_length": 8192} | ({"loaded_context_length": 4096} if loaded else {})
 
 
 def _v1(state: State, model: str) -> Json:
     instances = [{"id": model, "config": {"context_length": 4096}}] if model in state.loaded else []
-    said: Json = {"type": "llm", "key": model, "display_name": model, "publisher": "sim"}
-    return said | {"loaded_instances": instances, "max_context_length": 8192}
+    reply: Json = {"type": "llm", "key": model, "display_name": model, "publisher": "sim"}
+    return reply | {"loaded_instances": instances, "max_context_length": 8192}

@@ -6,7 +6,7 @@ from typing import ClassVar
 from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, ScriptedToolCall, State
 from lmx_loadgen.sim.connection import HttpRequest
 from lmx_loadgen.sim.dialects import lmx_extras
-from lmx_loadgen.sim.dialects.base import DONE, Json, Route, SimDialect
+from lmx_loadgen.sim.dialects.base import DONE, Json, Route, SimDialect, json_body
 
 VERSION = "0.1.0"
 BUSY = "Server is busy — all inference slots occupied. Try again shortly."
@@ -42,11 +42,11 @@ class Lmx(SimDialect):
 
     def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         full = {"role": None, "content": None, "tool_calls": None} | delta
-        choice = {"index": 0, "delta": full, "finish_reason": finish}
+        choice = {"index": a.index, "delta": full, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice], "usage": None}
 
     def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
-        choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": finish}
+        choice = {"text": text, "index": a.index, "logprobs": None, "finish_reason": finish}
         return self.frame(a) | {"choices": [choice]}
 
     def role_event(self, a: ScriptedAnswer) -> bytes | None:
@@ -58,7 +58,7 @@ class Lmx(SimDialect):
         return "stop" if a.call is None else a.finish  # also when max_tokens ended it
 
     def closing(self, a: ScriptedAnswer) -> list[list[bytes]]:
-        groups = [[self.event(self.last_chunk(a, self.stream_finish(a)))]]
+        groups = [[self.event(chunk)] for chunk in self.last_chunks(a, self.stream_finish(a))]
         if a.include_usage and a.endpoint == "chat":
             # The one event that is written like a body, without blanks.
             groups.append([b"data: " + self.dumps_body(self.usage_chunk(a)) + b"\n\n"])
@@ -66,16 +66,16 @@ class Lmx(SimDialect):
 
     def failing(self, a: ScriptedAnswer, message: str) -> list[list[bytes]]:
         text = f"\n\n[Error: {message}]"
-        said = self.chunk(a, self.delta(text), None) if a.endpoint == "chat" else self.text_chunk(a, text, None)
+        reply = self.chunk(a, self.delta(text), None) if a.endpoint == "chat" else self.text_chunk(a, text, None)
         a.finish = "stop"
         a.chunks += 1
-        return [[self.event(said)], *self.closing(a)]
+        return [[self.event(reply)], *self.closing(a)]
 
     def stream_usage(self, a: ScriptedAnswer) -> Json:
         if a.odd_usage is not None:
             return a.odd_usage
-        prompt = a.prompt_chars // 4
-        return {"prompt_tokens": prompt, "completion_tokens": a.chunks, "total_tokens": prompt + a.chunks}
+        prompt, said = a.prompt_chars // 4, a.chunks * a.choices + a.miscount
+        return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
 
     def cached(self, a: ScriptedAnswer) -> Json:
         return {}
@@ -86,8 +86,8 @@ class Lmx(SimDialect):
 
     def body(self, a: ScriptedAnswer, text: str) -> Json:
         body = super().body(a, text)
-        if a.endpoint == "chat":
-            body["choices"][0]["message"].setdefault("tool_calls", None)
+        for choice in body["choices"] if a.endpoint == "chat" else []:
+            choice["message"].setdefault("tool_calls", None)
         return body
 
     def error(self, status: int, message: str, kind: str = "invalid_request_error", code: str | None = None) -> Reply:
@@ -99,8 +99,8 @@ class Lmx(SimDialect):
 
     def bad_json(self, body: bytes, error: ValueError) -> Reply:
         what, place = getattr(error, "msg", "Expecting value"), getattr(error, "pos", 0)
-        said = {"type": "json_invalid", "loc": ["body", place], "msg": "JSON decode error", "input": {}}
-        return Reply(422, {"detail": [said | {"ctx": {"error": what}}]})
+        reply = {"type": "json_invalid", "loc": ["body", place], "msg": "JSON decode error", "input": {}}
+        return Reply(422, {"detail": [reply | {"ctx": {"error": what}}]})
 
     def bad_key(self) -> Reply:
         return Reply(401, {"detail": "Invalid or missing API key"})
@@ -119,8 +119,8 @@ class Lmx(SimDialect):
         return Reply(405, {"detail": "Method Not Allowed"}, headers=(("allow", allowed),))
 
     def missing(self, name: str, body: Json) -> Reply:
-        said = {"type": "missing", "loc": ["body", name], "msg": "Field required", "input": body}
-        return Reply(422, {"detail": [said]})
+        reply = {"type": "missing", "loc": ["body", name], "msg": "Field required", "input": body}
+        return Reply(422, {"detail": [reply]})
 
     def wrong_model(self, model: str) -> Reply:
         message = f"The model '{model}' does not exist or is not loaded"
@@ -165,7 +165,7 @@ class Lmx(SimDialect):
         } | {place: _for_admins(route) for place, route in admin.items()}
 
     def _load(self, state: State, request: HttpRequest) -> Reply:
-        model = _model_id(request)
+        model = str(json_body(request).get("model_id", ""))
         if model not in state.loaded:
             if model not in state.installed:
                 return Reply(202, {"status": "download_required", "model_id": model})
@@ -174,7 +174,7 @@ class Lmx(SimDialect):
         return Reply(200, {"success": True, "model_id": model, "memory_after_load_gb": None, "time_to_load_ms": None})
 
     def _unload(self, state: State, request: HttpRequest) -> Reply:
-        model = _model_id(request)
+        model = str(json_body(request).get("model_id", ""))
         if model not in state.loaded:
             return self.wrong_model(model)
         state.loaded.remove(model)
@@ -198,16 +198,6 @@ def _for_admins(route: Route) -> Route:
     return guarded
 
 
-def _model_id(request: HttpRequest) -> str:
-    import json
-
-    try:
-        body = json.loads(request.body)
-    except (ValueError, RecursionError):
-        return ""
-    return str(body.get("model_id", "")) if isinstance(body, dict) else ""
-
-
 def _ready(state: State, request: HttpRequest) -> Reply:
     if not state.loaded:
         return Reply(503, {"status": "unavailable", "reason": "no models loaded"})
@@ -227,7 +217,7 @@ def _discovery(state: State, request: HttpRequest) -> Reply:
         "openai_base_url": f"{base}/v1",
         "admin_base_url": f"{base}/admin",
     }
-    said = {
+    reply = {
         "schema_version": "2026-03-02",
         "instance_id": f"sim:{state.port}",
         "continuity": {"event_resume_supported": True},
@@ -243,7 +233,7 @@ def _discovery(state: State, request: HttpRequest) -> Reply:
         "client_probe_order": ["/.well-known/opta-lmx", "/v1/discovery", "/healthz", "/v1/models"],
         "hardware_summary": {"chip": None, "memory_gb": None, "metal": False},
     }
-    return Reply(200, said)
+    return Reply(200, reply)
 
 
 def _models(state: State, request: HttpRequest) -> Reply:
@@ -268,7 +258,7 @@ def _admin_model(state: State, model: str) -> Json:
 
 
 def _status(state: State, request: HttpRequest) -> Reply:
-    said = {
+    reply = {
         "version": VERSION,
         "uptime_seconds": round(time.time() - state.started, 1),
         "loaded_models": len(state.loaded),
@@ -277,14 +267,14 @@ def _status(state: State, request: HttpRequest) -> Reply:
         "in_flight_requests": state.in_flight,
         "max_concurrent_requests": state.settings.slots or 4,
     }
-    return Reply(200, said)
+    return Reply(200, reply)
 
 
 def _performance(state: State, request: HttpRequest) -> Reply:
     model = request.path.removeprefix("/admin/models/").removesuffix("/performance")
     if model not in state.loaded:
         return Lmx().wrong_model(model)
-    said = {
+    reply = {
         "model_id": model,
         "backend_type": "sim",
         "loaded_at": float(state.started),
@@ -295,4 +285,4 @@ def _performance(state: State, request: HttpRequest) -> Reply:
         "global_defaults": {"prefix_cache_enabled": state.settings.prefix_cache, "stream_interval": 1},
         "max_concurrent_requests": state.settings.slots or 4,
     }
-    return Reply(200, said)
+    return Reply(200, reply)

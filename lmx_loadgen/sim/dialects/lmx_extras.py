@@ -1,11 +1,10 @@
 """What Opta-LMX has beside chat: skills, and a benchmark of its own."""
 
-import json
 import time
 
 from lmx_loadgen.sim.answer import Reply, State
 from lmx_loadgen.sim.connection import HttpRequest
-from lmx_loadgen.sim.dialects.base import Json
+from lmx_loadgen.sim.dialects.base import Json, json_body
 
 EXECUTE = "/v1/skills/{name}/execute"
 
@@ -19,32 +18,32 @@ def execute_skill(state: State, request: HttpRequest) -> Reply:
     name = request.path.removeprefix("/v1/skills/").removesuffix("/execute")
     if name not in state.settings.skills:
         return Reply(404, {"detail": "Skill not found"})
-    body = _json(request)
+    body = json_body(request)
     arguments = body.get("arguments")
     if not isinstance(arguments, dict) or not isinstance(arguments.get("text"), str):
         error = {"message": "missing required argument: text", "type": "server_error", "code": "invalid_arguments"}
         return Reply(400, {"error": error})
-    said: Json = {"skill": f"default/{name}@1.0", "ok": True, "output": None, "error": None, "duration_ms": 1}
-    said |= {"timed_out": False, "denied": False, "requires_approval": False}
+    reply: Json = {"skill": f"default/{name}@1.0", "ok": True, "output": None, "error": None, "duration_ms": 1}
+    reply |= {"timed_out": False, "denied": False, "requires_approval": False}
     if name == "echo":
-        said["output"] = {"text": arguments["text"]}
+        reply["output"] = {"text": arguments["text"]}
     elif name == "fail":
-        said |= {"ok": False, "error": "the skill failed"}
+        reply |= {"ok": False, "error": "the skill failed"}
     elif name == "approve" and not body.get("approved"):
-        said |= {"ok": False, "denied": True, "requires_approval": True}
-    return Reply(200, said)
+        reply |= {"ok": False, "denied": True, "requires_approval": True}
+    return Reply(200, reply)
 
 
 def run_benchmark(state: State, request: HttpRequest) -> Reply:
     """The server's own figures: as the settings have them, with a result's every field."""
-    body = _json(request)
+    body = json_body(request)
     model = str(body.get("model_id", ""))
     if model not in state.loaded:
         return Reply(409, {"detail": "model_not_loaded"})
     runs = body.get("runs", 5)
     if not isinstance(runs, int) or not 1 <= runs <= 20:
-        said = {"type": "less_than_equal", "loc": ["body", "runs"], "msg": "Input should be less than or equal to 20"}
-        return Reply(422, {"detail": [said | {"input": runs, "ctx": {"le": 20}}]})
+        reply = {"type": "less_than_equal", "loc": ["body", "runs"], "msg": "Input should be less than or equal to 20"}
+        return Reply(422, {"detail": [reply | {"input": runs, "ctx": {"le": 20}}]})
     settings = state.settings
     ttft, rate = settings.ttft_ms / 1e3, 1e3 / max(settings.step_ms, 0.001)
     stats: Json = {f"ttft_{part}_sec": ttft for part in ("p50", "p95", "mean")}
@@ -84,11 +83,3 @@ def _manifest(name: str) -> Json:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
-
-
-def _json(request: HttpRequest) -> Json:
-    try:
-        body = json.loads(request.body)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}

@@ -1,10 +1,11 @@
 """mlx_lm.server: HTTP/1.0, streams that end with the connection, keepalive comments, the role in every delta."""
 
 from typing import ClassVar
+from urllib.parse import unquote
 
 from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, State
 from lmx_loadgen.sim.connection import HttpRequest
-from lmx_loadgen.sim.dialects.base import Json, Route, SimDialect, model_list
+from lmx_loadgen.sim.dialects.base import ONE_MODEL, Json, Route, SimDialect, model_list
 
 CORS = ("Access-Control-Allow-Origin: *", "Access-Control-Allow-Methods: *", "Access-Control-Allow-Headers: *")
 SERVER = "Server: BaseHTTP/0.6 Python/3.12.1"
@@ -27,6 +28,7 @@ class MlxLm(SimDialect):
     )  # fmt: skip
     json_headers: ClassVar[tuple[str, ...]] = (SERVER, "Content-type: application/json", *CORS)
     whole_tool_call: ClassVar[bool] = True
+    ignores: ClassVar[tuple[str, ...]] = ("n",)
     default_max_tokens: ClassVar[int | None] = 512
 
     def frame(self, a: ScriptedAnswer) -> Json:
@@ -36,10 +38,10 @@ class MlxLm(SimDialect):
 
     def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         full = {"role": "assistant"} | delta
-        return self.frame(a) | {"choices": [{"index": 0, "finish_reason": finish, "delta": full}]}
+        return self.frame(a) | {"choices": [{"index": a.index, "finish_reason": finish, "delta": full}]}
 
     def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
-        return self.frame(a) | {"choices": [{"index": 0, "finish_reason": finish, "text": text}]}
+        return self.frame(a) | {"choices": [{"index": a.index, "finish_reason": finish, "text": text}]}
 
     def comments(self, a: ScriptedAnswer) -> list[bytes]:
         total = a.prompt_tokens - a.cached_tokens
@@ -81,8 +83,13 @@ class MlxLm(SimDialect):
     def models(self, state: State, request: HttpRequest) -> Reply:
         return Reply(200, model_list(state, self.owner, state.loaded))
 
+    def one_model(self, state: State, request: HttpRequest) -> Reply:
+        wanted = unquote(request.path.removeprefix("/v1/models/"))  # a list all the same, perhaps an empty one
+        return Reply(200, model_list(state, self.owner, [model for model in state.loaded if model == wanted]))
+
     def routes(self) -> dict[tuple[str, str], Route]:
         return {
             ("GET", "/v1/models"): self.models,
+            ("GET", ONE_MODEL): self.one_model,
             ("GET", "/health"): lambda state, request: Reply(200, {"status": "ok"}),
         }

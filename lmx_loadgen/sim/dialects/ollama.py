@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, ScriptedToolCall, State
 from lmx_loadgen.sim.connection import HttpRequest
-from lmx_loadgen.sim.dialects.base import DONE, Json, Route, SimDialect, model_list
+from lmx_loadgen.sim.dialects.base import DONE, ONE_MODEL, Json, Route, SimDialect, model_list
 
 TEXT = "text/plain; charset=utf-8"
 DETAILS: Json = {"parent_model": "", "format": "gguf", "family": "llama", "families": ["llama"]}
@@ -25,8 +25,8 @@ class Ollama(SimDialect):
     busy_message: ClassVar[str] = "server busy, please try again.  maximum pending requests exceeded"
 
     def escape(self, piece: str) -> bytes:
-        said = super().escape(piece)  # Go's encoder also escapes these three
-        return said.replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")
+        reply = super().escape(piece)  # Go's encoder also escapes these three
+        return reply.replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")
 
     def new_id(self, endpoint: str, token: str, number: int) -> str:
         # Three random digits in the real one; here they count on, so that an id names one response.
@@ -37,15 +37,15 @@ class Ollama(SimDialect):
 
     def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         full = {"role": "assistant", "content": ""} | delta
-        return self.frame(a) | {"choices": [{"index": 0, "delta": full, "finish_reason": finish}]}
+        return self.frame(a) | {"choices": [{"index": a.index, "delta": full, "finish_reason": finish}]}
 
     def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
-        choices = [{"text": text, "index": 0, "finish_reason": finish}]
-        said = {"id": a.id, "object": "text_completion", "created": a.created, "choices": choices, "model": a.model}
-        said["system_fingerprint"] = "fp_ollama"
+        choices = [{"text": text, "index": a.index, "finish_reason": finish}]
+        reply = {"id": a.id, "object": "text_completion", "created": a.created, "choices": choices, "model": a.model}
+        reply["system_fingerprint"] = "fp_ollama"
         if a.include_usage:  # the trap of its completions: all zero until the last
-            said["usage"] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-        return said
+            reply["usage"] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+        return reply
 
     def call_delta(self, call: ScriptedToolCall, arguments: str, first: bool) -> Json:
         function = {"name": call.name, "arguments": arguments}
@@ -61,9 +61,9 @@ class Ollama(SimDialect):
         return self.killed(a)
 
     def killed(self, a: ScriptedAnswer) -> list[list[bytes]]:
-        said = self.last_chunk(a, None)
-        said["model"] = ""
-        return [[self.event(said)]]
+        reply = self.last_chunk(a, None)
+        reply["model"] = ""
+        return [[self.event(reply)]]
 
     def cached(self, a: ScriptedAnswer) -> Json:
         return {}
@@ -110,6 +110,7 @@ class Ollama(SimDialect):
     def routes(self) -> dict[tuple[str, str], Route]:
         return {
             ("GET", "/v1/models"): self.models,
+            ("GET", ONE_MODEL): self.one_model,
             ("GET", "/"): lambda state, request: Reply(200, "Ollama is running", content_type=TEXT),
             ("GET", "/api/version"): lambda state, request: Reply(200, {"version": "0.9.3"}),
             ("GET", "/api/tags"): lambda state, request: Reply(
@@ -137,8 +138,8 @@ class Ollama(SimDialect):
         if model in source:
             source.remove(model)
             place.append(model)
-        said: Json = {"model": model, "message": {"role": "assistant", "content": ""}, "done": True}
-        return Reply(200, said | {"done_reason": "unload" if keep_alive == 0 else "load"})
+        reply: Json = {"model": model, "message": {"role": "assistant", "content": ""}, "done": True}
+        return Reply(200, reply | {"done_reason": "unload" if keep_alive == 0 else "load"})
 
 
 def _entry(model: str) -> Json:

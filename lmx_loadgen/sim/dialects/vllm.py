@@ -12,6 +12,7 @@ class Vllm(SimDialect):
 
     name: ClassVar[str] = "vllm"
     owner: ClassVar[str] = "vllm"
+    counts_as_it_goes: ClassVar[bool] = True
     stream_headers: ClassVar[tuple[str, ...]] = ("server: uvicorn", "content-type: text/event-stream; charset=utf-8")
     json_headers: ClassVar[tuple[str, ...]] = ("server: uvicorn", "content-type: application/json")
     open_paths: ClassVar[tuple[str, ...]] = ("/health", "/version", "/ping")
@@ -22,13 +23,13 @@ class Vllm(SimDialect):
         return shared
 
     def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
-        choice: Json = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        choice: Json = {"index": a.index, "delta": delta, "logprobs": None, "finish_reason": finish}
         if finish is not None:
             choice["stop_reason"] = None
         return self.frame(a) | {"choices": [choice]}
 
     def text_chunk(self, a: ScriptedAnswer, text: str, finish: str | None) -> Json:
-        choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish, "stop_reason": None}
+        choice = {"index": a.index, "text": text, "logprobs": None, "finish_reason": finish, "stop_reason": None}
         return self.frame(a) | {"choices": [choice]}
 
     def last_delta(self) -> Json:
@@ -58,6 +59,11 @@ class Vllm(SimDialect):
         assert isinstance(reply.body, dict)
         reply.body["error"]["param"] = "model"
         return reply
+
+    def refuse_choices(self, state: State, body: Json) -> Reply | None:
+        if body["n"] == 1 or body.get("temperature") != 0:
+            return None
+        return self.error(400, f"n must be 1 when using greedy sampling, got {body['n']}.")
 
     def resolve(self, state: State, body: Json) -> str | Reply:
         model = str(body.get("model") or (state.loaded[0] if state.loaded else ""))

@@ -24,9 +24,10 @@ from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
 from lmx_loadgen.system import host
 from tests.benchmarks.peers.tools import TOOLS, Tool, Work, environments, run
+from tests.helpers.paths import ROOT
 
 TTFT_MS, STEP_MS, TOKENS = 200.0, 20.0, 64
-STORED = Path(__file__).resolve().parents[3] / "reference" / "tools-vs-truth.yaml"
+STORED = ROOT / "reference" / "tools-vs-truth.yaml"
 HEAD = """\
 # What tools report as time to first token, minus what the simulator's own log says it truly was, in ms.
 # p50: reported median - true median; p99: reported 99th percentile - true 99th percentile; medians over the runs.

@@ -1,0 +1,102 @@
+"""How a flag is declared, the flags that several commands share, and the readers of their values."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmx_loadgen.profile.durations import seconds
+
+PATH = click.Path(path_type=Path)
+
+
+class Flag(click.Option):
+    """One flag, as click declares it, and what else the tool needs to know of it.
+
+    `group` is its heading in a `GroupedCommand`'s help, `key` the profile's key that it overrides; `with_resume` allows
+    it beside --resume.
+    """
+
+    def __init__(
+        self, *names: str, group: str = "", key: str | None = None, with_resume: bool = False, **settings: Any
+    ) -> None:
+        super().__init__(names, **settings)
+        self.group, self.key, self.with_resume = group, key, with_resume
+
+
+class GroupedCommand(click.Command):
+    """A command whose help shows its flags under the headings of their groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if (row := param.get_help_record(ctx)) is not None:
+                rows.setdefault(param.group if isinstance(param, Flag) else "Help", []).append(row)
+        for group, of_group in rows.items():
+            with formatter.section(group):
+                formatter.write_dl(of_group)
+
+
+LOOP = Flag(
+    "--loop", group="Measurement", type=click.Choice(["uvloop", "asyncio"]), help="Event loop. [default: uvloop]"
+)
+STAMPS = Flag(
+    "--stamps",
+    group="Measurement",
+    type=click.Choice(["kernel", "loop"]),
+    help="Who says when bytes came. [default: kernel where it can]",
+)
+
+
+def results_dir(help: str) -> Flag:
+    return Flag("--results-dir", type=PATH, default=Path("reports"), show_default=True, help=help)
+
+
+def out(help: str) -> Flag:
+    return Flag("--out", group="Output", type=PATH, default=Path("reports"), show_default=True, help=help)
+
+
+def output(help: str) -> Flag:
+    return Flag("--output", type=PATH, help=help)
+
+
+def reference(use: str, type: click.Path = PATH) -> Flag:
+    help = f"Published figures to {use}. [default: those that come with the tool]"
+    return Flag("--reference", group="Output", type=type, metavar="FILE", help=help)
+
+
+def report_format(*shapes: str, help: str | None = None) -> Flag:
+    """`--format`, by default the first of `shapes`."""
+    return Flag("--format", "shape", type=click.Choice(shapes), default=shapes[0], show_default=True, help=help)
+
+
+def as_json(what: str = "") -> Flag:
+    help = f"Print {what}JSON and nothing else."
+    return Flag("--json", "as_json", group="Output", with_resume=True, is_flag=True, help=help)
+
+
+def concurrency_levels(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
+    if value is None:
+        return None
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of whole numbers; write it like 1,4,8", ctx, param) from None
+
+
+def duration_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else seconds(value)
+    except ValueError as problem:
+        raise click.BadParameter(f"{value!r} {problem}", ctx, param) from None
+
+
+def percent(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """A share between 0 and 1 from a text like "3%"."""
+    try:
+        share = float(value.removesuffix("%").strip()) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise click.BadParameter(f"{value!r} is no share; write it like 3%", ctx, param)
+    return share

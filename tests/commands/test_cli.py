@@ -116,7 +116,7 @@ def test_a_tokenizer_counts_both_sides_and_becomes_the_basis(fast: SimProcess, t
     for line in lines:
         text = "".join(words for _, kind, words in line["events"] if kind == "content")
         # the nonce, You are a helpful assistant ., and the prompt
-        assert line["tokenizer_tokens"] == {"prompt": 10, "output": len(re.findall(r"\w+|[^\w\s]+", text))}
+        assert line["tokenizer_tokens"] == {"prompt": 4, "output": len(re.findall(r"\w+|[^\w\s]+", text))}
     assert {level.token_basis for level in read_result(folder).targets[0].levels} == {"tokenizer"}
 
 

@@ -107,7 +107,7 @@ def test_a_server_that_is_killed_behind_it_gives_an_error_with_words(proxy: Prox
         *checks,
     ]
     with subprocess.Popen([*command, "--out", str(tmp_path)], stderr=subprocess.PIPE, text=True) as run:
-        wait_until_all_speak_again(doomed, level, tmp_path)
+        wait_until_one_speaks_again(doomed, tmp_path)
         os.kill(doomed.pid, signal.SIGKILL)
         complaints = run.communicate(timeout=300)[1]
     failed = [line for line in measured_lines(tmp_path) if line["outcome"] != "ok"]
@@ -120,17 +120,17 @@ def test_a_server_that_is_killed_behind_it_gives_an_error_with_words(proxy: Prox
     assert {line["outcome"] for line in broken} == {"stream_error"}
 
 
-def wait_until_all_speak_again(server: RealServer, level: int, out: Path) -> None:
-    """Every slot has had an answer, and each is in the middle of the next."""
+def wait_until_one_speaks_again(server: RealServer, out: Path) -> None:
+    """There was an answer, and the server is in the middle of another."""
+    middle = range(6, MAX_TOKENS_OF_DOOMED // 2)
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
-        if len(measured_lines(out)) >= level:
+        if measured_lines(out):
             slots = httpx.get(f"{server.url}/slots", timeout=30).json()
-            middle = range(6, MAX_TOKENS_OF_DOOMED // 2)
-            if sum(slot["is_processing"] and slot["next_token"][0]["n_decoded"] in middle for slot in slots) >= level:
+            if any(slot["is_processing"] and slot["next_token"][0]["n_decoded"] in middle for slot in slots):
                 return
         time.sleep(0.02)
-    raise AssertionError("the server never had so many requests in the middle of their answers")
+    raise AssertionError("the server was never seen in the middle of an answer")
 
 
 def measured_lines(out: Path) -> list[dict[str, Any]]:

@@ -263,7 +263,7 @@ def edited(run: Path, to: Path, change: Any) -> Path:
     [
         (lambda header: header.update(tool_version="0.0.9"), "the version of lmx-loadgen was 0.0.9 and is "),
         (lambda header: header["host"].update(machine_id="elsewhere"), "the machine was elsewhere and is "),
-        (lambda header: header["targets"][0].update(dialect="vllm"), "the dialect of a was vllm and is openai now"),
+        (lambda header: header["targets"][0].update(dialect="vllm"), "the dialect of a was vllm and is sim now"),
         (
             lambda header: header["targets"][1].update(base_url="http://127.0.0.1:9/v1"),
             "the address of b was http://127.0.0.1:9/v1 and is ",

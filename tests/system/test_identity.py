@@ -13,7 +13,7 @@ from lmx_loadgen.session import calibrated
 from lmx_loadgen.store.calibration import Calibration, store
 from lmx_loadgen.system import host, identity, lock
 from lmx_loadgen.system.probe import Probe
-from tests.report.make_runs import calibration
+from tests.helpers.make_runs import calibration
 from tests.system.machine import Mac, recorded
 
 

@@ -25,12 +25,6 @@ def llama_cpp_packages() -> None:
 
 
 @pytest.fixture(scope="session")
-def litellm_packages() -> None:
-    """For tests that start LiteLLM's proxy."""
-    _need("litellm", "LiteLLM's proxy", "pip install -r tests/real/requirements.txt")
-
-
-@pytest.fixture(scope="session")
 def llama_server(llama_cpp_packages: None) -> Iterator[RealServer]:
     """llama.cpp's server with a real model, SmolLM2-135M-Instruct, in four slots of 4,096 tokens."""
     model = find_smollm2()

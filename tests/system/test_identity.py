@@ -78,10 +78,10 @@ def test_an_earlier_version_that_is_measuring_is_noticed(two_ids: tuple[str, str
     with pytest.raises(Busy), lock.acquire(allow_concurrent=False, folder=tmp_path):
         pytest.fail("both hold it")
     with lock.acquire(allow_concurrent=True, folder=tmp_path) as beside:
-        assert beside.beside is not None
+        assert beside.held_by is not None
     os.close(held)
     with lock.acquire(allow_concurrent=False, folder=tmp_path) as alone:
-        assert alone.beside is None
+        assert alone.held_by is None
 
 
 def test_runs_are_of_two_machines_only_where_that_is_sure() -> None:

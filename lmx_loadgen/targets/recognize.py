@@ -96,7 +96,7 @@ async def _lm_studio(ask: _Questions) -> Identity | None:
         return Identity(LM_STUDIO)
     entries = (await ask.json("/api/v0/models")).get("data")  # versions before the greeting
     is_it = isinstance(entries, list) and all(isinstance(entry, dict) and "state" in entry for entry in entries)
-    return Identity(LM_STUDIO) if is_it else None
+    return Identity(LM_STUDIO) if entries and is_it else None
 
 
 async def _opta_lmx(ask: _Questions) -> Identity | None:

@@ -19,16 +19,6 @@ from tests.helpers.replay import ReplayServer, replaying
 CASES = Path(__file__).resolve().parent.parent / "data" / "cases"
 SMALL = ("--concurrency", "1", "--requests", "2", "--warmup", "0", "--no-calibrate", "--json")
 
-# Not right yet, and why.
-NOT_YET = {
-    "ask-max-tokens-refused": "what the server refuses is not found out",
-    "ask-system-role-refused": "what the server refuses is not found out",
-    "models-empty-on-demand": "the error does not name --model",
-    "models-loaded-flag": "the flag is not read",
-    "prompts-bom-jsonl": "a byte order mark is not JSON",
-    "prompts-lone-surrogate": "ends in a traceback",
-}
-
 
 @dataclass
 class CaseRun:
@@ -143,8 +133,7 @@ TIMED = {"decode_max", "decode_min", "ttft_min", "free_within_s"}
 
 def marks_of(path: Path) -> list[pytest.MarkDecorator]:
     expected = json.loads((path / "case.json").read_text(encoding="utf-8"))["expect"]
-    timing = [pytest.mark.timing] if TIMED & set(expected) else []
-    return timing + ([pytest.mark.xfail(strict=True, reason=NOT_YET[path.name])] if path.name in NOT_YET else [])
+    return [pytest.mark.timing] if TIMED & set(expected) else []
 
 
 @pytest.mark.parametrize("name", [pytest.param(path.name, marks=marks_of(path)) for path in sorted(CASES.iterdir())])

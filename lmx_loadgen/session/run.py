@@ -8,7 +8,7 @@ from lmx_loadgen.load.messages import INTERRUPTED
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.run import CheckRunner
-from lmx_loadgen.session.instrument import tls
+from lmx_loadgen.session.instrument import instrument, tls
 from lmx_loadgen.session.isolation import Isolation
 from lmx_loadgen.session.jobs import most_connections
 from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options, resolved_profile
@@ -119,7 +119,8 @@ def _isolation(setup: RunSetup, recorder: Recorder, stop: StopFlag) -> Isolation
 def _checks(setup: RunSetup, recorder: Recorder, stop: StopFlag) -> CheckRunner | None:
     """What targets are asked to do beside the load; None where a run is nothing but load."""
     options = setup.options
-    client = CheckClient(tls(options), stop)
+    _, stamps = instrument(options)
+    client = CheckClient(tls(options), stop, stamps)
     done = options.resume_state.finished_checks if options.resume_state is not None else frozenset()
     prompt = setup.jobs.prompt_text("measured", 0, setup.run_id) if options.server_benchmark else None
     checks = CheckRunner(setup.profile, client, stop, recorder.check, prompt, done)

@@ -90,6 +90,8 @@ class Runner:
         jobs = self.jobs.jobs(segment, self.targets[segment.target], self.workers)
         self.recorder.begin(segment)
         self.before_segment(segment)
+        if self.stop():
+            return
         self.recorder.host_state("before", host.state())
         error_limits = self.recorder.error_limits
         end = self.driver.run(
@@ -154,6 +156,8 @@ class Runner:
             return
         self.recorder.begin(segment, phase=phase)
         self.before_segment(segment)
+        if self.stop():
+            return
         self.recorder.end_segment(self.driver.run(jobs, 0, lambda: None))
 
     def _check(self, target: Target, checks: Callable[[Target], None]) -> None:
@@ -161,7 +165,8 @@ class Runner:
         self._next = segment.segment + 1
         self.recorder.begin(segment, phase="check")
         self.before_segment(segment)
-        checks(target)
+        if not self.stop():
+            checks(target)
 
     def _can_measure(self, target: str) -> bool:
         return target in self.recorder.answered and target not in self.aborted

@@ -16,6 +16,7 @@ class Asked:
     path: str
     headers: dict[str, str]
     number: int
+    body: bytes = b""
 
 
 @dataclass
@@ -71,14 +72,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._tell(-1)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
         with self.server.lock:
             number = self.server.generations
             self.server.generations += 1
-        self._tell(number)
+        self._tell(number, body)
 
-    def _tell(self, number: int) -> None:
-        told = self.server.answer(Asked(self.path, {k.lower(): v for k, v in self.headers.items()}, number))
+    def _tell(self, number: int, body: bytes = b"") -> None:
+        told = self.server.answer(Asked(self.path, {k.lower(): v for k, v in self.headers.items()}, number, body))
         head = [b"HTTP/1.1 %d Said" % told.status, b"Content-Length: %d" % len(told.body)]
         head += [name.encode() + b": " + value for name, value in told.headers]
         self.wfile.write(b"\r\n".join(head) + b"\r\n\r\n" + told.body)

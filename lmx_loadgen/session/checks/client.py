@@ -16,6 +16,7 @@ import pydantic_core
 from lmx_loadgen.decode.encoding import Undecodable, unpacked
 from lmx_loadgen.decode.errors import plain, refusal
 from lmx_loadgen.load.sender import perform
+from lmx_loadgen.session.stop_flag import unless_stopped
 from lmx_loadgen.system import priority
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.stamps import StampSource
@@ -24,7 +25,6 @@ from lmx_loadgen.wire.transport import StampedTransport
 
 _MAX_BYTES = 4 * 1024 * 1024
 _CONNECT_S = 10.0
-_LOOK_S = 0.05
 _HEADERS = {"User-Agent": "lmx-loadgen", "Accept-Encoding": "identity"}
 
 
@@ -78,17 +78,8 @@ class CheckClient:
     ) -> CheckReply:
         began = now_ns()
         replies: list[CheckReply] = []
-
-        async def asked() -> None:
-            replies.append(await self._asked(method, url, headers, body, timeout_s))
-            group.cancel_scope.cancel()
-
         with anyio.move_on_after(timeout_s) as limit:
-            async with anyio.create_task_group() as group:
-                group.start_soon(asked)
-                while not self._stop():  # noqa: ASYNC110 - set by a signal handler, which can wake nobody
-                    await anyio.sleep(_LOOK_S)
-                group.cancel_scope.cancel()
+            replies = await unless_stopped(lambda: self._asked(method, url, headers, body, timeout_s), self._stop)
         if replies:
             return replies[0]
         why = f"no answer within {timeout_s:g} s" if limit.cancelled_caught else "the run was stopped"

@@ -19,17 +19,6 @@ from tests.helpers.replay import ReplayServer, replaying
 CASES = Path(__file__).resolve().parent.parent / "data" / "cases"
 SMALL = ("--concurrency", "1", "--requests", "2", "--warmup", "0", "--no-calibrate", "--json")
 
-# Not right yet, and why.
-NOT_YET = {
-    "ask-max-tokens-refused": "what the server refuses is not found out",
-    "ask-system-role-refused": "what the server refuses is not found out",
-    "models-empty-on-demand": "the error does not name --model",
-    "models-loaded-flag": "the flag is not read",
-    "prompts-bom-jsonl": "a byte order mark is not JSON",
-    "prompts-lone-surrogate": "ends in a traceback",
-}
-
-
 @dataclass
 class CaseRun:
     """What one case's run left behind. Without a folder there are no lines and no result."""
@@ -138,15 +127,7 @@ CHECKS: dict[str, Callable[[CaseRun, Any], bool]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(path.name, marks=pytest.mark.xfail(strict=True, reason=NOT_YET[path.name]))
-        if path.name in NOT_YET
-        else path.name
-        for path in sorted(CASES.iterdir())
-    ],
-)
+@pytest.mark.parametrize("name", [path.name for path in sorted(CASES.iterdir())])
 def test_case(name: str, tmp_path: Path) -> None:
     folder = CASES / name
     case = json.loads((folder / "case.json").read_text("utf-8"))

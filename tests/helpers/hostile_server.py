@@ -1,6 +1,7 @@
 """A server that answers whatever it is told to, over real sockets: a function from a request to an answer."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -89,11 +90,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def answering(answer: Answer) -> Iterator[str]:
-    """Its address, while the block runs."""
+def answering(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Its address, while the block runs; with `tls` it is that of `localhost`, by https."""
     with _Server(answer) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http://127.0.0.1' if tls is None else 'https://localhost'}:{server.server_port}"
         server.shutdown()
         thread.join()

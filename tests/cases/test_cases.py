@@ -19,6 +19,7 @@ from tests.helpers.replay import ReplayServer, replaying
 CASES = Path(__file__).resolve().parent.parent / "data" / "cases"
 SMALL = ("--concurrency", "1", "--requests", "2", "--warmup", "0", "--no-calibrate", "--json")
 
+
 @dataclass
 class CaseRun:
     """What one case's run left behind. Without a folder there are no lines and no result."""

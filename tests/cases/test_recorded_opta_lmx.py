@@ -1,4 +1,4 @@
-"""A real Opta-LMX, as recorded, under any name: its counts are not believed, and its "busy" is an error, not an answer."""
+"""A real Opta-LMX, as recorded, under any name: its counts are not exact, and its "busy" is an error."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ def measured(target: str, answer: str, endpoint: str, out: Path) -> dict[str, An
     lines = [json.loads(line) for line in (folder / "events.jsonl").read_text("utf-8").splitlines()]
     (found,) = json.loads((folder / "result.json").read_text("utf-8"))["targets"]
     (level,) = found["levels"]
-    requests = [line for line in lines if line["type"] == "request"]
+    requests = [line for line in lines if line["type"] == "request" and line["phase"] == "measured"]
     return {
         "exit": done.exit_code,
         "dialect": found["dialect"],

@@ -6,6 +6,7 @@ moment, and reads what they send. It takes no part in the measuring.
 
 import os
 import pickle
+import re
 import select
 import selectors
 import subprocess
@@ -38,6 +39,9 @@ _HEAD_START_NS = 2_000_000
 # A worker says every second that it is alive, and ends within moments when it is told to.
 _SILENT_WORKER_S = 30.0
 _HELD_UP_S = 5.0
+_LAST_SAID = 4000
+# What a traceback of a group of exceptions draws in front of its lines, and the line that it draws below them.
+_TREE = re.compile(r"^(?: *\| ?| *\+ ?(?=-))+")
 
 WORKER = "lmx_loadgen.load.worker"
 
@@ -107,8 +111,8 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             code = None
         self._stderr.seek(0)
-        words = self._stderr.read()[-2000:].decode(errors="replace").strip().splitlines()
-        said = f": {words[-1][:200]}" if words else ""
+        words = last_words(self._stderr.read()[-_LAST_SAID:].decode(errors="replace"))
+        said = f": {words[:200]}" if words else ""
         return WorkerDied(f"a measuring process ended unexpectedly (exit code {code}){said}")
 
     def stuck(self) -> WorkerDied:
@@ -253,6 +257,15 @@ class Driver:
         self._selector.close()
         for worker in self._workers:
             worker.close()
+
+
+def last_words(stderr: str) -> str:
+    """What a process said last: the exception's own words where it is a traceback, also that of a group."""
+    lines = [_TREE.sub("", line).rstrip() for line in stderr.splitlines()]
+    lines = [line for line in lines if line.strip("- ")]
+    frames = [place for place, line in enumerate(lines) if line.startswith(" ")]
+    said = lines[frames[-1] + 1 :] if frames else []
+    return " ".join(said or lines[-1:]).strip()
 
 
 def merge_ends(ends: Sequence[SegmentEnd]) -> SegmentEnd:

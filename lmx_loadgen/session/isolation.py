@@ -11,6 +11,7 @@ import httpx
 from lmx_loadgen.decode.errors import plain
 from lmx_loadgen.errors import ModelNotLoaded
 from lmx_loadgen.session.plan import Segment
+from lmx_loadgen.session.stop_flag import unless_stopped
 from lmx_loadgen.system import host
 from lmx_loadgen.targets.base import Target, keys_of
 from lmx_loadgen.targets.client import AdminClient
@@ -41,7 +42,8 @@ class Isolation:
     """Called before each segment; `record_state` gets what was done and the state of the machine afterwards.
 
     `initially_unloaded` names the targets whose models were not loaded when the run began, where it began earlier.
-    Raises ModelNotLoaded when a server does not do as it is asked. `restore` loads again what was unloaded.
+    Raises ModelNotLoaded when a server does not do as it is asked. Once `stop` says so it waits for nothing more.
+    `restore` loads again what was unloaded, whatever `stop` says; `say` is told of each model that this waits for.
     """
 
     targets: Mapping[str, Target]
@@ -50,7 +52,9 @@ class Isolation:
     stop: Callable[[], bool]
     state: Callable[[], dict[str, Any]] = host.state
     initially_unloaded: Collection[str] | None = None
+    say: Callable[[str], None] = lambda words: None
     _unloaded: set[str] = field(default_factory=set)
+    _unsure: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._unloaded |= {one.name for one in self.targets.values() if not one.is_loaded}
@@ -63,30 +67,55 @@ class Isolation:
         loading = [self.targets[segment.target]] if segment.target in self._unloaded else []
         if not unloading and not loading:
             return
-        for one in unloading:
-            self._change(one, "unload")
-            self._unloaded.add(one.name)
-        for one in loading:
-            self._change(one, "load")
-            self._unloaded.discard(one.name)
+        changes = [*((one, "unload") for one in unloading), *((one, "load") for one in loading)]
+        for one, what in changes:
+            if not self.stop():
+                self._change(one, what, self.stop)
+        if self.stop():
+            return
         waited = self._wait_for_memory()
         done = {"unloaded": [one.name for one in unloading], "loaded": [one.name for one in loading]}
         self.record_state("isolated", {**self.state(), **done, "waited_s": round(waited, 1)})
 
     def restore(self) -> None:
-        """Leave every server as it was found."""
-        for name in sorted(self._at_start - self._unloaded):
-            self._change(self.targets[name], "unload")
-        for name in sorted(self._unloaded - self._at_start):
-            self._change(self.targets[name], "load")
-        self._unloaded = set(self._at_start)
+        """Leave every server as it was found. Raises ModelNotLoaded for those that do not let it, after all others."""
+        unload = self._at_start - (self._unloaded - self._unsure)
+        load = self._unloaded - self._at_start
+        faults: list[str] = []
+        for name in [*sorted(unload), *sorted(load)]:
+            target, what = self.targets[name], "load" if name in load else "unload"
+            if self.stop():
+                self.say(f"restoring {name}: {what}ing {_shown_model(target)}; Ctrl-C again leaves it as it is")
+            try:
+                self._change(target, what, lambda: False)
+            except ModelNotLoaded as fault:
+                if not (what == "unload" and name in self._unsure):  # it may never have been loaded
+                    faults.append(str(fault))
+        if faults:
+            raise ModelNotLoaded("; and ".join([*faults, *self.left_unloaded()]))
 
-    def _change(self, target: Target, what: str) -> None:
-        refusal = anyio.run(self._request, target, what)
-        if refusal is not None:
+    def left_unloaded(self) -> list[str]:
+        """A sentence for each model that was loaded when the run began and is not now, with the command to load it."""
+        return [
+            f"{name}: {_shown_model(target)} stays unloaded by {target.dialect.title} at {target.base_url}; "
+            f"{target.dialect.how_to_load(_shown_model(target), target.base_url)}"
+            for name in sorted(self._unloaded - self._at_start)
+            for target in [self.targets[name]]
+        ]
+
+    def _change(self, target: Target, what: str, stop: Callable[[], bool]) -> None:
+        """Ask for it, and wait until it is done; where `stop` ended the waiting, nobody knows, and a model counts as
+        unloaded."""
+        self._unloaded.add(target.name)
+        said = anyio.run(unless_stopped, lambda: self._request(target, what), stop)
+        if not said:
+            self._unsure.add(target.name)
+        if said and (said[0] is None) == (what == "load"):
+            self._unloaded.discard(target.name)
+        if said and said[0] is not None:
             raise ModelNotLoaded(
                 f"model_not_loaded: --isolate: {target.dialect.title} at {target.base_url} did not {what} "
-                f"{plain(keys_of([target]).redact(target.model), 120)}: {refusal}"
+                f"{_shown_model(target)}: {said[0]}"
             )
 
     async def _request(self, target: Target, what: str) -> str | None:
@@ -117,6 +146,10 @@ class Isolation:
                 break
             before = now
         return time.monotonic() - began
+
+
+def _shown_model(target: Target) -> str:
+    return plain(keys_of([target]).redact(target.model), 120)
 
 
 def _can_unload(target: Target) -> bool:

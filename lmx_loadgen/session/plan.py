@@ -22,6 +22,13 @@ ASSUMED_TOK_S = 30.0
 _ASSUMED_TTFT_S = 0.5
 
 
+# What a segment is, whatever its number: its target, level, concurrency, block and phase.
+SegmentKey = tuple[str, int, int, int, str]
+LOAD = "load"
+# How many segments a probe of the prefix cache has.
+PROBES = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One stretch of load on one target at one concurrency. `duration` is in seconds; `warmup` counts per slot.
@@ -38,6 +45,10 @@ class Segment:
     duration: float | None
     warmup: int
     offset: int = 0
+
+    def key(self, phase: str = LOAD) -> SegmentKey:
+        """What it is; `phase` where it is beside the load (`probe`, `stability`)."""
+        return (self.target, self.level, self.concurrency, self.block, phase)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

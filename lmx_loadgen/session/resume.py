@@ -5,6 +5,7 @@ order, but under nonces that were never sent: the server may still have its firs
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,13 +21,13 @@ from lmx_loadgen.errors import NotResumable
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.profile.prompts import PromptBook
 from lmx_loadgen.session.checks.run import key_of
-from lmx_loadgen.session.plan import Segment, stability_levels
+from lmx_loadgen.session.plan import LOAD, PROBES, Segment, SegmentKey, stability_levels
 from lmx_loadgen.store.eventlog import NAME, EventLog, LogContents, read_log
 from lmx_loadgen.system import folders, identity
 from lmx_loadgen.system.clock import NS, Anchor
 from lmx_loadgen.targets.base import Target
 
-_PROBES = 2
+_EXTRA_PHASES = ("probe", "stability")
 
 
 @dataclass(frozen=True)
@@ -72,24 +73,35 @@ class ResumeState:
         return f"{self.header['run_id']}+{self.attempt}"
 
     @cached_property
-    def finished(self) -> frozenset[int]:
-        """The segments that need not be done again."""
-        ended = {line["segment"] for line in self.log.segments if line["stopped"] is None}
-        return frozenset(ended - self._incomplete_extras)
+    def numbers(self) -> dict[SegmentKey, int]:
+        """The number of each segment that had begun. What a segment is does not follow from its number: where a target
+        was aborted, the numbers of all that came later are those that its own would have had."""
+        extra = {line["segment"]: line["phase"] for line in self.log.requests if line["phase"] in _EXTRA_PHASES}
+        return {
+            (line["target"], line["level"], line["concurrency"], line["block"], extra.get(number, LOAD)): number
+            for line in [*self.log.requests, *self.log.segments]
+            for number in [line["segment"]]
+        }
 
     @cached_property
-    def _incomplete_extras(self) -> set[int]:
-        """Ended segments of a probe that lacks others of its segments: the parts of a cache probe only mean something
-        together, and so do answers to one prompt alone and among others."""
-        needed = {"probe": _PROBES, "stability": len(stability_levels(self.profile))}
-        phases = {line["segment"]: line["phase"] for line in self.log.requests if line["phase"] in needed}
-        extras = [line for line in self.log.segments if line["segment"] in phases]
-        ended = [(line["target"], phases[line["segment"]]) for line in extras if line["stopped"] is None]
-        return {
-            line["segment"]
-            for line in extras
-            if ended.count(key := (line["target"], phases[line["segment"]])) < needed[key[1]]
-        }
+    def next_segment(self) -> int:
+        """The first number that no segment has."""
+        lines = [*self.log.requests, *self.log.segments, *self.log.host]
+        return max((line["segment"] + 1 for line in lines), default=0)
+
+    @cached_property
+    def finished(self) -> frozenset[SegmentKey]:
+        """The segments that need not be done again. The parts of a cache probe only mean something together, and so do
+        answers to one prompt alone and among others: such a segment is finished when all of its kind are."""
+        ended = {line["segment"] for line in self.log.segments if line["stopped"] is None}
+        done = [key for key, number in self.numbers.items() if number in ended]
+        of_kind = Counter((target, phase) for target, *_, phase in done)
+        needed = {LOAD: 1, "probe": PROBES, "stability": len(stability_levels(self.profile))}
+        return frozenset(key for key in done if of_kind[key[0], key[-1]] >= needed[key[-1]])
+
+    @cached_property
+    def _finished_numbers(self) -> frozenset[int]:
+        return frozenset(self.numbers[key] for key in self.finished)
 
     @property
     def finished_checks(self) -> frozenset[tuple[str, str, str]]:
@@ -100,7 +112,7 @@ class ResumeState:
     def redo(self) -> list[int]:
         """The segments that had begun and are done again."""
         lines = [*self.log.requests, *self.log.segments, *self.log.host]
-        return sorted({line["segment"] for line in lines} - self.finished)
+        return sorted({line["segment"] for line in lines} - self._finished_numbers)
 
     def blocks_begun(self, level: int) -> int:
         """How many rounds of a level had begun, also those added until it settled."""
@@ -120,7 +132,7 @@ class ResumeState:
     @property
     def spent_s(self) -> float:
         """How long was measured in segments that count."""
-        done = [line for line in self.log.segments if line["segment"] in self.finished]
+        done = [line for line in self.log.segments if line["segment"] in self._finished_numbers]
         return float(sum(line["end_ns"] - (line["start_ns"] or line["end_ns"]) for line in done) / NS)
 
     def reopen_log(self, anchor: Anchor, other_run: Mapping[str, Any] | None) -> EventLog:

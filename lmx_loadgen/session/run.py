@@ -8,7 +8,7 @@ from lmx_loadgen.load.messages import INTERRUPTED
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.run import CheckRunner
-from lmx_loadgen.session.instrument import tls
+from lmx_loadgen.session.instrument import instrument, tls
 from lmx_loadgen.session.isolation import Isolation
 from lmx_loadgen.session.jobs import most_connections
 from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options, resolved_profile
@@ -46,7 +46,7 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
             view.say(line)
         recorder, driver = _start_recording(setup, view, stop)
         with contextlib.closing(driver), sleep.prevented(), priority.giving_way():
-            error = _measure(setup, recorder, driver, stop)
+            error = _measure(setup, recorder, driver, stop, view)
     return Recorded(recorder.folder, stop.signal, error)
 
 
@@ -72,10 +72,11 @@ def _start_recording(setup: RunSetup, view: View, stop: StopFlag) -> tuple[Recor
     return recorder, driver
 
 
-def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag) -> LoadgenError | None:
+def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag, view: View) -> LoadgenError | None:
     """Run the plan; whatever ends it, the log gets its end line. The error, if one ended it."""
     errors: list[LoadgenError] = []
-    isolation = _isolation(setup, recorder, stop)
+    isolation = _isolation(setup, recorder, stop, view)
+    stop.parting = isolation.left_unloaded
     runner = Runner(
         profile=setup.profile,
         plan=setup.plan,
@@ -100,6 +101,8 @@ def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag
     try:
         isolation.restore()
     except LoadgenError as error:
+        if errors:  # only the first is raised
+            errors[0].args = (f"{errors[0]}; and {error}",)
         errors.append(error)
     if reason is None:
         reason = INTERRUPTED if stop() else "; ".join(runner.aborted.values()) or None
@@ -110,16 +113,19 @@ def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag
     return errors[0] if errors else None
 
 
-def _isolation(setup: RunSetup, recorder: Recorder, stop: StopFlag) -> Isolation:
+def _isolation(setup: RunSetup, recorder: Recorder, stop: StopFlag, view: View) -> Isolation:
     resume_state = setup.options.resume_state
     unloaded = resume_state.resume_info["found_away"] if resume_state is not None else None
-    return Isolation(setup.targets, tls(setup.options), recorder.host_state, stop, initially_unloaded=unloaded)
+    return Isolation(
+        setup.targets, tls(setup.options), recorder.host_state, stop, initially_unloaded=unloaded, say=view.say
+    )
 
 
 def _checks(setup: RunSetup, recorder: Recorder, stop: StopFlag) -> CheckRunner | None:
     """What targets are asked to do beside the load; None where a run is nothing but load."""
     options = setup.options
-    client = CheckClient(tls(options), stop)
+    _, stamps = instrument(options)
+    client = CheckClient(tls(options), stop, stamps)
     done = options.resume_state.finished_checks if options.resume_state is not None else frozenset()
     prompt = setup.jobs.prompt_text("measured", 0, setup.run_id) if options.server_benchmark else None
     checks = CheckRunner(setup.profile, client, stop, recorder.check, prompt, done)

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.messages import INTERRUPTED, Job
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.jobs import JobMaker, spread_ns
-from lmx_loadgen.session.plan import Segment, blocks_of, rounds, stability_levels
+from lmx_loadgen.session.plan import LOAD, Segment, blocks_of, rounds, stability_levels
 from lmx_loadgen.session.recorder import Recorder
 from lmx_loadgen.session.resume import ResumeState
 from lmx_loadgen.system import host
@@ -71,8 +71,7 @@ class Runner:
                 self._probe_cache(target)
                 self._compare_answers(target)
             if self.checks is not None and not self.stop() and target.name not in self.aborted:
-                self.before_segment(self._extra_segment(target, 1))
-                self.checks(target)
+                self._check(target, self.checks)
 
     def _run_all(self, segments: Sequence[Segment]) -> None:
         for segment in segments:
@@ -91,6 +90,8 @@ class Runner:
         jobs = self.jobs.jobs(segment, self.targets[segment.target], self.workers)
         self.recorder.begin(segment)
         self.before_segment(segment)
+        if self.stop():
+            return
         self.recorder.host_state("before", host.state())
         error_limits = self.recorder.error_limits
         end = self.driver.run(
@@ -103,8 +104,16 @@ class Runner:
         self.recorder.host_state("after", host.state())
         self._next = max(self._next, segment.segment) + 1
 
-    def _is_finished(self, segment: Segment) -> bool:
-        return self.resume_state is not None and segment.segment in self.resume_state.finished
+    def _is_finished(self, segment: Segment, phase: str = LOAD) -> bool:
+        return self.resume_state is not None and segment.key(phase) in self.resume_state.finished
+
+    def _numbered(self, segment: Segment, phase: str = LOAD) -> Segment:
+        """The segment, which is in no plan, with the number it had before the run was resumed, or one that is free:
+        those of the plan are taken."""
+        known = self.resume_state.numbers if self.resume_state is not None else {}
+        begun = self.resume_state.next_segment if self.resume_state is not None else 0
+        number = known.get(segment.key(phase), max(self._next, len(self.plan), begun))
+        return replace(segment, segment=number)
 
     def _add_rounds(self, level: int, until: UntilSettled, began: float) -> None:
         """Look, and measure on while the verdicts are open and there is time for another pair of rounds, which takes as
@@ -118,9 +127,8 @@ class Runner:
             if blocks >= begun and (until.settled(level) or late):
                 return
             wanted = range(blocks, blocks + ROUNDS_PER_STEP)
-            # Later levels of the plan have numbers already: these come after all of them.
-            first = max(self._next, len(self.plan))
-            self._run_all(rounds(self.profile, list(self.targets), level, wanted, planned, first))
+            for segment in rounds(self.profile, list(self.targets), level, wanted, planned, 0):
+                self._run_all([self._numbered(segment)])
             blocks += ROUNDS_PER_STEP
 
     def _pause(self, seconds: float) -> None:
@@ -130,31 +138,40 @@ class Runner:
 
     def _probe_cache(self, target: Target) -> None:
         """Two prompts that were never sent before, of equal length, and then the second of them again."""
-        for requests, first in ((2, 0), (1, 1)):
-            segment = self._extra_segment(target, 1, requests)
+        for place, (requests, first) in enumerate(((2, 0), (1, 1))):
+            segment = self._extra_segment(target, "probe", 1, requests, place)
             self._run_extra(segment, "probe", self.jobs.probe(segment, target, self.workers, first))
 
     def _compare_answers(self, target: Target) -> None:
         """The same prompt alone, and then as often at once as each level has slots."""
         for concurrency in stability_levels(self.profile):
-            segment = self._extra_segment(target, concurrency, concurrency)
+            segment = self._extra_segment(target, "stability", concurrency, concurrency)
             self._run_extra(segment, "stability", self.jobs.stability(segment, target, self.workers))
 
     def _run_extra(self, segment: Segment, phase: str, jobs: Sequence[Job]) -> None:
         if self.stop() or not self._can_measure(segment.target):
             return
-        self._next = segment.segment + 1
-        if self._is_finished(segment):
+        self._next = max(self._next, segment.segment + 1)
+        if self._is_finished(segment, phase):
             return
         self.recorder.begin(segment, phase=phase)
         self.before_segment(segment)
+        if self.stop():
+            return
         self.recorder.end_segment(self.driver.run(jobs, 0, lambda: None))
+
+    def _check(self, target: Target, checks: Callable[[Target], None]) -> None:
+        segment = self._extra_segment(target, "check", 1, 0)
+        self._next = segment.segment + 1
+        self.recorder.begin(segment, phase="check")
+        self.before_segment(segment)
+        if not self.stop():
+            checks(target)
 
     def _can_measure(self, target: str) -> bool:
         return target in self.recorder.answered and target not in self.aborted
 
-    def _extra_segment(self, target: Target, concurrency: int, requests: int = 0) -> Segment:
+    def _extra_segment(self, target: Target, phase: str, concurrency: int, requests: int, place: int = 0) -> Segment:
         """A segment outside the levels: its level's number is one that no level has."""
         levels = len(self.profile.load.concurrency)
-        number = max(self._next, len(self.plan))
-        return Segment(number, target.name, levels, concurrency, 0, requests, None, 0)
+        return self._numbered(Segment(0, target.name, levels, concurrency, place, requests, None, 0), phase)

@@ -23,16 +23,24 @@ def measure_first(probe: Probe | None = None) -> None:
         _set(library, _USER_INTERACTIVE)
 
 
-@contextlib.contextmanager
-def giving_way(probe: Probe | None = None) -> Iterator[None]:
+def giving_way(probe: Probe | None = None) -> contextlib.AbstractContextManager[None]:
     """Have this thread give way for the length of a block: what it does can wait, arrivals cannot."""
-    probe = probe or Probe()
+    return _at(_UTILITY, probe or Probe())
+
+
+def measuring(probe: Probe | None = None) -> contextlib.AbstractContextManager[None]:
+    """Have this thread go first for the length of a block, in which it measures itself."""
+    return _at(_USER_INTERACTIVE, probe or Probe())
+
+
+@contextlib.contextmanager
+def _at(quality: int, probe: Probe) -> Iterator[None]:
     library = probe.library() if probe.system == "darwin" else None
     if library is None:
         yield
         return
     before = library.qos_class_self()
-    _set(library, _UTILITY)
+    _set(library, quality)
     try:
         yield
     finally:

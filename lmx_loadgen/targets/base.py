@@ -29,7 +29,7 @@ class Dialect:
     request fields it understands among `seed`, `ignore_eos`, `stream_options`. `default_model` is what to ask for when
     the server cannot tell what it has. `quantization` asks how the weights of a model are quantized, in the server's
     own word for it, where its API tells; `residency` is how it loads and unloads, where it can be asked to.
-    `load_hint` is what its user does to load the model `{model}`.
+    `load_hint` is what its user does to load the model `{model}` on the server at `{root}`.
     """
 
     name: str
@@ -45,6 +45,10 @@ class Dialect:
     residency: Residency | None = None
     start_hint: str = "start the server"
     load_hint: str = "load it there first"
+
+    def how_to_load(self, model: str, base_url: str) -> str:
+        """What its user does to load the model, in words that end with the command."""
+        return self.load_hint.format(model=model, root=base_url.removesuffix("/v1"))
 
     @property
     def is_generic(self) -> bool:

@@ -21,6 +21,6 @@ LMX = Dialect(
     fields=frozenset({"stream_options"}),
     residency=residency.LMX,
     start_hint="start Opta-LMX",
-    load_hint='load it: curl -X POST http://127.0.0.1:1234/admin/models/load -H "X-Admin-Key: $LMX_ADMIN_KEY" '
+    load_hint='load it: curl -X POST {root}/admin/models/load -H "X-Admin-Key: $LMX_ADMIN_KEY" '
     '-H "Content-Type: application/json" -d \'{{"model_id": "{model}"}}\'',
 )

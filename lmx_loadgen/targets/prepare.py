@@ -249,7 +249,7 @@ def _model(spec: TargetSpec, dialect: Dialect, client: AdminClient, listed: Mode
     loaded = listed.loaded
     shown = ", ".join(plain(client.keys.redact(name), 120) for name in loaded[:10])
     if spec.model is not None:
-        return _asked_model(spec.model, dialect, listed, where, shown)
+        return _asked_model(spec.model, dialect, listed, client.base_url, shown)
     if len(loaded) == 1:
         return loaded[0], ()
     if loaded:
@@ -262,13 +262,13 @@ def _model(spec: TargetSpec, dialect: Dialect, client: AdminClient, listed: Mode
             f"--model {spec.name}=ID"
         )
     raise ModelNotLoaded(
-        f"model_not_loaded: {where} has no chat model loaded; {dialect.load_hint.format(model='MODEL')} "
+        f"model_not_loaded: {where} has no chat model loaded; {dialect.how_to_load('MODEL', client.base_url)} "
         "(this tool never loads a model)"
     )
 
 
 def _asked_model(
-    model: str, dialect: Dialect, listed: ModelList, where: str, shown: str
+    model: str, dialect: Dialect, listed: ModelList, base_url: str, shown: str
 ) -> tuple[str, tuple[str, ...]]:
     """The model that was named, where it is loaded or nobody can tell. Raises ModelNotLoaded."""
     if (same := _named_among(model, listed.loaded)) is not None:
@@ -280,8 +280,8 @@ def _asked_model(
         if dialect.is_generic:
             return model, (f"{name} is not in the server's list of models ({shown or 'none'}): measured as named",)
     raise ModelNotLoaded(
-        f"model_not_loaded: {name} is not loaded by {where} (loaded: {shown or 'none'}); "
-        f"{dialect.load_hint.format(model=name)} (this tool never loads a model)"
+        f"model_not_loaded: {name} is not loaded by {dialect.title} at {base_url} (loaded: {shown or 'none'}); "
+        f"{dialect.how_to_load(name, base_url)} (this tool never loads a model)"
     )
 
 

@@ -95,8 +95,9 @@ async def _lm_studio(ask: _Questions) -> Identity | None:
     if (await ask.json("/lmstudio-greeting")).get("lmstudio") is True:
         return Identity(LM_STUDIO)
     entries = (await ask.json("/api/v0/models")).get("data")  # versions before the greeting
-    is_it = isinstance(entries, list) and all(isinstance(entry, dict) and "state" in entry for entry in entries)
-    return Identity(LM_STUDIO) if entries and is_it else None
+    listed = entries if isinstance(entries, list) else []
+    is_it = bool(listed) and all(isinstance(entry, dict) and "state" in entry for entry in listed)
+    return Identity(LM_STUDIO) if is_it else None
 
 
 async def _opta_lmx(ask: _Questions) -> Identity | None:

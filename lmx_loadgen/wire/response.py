@@ -30,7 +30,8 @@ _LAST_LOOK_S = 0.001
 class ResponseReader:
     """One request on the wire: parses what arrives, keeps its deadlines, and says when it is over.
 
-    The parser callbacks (`on_…`) are called by httptools from within `feed`. `habits` are those of the server.
+    The parser callbacks (`on_…`) are called by httptools from within `feed`. `habits` are those of the server. Only an
+    answer that was asked for as a stream is over before its body ends.
     """
 
     def __init__(
@@ -39,6 +40,8 @@ class ResponseReader:
         timing: RequestTiming,
         limits: Limits,
         habits: ServerHabits | None = None,
+        *,
+        is_streamed: bool = True,
     ) -> None:
         self.timing = timing
         self.limits = limits
@@ -51,6 +54,7 @@ class ResponseReader:
         self.keep_alive = False
         self._parser: Any = httptools.HttpResponseParser(self)
         self._framed = False
+        self._is_streamed = is_streamed
         self.is_answer = False
         self._done_at: int | None = None
         self._over_ns: int | None = None
@@ -82,7 +86,7 @@ class ResponseReader:
             return
         self.timing.status = status
         self.timing.headers_ns = self._now
-        self.is_answer = 200 <= status < 300
+        self.is_answer = self._is_streamed and 200 <= status < 300
         self.keep_alive = self._parser.should_keep_alive()
         if status in (204, 304):
             self._framed = True

@@ -74,8 +74,9 @@ class StampedStream(httpx.AsyncByteStream):
 class StampedTransport(httpx.AsyncBaseTransport):
     """One persistent connection to one server, as an httpx transport.
 
-    Extensions of a request it understands: `timing` (a `RequestTiming` to fill), `limits` (`Limits`). Requests of one
-    transport follow each other; two at once are a programming error.
+    Extensions of a request it understands: `trace` (a `RequestTiming` to fill), `limits` (`Limits`), `is_streamed`
+    (False: the answer is no stream and ends with its body). Requests of one transport follow each other; two at once
+    are a programming error.
 
     Args:
         ssl_context: shared by all slots of a run, for `https` addresses.
@@ -111,7 +112,8 @@ class StampedTransport(httpx.AsyncBaseTransport):
         timing: RequestTiming = request.extensions.get("trace") or RequestTiming()
         limits: Limits = request.extensions.get("limits") or Limits()
         data = _serialise(request, request.content)
-        exchange = await self._exchange(request.url, data, timing, limits)
+        is_streamed = bool(request.extensions.get("is_streamed", True))
+        exchange = await self._exchange(request.url, data, timing, limits, is_streamed=is_streamed)
         _raise_failure(timing)
         assert timing.status is not None
         return httpx.Response(
@@ -122,10 +124,13 @@ class StampedTransport(httpx.AsyncBaseTransport):
             request=request,
         )
 
-    async def _exchange(self, url: httpx.URL, data: bytes, timing: RequestTiming, limits: Limits) -> ResponseReader:
+    async def _exchange(
+        self, url: httpx.URL, data: bytes, timing: RequestTiming, limits: Limits, *, is_streamed: bool
+    ) -> ResponseReader:
+        loop = asyncio.get_running_loop()
         while True:
             fresh = await self._connect_if_needed(url, timing, limits)
-            exchange = ResponseReader(asyncio.get_running_loop(), timing, limits, self._habits)
+            exchange = ResponseReader(loop, timing, limits, self._habits, is_streamed=is_streamed)
             link = self._link
             assert link is not None
             link.exchange = exchange

@@ -27,6 +27,7 @@ from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.system.clock import NS
 from tests.helpers.cli import lmx_loadgen
+from tests.helpers.hostile_server import answering, as_json, chunk, stream
 from tests.helpers.paths import ROOT
 from tests.helpers.pipeline import Pipeline, pipeline, target_at
 from tests.helpers.scripted import HEAD, Script, Scripted, chunked, delta, serving
@@ -315,28 +316,17 @@ def test_no_tls_where_it_was_expected(tool: Pipeline) -> None:
     assert line["send_ns"] is None
 
 
-MODELS = b'{"data":[{"id":"m"}]}'
-LISTING: Script = [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(MODELS), MODELS)]
-
-
 @pytest.mark.parametrize("flags", [["--insecure"], ["--ca-file"]])
 def test_a_certificate_that_is_not_trusted_says_what_to_do_and_then_is(
     flags: list[str], tmp_path: Path, ca_file: str
 ) -> None:
     flags = flags if flags == ["--insecure"] else [*flags, ca_file]
-    with serving_in_a_thread(*[LISTING] * 3, ANSWER, tls=certified("localhost")) as server:
-        run = [
-            "run",
-            "-t",
-            f"openai=https://localhost:{server.port}",
-            "-n",
-            "2",
-            "-c",
-            "1",
-            "--no-calibrate",
-            "--warmup",
-        ]
-        run += ["0", "--out", str(tmp_path)]
+    models, said = as_json({"data": [{"id": "m"}]}), stream(chunk({"content": "a"}), chunk({"content": "b"}, "stop"))
+    by_path = {"/v1/models": models, "/v1/chat/completions": said}
+    unknown = as_json({"error": "not found"}, 404)
+    with answering(lambda asked: by_path.get(asked.path, unknown), tls=certified("localhost")) as url:
+        run = ["run", "-t", f"box={url}", "-n", "2", "-c", "1", "--no-calibrate", "--warmup", "0"]
+        run += ["--out", str(tmp_path)]
         refused = lmx_loadgen(*run)
         done = lmx_loadgen(*run, *flags)
 

@@ -1,6 +1,7 @@
 """A server that answers whatever it is told to, over real sockets: a function from a request to an answer."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ class Asked:
     path: str
     headers: dict[str, str]
     number: int
+    body: bytes = b""
 
 
 @dataclass
@@ -71,14 +73,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._tell(-1)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
         with self.server.lock:
             number = self.server.generations
             self.server.generations += 1
-        self._tell(number)
+        self._tell(number, body)
 
-    def _tell(self, number: int) -> None:
-        told = self.server.answer(Asked(self.path, {k.lower(): v for k, v in self.headers.items()}, number))
+    def _tell(self, number: int, body: bytes = b"") -> None:
+        told = self.server.answer(Asked(self.path, {k.lower(): v for k, v in self.headers.items()}, number, body))
         head = [b"HTTP/1.1 %d Said" % told.status, b"Content-Length: %d" % len(told.body)]
         head += [name.encode() + b": " + value for name, value in told.headers]
         self.wfile.write(b"\r\n".join(head) + b"\r\n\r\n" + told.body)
@@ -88,11 +90,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def answering(answer: Answer) -> Iterator[str]:
-    """Its address, while the block runs."""
+def answering(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Its address, while the block runs; with `tls` it is that of `localhost`, by https."""
     with _Server(answer) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http://127.0.0.1' if tls is None else 'https://localhost'}:{server.server_port}"
         server.shutdown()
         thread.join()

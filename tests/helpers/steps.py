@@ -23,6 +23,12 @@ class Steps:
     def jobs(self, segment: Segment, target: object, workers: int) -> list[object]:
         return []
 
+    def probe(self, segment: Segment, target: object, workers: int, first: int) -> list[object]:
+        return []
+
+    def stability(self, segment: Segment, target: object, workers: int) -> list[object]:
+        return []
+
     def begin(self, segment: Segment, *, phase: str | None = None) -> None:
         self.segments.append(segment)
 
@@ -39,7 +45,7 @@ class Steps:
         """The machine's state beside a segment."""
 
 
-def course(steps: Steps, profile: Profile, until: UntilSettled) -> Runner:
+def course(steps: Steps, profile: Profile, until: UntilSettled | None) -> Runner:
     parts: dict[str, Any] = {"jobs": steps, "recorder": steps, "driver": steps, "targets": {"a": None, "b": None}}
     plan = make_plan(profile, ["a", "b"])
     return Runner(profile=profile, plan=plan, workers=1, stop=lambda: False, until=until, probe=False, **parts)

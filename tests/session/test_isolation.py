@@ -1,6 +1,7 @@
 """Models unloaded and loaded between blocks: who is asked what, and what is said where it cannot be done."""
 
 import json
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from lmx_loadgen.session.isolation import Isolation, obstacles
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
-from tests.helpers.hostile_server import answering, as_json
+from tests.helpers.hostile_server import Asked, Told, answering, as_json
 
 URLS = {"lmx": "http://127.0.0.1:1", "ollama": "http://127.0.0.1:2", "lmstudio": "http://127.0.0.1:3"}
 
@@ -106,6 +107,60 @@ def test_a_server_that_has_gone_is_said_to_be() -> None:
 
     with pytest.raises(ModelNotLoaded, match=r"nothing answers \(refused\)"):
         Bench(target("lmx"), target("ollama")).isolation(segment("lmx"))
+
+
+@respx.mock
+def test_one_server_that_refuses_keeps_no_other_from_being_restored() -> None:
+    respx.route(method="POST", url=f"{URLS['lmx']}/admin/models/load").respond(500, json={"error": "no memory"})
+    respx.route(method="POST").respond(200, json={})
+    bench = Bench(target("lmx"), target("lmstudio"), target("ollama"))
+    bench.isolation._unloaded = {"lmx", "ollama"}
+    with pytest.raises(ModelNotLoaded) as raised:
+        bench.isolation.restore()
+
+    assert [path for _, path, _ in asked(respx.mock)] == ["/admin/models/load", "/api/chat"]
+    assert "did not load lmx-model: HTTP 500: no memory; and lmx: lmx-model stays unloaded" in str(raised.value)
+    assert f"curl -X POST {URLS['lmx']}/admin/models/load" in str(raised.value)
+    assert "ollama" not in str(raised.value)
+
+
+@respx.mock
+def test_once_it_is_to_stop_nothing_more_is_asked_until_it_restores() -> None:
+    respx.route(method="POST").respond(200, json={})
+    bench = Bench(target("lmx"), target("ollama", is_loaded=False))
+    bench.isolation.stop = lambda: True
+    bench.isolation(segment("ollama"))
+    bench.isolation.restore()
+
+    assert asked(respx.mock) == []
+    assert bench.noted == []
+
+
+def test_a_load_that_was_broken_off_is_undone_where_the_model_was_not_loaded_before() -> None:
+    """Whether the server went on with it nobody knows; one that says the model is not loaded is right, too."""
+    posted: list[dict[str, Any]] = []
+    stopped = threading.Event()
+
+    def answer(asked: Asked) -> Told:
+        posted.append(json.loads(asked.body))
+        if "keep_alive" in posted[-1]:
+            return as_json({"error": "it is not loaded"}, 404)
+        stopped.set()
+        held.wait()
+        return as_json({})
+
+    held = threading.Event()
+    with answering(answer) as url:
+        bench = Bench(target("lmstudio"), replace(target("ollama", is_loaded=False), base_url=f"{url}/v1"))
+        bench.isolation._unloaded.add("lmstudio")
+        bench.isolation._at_start.add("lmstudio")
+        bench.isolation.stop = stopped.is_set
+        bench.isolation(segment("ollama"))
+        bench.isolation.restore()
+        held.set()
+
+    assert [body.get("keep_alive") for body in posted] == [None, 0]
+    assert bench.isolation.left_unloaded() == []
 
 
 @respx.mock

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -243,6 +244,66 @@ def test_rounds_that_were_added_are_gone_on_with_wherever_it_was_cut_off(last: i
 
     assert first == undisturbed[: last + 1]
     assert second == undisturbed[last:]
+
+
+# An aborted target
+
+
+class Aborting(Steps):
+    """A run's parts that note each segment with its phase; the first segment of `bad` at level 1 is given up."""
+
+    def __init__(self, bad: str | None) -> None:
+        super().__init__()
+        self.answered = {"a", "b"}
+        self.bad = bad
+        self.lines: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._phase = "measured"
+
+    def begin(self, segment: Segment, *, phase: str | None = None) -> None:
+        super().begin(segment)
+        self._phase = phase or "measured"
+
+    def run(self, *arguments: object) -> object:
+        segment = self.segments[-1]
+        stopped = "it is silent" if segment.target == self.bad and segment.level == 1 else None
+        place = segment.as_dict()
+        sent = request_line(steady(), **place, phase=self._phase)
+        self.lines.append((sent, segment_line(0, 1, 2, **place, stopped=stopped)))
+        return SimpleNamespace(stopped=stopped)
+
+
+def kinds(steps: Aborting) -> list[tuple[str, str]]:
+    return [(line["target"], line["phase"]) for line, _ in steps.lines]
+
+
+@pytest.mark.parametrize("bad", ["a", "b"])
+def test_probes_of_a_target_that_was_aborted_are_made_when_its_run_goes_on(bad: str) -> None:
+    """Its own: those of the other, which had the numbers that its would have had, are there already."""
+    profile = Profile(load=Load(concurrency=[1, 2], settle=0))
+
+    def went(bad: str | None, resume_state: ResumeState | None) -> Aborting:
+        steps = Aborting(bad)
+        made = course(steps, profile, None)
+        made.targets = {name: SimpleNamespace(name=name) for name in ("a", "b")}  # type: ignore[misc]
+        made.probe, made.resume_state = True, resume_state
+        made.run()
+        return steps
+
+    first = went(bad, None)
+    good = {"a": "b", "b": "a"}[bad]
+    beside = [kind for kind in kinds(first) if kind[1] != "measured"]
+    assert beside == [(good, "probe")] * 2 + [(good, "stability")] * 2
+    plan = [segment.as_dict() for segment in make_plan(profile, ["a", "b"])]
+    sent, ended = map(list, zip(*first.lines, strict=True))
+    log = made_log(sent, ended, profile=profile.model_dump(mode="json"), plan=plan)
+    second = went(None, ResumeState(Path(), log))
+
+    assert {target for target, _ in kinds(second)} == {bad}
+    assert [kind for kind in kinds(second) if kind[1] != "measured"] == [(bad, "probe")] * 2 + [(bad, "stability")] * 2
+    kept = {line["segment"] for line in ended if line["stopped"] is None}
+    numbers = [segment.segment for segment in second.segments]
+    assert not kept & set(numbers)
+    assert len(set(numbers)) == len(numbers)
 
 
 # Refused

@@ -51,6 +51,15 @@ def test_decoding_gives_way_and_is_as_it_was_afterwards_also_after_an_error(befo
     assert library.quality == after
 
 
+def test_who_gives_way_goes_first_while_it_measures_itself() -> None:
+    library = Library(0x15)
+    probe = WithLibrary(of=library)
+    with priority.giving_way(probe):
+        with priority.measuring(probe):
+            assert library.quality == 0x21
+        assert library.quality == 0x11
+
+
 def test_elsewhere_and_without_the_library_nothing_is_done() -> None:
     for probe in (WithLibrary(), WithLibrary(system="linux", of=Library(0x15))):
         priority.measure_first(probe)

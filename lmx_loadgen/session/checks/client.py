@@ -1,6 +1,10 @@
-"""One bounded question to a server: what came back, how long it took, or why nothing did."""
+"""One bounded question to a server: what came back, how long it took, or why nothing did.
 
-import math
+It is timed like a measured request: by the same transport, on a connection that is open already, from just before the
+question is written to the last byte of the answer.
+"""
+
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +13,19 @@ import anyio
 import httpx
 import pydantic_core
 
+from lmx_loadgen.decode.encoding import Undecodable, unpacked
 from lmx_loadgen.decode.errors import plain, refusal
-from lmx_loadgen.system.clock import NS, now_ns
-from lmx_loadgen.wire.ending import QUIET_S, cut_from, end_of_done, finished_ns
-from lmx_loadgen.wire.timing import RequestTiming
+from lmx_loadgen.load.sender import perform
+from lmx_loadgen.session.stop_flag import unless_stopped
+from lmx_loadgen.system import priority
+from lmx_loadgen.system.clock import now_ns
+from lmx_loadgen.wire.stamps import StampSource
+from lmx_loadgen.wire.timing import Limits, RequestTiming
+from lmx_loadgen.wire.transport import StampedTransport
 
 _MAX_BYTES = 4 * 1024 * 1024
-_LOOK_S = 0.05
+_CONNECT_S = 10.0
+_HEADERS = {"User-Agent": "lmx-loadgen", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,82 +54,71 @@ class CheckClient:
     """Asks one target. Every question ends by itself: when it takes too long, says too much, or `stop` says so.
 
     Args:
-        verify: the TLS context, or whether to check certificates.
+        tls: whom to trust over TLS; None for the public authorities.
         stop: asked twenty times a second whether the run is to end.
+        stamps: where the times of arrivals are taken.
     """
 
-    def __init__(self, verify: Any, stop: Callable[[], bool]) -> None:
-        self._verify = verify
+    def __init__(
+        self, tls: ssl.SSLContext | None, stop: Callable[[], bool], stamps: StampSource = StampSource.LOOP
+    ) -> None:
+        self._tls = tls
         self._stop = stop
+        self._stamps = stamps
 
     def __call__(
         self, method: str, url: str, headers: Mapping[str, str], body: Any = None, *, timeout_s: float
     ) -> CheckReply:
         """The whole answer, or why there is none. Never raises."""
-        return anyio.run(self._bounded, method, url, headers, body, timeout_s)
+        with priority.measuring():
+            return anyio.run(self._bounded, method, url, headers, body, timeout_s)
 
     async def _bounded(
         self, method: str, url: str, headers: Mapping[str, str], body: Any, timeout_s: float
     ) -> CheckReply:
         began = now_ns()
         replies: list[CheckReply] = []
-
-        async def asked() -> None:
-            replies.append(await self._asked(method, url, headers, body, began))
-            group.cancel_scope.cancel()
-
         with anyio.move_on_after(timeout_s) as limit:
-            async with anyio.create_task_group() as group:
-                group.start_soon(asked)
-                while not self._stop():  # noqa: ASYNC110 - set by a signal handler, which can wake nobody
-                    await anyio.sleep(_LOOK_S)
-                group.cancel_scope.cancel()
+            replies = await unless_stopped(lambda: self._asked(method, url, headers, body, timeout_s), self._stop)
         if replies:
             return replies[0]
         why = f"no answer within {timeout_s:g} s" if limit.cancelled_caught else "the run was stopped"
         return CheckReply(None, {}, b"", now_ns() - began, why)
 
-    async def _asked(self, method: str, url: str, headers: Mapping[str, str], body: Any, began: int) -> CheckReply:
+    async def _asked(
+        self, method: str, url: str, headers: Mapping[str, str], body: Any, timeout_s: float
+    ) -> CheckReply:
+        began, timing = now_ns(), RequestTiming()
         # Whoever asks sets one bound for the whole; a model may be silent for most of it.
-        timeout = httpx.Timeout(None, connect=10.0)
+        later = 2 * timeout_s + _CONNECT_S
+        limits = Limits(_CONNECT_S, first_token=later, gap=later, request=later)
+        is_streamed = isinstance(body, dict) and bool(body.get("stream"))
+        extensions = {"trace": timing, "limits": limits, "is_streamed": is_streamed}
+        transport = StampedTransport(ssl_context=self._tls, stamps=self._stamps)
         try:
-            async with (
-                httpx.AsyncClient(timeout=timeout, verify=self._verify, trust_env=False) as client,
-                client.stream(method, url, headers=dict(headers), json=body) as response,
-            ):
-                timing = RequestTiming()
-                await _take(response, timing, streamed=isinstance(body, dict) and bool(body.get("stream")))
-                if len(timing.body) > _MAX_BYTES:
-                    return CheckReply(None, {}, b"", now_ns() - began, f"an answer over {_MAX_BYTES // 2**20} MB")
-                latency_ns = (timing.end_ns or now_ns()) - began
-                return CheckReply(response.status_code, response.headers, bytes(timing.body), latency_ns)
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError, ValueError) as error:
-            return CheckReply(None, {}, b"", now_ns() - began, plain(str(error)) or _words(error))
+            request = httpx.Request(method, url, headers={**_HEADERS, **headers}, json=body, extensions=extensions)
+            await transport.connect(request.url, limits)
+            return _reply(await perform(transport, request))
+        except (httpx.TransportError, httpx.InvalidURL, UnicodeError, ValueError) as error:
+            return CheckReply(None, {}, b"", now_ns() - began, plain(str(error)) or "the connection was lost")
+        finally:
+            await transport.aclose()
 
 
-async def _take(response: httpx.Response, timing: RequestTiming, *, streamed: bool) -> None:
-    """Take in the body until it ends or is too large; a streamed one until its answer is over, which `end_ns` says."""
-    pieces = response.aiter_bytes()
-    while len(timing.body) <= _MAX_BYTES:
-        finished = finished_ns(timing) if streamed else None
-        left_s = math.inf if finished is None else QUIET_S - (now_ns() - finished) / NS
-        with anyio.move_on_after(left_s) as quiet:
-            piece = await anext(pieces, None)
-        if quiet.cancelled_caught:
-            timing.end_ns = now_ns()
-            return
-        if piece is None:
-            return
-        timing.body += piece
-        timing.arrival_ns.append(now_ns())
-        timing.arrival_bytes.append(len(piece))
-        if streamed and (end := end_of_done(timing.body)) is not None:
-            cut_from(timing, end)
-            return
-
-
-def _words(error: Exception) -> str:
-    """What an error without words of its own means."""
-    if isinstance(error, httpx.TransportError | OSError):
-        return "the connection was lost"
-    return "the answer could not be read"
+def _reply(timing: RequestTiming) -> CheckReply:
+    """What a request left behind, as an answer."""
+    last_ns = timing.arrival_ns[-1] if timing.arrival_ns else timing.headers_ns
+    latency_ns = (last_ns or timing.end_ns or now_ns()) - (timing.send_ns or now_ns())
+    if timing.failure is not None:
+        return CheckReply(None, {}, b"", latency_ns, timing.failure[1])
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in timing.headers}
+    encoding = headers.get("content-encoding", "identity").strip().lower() or "identity"
+    body = bytes(timing.body)
+    try:
+        if encoding != "identity":
+            body, _ = unpacked(encoding, body, [(0, len(body))], whole=True)
+    except Undecodable as problem:
+        return CheckReply(None, {}, b"", latency_ns, plain(str(problem)) or "the answer could not be read")
+    if len(body) > _MAX_BYTES:
+        return CheckReply(None, {}, b"", latency_ns, f"an answer over {_MAX_BYTES // 2**20} MB")
+    return CheckReply(timing.status, headers, body, latency_ns)

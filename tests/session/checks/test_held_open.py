@@ -13,7 +13,7 @@ LIMIT_S = 60.0
 
 def asked(script: Script, *, stream: bool = True) -> CheckReply:
     with served_in_thread(script) as url:
-        return CheckClient(True, lambda: False)("POST", url, {}, {"stream": stream}, timeout_s=LIMIT_S)
+        return CheckClient(None, lambda: False)("POST", url, {}, {"stream": stream}, timeout_s=LIMIT_S)
 
 
 @pytest.mark.parametrize(

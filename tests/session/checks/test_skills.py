@@ -6,7 +6,6 @@ from threading import Thread
 from typing import Any
 
 import pytest
-import respx
 
 from lmx_loadgen.analysis.checks import skills_of
 from lmx_loadgen.profile.checks import Checks, SkillSpec
@@ -17,8 +16,7 @@ from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.result import SkillsBenchmark
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
-
-URL = "http://127.0.0.1:1234"
+from tests.helpers.hostile_server import Told, answering, as_json, as_text
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +28,7 @@ def lmx() -> Iterator[SimProcess]:
 def ran(url: str, *specs: SkillSpec, timeout: float = 5.0) -> list[SkillsBenchmark]:
     target = Target("lmx", DIALECTS["lmx"], f"{url}/v1", "m", {})
     checks = Checks(include_skills=list(specs), skill_timeout=timeout)
-    lines = run_skills(target, checks, CheckClient(True, lambda: False))
+    lines = run_skills(target, checks, CheckClient(None, lambda: False))
     return skills_of([{"type": "check", "target": "lmx", **line} for line in lines])
 
 
@@ -108,18 +106,17 @@ def test_a_skill_that_says_nothing_in_time_is_given_up() -> None:
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        ({"status_code": 500, "text": "<h1>oops</h1>"}, "HTTP 500: oops"),
-        ({"json": {"ok": "yes"}}, "the server's answer is not that of a skill"),
-        ({"text": "\x1b[31mno"}, "the server's answer is not that of a skill"),
-        ({"json": {"ok": False, "error": "\x1b[31mred"}}, "[31mred"),
-        ({"json": {"ok": False, "timed_out": True}}, "it ran into the server's own time limit"),
+        (Told(b"<h1>oops</h1>", 500), "HTTP 500: oops"),
+        (as_json({"ok": "yes"}), "the server's answer is not that of a skill"),
+        (as_text("\x1b[31mno"), "the server's answer is not that of a skill"),
+        (as_json({"ok": False, "error": "\x1b[31mred"}), "[31mred"),
+        (as_json({"ok": False, "timed_out": True}), "it ran into the server's own time limit"),
     ],
 )
-def test_strange_answers(reply: dict[str, Any], error: str) -> None:
-    with respx.mock(base_url=URL) as mock:
-        mock.get("/v1/skills").respond(json={"data": [{"name": "echo"}]})
-        mock.post("/v1/skills/echo/execute").respond(**reply)
-        (found,) = ran(URL, SkillSpec(name="echo"))
+def test_strange_answers(reply: Told, error: str) -> None:
+    listed = as_json({"data": [{"name": "echo"}]})
+    with answering(lambda asked: listed if asked.path == "/v1/skills" else reply) as url:
+        (found,) = ran(url, SkillSpec(name="echo"))
 
     assert not found.skill_invoked_successfully
     assert found.error == error

@@ -30,7 +30,7 @@ def asked(
 ) -> ToolCallBenchmark:
     sim = servers.enter_context(start(SimSettings(dialect=dialect, **(FAST | settings))))  # type: ignore[arg-type]
     target = Target(dialect, DIALECTS[dialect], sim.base_url, "sim-model", {})
-    line = ask_for_call(target, WEATHER, CheckClient(True, lambda: False), timeout_s)
+    line = ask_for_call(target, WEATHER, CheckClient(None, lambda: False), timeout_s)
     (found,) = tool_calls_of([{"type": "check", "target": dialect, **line}])
     return found
 
@@ -88,7 +88,7 @@ def test_a_failing_server_is_a_failed_check(servers: ExitStack, fault: str, said
 
 def test_nobody_there_is_a_failed_check() -> None:
     target = Target("box", DIALECTS["openai"], "http://127.0.0.1:9/v1", "m", {})
-    line = ask_for_call(target, WEATHER, CheckClient(True, lambda: False), 5.0)
+    line = ask_for_call(target, WEATHER, CheckClient(None, lambda: False), 5.0)
 
     assert line["error"]
     assert line["answer"] is None
@@ -97,7 +97,7 @@ def test_nobody_there_is_a_failed_check() -> None:
 def test_ctrl_c_ends_a_question_at_once() -> None:
     target = Target("box", DIALECTS["openai"], "http://127.0.0.1:9/v1", "m", {})
 
-    assert ask_for_call(target, WEATHER, CheckClient(True, lambda: True), 600.0)["error"]
+    assert ask_for_call(target, WEATHER, CheckClient(None, lambda: True), 600.0)["error"]
 
 
 def test_what_is_asked_for() -> None:

@@ -7,7 +7,7 @@ import pytest
 from lmx_loadgen.analysis.conditions import conditions, taints
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.eventlog import LogContents
-from tests.measure.made_lines import made_log, request_line, segment_line, steady
+from tests.helpers.made_lines import made_log, request_line, segment_line, steady
 
 COOL = {"thermal_level": 0, "power_mode": "automatic", "power_source": "AC Power", "memory_pressure_level": 1}
 MB = 2**20

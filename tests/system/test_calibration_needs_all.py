@@ -13,8 +13,8 @@ from lmx_loadgen.session.calibrated import measure
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.system import open_files
-from tests.measure.made_lines import failed_line, made_log, request_line, steady
-from tests.test_cli import lmx_loadgen
+from tests.helpers.cli import lmx_loadgen
+from tests.helpers.made_lines import failed_line, made_log, request_line, steady
 
 TABLE = [Stretch(1, 3, 4, 0.0), Stretch(4, 8, 4, 0.1)]
 

@@ -9,7 +9,7 @@ import pytest
 
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.system import folders
-from tests.test_cli import SMALL, lmx_loadgen, sentence_of
+from tests.helpers.cli import SMALL, lmx_loadgen, sentence_of
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from lmx_loadgen.errors import InputError, LoadgenError, ProfileError
 from lmx_loadgen.profile.models import Profile, TargetSpec
 from lmx_loadgen.profile.strict_yaml import read_yaml
-from lmx_loadgen.system import package_data
+from lmx_loadgen.system import folders, package_data
 
 _KEY_VARIABLES = ("api_key_env", "admin_key_env")
 _MOST_MISTAKES = 10
@@ -24,8 +24,11 @@ def profile_names() -> list[str]:
 
 
 def load_profile(name_or_path: str) -> Profile:
-    """The profile of that name, or the one in that file; files that it names are beside it. Raises ProfileError."""
-    path = Path(name_or_path).expanduser()
+    """The profile of that name, or the one in that file; files that it names are beside it.
+
+    Raises ProfileError, and InputError for a `~` of a user without a home.
+    """
+    path = folders.expanded(Path(name_or_path))
     try:
         is_file = path.suffix in (".yaml", ".yml") or path.is_file()
     except ValueError:
@@ -65,7 +68,7 @@ def _beside(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         part = data if section is None else data.get(section)
         value = part.get(key) if isinstance(part, dict) else None
         if isinstance(value, str) and value:
-            changed = {**part, key: str(folder / Path(value).expanduser())}  # type: ignore[dict-item]
+            changed = {**part, key: str(folder / folders.expanded(Path(value)))}  # type: ignore[dict-item]
             data = changed if section is None else {**data, section: changed}
     return data
 

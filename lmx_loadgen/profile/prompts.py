@@ -21,6 +21,7 @@ import yaml
 
 from lmx_loadgen.errors import ProfileError
 from lmx_loadgen.profile.models import Prompts
+from lmx_loadgen.system import folders
 
 Message = dict[str, Any]
 
@@ -76,7 +77,7 @@ def prompt_book(settings: Prompts, base_dir: Path) -> PromptBook:
     if settings.text is not None:
         return PromptBook((_asked("prompt", settings.text),), warmup)
     if settings.file is not None:
-        return PromptBook(tuple(_from_file(base_dir / Path(settings.file).expanduser())), warmup)
+        return PromptBook(tuple(_from_file(base_dir / folders.expanded(Path(settings.file)))), warmup)
     book = _built_in()
     return PromptBook(tuple(prompt for length in settings.lengths for prompt in book[length]), warmup)
 

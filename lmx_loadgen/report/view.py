@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmx_loadgen.analysis.formats import EARLIEST, moment
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.decode.errors import without_status
 from lmx_loadgen.report.palette import SeriesStyle, series_styles
 from lmx_loadgen.report.sanitize import sanitize
+from lmx_loadgen.system.clock import EARLIEST, moment
 
 # One level of a target, as `result.json` has it.
 Level = dict[str, Any]

@@ -67,11 +67,17 @@ def run(**values: Any) -> None:
 
 @main.command(
     params=[
-        Flag("--quick", is_flag=True, help="In under 20 s, with shorter answers."),
+        Flag("--quick", is_flag=True, help="Take about 20 s, with shorter answers. [default: over a minute]"),
         Flag("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Measuring processes."),
         flags.LOOP,
         flags.STAMPS,
-        flags.out("Where it is stored; `run --out` looks in the same place."),
+        Flag(
+            "--out",
+            group="Output",
+            type=PATH,
+            metavar="DIR",
+            help="Store it here, for runs with the same --out. [default: the user's cache folder, for all runs]",
+        ),
         Flag("--allow-concurrent", is_flag=True, help="Do it although another run on this machine is on."),
         flags.as_json("the calibration as "),
     ]
@@ -80,7 +86,8 @@ def calibrate(**values: Any) -> None:
     """Measure by how much this tool itself is wrong on this machine.
 
     It loads the built-in simulator, which logs when each request was there and each chunk was written, and prints by
-    how much its own stamps differ. Runs carry the newest result and show it beside every figure. Exit codes:
+    how much its own stamps differ. Runs carry the newest result and show it beside every figure. One made on a busy
+    machine is marked, and the next run on the quiet machine makes it again. Exit codes:
     0 calibrated; 1 it failed; 5 it cannot be stored; 6 another run is on; 130 Ctrl-C.
     """
     from lmx_loadgen.commands.calibrate import calibrate_command

@@ -18,12 +18,12 @@ def unused_port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_lock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests fight with no other run on this machine over the lock, and leave the user's cache alone."""
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("lock")
-        patch.setenv(folders.LOCK_FOLDER_ENV, str(folder))
-        yield folder
+        for variable in (folders.LOCK_FOLDER_ENV, folders.CALIBRATION_FOLDER_ENV):
+            patch.setenv(variable, str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)

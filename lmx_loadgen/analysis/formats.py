@@ -4,11 +4,10 @@ Values come in base units (seconds, tokens a second); `None` is undefined and is
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+
+from lmx_loadgen.system.clock import moment
 
 UNDEFINED = "—"
-# Where a time that cannot be read is sorted to.
-EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 # ---- figures ----------------------------------------------------------------------------------------
@@ -82,15 +81,6 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s"
-
-
-def moment(text: object) -> datetime | None:
-    """A stored time in ISO 8601, in UTC where it names no zone; None where it cannot be read."""
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def day(text: object) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from lmx_loadgen.analysis.plan_importer import results_in
@@ -12,6 +11,7 @@ from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.imported import FOLDER, imported_store, marked
 from lmx_loadgen.store.plan_result import read_benchmark, read_json
 from lmx_loadgen.store.result import BenchmarkResult, RunResult, find_runs, read_result
+from lmx_loadgen.system.clock import EARLIEST, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class StoredResult:
 def all_results(results_dir: Path, skipped: Callable[[str], None]) -> list[StoredResult]:
     """Every result of a results folder, newest first. `skipped` gets a sentence for each that cannot be read."""
     results = [*_of_runs(results_dir, skipped), *_imported(results_dir, skipped)]
-    results.sort(key=lambda stored: _moment(stored.result.timestamp), reverse=True)
+    results.sort(key=lambda stored: moment(stored.result.timestamp) or EARLIEST, reverse=True)
     return [replace(stored, number=number) for number, stored in enumerate(results, start=1)]
 
 
@@ -84,13 +84,3 @@ def _imported(results_dir: Path, skipped: Callable[[str], None]) -> Iterator[Sto
             yield imported_result(path)
         except ResultError as error:
             skipped(str(error))
-
-
-def _moment(timestamp: str) -> datetime:
-    """When it was; the beginning of time where it is in no known form. No zone means UTC."""
-    earliest = datetime.min.replace(tzinfo=UTC)
-    try:
-        moment = datetime.fromisoformat(timestamp)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else max(moment.astimezone(UTC), earliest)
-    except (ValueError, OverflowError):
-        return earliest

@@ -53,8 +53,16 @@ def summarize(log: LogContents) -> RunResult:
         instrument={"calibration": None, **header["instrument"]},
         targets=[_target(log, target) for target in header["targets"]],
         comparisons=comparisons_of(log),
-        notes=log.notes + run_notes(log) + conditions(log) + ([] if calibration_of(header) else [_UNCALIBRATED]),
+        notes=log.notes + run_notes(log) + conditions(log) + _calibration_notes(header),
     )
+
+
+def _calibration_notes(header: Mapping[str, Any]) -> list[str]:
+    calibration = calibration_of(header)
+    if calibration is None:
+        return [_UNCALIBRATED]
+    busy = f"calibrated on a busy machine ({calibration.busy_reason}): the instrument's own error may be overstated"
+    return [busy] if calibration.busy else []
 
 
 def _target(log: LogContents, target: Mapping[str, Any]) -> TargetResult:

@@ -29,22 +29,30 @@ _SUSTAINED_S = 0.005
 
 @dataclass(frozen=True)
 class Stretch:
-    """How much a level gets: answers of `tokens`, `requests` of them, the slots' starts spread over `stagger` s."""
+    """How much a level gets: answers of `tokens`, `requests` of them, the slots' starts spread over `stagger` s.
+    `ttft_ms` is the simulator's TTFT at this level, None for its own."""
 
     concurrency: int
     requests: int
     tokens: int
     stagger: float
+    ttft_ms: float | None = None
 
 
 _BURST = Stretch(concurrency=4, requests=40, tokens=20_000, stagger=0.0)
 
 
+# A 99th percentile takes a hundred requests. One after the other, with a TTFT of 200 ms and long answers, they would
+# take minutes, so at concurrency 1 both are short. That level is about waking up for a single event: a core is as
+# deeply asleep after 20 ms as after 200, and the error of a TPOT is scaled to an answer's length where it is used.
+
+
 def full() -> list[Stretch]:
-    """The published table: 64 tokens an answer, at least three waves a level."""
+    """The published table: at least a hundred requests and three waves a level, of 64 tokens an answer at all but the
+    first."""
     return [
-        Stretch(1, 8, 64, 0.0),
-        Stretch(16, 80, 64, 1.0),
+        Stretch(1, 100, 16, 0.0, ttft_ms=50.0),
+        Stretch(16, 112, 64, 1.0),
         Stretch(64, 256, 64, 1.0),
         Stretch(256, 768, 64, 1.0),
         Stretch(1000, 3000, 64, 1.0),
@@ -52,10 +60,10 @@ def full() -> list[Stretch]:
 
 
 def quick() -> list[Stretch]:
-    """The same levels in under 20 s, with shorter answers."""
+    """The same levels in about 20 s, with shorter answers."""
     return [
-        Stretch(1, 4, 16, 0.0),
-        Stretch(16, 48, 16, 0.4),
+        Stretch(1, 100, 4, 0.0, ttft_ms=20.0),
+        Stretch(16, 112, 16, 0.4),
         Stretch(64, 192, 16, 0.4),
         Stretch(256, 512, 16, 0.4),
         Stretch(1000, 1500, 16, 0.5),
@@ -66,7 +74,7 @@ def calibrate(
     measure: Measure, *, is_quick: bool, report: Callable[[str], None], most: int | None = None
 ) -> Calibration:
     """Run the whole table on this machine, or its levels up to a concurrency of `most`. `report` hears of each level as
-    it begins.
+    it begins. What keeps the machine busy before or after is told in the calibration.
 
     Raises LoadgenError when the simulator fails, a request fails, or the clocks of two processes disagree; InputError
     when this process may not open as many files as the highest level needs.
@@ -74,6 +82,7 @@ def calibrate(
     table = [load for load in (quick() if is_quick else full()) if most is None or load.concurrency <= most]
     highest = max(load.concurrency for load in [*table, _BURST])
     open_files.require(highest, f"calibration at concurrency {highest}")
+    busy = host.busy()
     levels: list[CalibratedLevel] = []
     used: dict[str, Any] = {}
     with simulator(replace(_STEADY, ttft_ms=TTFT_MS)) as (sim, truth_path):
@@ -85,11 +94,14 @@ def calibrate(
     report("as fast as it can")
     with simulator(replace(_STEADY, ttft_ms=1.0, burst=True)) as (sim, truth_path):
         burst = _burst(*measured(_BURST, sim, truth_path, measure))
+    busy = busy or host.busy()
     return Calibration(
         tool_version=__version__,
         host=identity.machine_id(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         quick=is_quick,
+        busy=busy is not None,
+        busy_reason=busy,
         loop=used["loop"],
         stamps=used["stamps"],
         workers=used["workers"],
@@ -125,12 +137,13 @@ def measured(load: Stretch, sim: SimProcess, truth_path: Path, measure: Measure)
 
 
 def _profile(load: Stretch, url: str) -> Profile:
+    orders = {} if load.ttft_ms is None else {"sim": {"ttft_ms": load.ttft_ms}}
     return Profile(
         name="calibration",
         targets=[TargetSpec(name="sim", url=url)],
         load=Load(concurrency=[load.concurrency], requests=load.requests, warmup=0, stagger=load.stagger),
         prompts=Prompts(text="How wrong are you?"),
-        request=Request(max_tokens=load.tokens),
+        request=Request(max_tokens=load.tokens, extra=orders),
         timeouts=Timeouts(first_token=30, gap=30, request=120),
     )
 

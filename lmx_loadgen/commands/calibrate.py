@@ -11,14 +11,21 @@ from lmx_loadgen.report.terminal import print_calibration
 from lmx_loadgen.session.calibrated import measure
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.store.calibration import store
-from lmx_loadgen.system import lock
+from lmx_loadgen.system import folders, lock
 
 
 def calibrate_command(
-    *, quick: bool, workers: int, loop: str | None, stamps: str | None, out: Path, allow_concurrent: bool, as_json: bool
+    *,
+    quick: bool,
+    workers: int,
+    loop: str | None,
+    stamps: str | None,
+    out: Path | None,
+    allow_concurrent: bool,
+    as_json: bool,
 ) -> None:
     """Raises LoadgenError, and KeyboardInterrupt when it was stopped by Ctrl-C."""
-    options = Options(out=out, loop=loop, stamps=stamps, workers=workers)
+    options = Options(loop=loop, stamps=stamps, workers=workers)
     with lock.acquire(allow_concurrent=allow_concurrent) as locked:
         for warning in locked.warnings:
             click.echo(warning, err=True)
@@ -27,7 +34,7 @@ def calibrate_command(
             is_quick=quick,
             report=lambda words: None if as_json else click.echo(f"{words} …", err=True),
         )
-    path = store(out, made)
+    path = store(out or folders.calibration_folder(), made)
     if as_json:
         click.echo(json.dumps(made.model_dump(mode="json"), indent=1))
     else:

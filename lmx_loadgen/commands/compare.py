@@ -101,7 +101,7 @@ def _write_page(path: Path, comparison: Comparison, sides: tuple[Arm, Arm]) -> N
 
     reference = read_reference(package_data.folder("reference") / NAME)
     logs = {side.run_id: side.log for side in sides}
-    runs = labeled_views([view_of(summarize(log), log.requests) for log in logs.values()])
+    runs = labeled_views([view_of(summarize(log), log) for log in logs.values()])
     try:
         write_page(path, runs, comparisons=[comparison], reference=reference)
     except OSError as error:

@@ -24,7 +24,10 @@ def profile_names() -> list[str]:
 
 
 def load_profile(name_or_path: str) -> Profile:
-    """The profile of that name, or the one in that file; files that it names are beside it. Raises ProfileError."""
+    """The profile of that name, or the one in that file; files that it names are beside it.
+
+    Raises ProfileError, and InputError for a `~` of a user without a home.
+    """
     path = folders.expanded(Path(name_or_path))
     try:
         is_file = path.suffix in (".yaml", ".yml") or path.is_file()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lmx_loadgen.analysis.formats import EARLIEST, moment, short_time
+from lmx_loadgen.analysis.formats import short_time
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.published import matching
 from lmx_loadgen.report.baselines import Baseline, all_baselines
@@ -18,6 +18,7 @@ from lmx_loadgen.report.view import Level, Series, newest_first, same_work, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
 from lmx_loadgen.store.result import BenchmarkResult
+from lmx_loadgen.system.clock import EARLIEST, moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,8 +102,15 @@ def _calibration(calibration: dict[str, Any]) -> Markup:
         f"This tool's own error, {'quick' if calibration['quick'] else 'full'} calibration of "
         f"{sanitize(calibration['created_at'], 40)}: {sanitize(calibration['loop'], 20)}, "
         f"{sanitize(calibration['stamps'], 20)} stamps. What it saw minus what the simulator truly did."
+        f"{_busy_words(calibration)}"
     )
     return boxed_table(caption, head, rows)
+
+
+def _busy_words(calibration: dict[str, Any]) -> str:
+    if not calibration.get("busy"):
+        return ""
+    return f" The machine was busy ({sanitize(calibration.get('busy_reason'), 80)}): the errors may be overstated."
 
 
 def _errors(spread: dict[str, float] | None) -> Markup:

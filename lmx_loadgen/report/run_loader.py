@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from lmx_loadgen.analysis.asked import prompts_hash_of
 from lmx_loadgen.analysis.formats import short_time
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store import eventlog, result
+from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import RunResult
 
 
@@ -53,7 +54,7 @@ def _view(folder: Path) -> RunView:
     killed = log is not None and not (folder / result.NAME).is_file()
     stored = summarize(log) if log is not None and killed else result.read_result(folder)
     _check_definitions(folder, stored)
-    return view_of(stored, log.requests if log else [])
+    return view_of(stored, log)
 
 
 def _check_definitions(folder: Path, stored: RunResult) -> None:
@@ -70,6 +71,8 @@ def _check_definitions(folder: Path, stored: RunResult) -> None:
         )
 
 
-def view_of(stored: RunResult, requests: list[dict[str, Any]]) -> RunView:
-    """A run's result with its request lines, labelled by its date."""
-    return RunView(stored.as_dict(), requests, short_time(stored.started_at))
+def view_of(stored: RunResult, log: LogContents | None) -> RunView:
+    """A run's result with what its log has beside it, labeled by its date."""
+    if log is None:
+        return RunView(stored.as_dict(), [], short_time(stored.started_at))
+    return RunView(stored.as_dict(), log.requests, short_time(stored.started_at), prompts_hash_of(log.header))

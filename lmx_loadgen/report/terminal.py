@@ -158,6 +158,9 @@ def print_calibration(calibration: Calibration, console: Console) -> None:
         lines.append(f"paced, with chunk errors within 5 ms: {calibration.sustained_chunks_per_s:,.0f} chunks/s")
     if failed:
         lines.append(f"{plural(failed, 'request')} failed")
+    if calibration.busy:
+        lines += [f"This machine was busy ({calibration.busy_reason}): the errors may be overstated."]
+        lines += ["Runs use a calibration of the quiet machine where there is one, or make it."]
     for line in lines:
         console.print(Text(line), highlight=False)
 

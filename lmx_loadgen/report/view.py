@@ -1,16 +1,16 @@
 """Stored runs as the report looks at them: each target of each run is a series with a name and a look."""
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmx_loadgen.analysis.formats import EARLIEST, moment
+from lmx_loadgen.analysis.asked import Asked
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.decode.errors import without_status
 from lmx_loadgen.report.palette import SeriesStyle, series_styles
 from lmx_loadgen.report.sanitize import sanitize
+from lmx_loadgen.system.clock import EARLIEST, moment
 
 # One level of a target, as `result.json` has it.
 Level = dict[str, Any]
@@ -20,12 +20,14 @@ Level = dict[str, Any]
 class RunView:
     """One stored run: `result.json` and the request lines of `events.jsonl`, both as read.
 
-    `label` tells this run from others on the same page, for instance its date.
+    `label` tells this run from others on the same page, for instance its date; `prompts_hash` its prompts from others,
+    None where that is not known.
     """
 
     result: dict[str, Any]
     requests: list[dict[str, Any]]
     label: str
+    prompts_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +108,11 @@ def newest_first(series: Sequence[Series]) -> list[Series]:
 
 def same_work(one: Series, other: Series) -> bool:
     """Whether both runs asked for the same: endpoint, prompts and request settings."""
-    return _work(one) == _work(other)
+    return not any(_asked(one).differences(_asked(other)))
 
 
-def _work(one: Series) -> str:
-    profile = one.run.result.get("profile") or {}
-    return json.dumps([profile.get(key) for key in ("endpoint", "prompts", "request")], sort_keys=True, default=str)
+def _asked(one: Series) -> Asked:
+    return Asked(one.run.result.get("profile") or {}, one.run.prompts_hash)
 
 
 # ---- one level of one target ------------------------------------------------------------------------

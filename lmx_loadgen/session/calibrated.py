@@ -10,7 +10,7 @@ from typing import Any
 
 from lmx_loadgen import __version__
 from lmx_loadgen.calibration.run import Measure, calibrate
-from lmx_loadgen.errors import LoadgenError, ResultError
+from lmx_loadgen.errors import LoadgenError, ResultError, StorageError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.instrument import instrument
 from lmx_loadgen.session.options import Options
@@ -19,7 +19,7 @@ from lmx_loadgen.session.run import record
 from lmx_loadgen.session.setup import Calibrated
 from lmx_loadgen.store.calibration import Calibration, find, read_calibrations, store
 from lmx_loadgen.store.eventlog import LogContents, read_log
-from lmx_loadgen.system import host, identity, open_files
+from lmx_loadgen.system import folders, host, identity, open_files
 
 # A user of a fast local server sees up to this many chunks a second.
 _FAST_CHUNKS_PER_S = 100
@@ -45,24 +45,44 @@ def measure(options: Options) -> Measure:
 
 
 def calibration_for_run(options: Options, report: Callable[[str], None]) -> Calibrated:
-    """What `session.run` asks for a run's calibration: the newest one that fits; where there is none, a quick one is
-    made and stored beside the runs. It raises LoadgenError, also StorageError."""
+    """What `session.run` asks for a run's calibration: the newest one that fits. Where there is none, or only one of a
+    machine that was busy then and is quiet now, a quick one is made and stored. It raises LoadgenError."""
 
     def calibrated(loop: str, stamps: str) -> dict[str, Any]:
-        found = find(_known(options.out), __version__, loop, stamps, options.workers)
+        known = _known(options.out)
+        found = find(known, __version__, loop, stamps, options.workers)
         if found is None:
-            report("measuring the instrument's own error first (about 15 s, once; --no-calibrate skips it)")
-            # A machine that allows few files is calibrated for the loads that it allows.
-            most = open_files.most_connections()
-            try:
-                found = calibrate(measure(options), is_quick=True, report=lambda words: None, most=most)
-            except LoadgenError as trouble:
-                trouble.args = (f"{trouble}; --no-calibrate runs without a calibration",)
-                raise
-            store(options.out, found)
+            report("Measuring the instrument's own error first (about 20 s, once; --no-calibrate skips it).")
+        elif found.busy and host.busy() is None:
+            report(f"The stored calibration was made on a busy machine ({found.busy_reason}). Calibrating again.")
+        else:
+            return found.model_dump(mode="json")
+        made = _calibrated_now(options, report)
+        found = find([*known, made], __version__, loop, stamps, options.workers) or made
         return found.model_dump(mode="json")
 
     return calibrated
+
+
+def _calibrated_now(options: Options, report: Callable[[str], None]) -> Calibration:
+    """A quick calibration, stored for the runs to come. That it cannot be stored keeps no run from being measured."""
+    # A machine that allows few files is calibrated for the loads that it allows.
+    most = open_files.most_connections()
+    try:
+        made = calibrate(measure(options), is_quick=True, report=lambda words: None, most=most)
+    except LoadgenError as trouble:
+        trouble.args = (f"{trouble}; --no-calibrate runs without a calibration",)
+        raise
+    if made.busy:
+        report(
+            f"This machine is busy ({made.busy_reason}), so the instrument's error may be overstated. "
+            "The next run on a quiet machine calibrates again."
+        )
+    try:
+        store(folders.calibration_folder(), made)
+    except StorageError as trouble:
+        report(f"The calibration could not be stored, and the next run will calibrate again: {trouble}")
+    return made
 
 
 def workers_for(options: Options, concurrency: int) -> int:
@@ -78,9 +98,11 @@ def workers_for(options: Options, concurrency: int) -> int:
     return max(1, min(needed, host.fast_cores() - 1))
 
 
-def _known(folder: Path) -> list[Calibration]:
+def _known(out: Path) -> list[Calibration]:
+    """This machine's calibrations: its own, and those beside the runs, where earlier versions and `--out` put them."""
     found: list[Calibration] = []
-    for name in identity.known_ids():
-        with contextlib.suppress(ResultError):  # of another version, or damaged: made anew
-            found += read_calibrations(folder, name)
+    for folder in (folders.calibration_folder(), out):
+        for name in identity.known_ids():
+            with contextlib.suppress(ResultError):  # of another version, or damaged: made anew
+                found += read_calibrations(folder, name)
     return found

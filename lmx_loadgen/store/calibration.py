@@ -52,12 +52,14 @@ class CalibratedLevel(_Model):
 class Calibration(_Model):
     """One calibration. `burst_chunks_per_s` is what one process took in from a server that sends as fast as it can,
     with no event lost; `sustained_chunks_per_s` the highest paced rate at which no more than 1 % of the arrivals were
-    over 5 ms off."""
+    over 5 ms off. Errors of one made on a `busy` machine are larger than they need be; `busy_reason` says how busy."""
 
     tool_version: str
     host: str
     created_at: str
     quick: bool
+    busy: bool = False
+    busy_reason: str | None = None
     loop: str
     stamps: str
     workers: int
@@ -77,7 +79,8 @@ class Calibration(_Model):
 
 
 class CalibrationFile(_Model):
-    """All calibrations of one machine, at most one for each version, loop, kind of stamps and number of workers."""
+    """All calibrations of one machine: at most one full and one quick for each version, loop, kind of stamps and
+    number of workers, and beside one of the quiet machine a later one of the busy machine."""
 
     schema_version: int = SCHEMA
     calibrations: list[Calibration]
@@ -106,15 +109,16 @@ def read_calibrations(folder: Path, host: str) -> list[Calibration]:
 
 
 def find(calibrations: Sequence[Calibration], version: str, loop: str, stamps: str, workers: int) -> Calibration | None:
-    """The newest calibration that was made as a run is going to measure; a full one beats a quick one."""
+    """The newest calibration that was made as a run is going to measure. One of the quiet machine beats one of the busy
+    machine, and of either kind a full one a quick one."""
     wanted = (version, loop, stamps, workers)
     fitting = [c for c in calibrations if (c.tool_version, c.loop, c.stamps, c.workers) == wanted]
-    return max(fitting, key=lambda c: (not c.quick, c.created_at), default=None)
+    return max(fitting, key=lambda c: (not c.busy, not c.quick, c.created_at), default=None)
 
 
 def store(folder: Path, new: Calibration) -> Path:
-    """Put a calibration in the place of the one it renews (a quick one never replaces a full one). Raises
-    StorageError."""
+    """Put a calibration in the place of the one it renews. A quick one never replaces a full one, nor one of a busy
+    machine one of the quiet machine. Raises StorageError."""
     path = path_for(folder, new.host)
     try:
         known = read_calibrations(folder, new.host)
@@ -123,7 +127,9 @@ def store(folder: Path, new: Calibration) -> Path:
         with contextlib.suppress(OSError):
             path.replace(path.with_name(f"{path.name}.old"))
     same = (new.tool_version, new.loop, new.stamps, new.workers, new.quick)
-    kept = [c for c in known if (c.tool_version, c.loop, c.stamps, c.workers, c.quick) != same]
+    kept = [
+        c for c in known if (c.tool_version, c.loop, c.stamps, c.workers, c.quick) != same or (new.busy and not c.busy)
+    ]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

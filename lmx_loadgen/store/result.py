@@ -5,6 +5,7 @@
 
 import contextlib
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,14 +13,17 @@ import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lmx_loadgen.errors import ResultError, StorageError, first_fault
+from lmx_loadgen.store import eventlog
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import PublishedFigure
 from lmx_loadgen.store.versions import RESULT, UnknownVersion
+from lmx_loadgen.system.clock import EARLIEST, moment
 from lmx_loadgen.system.disk import flush_to_disk
 
 SCHEMA = RESULT.newest
 NAME = "result.json"
 _MAX_FILE = 256 * 1024 * 1024
+_MAX_HEADER = 64 * 1024 * 1024
 
 Coherence = Literal["ok", "repetitive", "truncated", "garbled"]
 
@@ -390,11 +394,23 @@ def read_result(folder: Path) -> RunResult:
 
 
 def find_runs(results_dir: Path) -> list[Path]:
-    """The folders in `results_dir` that hold a run, finished or not, oldest first."""
+    """The folders in `results_dir` that hold a run, finished or not, by when it began, oldest first: a folder may be
+    called anything. Those that do not say when stand before all others."""
     if not results_dir.is_dir():
         return []
-    return sorted(
+    runs = [
         folder
         for folder in results_dir.iterdir()
-        if folder.is_dir() and ((folder / NAME).is_file() or (folder / "events.jsonl").is_file())
-    )
+        if folder.is_dir() and ((folder / NAME).is_file() or (folder / eventlog.NAME).is_file())
+    ]
+    return sorted(runs, key=lambda folder: (_started(folder) or EARLIEST, folder))
+
+
+def _started(folder: Path) -> datetime | None:
+    """When the run in a folder began, by the first line of its log, or its result where it has no log."""
+    for name, most in ((eventlog.NAME, _MAX_HEADER), (NAME, _MAX_FILE)):
+        with contextlib.suppress(OSError, ValueError), (folder / name).open("rb") as file:
+            data = pydantic_core.from_json(file.readline(most) if name == eventlog.NAME else file.read(most))
+            if isinstance(data, dict) and (found := moment(data.get("started_at"))) is not None:
+                return found
+    return None

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 now_ns = time.monotonic_ns
 
 NS = 1_000_000_000
+# Where a time that cannot be read is sorted to.
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,12 @@ class Anchor:
         unix_ns = self.unix_ns + (mono_ns - self.mono_ns)
         moment = datetime.fromtimestamp(unix_ns // NS, UTC).replace(microsecond=unix_ns % NS // 1000)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment(text: object) -> datetime | None:
+    """A stored time in ISO 8601, in UTC, also where it names no zone; None where it cannot be read."""
+    try:
+        found = datetime.fromisoformat(str(text))
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -2,13 +2,14 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
+import platformdirs
+
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.system.probe import Probe
 
 LOCK_FOLDER_ENV = "LMX_LOADGEN_LOCK_DIR"
+CALIBRATION_FOLDER_ENV = "LMX_LOADGEN_CALIBRATION_DIR"
 
 
 def home() -> Path | None:
@@ -27,14 +28,22 @@ def expanded(path: Path) -> Path:
         raise InputError(f"{path}: the home folder is unknown; set HOME, or give the whole path") from None
 
 
-def lock_folder(probe: Probe | None = None, env: Mapping[str, str] = os.environ, user_home: Path | None = None) -> Path:
+def lock_folder() -> Path:
     """Where this user's lock is: the folder for caches, or `LMX_LOADGEN_LOCK_DIR` (for tests, and for machines whose
-    home cannot be written). Without a home folder it is one of the user's own in that for temporary files."""
-    if chosen := env.get(LOCK_FOLDER_ENV):
+    home cannot be written)."""
+    return _chosen_or_cache(LOCK_FOLDER_ENV)
+
+
+def calibration_folder() -> Path:
+    """Where this machine's calibrations are: the folder for caches, or `LMX_LOADGEN_CALIBRATION_DIR`."""
+    return _chosen_or_cache(CALIBRATION_FOLDER_ENV)
+
+
+def _chosen_or_cache(variable: str) -> Path:
+    """The folder that the variable names, else this user's for caches. Without a home folder that is one of the user's
+    own among the temporary files."""
+    if chosen := os.environ.get(variable):
         return Path(chosen)
-    user_home = user_home or home()
-    if user_home is None:
+    if home() is None:
         return Path(tempfile.gettempdir()) / f"lmx-loadgen-{os.getuid()}"
-    if (probe or Probe()).system == "darwin":
-        return user_home / "Library" / "Caches" / "lmx-loadgen"
-    return Path(env.get("XDG_CACHE_HOME") or user_home / ".cache") / "lmx-loadgen"
+    return platformdirs.user_cache_path("lmx-loadgen", appauthor=False)

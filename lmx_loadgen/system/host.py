@@ -12,6 +12,8 @@ from lmx_loadgen.system import linux, macos, macos_state, priority, sleep
 from lmx_loadgen.system.identity import machine_id
 from lmx_loadgen.system.probe import Probe
 
+# Of the cores.
+_MOST_LOAD = 0.5
 _PACKAGES = ("httpx", "httptools", "uvloop", "anyio", "pydantic")
 
 
@@ -66,6 +68,17 @@ def state(probe: Probe | None = None) -> dict[str, Any]:
     found = macos_state.state(probe) if probe.system == "darwin" else linux.state(probe)
     found["asleep_s"] = sleep.asleep_s(probe)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def busy(probe: Probe | None = None) -> str | None:
+    """What else keeps this machine busy now, in words; None where it is quiet, or does not tell.
+
+    A load average of more than half the cores: what this tool itself has done a minute ago counts for less.
+    """
+    load, cores = (probe or Probe()).load_average(), os.cpu_count() or 1
+    if load is None or load <= _MOST_LOAD * cores:
+        return None
+    return f"load average {load:.1f} on {cores} core{'s' if cores > 1 else ''}"
 
 
 def versions() -> dict[str, str]:

@@ -71,6 +71,13 @@ class Probe:
         except OSError:
             return None
 
+    def load_average(self) -> float | None:
+        """Processes that ran or waited to run, on average over the last minute."""
+        try:
+            return os.getloadavg()[0]
+        except OSError:
+            return None
+
     def timer_late_s(self) -> float | None:
         """How late the promptest of three short timers was, in seconds; 6 ms to find out."""
         late = []

@@ -9,6 +9,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
+from lmx_loadgen.system import folders, host
 from tests.helpers.cli import SMALL, lmx_loadgen, sentence_of
 from tests.helpers.holding_server import Holding
 
@@ -348,14 +350,32 @@ def short_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same in a second or two; its figures mean little."""
     monkeypatch.setattr(calibration, "quick", lambda: [Stretch(1, 3, 4, 0.0), Stretch(4, 8, 4, 0.1)])
     monkeypatch.setattr(calibration, "_BURST", Stretch(2, 4, 2_000, 0.0))
+    monkeypatch.setattr(host, "busy", lambda: None)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This machine's folder for calibrations, not there yet."""
+    monkeypatch.setenv(folders.CALIBRATION_FOLDER_ENV, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def run_calibrated(fast: SimProcess, out: Path) -> tuple[str, dict[str, Any]]:
+    """What a small run says on stderr, and the calibration that it carries."""
+    before = set(out.glob("*"))
+    done = lmx_loadgen("run", "-t", f"sim={fast.url}", *SMALL[:-1], "--out", out)
+    assert done.exit_code == 0, done.output
+    (folder,) = set(out.glob("*")) - before
+    return done.stderr, read_result(folder).instrument["calibration"]
 
 
 @pytest.mark.usefixtures("short_calibration")
 @pytest.mark.slow
-def test_calibrate_stores_a_table_that_the_next_run_carries(fast: SimProcess, tmp_path: Path) -> None:
-    made = lmx_loadgen("calibrate", "--quick", "--out", tmp_path)
+def test_calibrate_stores_a_table_that_the_next_run_carries(fast: SimProcess, tmp_path: Path, cache: Path) -> None:
+    made = lmx_loadgen("calibrate", "--quick")
     assert made.exit_code == 0, made.output
-    (path,) = tmp_path.glob("calibration-*.json")
+    (path,) = cache.glob("calibration-*.json")
+    assert f"stored in {path}" in made.stdout
     assert max(map(len, made.stdout.splitlines()[:-1])) <= 80
     stored = json.loads(path.read_text())["calibrations"][0]
     assert [(level["concurrency"], level["requests"], level["failed"]) for level in stored["levels"]] == [
@@ -368,32 +388,96 @@ def test_calibrate_stores_a_table_that_the_next_run_carries(fast: SimProcess, tm
         assert level["chunks"] == 4 * level["requests"]
     assert stored["burst_chunks_per_s"] > 0
 
-    flags = [flag for flag in SMALL if flag != "--no-calibrate"]
-    run = lmx_loadgen("run", "-t", f"sim={fast.url}", *flags, "--out", tmp_path)
+    run = lmx_loadgen("run", "-t", f"sim={fast.url}", *SMALL[:-1], "--out", tmp_path / "runs")
     assert run.exit_code == 0, run.output
-    (folder,) = [entry for entry in tmp_path.iterdir() if entry.is_dir()]
+    (folder,) = (tmp_path / "runs").iterdir()
     result = read_result(folder)
     assert result.instrument["calibration"] == stored
     assert result.targets[0].levels[0].metrics["ttft"].instrument_error is not None
     assert "instrument's own error" in run.stdout
-    assert "measuring the instrument's own error" not in run.stderr
+    assert "Measuring the instrument's own error" not in run.stderr
 
 
 @pytest.mark.usefixtures("short_calibration")
 @pytest.mark.slow
-def test_a_first_run_calibrates_once(fast: SimProcess, tmp_path: Path) -> None:
-    flags = [flag for flag in SMALL if flag != "--no-calibrate"]
-    said = [lmx_loadgen("run", "-t", f"sim={fast.url}", *flags, "--out", tmp_path).stderr for _ in range(2)]
+def test_a_first_run_calibrates_once_for_every_results_folder(fast: SimProcess, tmp_path: Path, cache: Path) -> None:
+    runs = [run_calibrated(fast, tmp_path / folder) for folder in ("one", "two")]
 
-    assert ["measuring the instrument's own error" in words for words in said] == [True, False]
+    assert ["Measuring the instrument's own error" in said for said, _ in runs] == [True, False]
+    assert runs[0][1] == runs[1][1]
+    assert [path.parent for path in tmp_path.rglob("calibration-*")] == [cache]
+
+
+@pytest.mark.usefixtures("short_calibration")
+@pytest.mark.slow
+def test_of_calibrations_in_the_cache_and_beside_the_runs_the_newest_counts(
+    fast: SimProcess, tmp_path: Path, cache: Path
+) -> None:
+    made = lmx_loadgen("calibrate", "--quick", "--out", tmp_path / "runs")
+    assert made.exit_code == 0, made.output
+    (path,) = (tmp_path / "runs").glob("calibration-*.json")
+    stored = json.loads(path.read_text())
+    (beside,) = stored["calibrations"]
+    stored["calibrations"] = [beside | {"created_at": "2020-01-01T00:00:00+00:00"}]
+    cache.mkdir()
+    (cache / path.name).write_text(json.dumps(stored))
+
+    assert run_calibrated(fast, tmp_path / "elsewhere")[1]["created_at"].startswith("2020")
+    assert run_calibrated(fast, tmp_path / "runs")[1] == beside
+
+
+@pytest.mark.usefixtures("short_calibration")
+@pytest.mark.slow
+def test_a_calibration_of_a_busy_machine_is_made_again_once_it_is_quiet(
+    fast: SimProcess, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, carried = [], []
+    for busy in ("load average 9.0 on 2 cores", "load average 8.0 on 2 cores", None, None):
+        monkeypatch.setattr(host, "busy", lambda busy=busy: busy)
+        words, calibration = run_calibrated(fast, tmp_path / "runs")
+        said.append(words)
+        carried.append(calibration)
+
+    assert [one["busy_reason"] for one in carried] == ["load average 9.0 on 2 cores"] * 2 + [None, None]
+    assert [one["busy"] for one in carried] == [True, True, False, False]
+    assert carried[0] == carried[1]
+    assert carried[2] == carried[3]
+    assert "This machine is busy (load average 9.0 on 2 cores)" in " ".join(said[0].split())
+    assert "Calibrating again" in " ".join(said[2].split())
+    assert not any("alibrat" in said[place] for place in (1, 3))
+    notes = [" ".join(read_result(folder).notes) for folder in (tmp_path / "runs").iterdir()]
+    assert sum("calibrated on a busy machine" in of_run for of_run in notes) == 2
+
+
+@pytest.mark.usefixtures("short_calibration", "cache")
+@pytest.mark.slow
+def test_calibrate_says_that_the_machine_was_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "busy", lambda: "load average 9.0 on 2 cores")
+    made = lmx_loadgen("calibrate", "--quick")
+
+    assert "This machine was busy (load average 9.0 on 2 cores)" in made.stdout
+    assert max(map(len, made.stdout.splitlines()[:-1])) <= 80
+
+
+@pytest.mark.usefixtures("short_calibration")
+@pytest.mark.slow
+def test_a_run_whose_calibration_cannot_be_stored_is_measured_all_the_same(
+    fast: SimProcess, tmp_path: Path, cache: Path
+) -> None:
+    cache.write_text("a file where a folder should be")
+    said, carried = run_calibrated(fast, tmp_path / "runs")
+
+    assert "could not be stored" in " ".join(said.split())
+    assert carried["quick"]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cache")
 def test_a_run_that_is_not_calibrated_says_so(fast: SimProcess, tmp_path: Path) -> None:
     result = lmx_loadgen("run", "-t", f"sim={fast.url}", *SMALL, "--out", tmp_path)
 
     assert "not calibrated" in result.stdout
-    assert list(tmp_path.glob("calibration-*")) == []
+    assert list(tmp_path.rglob("calibration-*")) == []
 
 
 # The simulator

@@ -69,6 +69,15 @@ def test_targets_by_name_are_those_of_the_newest_run_that_has_both(reports: Path
     assert found["levels"][0]["metrics"]["ttft_p50"]["verdict"] == "better"
 
 
+def test_the_newest_run_is_not_the_last_by_name(tmp_path: Path) -> None:
+    pair = {"lmx": Made(), "ollama": SLOWER}
+    run(tmp_path / "base", pair, "0001aaaa", started_at="2026-01-01T00:00:00.000Z")
+    run(tmp_path / "20260102T000000Z-lmx+ollama-0002aaaa", pair, "0002aaaa", started_at="2026-01-02T00:00:00.000Z")
+    found = json.loads(compare("--results-dir", tmp_path, "--format", "json").stdout)
+
+    assert found["a"]["run_id"] == "0002aaaa"
+
+
 def test_two_runs_of_one_target_are_told_apart_by_their_ids(reports: Path) -> None:
     result = compare("20260102T000000Z-lmx-0002aaaa", "20260103T000000Z-lmx-0003aaaa", "--results-dir", reports)
 

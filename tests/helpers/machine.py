@@ -12,6 +12,7 @@ class Machine(Probe):
 
     files: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
+    load: float | None = None
 
     def read(self, path: str) -> str | None:
         return self.files.get(path)
@@ -24,6 +25,9 @@ class Machine(Probe):
 
     def priority(self, which: int) -> int | None:
         return None
+
+    def load_average(self) -> float | None:
+        return self.load
 
     def timer_late_s(self) -> float | None:
         return None

@@ -56,7 +56,7 @@ def _view(folder: Path, make: Callable[[], list[dict[str, Any]]], fill: Callable
     log = read_log(folder / "events.jsonl")
     result = summarize(log)
     fill(result)
-    return view_of(RunResult.model_validate(result.model_dump(by_alias=True)), log.requests)
+    return view_of(RunResult.model_validate(result.model_dump(by_alias=True)), log)
 
 
 # ---- logs --------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from typing import Any
 
 from lmx_loadgen.report.palette import SERIES_COLOURS, dark_to_light, series_styles
 from lmx_loadgen.report.run_loader import labeled_views
-from lmx_loadgen.report.view import RunView, errors_of, level_notes, series_of, target_notes
+from lmx_loadgen.report.view import RunView, Series, errors_of, level_notes, same_work, series_of, target_notes
 
 Loader = Callable[..., RunView]
 
@@ -42,6 +42,18 @@ def test_a_level_without_requests_is_no_error(load_run: Loader) -> None:
     run = replace(load_run("failed"), requests=[])
 
     assert [one.requests_of(level) for one in series_of([run]) for level in one.levels()] == [[], []]
+
+
+def test_the_same_work_is_the_same_prompts_whatever_their_file_is_called(load_run: Loader) -> None:
+    def prompted(file: str, content: str | None) -> Series:
+        run = load_run("head-to-head")
+        profile = run.result["profile"] | {"prompts": {"file": file, "cache": "unique"}}
+        return series_of([replace(run, result=run.result | {"profile": profile}, prompts_hash=content)])[0]
+
+    assert same_work(prompted("a.jsonl", "1f"), prompted("b.jsonl", "1f"))
+    assert not same_work(prompted("a.jsonl", "1f"), prompted("a.jsonl", "2e"))
+    assert not same_work(prompted("a.jsonl", "1f"), prompted("b.jsonl", None))
+    assert same_work(prompted("a.jsonl", None), prompted("a.jsonl", None))
 
 
 def test_failures_of_all_levels_are_added_up(load_run: Loader) -> None:

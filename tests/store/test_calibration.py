@@ -50,6 +50,20 @@ def test_the_newest_is_taken_but_a_full_one_before_a_quick_one() -> None:
     assert find([new, full, old], "0.1.0", "uvloop", "loop", 1) == full
 
 
+def test_one_of_the_busy_machine_stands_behind_any_of_the_quiet_one(tmp_path: Path) -> None:
+    quiet = made(created_at="2026-01-01T00:00:00+00:00")
+    busy = made(
+        created_at="2026-02-01T00:00:00+00:00", quick=False, busy=True, busy_reason="load average 9.0 on 2 cores"
+    )
+
+    assert find([quiet, busy], "0.1.0", "uvloop", "loop", 1) == quiet
+    assert find([busy], "0.1.0", "uvloop", "loop", 1) == busy
+    for one in (made(busy=True), quiet, busy, made(busy=True), made(quick=False)):
+        store(tmp_path, one)
+    kept = read_calibrations(tmp_path, "0123abcd")
+    assert [(c.quick, c.busy) for c in kept] == [(True, False), (True, True), (False, False)]
+
+
 def test_the_lowest_level_with_at_least_the_load_stands_for_it() -> None:
     table = made(levels=[calibrated_level(concurrency, 1e-4) for concurrency in (1, 16, 64)])  # 43 chunks/s a slot
 

@@ -105,6 +105,34 @@ def test_runs_are_found_oldest_first_finished_or_not(tmp_path: Path) -> None:
     assert find_runs(tmp_path / "gone") == []
 
 
+def test_the_newest_run_is_the_one_that_began_last_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    texts = {
+        "20991231T000000Z-later-by-name": ("events.jsonl", '{"started_at": "2026-11-22T10:00:00.000Z"}\n{"torn'),
+        "base": ("events.jsonl", '{"started_at": "2026-11-21T10:00:00.000Z"}\n'),
+        "a-zone": ("events.jsonl", '{"started_at": "2026-11-22T09:30:00+02:00"}\n'),
+        "no-log": ("result.json", '{"run_id": "x", "started_at": "2026-11-23T10:00:00.000Z"}\n'),
+        "zz-no-time": ("result.json", '{"started_at": null}'),
+        "zz-torn": ("events.jsonl", '{"started_at": "2026-11-2'),
+        "zz-too-early": ("events.jsonl", '{"started_at": "0001-01-01T00:00:00+14:00"}\n'),
+    }
+    for name, (file, text) in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text(text)
+
+    found = [run.name for run in find_runs(tmp_path)]
+    assert found[:3] == ["zz-no-time", "zz-too-early", "zz-torn"]
+    assert found[3:] == ["base", "a-zone", "20991231T000000Z-later-by-name", "no-log"]
+
+
+def test_a_run_without_a_readable_log_goes_by_its_result(tmp_path: Path) -> None:
+    for name, day in (("a", 3), ("b", 1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "events.jsonl").write_bytes(b"\xff")
+        (tmp_path / name / "result.json").write_text(f'{{"started_at": "2026-11-0{day}T10:00:00.000Z"}}')
+
+    assert [run.name for run in find_runs(tmp_path)] == ["b", "a"]
+
+
 def test_a_file_larger_than_any_result_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "result.json").open("wb") as file:
         file.truncate(300 * 1024 * 1024)  # a hole: it takes no room

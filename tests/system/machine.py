@@ -26,6 +26,7 @@ class Mac(Probe):
     clocks: Mapping[str, int] = field(default_factory=dict)
     own_priority: int | None = None
     late_s: float | None = None
+    load: float | None = None
     asked: list[Sequence[str]] = field(default_factory=list)
     started: list[Sequence[str]] = field(default_factory=list)
 
@@ -46,6 +47,9 @@ class Mac(Probe):
 
     def priority(self, which: int) -> int | None:
         return self.own_priority
+
+    def load_average(self) -> float | None:
+        return self.load
 
     def timer_late_s(self) -> float | None:
         return self.late_s

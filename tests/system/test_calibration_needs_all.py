@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.calibration import run as calibration
-from lmx_loadgen.calibration.run import Stretch, calibrate
+from lmx_loadgen.calibration.run import Stretch, calibrate, full, quick
 from lmx_loadgen.errors import InputError, LoadgenError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.calibrated import measure
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.store.eventlog import LogContents
-from lmx_loadgen.system import open_files
+from lmx_loadgen.system import host, open_files
 from tests.helpers.cli import lmx_loadgen
 from tests.helpers.made_lines import failed_line, made_log, request_line, steady
 
-TABLE = [Stretch(1, 3, 4, 0.0), Stretch(4, 8, 4, 0.1)]
+TABLE = [Stretch(1, 3, 4, 0.0, ttft_ms=5.0), Stretch(4, 8, 4, 0.1)]
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def test_nothing_is_stored_of_a_table_whose_last_level_failed(tmp_path: Path, mo
 
         return measured
 
-    monkeypatch.setattr("lmx_loadgen.session.calibrated.measure", failing_at_four)
+    monkeypatch.setattr("lmx_loadgen.commands.calibrate.measure", failing_at_four)
     result = lmx_loadgen("calibrate", "--quick", "--out", tmp_path / "out")
 
     assert result.exit_code == 1
@@ -68,3 +68,18 @@ def test_levels_beyond_the_limit_on_files_are_left_out_where_that_will_do(monkey
     monkeypatch.setattr(open_files, "most_connections", lambda: 3)
     with pytest.raises(InputError, match="calibration at concurrency 4 needs"):
         calibrate(real, is_quick=True, report=lambda said: None)
+
+
+@pytest.mark.parametrize("table", [full(), quick()])
+def test_every_level_has_a_hundred_requests_for_its_99th_percentile(table: list[Stretch]) -> None:
+    assert [load.concurrency for load in table] == [1, 16, 64, 256, 1000]
+    assert all(load.requests >= 100 for load in table)
+
+
+def test_a_calibration_tells_of_a_machine_that_became_busy_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = iter([None, "load average 9.0 on 2 cores"])
+    monkeypatch.setattr(host, "busy", lambda: next(words))
+    found = calibrate(measure(Options()), is_quick=True, report=lambda said: None, most=3)
+
+    assert (found.busy, found.busy_reason) == (True, "load average 9.0 on 2 cores")
+    assert found.levels[0].chunk_rate > 1000 / (calibration.TTFT_MS + 3 * calibration.STEP_MS)  # of its own, short TTFT

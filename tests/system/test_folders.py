@@ -1,15 +1,42 @@
-"""A user without a home folder, as in some containers: no HOME, and an id that the system does not know."""
+"""Where a user's folders are, also where there is no home folder, as in some containers: no HOME, and an id that the
+system does not know."""
 
 import os
 import pwd
 from pathlib import Path
 from typing import Any
 
+import platformdirs.macos
+import platformdirs.unix
 import pytest
 
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.system import folders
 from tests.helpers.cli import SMALL, lmx_loadgen, sentence_of
+
+
+@pytest.mark.parametrize(
+    ("system", "cache_home", "cache"),
+    [
+        (platformdirs.macos.MacOS, None, "/home/me/Library/Caches/lmx-loadgen"),
+        (platformdirs.unix.Unix, None, "/home/me/.cache/lmx-loadgen"),
+        (platformdirs.unix.Unix, "/c", "/c/lmx-loadgen"),
+    ],
+)
+def test_the_lock_and_the_calibrations_are_in_the_user_s_folder_for_caches(
+    system: type, cache_home: str | None, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platformdirs, "PlatformDirs", system)
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("XDG_CACHE_HOME", cache_home or "")
+    for variable, folder in (
+        (folders.LOCK_FOLDER_ENV, folders.lock_folder),
+        (folders.CALIBRATION_FOLDER_ENV, folders.calibration_folder),
+    ):
+        monkeypatch.setenv(variable, "/there")
+        assert folder() == Path("/there")
+        monkeypatch.delenv(variable)
+        assert folder() == Path(cache)
 
 
 @pytest.fixture
@@ -19,6 +46,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.delenv(folders.LOCK_FOLDER_ENV, raising=False)
+    monkeypatch.delenv(folders.CALIBRATION_FOLDER_ENV, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
 
 

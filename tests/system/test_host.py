@@ -1,7 +1,10 @@
 """What machine this is, on either system, and what it costs when nothing answers."""
 
+import os
 import resource
 from pathlib import Path
+
+import pytest
 
 from lmx_loadgen.system import host, package_data
 from lmx_loadgen.system.probe import Probe
@@ -24,6 +27,14 @@ def test_a_linux_machine() -> None:
 
     assert found["chip"] == "Some Chip @ 3 GHz"
     assert (found["memory_gb"], found["os"], found["os_version"]) == (15.6, "Linux", "Some Linux 12")
+
+
+def test_a_machine_is_busy_from_half_of_its_cores_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+
+    assert host.busy(Machine("darwin", load=3.26)) == "load average 3.3 on 4 cores"
+    assert host.busy(Machine("linux", load=2.0)) is None
+    assert host.busy(Machine("linux")) is None
 
 
 def test_what_nobody_answers_is_none_and_never_raises() -> None:

@@ -16,7 +16,6 @@ from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.system import folders, host, lock
 from tests.helpers.cli import SMALL, lmx_loadgen, sentence_of
-from tests.helpers.machine import Machine
 
 NOW = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -94,15 +93,6 @@ def test_no_place_for_a_lock_is_no_reason_not_to_measure(tmp_path: Path) -> None
     with lock.acquire(allow_concurrent=False, folder=tmp_path / "file" / "x") as found:
         assert found.problem is not None
         assert "another run at the same time would not be noticed" in found.warnings[0]
-
-
-def test_where_the_lock_lies() -> None:
-    home = Path("/home/me")
-    assert folders.lock_folder(Machine("darwin"), {}, home) == home / "Library" / "Caches" / "lmx-loadgen"
-    assert folders.lock_folder(Machine("linux"), {}, home) == home / ".cache" / "lmx-loadgen"
-    assert folders.lock_folder(Machine("linux"), {"XDG_CACHE_HOME": "/c"}, home) == Path("/c/lmx-loadgen")
-    for system in ("darwin", "linux"):
-        assert folders.lock_folder(Machine(system), {folders.LOCK_FOLDER_ENV: "/there"}, home) == Path("/there")
 
 
 @pytest.mark.parametrize("command", [("run",), ("calibrate", "--quick")])

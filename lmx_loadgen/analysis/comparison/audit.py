@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Literal
 
+from lmx_loadgen.analysis.asked import asked_of
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.level import UNKNOWN, rules_of
@@ -271,17 +272,13 @@ def quantization(a: Arm, b: Arm) -> AuditFinding:
     return _checked(bits[0] == bits[1], words, sentence)
 
 
-_SETTINGS = ("endpoint", "prompts", "request")
-
-
 def settings(a: Arm, b: Arm) -> AuditFinding:
     """Whether two runs asked for the same; within one run they did."""
-    for part in _SETTINGS:
-        for key, one, other in _differences(a.profile.get(part), b.profile.get(part), part):
-            return AuditFinding(
-                "failed", (f"{key}: {one}", f"{key}: {other}"),
-                f"the runs did not ask for the same: {key} is {one} on {a.label} and {other} on {b.label}",
-            )  # fmt: skip
+    for key, one, other in asked_of(a.log.header).differences(asked_of(b.log.header)):
+        return AuditFinding(
+            "failed", (f"{key}: {one}", f"{key}: {other}"),
+            f"the runs did not ask for the same: {key} is {one} on {a.label} and {other} on {b.label}",
+        )  # fmt: skip
     return AuditFinding("passed", ("the same", "the same"))
 
 
@@ -380,13 +377,6 @@ def _cached_share(answers: Sequence[Record]) -> float | None:
 def _bits(arm: Arm) -> float | None:
     quantization = arm.target.get("server", {}).get("quantization")
     return weight_bits(quantization) or read_name((_answering(arm) or [str(arm.target["model"])])[0]).bits
-
-
-def _differences(a: Any, b: Any, key: str) -> list[tuple[str, Any, Any]]:
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        names = dict.fromkeys([*a, *b])
-        return [found for name in names for found in _differences(a.get(name), b.get(name), f"{key}.{name}")]
-    return [] if a == b else [(key, a, b)]
 
 
 def _relative_difference(a: float, b: float) -> float:

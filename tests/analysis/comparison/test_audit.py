@@ -139,6 +139,42 @@ def test_runs_that_asked_for_different_things_are_refused() -> None:
     assert refused(comparison) == EVERYTHING
 
 
+@pytest.mark.parametrize(
+    ("files", "hashes", "status", "named"),
+    [
+        (("a.jsonl", "a.jsonl"), ("1f", "1f"), "passed", "the same"),
+        (("a.jsonl", "a.jsonl"), ("1f", "2e"), "failed", "the prompts' content"),
+        (("a.jsonl", "copy/b.jsonl"), ("1f", "1f"), "passed", "the same"),
+        (("a.jsonl", "copy/b.jsonl"), ("1f", "2e"), "failed", "prompts.file"),
+        (("a.jsonl", "b.jsonl"), ("1f", None), "failed", "prompts.file"),
+        (("a.jsonl", "a.jsonl"), (None, "1f"), "passed", "the same"),
+    ],
+)
+def test_prompts_are_the_same_by_their_content_not_by_their_file_s_name(
+    files: tuple[str, str], hashes: tuple[str | None, str | None], status: str, named: str
+) -> None:
+    a, b = (
+        session(
+            {name: Made()},
+            run_id=run_id,
+            profile=PROFILE | {"prompts": PROFILE["prompts"] | {"file": file}},
+            going_on={"prints": {"prompts": content, "tokenizer": None}},
+        )
+        for name, run_id, file, content in zip(("lmx", "ollama"), ("0001aaaa", "0002aaaa"), files, hashes, strict=True)
+    )
+    line = line_of(compare(arm_of(a, "lmx"), arm_of(b, "ollama")), "settings")
+
+    assert (line.status, line.a.split(":")[0]) == (status, named)
+
+
+def test_equal_prompts_do_not_hide_another_setting() -> None:
+    alike = {"going_on": {"prints": {"prompts": "1f", "tokenizer": None}}}
+    other = PROFILE | {"prompts": PROFILE["prompts"] | {"cache": "repeat", "text": "?"}}
+    a, b = session({"lmx": Made()}, **alike), session({"ollama": Made()}, run_id="4567cdef", profile=other, **alike)
+
+    assert line_of(compare(arm_of(a, "lmx"), arm_of(b, "ollama")), "settings").b == "prompts.cache: repeat"
+
+
 def test_lengths_of_the_models_own_choosing_leave_what_does_not_depend_on_length() -> None:
     """A longer answer spreads the wait for its first token over more tokens, and has more gaps to stall in."""
     comparison = compared(Made(finish="stop"), Made(finish="stop", tokens=14))

@@ -45,6 +45,12 @@ class PromptBook:
     measured: tuple[Prompt, ...]
     warmup: tuple[Prompt, ...]
 
+    @property
+    def has_system(self) -> bool:
+        """Whether any prompt has a message of the system."""
+        prompts = (*self.measured, *self.warmup)
+        return any(message.get("role") == "system" for prompt in prompts for message in prompt.messages)
+
 
 def with_nonce(messages: Sequence[Message], nonce: str) -> list[Message]:
     """The messages with `nonce` and a space as the very first characters of the first one that has a content, which is

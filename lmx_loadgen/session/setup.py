@@ -77,7 +77,7 @@ def set_up(profile: Profile, options: Options, calibrated: Calibrated, stack: co
     workers = [WorkerProcess(loop, stamps, _child_environment(profile)) for _ in range(options.workers)]
     for worker in workers:
         stack.callback(worker.close)
-    targets = _prepare_targets(profile, options, stack)
+    targets = _prepare_targets(profile, options, stack, has_system=book.has_system)
     names = [target.name for target in targets]
     if resume_state is not None:
         resume_state.refuse_if_changed(targets, input_hashes)
@@ -102,7 +102,9 @@ def set_up(profile: Profile, options: Options, calibrated: Calibrated, stack: co
     )
 
 
-def _prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitStack) -> list[Target]:
+def _prepare_targets(
+    profile: Profile, options: Options, stack: contextlib.ExitStack, *, has_system: bool
+) -> list[Target]:
     """Find every target and its model; a simulator that has no address is started. Raises the TargetError or InputError
     of the one that is wrong; of several, the first's kind, with the words of all."""
     access = Access(
@@ -120,7 +122,7 @@ def _prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitS
             url = _sim_url(profile, spec, stack)
             try:
                 target = await prepare(spec, access, url=url, may_load=options.isolate)
-                targets.append(await _adapted(target, profile, options, access))
+                targets.append(await _adapted(target, profile, options, access, has_system=has_system))
             except LoadgenError as fault:
                 faults.append(fault)
         return targets, faults
@@ -133,12 +135,14 @@ def _prepare_targets(profile: Profile, options: Options, stack: contextlib.ExitS
     return targets
 
 
-async def _adapted(target: Target, profile: Profile, options: Options, access: Access) -> Target:
+async def _adapted(target: Target, profile: Profile, options: Options, access: Access, *, has_system: bool) -> Target:
     """The target as its server takes requests; it is asked, unless it is ours or its model is not loaded yet."""
     if not options.probe or not target.is_loaded or target.dialect.name == "sim":
         return target
     async with httpx.AsyncClient(timeout=profile.timeouts.connect, verify=access.verify, trust_env=False) as client:
-        return await adapted(target, profile.endpoint, secrets.token_hex(8), profile.request, client)
+        return await adapted(
+            target, profile.endpoint, secrets.token_hex(8), profile.request, client, has_system=has_system
+        )
 
 
 def _sim_url(profile: Profile, spec: TargetSpec, stack: contextlib.ExitStack) -> str | None:

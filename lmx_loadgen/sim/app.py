@@ -15,8 +15,17 @@ from lmx_loadgen.sim.engine import MS, Engine, Timeline
 from lmx_loadgen.sim.exchange import Exchange, Services
 from lmx_loadgen.sim.faults import FAULTS, REPLACED
 from lmx_loadgen.sim.script import Script, end_at_stop
-from lmx_loadgen.sim.settings import SimSettings, check_orders
-from lmx_loadgen.sim.text import ANSWER, BEGINNINGS, PrefixCache, count_prompt, prompt_text, seed_of, split_pieces
+from lmx_loadgen.sim.settings import SYSTEM_ROLE, SimSettings, check_orders
+from lmx_loadgen.sim.text import (
+    ANSWER,
+    BEGINNINGS,
+    PrefixCache,
+    count_prompt,
+    has_system_role,
+    prompt_text,
+    seed_of,
+    split_pieces,
+)
 from lmx_loadgen.sim.truth import TruthLog
 
 ENDPOINTS = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
@@ -179,9 +188,18 @@ class App:
         limit = body.get("max_tokens")
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise Refused(self.dialect.error(400, "max_tokens must be a non-negative integer"))
+        self._check_refused(body)
         self._check_choices(body)
         if not isinstance(body.get("stop"), str | list | None):
             raise Refused(self.dialect.error(400, "stop must be a text or a list of texts"))
+
+    def _check_refused(self, body: Json) -> None:
+        for what in self.settings.refuses:
+            asks = what in body
+            if what == SYSTEM_ROLE:
+                asks = has_system_role(body) and not self.dialect.merges_system
+            if asks:
+                raise Refused(self.dialect.refusal(what))
 
     def _check_choices(self, body: Json) -> None:
         choices = body.get("n")

@@ -11,6 +11,8 @@ from lmx_loadgen.sim import DIALECT_NAMES
 
 ENGINES = ("batch", "independent")
 LOOPS = ("auto", "uvloop", "asyncio")
+SYSTEM_ROLE = "system"  # a message of that role; the others are fields
+REFUSABLE = (SYSTEM_ROLE, "stream_options", "max_tokens")
 
 Fields = Mapping[str, tuple[type, ...]]
 
@@ -50,6 +52,7 @@ class SimSettings:
     thought_tokens: int = 16  # of each answer, where a fault makes the model think or the server hold text back
     burst: bool = False
     default_max_tokens: int = 256  # where the request names no max_tokens
+    refuses: tuple[str, ...] = ()  # what it does not take in a request, of REFUSABLE
     stop_after: int | None = None  # the answer ends by itself after about this many tokens
     stop_spread: float = 0.0  # share by which stop_after varies, seeded by the prompt
     text: str | None = None  # what every answer says; None: English prose
@@ -80,7 +83,7 @@ class SimSettings:
             raise InputError(f"the simulator settings are not JSON: {error}") from None
         if not isinstance(data, dict):
             raise InputError("the simulator settings must be a JSON object")
-        for name in ("models", "installed", "skills"):
+        for name in ("models", "installed", "skills", "refuses"):
             if isinstance(data.get(name), list):
                 data[name] = tuple(data[name])
         _check_types(data, SETTINGS, "simulator setting")
@@ -154,6 +157,8 @@ def _check_values(settings: SimSettings) -> None:
         raise InputError("simulator setting 'prefill_tok_s' must be positive")
     if not all(isinstance(model, str) for model in settings.models + settings.installed):
         raise InputError("simulator settings 'models' and 'installed' must hold strings")
+    if not set(settings.refuses) <= set(REFUSABLE):
+        raise InputError(f"simulator setting 'refuses' may hold {', '.join(REFUSABLE)}")
     _check_faults(settings.faults)
 
 

@@ -47,6 +47,13 @@ def prompt_text(body: dict[str, object]) -> str:
     return prompt if isinstance(prompt, str) else ""
 
 
+def has_system_role(body: dict[str, object]) -> bool:
+    """Whether any message of a request is the system's."""
+    messages = body.get("messages")
+    listed = messages if isinstance(messages, list) else []
+    return any(isinstance(message, dict) and message.get("role") == "system" for message in listed)
+
+
 def _content(message: object) -> str:
     content = message.get("content") if isinstance(message, dict) else None
     if isinstance(content, list):

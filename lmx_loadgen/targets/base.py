@@ -61,7 +61,8 @@ class Target:
     """A server that is ready to be measured. `headers` carry its key and stay out of every text made of this.
 
     `is_loaded` is false where its model is to be loaded before its blocks, which only `--isolate` does. Its requests do
-    without the fields in `left_out` and use other names for those in `renamed`: it refuses them as they are.
+    without the fields in `left_out` and use other names for those in `renamed`: it refuses them as they are. Where it
+    `merges_system`, its chat template has no system role.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Target:
     is_loaded: bool = True
     left_out: frozenset[str] = frozenset()
     renamed: Mapping[str, str] = field(default_factory=dict)
+    merges_system: bool = False
 
 
 class RequestSettings(Protocol):
@@ -104,7 +106,7 @@ def request_body(
     dialect = target.dialect
     body: dict[str, Any] = {"model": target.model}
     if endpoint == "chat":
-        body["messages"] = list(messages)
+        body["messages"] = without_system(messages) if target.merges_system else list(messages)
     else:
         body["prompt"] = "\n\n".join(text_of(message.get("content")) for message in messages)
     body |= {"max_tokens": settings.max_tokens, "temperature": settings.temperature, "stream": True}
@@ -116,6 +118,24 @@ def request_body(
         body["ignore_eos"] = True
     adapted = {target.renamed.get(name, name): value for name, value in body.items() if name not in target.left_out}
     return adapted | dict(settings.extra)
+
+
+def without_system(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The same texts without a system role: the system's stand before the first message of the user, where the chat
+    templates that have no such role put them."""
+    system = [text_of(message.get("content")) for message in messages if message.get("role") == "system"]
+    others = [message for message in messages if message.get("role") != "system"]
+    at = next((place for place, message in enumerate(others) if message.get("role") == "user"), None)
+    if not system:
+        return others
+    if at is None:
+        return [{"role": "user", "content": "\n\n".join(system)}, *others]
+    content = others[at].get("content")
+    if isinstance(content, list):
+        content = [{"type": "text", "text": "\n\n".join(system)}, *content]
+    else:
+        content = "\n\n".join([*system, text_of(content)])
+    return [*others[:at], {**others[at], "content": content}, *others[at + 1 :]]
 
 
 def text_of(content: Any) -> str:

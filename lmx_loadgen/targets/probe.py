@@ -1,6 +1,6 @@
 """One request before measuring: which fields a server refuses, and how it can be asked all the same."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import anyio
@@ -10,7 +10,7 @@ from lmx_loadgen.decode.errors import plain, words_of_body
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.targets.base import RequestSettings, Target, request_body
 
-_PROMPT = "Say hello."
+_SYSTEM, _PROMPT = "Be brief.", "Say hello."
 _MOST_TOKENS = 16
 _WITHIN_S = 30.0
 _MAX_BODY = 64 * 1024
@@ -35,28 +35,41 @@ class _Settings:
 
 
 async def adapted(
-    target: Target, endpoint: str, nonce: str, settings: RequestSettings, client: httpx.AsyncClient
+    target: Target,
+    endpoint: str,
+    nonce: str,
+    settings: RequestSettings,
+    client: httpx.AsyncClient,
+    *,
+    has_system: bool = False,
 ) -> Target:
-    """The target as its server takes requests: one short request finds out, and another for each field it refuses.
+    """The target as its server takes requests: one short request finds out, and another for each field it refuses, and
+    for the system role where the run `has_system` messages.
 
     A server that refuses for other reasons, or does not answer in time, is left as it is: the run will say so. Raises
     InputError where it refuses the temperature.
     """
     asked = _Settings(settings)
     refusal = await _refusal(target, endpoint, nonce, asked, client)
-    for field in (*_LEFT_OUT, *_RENAMED):
-        if refusal is None:
-            break
-        if field in refusal or not _names_a_field(refusal):
-            other = _changed(target, field)
-            again = await _refusal(other, endpoint, nonce, asked, client)
-            if again is None or (field in refusal and field not in again):
-                target, refusal = replace(other, notes=(*other.notes, _note(field))), again
+    untried = [*_LEFT_OUT, *_RENAMED]
+    while refusal is not None and (field := _suspect(refusal, untried)) is not None:
+        untried.remove(field)
+        other = _changed(target, field)
+        again = await _refusal(other, endpoint, nonce, asked, client)
+        if again is None or (field in refusal and field not in again):
+            target, refusal = replace(other, notes=(*other.notes, _note(field))), again
     if refusal is not None and "temperature" in refusal:
         raise InputError(
             f"target {target.name} refuses temperature {settings.temperature:g} ({refusal}): choose one that it takes "
             "with --temperature, or request.temperature in the profile"
         )
+    if refusal is None and has_system and endpoint == "chat":
+        refusal = await _refusal(target, endpoint, nonce, asked, client, system=True)
+        if refusal is not None:
+            note = f"the server refuses a system role ({refusal}): its text stands at the head of the user's message"
+            other = replace(target, merges_system=True, notes=(*target.notes, note))
+            if await _refusal(other, endpoint, nonce, asked, client, system=True) is None:
+                return other
     return target
 
 
@@ -72,15 +85,26 @@ def _note(field: str) -> str:
     return f"the server refuses {field}, so requests leave it out: {_LEFT_OUT[field]}"
 
 
-def _names_a_field(refusal: str) -> bool:
-    return any(field in refusal for field in (*_LEFT_OUT, *_RENAMED, "temperature"))
+def _suspect(refusal: str, untried: Sequence[str]) -> str | None:
+    """The field to try next: one that the refusal names; where it names none that could be meant, any."""
+    named = [field for field in (*_LEFT_OUT, *_RENAMED, "temperature") if field in refusal]
+    return next((field for field in untried if not named or field in named), None)
 
 
 async def _refusal(
-    target: Target, endpoint: str, nonce: str, settings: _Settings, client: httpx.AsyncClient
+    target: Target,
+    endpoint: str,
+    nonce: str,
+    settings: _Settings,
+    client: httpx.AsyncClient,
+    *,
+    system: bool = False,
 ) -> str | None:
     """The server's words where it refuses the request; None where it takes it, or nothing can be told."""
-    body = request_body(target, endpoint, [{"role": "user", "content": f"{nonce} {_PROMPT}"}], settings)
+    messages = [{"role": "user", "content": f"{nonce} {_PROMPT}"}]
+    if system:
+        messages = [{"role": "system", "content": f"{nonce} {_SYSTEM}"}, {"role": "user", "content": _PROMPT}]
+    body = request_body(target, endpoint, messages, settings)
     path = "/chat/completions" if endpoint == "chat" else "/completions"
     try:
         with anyio.fail_after(_WITHIN_S):

@@ -117,7 +117,7 @@ def test_a_tokenizer_counts_both_sides_and_becomes_the_basis(fast: SimProcess, t
 
     for line in lines:
         text = "".join(words for _, kind, words in line["events"] if kind == "content")
-        # the nonce, You are a helpful assistant ., and the prompt
+        # the nonce and the prompt
         assert line["tokenizer_tokens"] == {"prompt": 4, "output": len(re.findall(r"\w+|[^\w\s]+", text))}
     assert {level.token_basis for level in read_result(folder).targets[0].levels} == {"tokenizer"}
 
@@ -251,7 +251,7 @@ def test_a_key_reaches_the_server_and_nothing_else(tmp_path: Path, monkeypatch: 
 
 @pytest.fixture
 def holding() -> Iterator[Holding]:
-    with Holding(answers=4) as server:
+    with Holding(answers=5) as server:  # one of them is the probe before the run
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()

@@ -156,7 +156,7 @@ def test_what_the_run_was_told_is_not_told_again(fast: SimProcess, tmp_path: Pat
 
 @pytest.fixture
 def holding() -> Iterator[Holding]:
-    with Holding(answers=4) as server:
+    with Holding(answers=5) as server:  # one of them is the probe before the run
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()

@@ -1,6 +1,7 @@
 """What a server refuses is found out by one request, and only what leaves the work as it is gets changed."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -90,6 +91,33 @@ def test_a_refusal_for_other_reasons_changes_nothing(status: int) -> None:
     target, _ = probed({"model": "request 7d1f is refused"}, status)
 
     assert target == PLAIN
+
+
+NONCED = {"role": "system", "content": "0123456789abcdef You are a pirate."}
+SYSTEM = NONCED["content"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "sent"),
+    [
+        ([NONCED, {"role": "user", "content": "Hi"}], [{"role": "user", "content": f"{SYSTEM}\n\nHi"}]),
+        (
+            [NONCED, {"role": "user", "content": [{"type": "image_url"}]}],
+            [{"role": "user", "content": [{"type": "text", "text": SYSTEM}, {"type": "image_url"}]}],
+        ),
+        ([NONCED], [{"role": "user", "content": SYSTEM}]),
+        ([{"role": "user", "content": "Hi"}], [{"role": "user", "content": "Hi"}]),
+        (
+            [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, NONCED],
+            [{"role": "user", "content": f"{SYSTEM}\n\na"}, {"role": "assistant", "content": "b"}],
+        ),
+    ],
+)
+def test_a_system_s_text_goes_to_the_user_s_turn(messages: list[Any], sent: list[Any]) -> None:
+    merging = replace(PLAIN, merges_system=True)
+
+    assert request_body(merging, "chat", messages, Request())["messages"] == sent
+    assert request_body(PLAIN, "chat", messages, Request())["messages"] == messages
 
 
 def test_the_user_s_own_fields_come_last() -> None:

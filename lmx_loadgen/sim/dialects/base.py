@@ -15,6 +15,12 @@ from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, ScriptedToolCall, Stat
 from lmx_loadgen.sim.connection import REASONS, HttpRequest
 from lmx_loadgen.sim.text import escaped
 
+_REFUSALS = {
+    "system": "System role not supported",
+    "stream_options": "Unrecognized request argument supplied: stream_options",
+    "max_tokens": "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' "
+    "instead.",
+}
 SLOT = "\x00piece\x00"
 DONE = b"data: [DONE]\n\n"
 ONE_MODEL = "/v1/models/{id}"
@@ -63,6 +69,7 @@ class SimDialect:
     counts_as_it_goes: ClassVar[bool] = False  # knows stream_options.continuous_usage_stats
     default_max_tokens: ClassVar[int | None] = None
     ping: ClassVar[bytes | None] = None  # sent every second during prefill
+    merges_system: ClassVar[bool] = False  # where the template has no system role, its text goes to the user's turn
     busy_message: ClassVar[str] = "The server is overloaded, please try again later."
 
     # Bytes
@@ -271,6 +278,10 @@ class SimDialect:
     def error(self, status: int, message: str, kind: str = "invalid_request_error", code: str | None = None) -> Reply:
         """An error reply in this server's shape."""
         return Reply(status, {"error": {"message": message, "type": kind, "param": None, "code": code}})
+
+    def refusal(self, what: str) -> Reply:
+        """A role or field that is not taken, as the settings' `refuses` says."""
+        return self.error(400, _REFUSALS[what])
 
     def bad_json(self, body: bytes, error: ValueError) -> Reply:
         """The body is not JSON."""

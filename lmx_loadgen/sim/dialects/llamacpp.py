@@ -15,6 +15,7 @@ class LlamaCpp(SimDialect):
     opens: ClassVar[str] = "slot"
     role_shares_chunk: ClassVar[bool] = True
     dated: ClassVar[bool] = False
+    merges_system: ClassVar[bool] = True
     stream_headers: ClassVar[tuple[str, ...]] = (
         "Server: llama.cpp",
         "Access-Control-Allow-Origin: ",

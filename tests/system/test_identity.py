@@ -11,9 +11,9 @@ from lmx_loadgen.analysis.comparison.compare import _other_machine
 from lmx_loadgen.errors import Busy
 from lmx_loadgen.session import calibrated
 from lmx_loadgen.store.calibration import Calibration, store
-from lmx_loadgen.system import host, identity, lock
+from lmx_loadgen.system import folders, host, identity, lock
 from lmx_loadgen.system.probe import Probe
-from tests.report.make_runs import calibration
+from tests.helpers.make_runs import calibration
 from tests.system.machine import Mac, recorded
 
 
@@ -65,7 +65,10 @@ def two_ids(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     return identity.known_ids()  # type: ignore[return-value]
 
 
-def test_calibrations_under_the_former_name_are_still_found(two_ids: tuple[str, str], tmp_path: Path) -> None:
+def test_calibrations_under_the_former_name_are_still_found(
+    two_ids: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(folders.CALIBRATION_FOLDER_ENV, str(tmp_path / "cache"))
     for name in two_ids:
         store(tmp_path, Calibration.model_validate(calibration() | {"host": name}))
 
@@ -78,10 +81,10 @@ def test_an_earlier_version_that_is_measuring_is_noticed(two_ids: tuple[str, str
     with pytest.raises(Busy), lock.acquire(allow_concurrent=False, folder=tmp_path):
         pytest.fail("both hold it")
     with lock.acquire(allow_concurrent=True, folder=tmp_path) as beside:
-        assert beside.beside is not None
+        assert beside.held_by is not None
     os.close(held)
     with lock.acquire(allow_concurrent=False, folder=tmp_path) as alone:
-        assert alone.beside is None
+        assert alone.held_by is None
 
 
 def test_runs_are_of_two_machines_only_where_that_is_sure() -> None:

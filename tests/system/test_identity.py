@@ -11,7 +11,7 @@ from lmx_loadgen.analysis.comparison.compare import _other_machine
 from lmx_loadgen.errors import Busy
 from lmx_loadgen.session import calibrated
 from lmx_loadgen.store.calibration import Calibration, store
-from lmx_loadgen.system import host, identity, lock
+from lmx_loadgen.system import folders, host, identity, lock
 from lmx_loadgen.system.probe import Probe
 from tests.helpers.make_runs import calibration
 from tests.system.machine import Mac, recorded
@@ -65,7 +65,10 @@ def two_ids(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     return identity.known_ids()  # type: ignore[return-value]
 
 
-def test_calibrations_under_the_former_name_are_still_found(two_ids: tuple[str, str], tmp_path: Path) -> None:
+def test_calibrations_under_the_former_name_are_still_found(
+    two_ids: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(folders.CALIBRATION_FOLDER_ENV, str(tmp_path / "cache"))
     for name in two_ids:
         store(tmp_path, Calibration.model_validate(calibration() | {"host": name}))
 

@@ -79,9 +79,14 @@ ERRORS: dict[str, Error] = {
 def load_of(
     concurrency: int, metrics: Mapping[str, MetricResult], measured: Sequence[Record], window_s: float
 ) -> SegmentLoad:
-    """The load of a level, out of its figures and its measured requests."""
-    starts = [record.send_ns for record in measured if record.send_ns is not None]
-    seconds = (max(record.end_ns for record in measured) - min(starts)) / NS if starts else 0.0
+    """The load of a level, out of its figures and its measured requests. Its chunk rate is that while its segments ran:
+    pauses between them, and the other target's turns, are no time of its own."""
+    spans: dict[int, tuple[int, int]] = {}
+    for record in measured:
+        if record.send_ns is not None:
+            first, last = spans.get(record.segment, (record.send_ns, record.end_ns))
+            spans[record.segment] = (min(first, record.send_ns), max(last, record.end_ns))
+    seconds = sum(last - first for first, last in spans.values()) / NS
     reads = sum(len(record.text_reads) for record in measured)
     return SegmentLoad(
         concurrency=concurrency,

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.analysis.instrument_error import LAG_NS
+from lmx_loadgen.analysis.instrument_error import LAG_NS, load_of
+from lmx_loadgen.analysis.records import record
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.store.result import LevelResult, RunResult
+from lmx_loadgen.store.result import LevelResult, MetricResult, RunResult
 from tests.helpers.made_lines import header_line, made_log, request_line, segment_line, steady, usage
 from tests.helpers.make_runs import calibrated_level, calibration
 from tests.helpers.snapshots import numbers_in
@@ -143,3 +144,18 @@ def test_a_calibration_of_another_shape_counts_as_none() -> None:
     how = header_line()["instrument"] | {"calibration": {"levels": "many"}}
 
     assert set(errors(level_of(answers(), instrument=how)).values()) == {None}
+
+
+def test_the_load_is_that_of_the_segments_and_not_of_the_other_target_s_turns() -> None:
+    """Six answers of eleven chunks in half a second each, in blocks that lie a minute apart."""
+    lines = [
+        request_line(steady(11), id=number, send=1000 + 60_000 * number, segment=number, usage=usage(10, 11))
+        for number in range(6)
+    ]
+    records = [record(line) for line in lines]
+    metrics = {name: MetricResult(unit="s", better="lower", n=0) for name in ("output_tokens", "ttft")}
+
+    alone, apart = (load_of(1, metrics, some, 0.5).chunk_rate for some in (records[:1], records))
+
+    assert alone is not None
+    assert apart == pytest.approx(alone)

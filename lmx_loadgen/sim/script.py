@@ -59,6 +59,8 @@ def end_at_stop(script: Script, stops: Sequence[str]) -> bool:
 
     Answers whether there was one. The piece in which it begins is cut.
     """
+    if not any(stops):  # an answer of 20,000 tokens is not written out for nothing
+        return False
     pieces: list[str] = []
     text, ends = "", []
     while len(pieces) < script.total and len(text) < CHARACTERS_LOOKED_AT:

@@ -10,10 +10,10 @@ from lmx_loadgen.sim.settings import SimSettings
 from tests.helpers.cli import SMALL, lmx_loadgen, sentence_of
 from tests.helpers.cli_run import run_cli
 from tests.helpers.servers.litellm_proxy import run_litellm_proxy
+from tests.helpers.servers.needed import need_package
 from tests.helpers.servers.server_process import RealServer
-from tests.real.conftest import _need
 
-pytestmark = pytest.mark.real_server
+pytestmark = [pytest.mark.real_server, pytest.mark.slow]
 
 KEY = "sk-the-proxy-s-own"
 QUICK = SimSettings(dialect="vllm", ttft_ms=5.0, step_ms=2.0, prefill_tok_s=None)
@@ -22,7 +22,7 @@ QUICK = SimSettings(dialect="vllm", ttft_ms=5.0, step_ms=2.0, prefill_tok_s=None
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its address. It lists "plain", and answers to "other" too."""
-    _need("litellm", "LiteLLM's proxy", "pip install -r tests/real/requirements.txt")
+    need_package("litellm", "LiteLLM's proxy", "pip install -r tests/real/requirements.txt")
     folder = tmp_path_factory.mktemp("litellm")
     with start(QUICK) as sim:
         behind = {"plain": RealServer(sim.url, "sim-model", 0)}

@@ -21,7 +21,6 @@ from tests.helpers.servers.llama_server import run_llama_server
 from tests.helpers.servers.models import find_smollm2
 from tests.helpers.servers.needed import need_package
 from tests.helpers.servers.server_process import RealServer
-from tests.real.conftest import _need
 
 pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
 

@@ -223,7 +223,9 @@ class Driver:
                     ends[worker] = message
                 elif isinstance(message, Warm):
                     warm.append(message)
-                    if len(warm) == len(self._workers) and stopped is None:
+                    # What failed last may have been heard of in this very read.
+                    is_ready = len(warm) == len(self._workers) and stopped is None
+                    if is_ready and self._why_stop(ends.values(), halt) is None:
                         on_start()
                         self._go(jobs, warm, stagger_ns)
         return merge_ends([ends[worker] for worker in self._workers])

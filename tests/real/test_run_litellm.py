@@ -87,8 +87,9 @@ def test_cached_tokens_are_read(measured_run: StoredRun) -> None:
     cached = [line["usage"]["prompt_tokens_details"]["cached_tokens"] for line in measured_run.requests]
     (measured,) = measured_run.result["targets"]
 
-    assert all(isinstance(count, int) and count < 20 for count in cached)
-    assert measured["cache"]["cached_tokens"] > 20
+    # 24 tokens of the model's own template stand before the nonce.
+    assert all(isinstance(count, int) and count < 30 for count in cached)
+    assert measured["cache"]["cached_tokens"] > 40
 
 
 @pytest.mark.parametrize("level", LEVELS)

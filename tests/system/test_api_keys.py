@@ -207,7 +207,7 @@ def test_a_key_in_a_refusal_before_the_run_is_hidden(tmp_path: Path, monkeypatch
         lambda asked: as_json({"error": "x" * 270 + bearer_of(asked)}, 503),
     ):
         with answering(answer) as url:
-            done = lmx_loadgen("run", "-t", f"openai={url}", "--no-calibrate", "--out", str(tmp_path))
+            done = lmx_loadgen("run", "-t", f"box={url}", "--no-calibrate", "--out", str(tmp_path))
         assert done.exit_code in (13, 14)
         assert "***" in done.stderr
         assert leaks(done.stderr) == []

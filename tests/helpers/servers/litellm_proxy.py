@@ -11,11 +11,17 @@ from tests.helpers.servers.server_process import RealServer, child_server, free_
 
 
 def run_litellm_proxy(
-    folder: Path, models: Mapping[str, RealServer], start_within: float = 180
+    folder: Path,
+    models: Mapping[str, RealServer],
+    start_within: float = 180,
+    *,
+    aliases: Mapping[str, str] | None = None,
+    master_key: str | None = None,
 ) -> AbstractContextManager[RealServer]:
     """A proxy that serves each server of `models` under the name it has there, up while the `with` block runs.
 
-    Its configuration is written to `folder`. It tries nothing twice, so that what it says is of the one attempt.
+    `aliases` are further names for these, which it does not list; it takes requests with the `master_key` alone. Its
+    configuration is written to `folder`. It tries nothing twice, so that what it says is of the one attempt.
     """
     entries = [
         {
@@ -31,11 +37,15 @@ def run_litellm_proxy(
     ]
     config = folder / "litellm.yaml"
     # JSON is YAML.
-    config.write_text(
-        json.dumps({"model_list": entries, "router_settings": {"num_retries": 0, "disable_cooldowns": True}})
-    )
+    router: dict[str, object] = {"num_retries": 0, "disable_cooldowns": True}
+    router["model_group_alias"] = {alias: {"model": name, "hidden": True} for alias, name in (aliases or {}).items()}
+    settings: dict[str, object] = {"model_list": entries, "router_settings": router}
+    if master_key is not None:
+        settings["general_settings"] = {"master_key": master_key}
+    config.write_text(json.dumps(settings))
     port = free_port()
-    return child_server("serve_litellm", [str(port), str(config)], f"http://127.0.0.1:{port}", _healthy, start_within)
+    arguments, url = [str(port), str(config)], f"http://127.0.0.1:{port}"
+    return child_server("serve_litellm", arguments, url, _healthy, start_within, key=master_key)
 
 
 def _healthy(url: str) -> bool:

@@ -45,12 +45,13 @@ def child_server(
     is_ready: Callable[[str], bool],
     start_within: float,
     environment: dict[str, str] | None = None,
+    key: str | None = None,
 ) -> Iterator[RealServer]:
     """Run `module` (of this package) until the `with` block ends.
 
     `is_ready(url)` is asked until it is true; it may raise `httpx.TransportError`. `start_within` is in
     seconds. Raises `RuntimeError` with the end of the server's own output when it ends early or is not ready
-    in time.
+    in time. `key` is what the server wants to be asked with.
     """
     command = [*server_command(module), *arguments]
     with tempfile.TemporaryFile() as log:
@@ -65,7 +66,7 @@ def child_server(
         )
         try:
             _wait_until_ready(process, url, is_ready, start_within, log)
-            yield RealServer(url, _reported_model(url), process.pid)
+            yield RealServer(url, _reported_model(url, key), process.pid)
         finally:
             _end(process)
 
@@ -95,8 +96,10 @@ def _last_output(log: IO[bytes]) -> str:
     return "Its last output:\n" + log.read()[-4000:].decode(errors="replace")
 
 
-def _reported_model(url: str) -> str:
-    return str(httpx.get(f"{url}/v1/models", timeout=30).raise_for_status().json()["data"][0]["id"])
+def _reported_model(url: str, key: str | None) -> str:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    reply = httpx.get(f"{url}/v1/models", headers=headers, timeout=30).raise_for_status()
+    return str(reply.json()["data"][0]["id"])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

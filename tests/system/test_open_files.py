@@ -112,6 +112,7 @@ def test_a_hard_limit_that_is_too_low_is_said_before_anything_is_measured(
 
 
 @pytest.mark.slow
+@pytest.mark.timing
 def test_a_quick_calibration_in_a_shell_that_allows_256(tmp_path: Path) -> None:
     done = limited("ulimit -S -n 256", "calibrate", "--quick", "--out", tmp_path, "--json")
 

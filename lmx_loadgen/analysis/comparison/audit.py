@@ -32,6 +32,7 @@ MAX_FINISH_DISTANCE = 0.05
 MAX_DEGENERATE_DIFFERENCE = 0.20
 MAX_ERROR_RATE_DIFFERENCE = 0.01
 MAX_CACHED_SHARE = 0.10
+TEMPLATE_TOKENS = 48  # more than the system prompt that models come with, and less than most prompts
 # Longer answers take longer, spread the wait for the first token over more tokens, and have more gaps to stall in.
 _BY_LENGTH = ("output_tok_s", "e2e_p50", "longest_stall_p50")
 # Some servers leave reasoning in the content, and some templates write the opening tag themselves.
@@ -369,9 +370,11 @@ def _reasons(one: Record, line: Mapping[str, Any]) -> bool:
 
 
 def _cached_share(answers: Sequence[Record]) -> float | None:
+    """Of the prompts' tokens, those from a cache beyond what a chat template puts before the nonce: its own first words
+    are the same in every request, and are no part of what was asked."""
     known = [(one.usage_cached, one.usage_prompt) for one in answers if one.usage_cached is not None]
     whole = sum(prompt or 0 for _, prompt in known)
-    return sum(cached or 0 for cached, _ in known) / whole if whole else None
+    return sum(max(0, (cached or 0) - TEMPLATE_TOKENS) for cached, _ in known) / whole if whole else None
 
 
 def _bits(arm: Arm) -> float | None:

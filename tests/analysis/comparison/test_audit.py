@@ -56,7 +56,7 @@ def without_text(line: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def cached(line: dict[str, Any], number: int) -> dict[str, Any]:
-    return line | {"usage": line["usage"] | {"prompt_tokens_details": {"cached_tokens": 15}}}
+    return line | {"usage": line["usage"] | {"prompt_tokens_details": {"cached_tokens": 63}}}  # 48 may be a template's
 
 
 def failing(line: dict[str, Any], number: int) -> dict[str, Any]:

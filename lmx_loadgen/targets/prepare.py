@@ -128,12 +128,10 @@ def _dialect(
         return dialect, tuple(notes)
     if product is not None and product.dialect == named.name:
         return named, tuple(notes)
-    root = client.root
     if product is not None:
-        other = product.dialect if product.dialect != "openai" else "openai"
         raise WrongServer(
             f"{product.title} answers at {client.base_url}, not {named.title}: give the address of {named.title} "
-            f"with --target {spec.name}=URL, or measure what is there with --target {other}={root}"
+            f"with --target {spec.name}=URL, or measure what is there with --target {product.dialect}={client.root}"
         )
     raise WrongServer(
         f"something answers at {client.base_url}, but it is not {named.title}: give its address with "

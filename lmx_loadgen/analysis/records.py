@@ -2,9 +2,21 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lmx_loadgen.decode.chat import TEXT_KINDS, usage_counts
+
+# A request that was delayed by more than this is left out of the figures that it falsifies.
+MOST_DELAY_NS = 10_000_000
+
+
+class Stall(NamedTuple):
+    """A time in which the measuring process did something else, in ns; what happened in it is stamped up to `lag_ns`
+    late."""
+
+    start_ns: int
+    end_ns: int
+    lag_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +25,8 @@ class Record:
 
     `text_reads` has an entry for each socket read that brought text: (absolute ns, text events in it). Events of one
     read share its time; a gap is between reads, never 0. `characters` are those of all text. Times are monotonic ns;
-    token counts are None when unknown.
+    token counts are None when unknown. `stalls` overlap its send or a read stamped by the event loop; `late_ns` is by
+    how much later than intended it was sent, opening a connection apart.
     """
 
     id: int
@@ -40,6 +53,8 @@ class Record:
     tokenizer_output: int | None
     lag_ns: int | None
     reconnected: bool = False
+    stalls: tuple[Stall, ...] = ()
+    late_ns: int = 0
 
     @property
     def ok(self) -> bool:
@@ -67,8 +82,9 @@ _COPIED = ("id", "target", "level", "segment", "phase", "first_wave", "outcome",
 _COPIED_WHERE_KNOWN = ("reason", "status", "finish_reason", "model", "lag_ns")
 
 
-def record(line: dict[str, Any]) -> Record:
-    """The record of one request line."""
+def record(line: dict[str, Any], by_loop: bool = False) -> Record:
+    """The record of one request line. `by_loop` says that the event loop stamped its reads, which only a line that does
+    not name its stalls depends on."""
     send = line["send_ns"]
     arrivals = line["arrivals"]
     reads: list[tuple[int, int]] = []
@@ -100,12 +116,39 @@ def record(line: dict[str, Any]) -> Record:
         tokenizer_prompt=tokenizer.get("prompt"),
         tokenizer_output=tokenizer.get("output"),
         reconnected=bool(line.get("reconnected")),
+        stalls=_stalls(line, by_loop),
+        late_ns=_late_ns(line),
     )
 
 
-def records(lines: Iterable[dict[str, Any]]) -> list[Record]:
-    """The records of all request lines, in the order the requests ended."""
-    return [record(line) for line in lines]
+def records(lines: Iterable[dict[str, Any]], by_loop: bool = False) -> list[Record]:
+    """The records of all request lines, in the order the requests ended; `by_loop` as in `record`."""
+    return [record(line, by_loop) for line in lines]
+
+
+def stamped_by_loop(header: Mapping[str, Any], target: Mapping[str, Any]) -> bool:
+    """Whether a target's arrivals were stamped by the event loop, and not by the kernel."""
+    return header["instrument"].get("stamps") != "kernel" or str(target["base_url"]).startswith("https:")
+
+
+def _stalls(line: Mapping[str, Any], by_loop: bool) -> tuple[Stall, ...]:
+    """The line's stalls. An older line only knows its worst lag, which may have met any of its reads."""
+    send = line["send_ns"]
+    if send is None:
+        return ()
+    if "stalls" in line:
+        return tuple(Stall(send + start, send + start + lag, lag) for start, lag in line["stalls"])
+    lag = line.get("lag_ns") or 0
+    return (Stall(send, line["end_ns"], lag),) if by_loop and lag > MOST_DELAY_NS else ()
+
+
+def _late_ns(line: Mapping[str, Any]) -> int:
+    """How late the request was sent. A connection that had to be opened is the server's time as well as ours; and a
+    line without stalls only counts as late where its lag says so too."""
+    if line["send_ns"] is None or line["connect_ns"] is not None or line.get("reconnected"):
+        return 0
+    late: int = max(0, line["send_ns"] - line["intended_ns"])
+    return late if "stalls" in line else min(late, line.get("lag_ns") or 0)
 
 
 def answer_text(line: Mapping[str, Any]) -> str:

@@ -171,6 +171,15 @@ class RequestLine(SegmentPlace):
     tokenizer_tokens: NotRequired[TokenizerTokens | None]
     max_tokens: Count | None
     lag_ns: Annotated[Ns | None, Field(description="worst event-loop lag during the request")]
+    stalls: NotRequired[
+        Annotated[
+            list[tuple[Offset, Ns]],
+            Field(
+                description="stalls of the event loop that overlap its send, or a read the loop stamped: "
+                "[start in nanoseconds since send_ns, nanoseconds]"
+            ),
+        ]
+    ]
 
 
 class SegmentLine(SegmentPlace):

@@ -4,8 +4,9 @@ A stall of the measuring process falsifies a figure only where it overlaps a mom
 send, or a read that the event loop stamped. Stalls that overlap neither are not in a record.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import Any
 
 from lmx_loadgen.analysis.records import MOST_DELAY_NS, Record
 
@@ -13,8 +14,18 @@ from lmx_loadgen.analysis.records import MOST_DELAY_NS, Record
 _REACH_NS = 5_000_000
 
 
+def send_lag(record: Record) -> int:
+    """By how much later, in ns, the request may have been written than its send says. What is sent once a stall is over
+    is not late: its time was taken then."""
+    send = record.send_ns
+    if send is None:
+        return 0
+    found = (min(s.lag_ns, s.end_ns - send) for s in record.stalls if s.start_ns - _REACH_NS <= send < s.end_ns)
+    return max(found, default=0)
+
+
 def lag_at(record: Record, moment_ns: int | None) -> int:
-    """The worst lag, in ns, of the stalls that overlap a moment."""
+    """The worst lag, in ns, of the stalls that overlap a read."""
     if moment_ns is None or not record.stalls:
         return 0
     found = (s.lag_ns for s in record.stalls if s.start_ns - _REACH_NS <= moment_ns <= s.end_ns + _REACH_NS)
@@ -33,8 +44,14 @@ def is_delayed(metric: str, record: Record) -> bool:
     whatever the figure."""
     if metric not in _DELAYS or not (record.stalls or record.late_ns):
         return False
-    at_send = max(record.late_ns, lag_at(record, record.send_ns))
+    at_send = max(record.late_ns, send_lag(record))
     return max(at_send, delay_ns(metric, record)) > MOST_DELAY_NS
+
+
+def may_be_delayed(line: Mapping[str, Any]) -> bool:
+    """Whether a request line, undecoded, shows a delay that may leave it out of a figure."""
+    late_ns = (line["send_ns"] or 0) - line["intended_ns"]
+    return late_ns > MOST_DELAY_NS or any(2 * lag > MOST_DELAY_NS for _, lag in line.get("stalls", ()))
 
 
 def is_delayed_anywhere(record: Record) -> bool:
@@ -49,7 +66,7 @@ def gap_lags(record: Record) -> list[int]:
 
 
 def _until(record: Record, moment_ns: int | None) -> int:
-    return lag_at(record, record.send_ns) + lag_at(record, moment_ns)
+    return send_lag(record) + lag_at(record, moment_ns)
 
 
 def _streaming(record: Record) -> int:

@@ -1,8 +1,10 @@
 """The course of a run once everything is ready: segment after segment, pauses between them, a probe of the cache."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.messages import INTERRUPTED, Job
@@ -15,6 +17,7 @@ from lmx_loadgen.system import host
 from lmx_loadgen.targets.base import Target
 
 ROUNDS_PER_STEP = 2
+MOST_AGAIN = 2
 _TICK_S = 0.05
 
 # Given a level: whether its verdicts are settled by what has been measured so far.
@@ -36,6 +39,8 @@ class Runner:
 
     A target whose level was stopped, for its errors or its silence, gets no more load: what its other levels would show
     is not worth the wait. `aborted` has the sentence that says so. Other targets go on.
+    A round of several targets in which this machine delayed too many requests (`tainted` says so, given its level and
+    block) is measured again, at most `MOST_AGAIN` times a level: a verdict is refused only after that.
     With a `resume_state` it goes the same way again, and skips what is finished.
     """
 
@@ -52,11 +57,13 @@ class Runner:
     checks: Callable[[Target], None] | None = None
     before_segment: Callable[[Segment], None] = lambda segment: None
     resume_state: ResumeState | None = None
+    tainted: Callable[[int, int], bool] = lambda level, block: False
 
     def __post_init__(self) -> None:
         self._next = 0
         self._began = time.monotonic() - (self.resume_state.spent_s if self.resume_state is not None else 0.0)
         self.aborted: dict[str, str] = {}
+        self._again: Counter[int] = Counter()
 
     def run(self) -> None:
         """All levels, low to high; then each target's cache is probed, its answers are compared, and it is asked to
@@ -75,17 +82,32 @@ class Runner:
                 self.checks(target)
 
     def _run_all(self, segments: Sequence[Segment]) -> None:
-        for segment in segments:
-            if self.stop():
-                return
-            if segment.target in self.aborted:
-                continue
-            if self._is_finished(segment):
-                self._next = max(self._next, segment.segment) + 1
-                continue
-            if self._next and len(self.targets) > 1:
-                self._pause(self.profile.load.settle)
-            self._run_segment(segment)
+        for (level, block), group in groupby(segments, lambda one: (one.level, one.block)):
+            of_round = list(group)
+            measured = [self._run_once(segment) for segment in of_round]
+            while any(measured) and self._may_go_again(level) and self.tainted(level, block):
+                self._again[level] += 1
+                self.recorder.measure_again(level, block, [segment.segment for segment in of_round])
+                self.jobs.renew_nonces()
+                for segment in of_round:
+                    self._run_once(segment, again=True)
+
+    def _may_go_again(self, level: int) -> bool:
+        before = self.resume_state.measured_again.count(level) if self.resume_state is not None else 0
+        is_left = self._again[level] + before < MOST_AGAIN
+        return len(self.targets) > 1 and is_left and not self.aborted and not self.stop()
+
+    def _run_once(self, segment: Segment, again: bool = False) -> bool:
+        """Run a segment unless that is done, or not to be done; whether it ran."""
+        if self.stop() or segment.target in self.aborted:
+            return False
+        if self._is_finished(segment) and not again:
+            self._next = max(self._next, segment.segment + 1)
+            return False
+        if self._next and len(self.targets) > 1:
+            self._pause(self.profile.load.settle)
+        self._run_segment(segment)
+        return True
 
     def _run_segment(self, segment: Segment) -> None:
         jobs = self.jobs.jobs(segment, self.targets[segment.target], self.workers)
@@ -101,7 +123,7 @@ class Runner:
         if why is not None and not self.stop():
             self.aborted[segment.target] = f"{segment.target} was given up at concurrency {segment.concurrency}: {why}"
         self.recorder.host_state("after", host.state())
-        self._next = max(self._next, segment.segment) + 1
+        self._next = max(self._next, segment.segment + 1)
 
     def _is_finished(self, segment: Segment) -> bool:
         return self.resume_state is not None and segment.segment in self.resume_state.finished

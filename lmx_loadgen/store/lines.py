@@ -230,6 +230,17 @@ class ResumeLine(OpenLine):
     beside: NotRequired[Measurer | None]
 
 
+class AgainLine(OpenLine):
+    """A round is measured again, since this machine delayed too many of its requests: the lines of its segments before
+    this one are void."""
+
+    type: Literal["again"]
+    at_ns: Ns
+    level: Count
+    block: Count
+    segments: list[Count]
+
+
 class EndLine(OpenLine):
     """The last line; without it the run was cut off."""
 
@@ -247,6 +258,7 @@ LINES: dict[str, TypeAdapter[Any]] = {
     "host": TypeAdapter(HostStateLine),
     "check": TypeAdapter(CheckLine),
     "resume": TypeAdapter(ResumeLine),
+    "again": TypeAdapter(AgainLine),
     "end": TypeAdapter(EndLine),
 }
 

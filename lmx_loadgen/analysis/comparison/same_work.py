@@ -25,7 +25,7 @@ from lmx_loadgen.store.result import LevelResult
 MAX_PROMPT_DIFFERENCE = 0.02
 MAX_PROMPT_TOKENS = 4.0
 # What chat templates differ by: as much with every prompt, and no more than a default system message has.
-MAX_TEMPLATE_TOKENS = 100.0
+MAX_TEMPLATE_TOKENS = 64.0
 MAX_LENGTH_DIFFERENCE = 0.05
 # Answers of as many tokens differ in characters: what is written is not the same.
 MAX_CHARACTERS_DIFFERENCE = 0.25

@@ -145,7 +145,7 @@ def _stalls(line: Mapping[str, Any], by_loop: bool) -> tuple[Stall, ...]:
 def _late_ns(line: Mapping[str, Any]) -> int:
     """How late the request was sent. A connection that had to be opened is the server's time as well as ours; and a
     line without stalls only counts as late where its lag says so too."""
-    if line["send_ns"] is None or line["connect_ns"] is not None or line.get("reconnected"):
+    if line["send_ns"] is None or line.get("connect_ns") is not None or line.get("reconnected"):
         return 0
     late: int = max(0, line["send_ns"] - line["intended_ns"])
     return late if "stalls" in line else min(late, line.get("lag_ns") or 0)

@@ -58,6 +58,7 @@ def taints(log: LogContents, segments: Sequence[Mapping[str, Any]]) -> list[str]
 def run_notes(log: LogContents) -> list[str]:
     """A sentence for each time the run was taken up again, and for whoever measured on this machine as well."""
     found = [_resumed(log, line) for line in log.resumes]
+    found += [_again(log, line) for line in log.again]
     ends = [line for line in [*log.superseded, log.end] if line is not None and line["type"] == "end"]
     others = [line.get("beside") for line in [log.header, *log.resumes]]
     others += [one for line in ends for one in line.get("joined") or []]
@@ -68,6 +69,14 @@ def run_notes(log: LogContents) -> list[str]:
                 "the same time: both are slower for it"
             )
     return list(dict.fromkeys(found))
+
+
+def _again(log: LogContents, line: dict[str, Any]) -> str:
+    concurrency = next((one["concurrency"] for one in log.header["plan"] if one["level"] == line["level"]), "?")
+    return (
+        f"round {line['block'] + 1} at concurrency {concurrency} was measured again: this machine delayed too many of "
+        "its requests"
+    )
 
 
 def _resumed(log: LogContents, line: dict[str, Any]) -> str:

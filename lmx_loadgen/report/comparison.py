@@ -70,9 +70,8 @@ def _below(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield f"failed checks accepted: {sanitize(comparison.accepted, 300)}", "yellow"
     yield _audit_summary(comparison.audit), "dim"
     for line in comparison.audit:
-        if line.status != "passed":
-            style = "red" if line.status == "failed" else "yellow"
-            yield f"  {audit_words(line)}", style
+        if line.sentence:
+            yield f"  {audit_words(line)}", "red" if line.status == "failed" else "dim"
     for note in comparison.notes:
         yield sanitize(note, 400), "yellow"
 

@@ -165,11 +165,11 @@ def test_a_page_is_written_where_it_is_wanted(reports: Path, tmp_path: Path) -> 
 
 
 def test_what_is_accepted_is_compared(tmp_path: Path) -> None:
-    folder = run(tmp_path / "run", {"lmx": Made(), "ollama": Made(prompt=50)}, "0001aaaa")
+    folder = run(tmp_path / "run", {"lmx": Made(), "ollama": Made(prompt=150)}, "0001aaaa")
     refused, accepted = compare(folder), compare(folder, "--accept", "its template is longer")
 
     assert refused.exit_code == 32
-    assert numbers_in(refused.stdout)[:3] == [1, 30, 50]
+    assert numbers_in(refused.stdout)[:3] == [1, 30, 150]
     assert accepted.exit_code == 0
     assert "accepted: its template is longer" in accepted.stdout
 

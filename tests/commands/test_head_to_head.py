@@ -203,7 +203,7 @@ def test_the_reason_for_accepting_stands_in_the_result(lmx: SimProcess, tmp_path
     (comparison,) = stored(tmp_path)[0].comparisons
 
     assert comparison.accepted == "I want to know the cache"
-    assert failed(comparison) == {"cache"}
+    assert failed(comparison) == {"cache_new_nonce"}
     assert all(line.accepted for line in comparison.audit if line.status == "failed")
     assert comparison.levels[0].metrics["ttft_p50"].verdict != "refused"
 

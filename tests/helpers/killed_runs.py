@@ -194,7 +194,10 @@ def request(line: dict[str, Any]) -> tuple[Any, ...]:
 def figures(level: LevelResult) -> dict[str, Any]:
     """Of a level all that does not depend on how long anything took."""
     parts = level.model_dump(include={"level", "concurrency", "requests", "sample", "tokens", "errors", "complete"})
-    samples = {name: level.metrics[name].n for name in ("ttft", "e2e", "output_tokens", "prompt_tok_s")}
+    samples = {
+        name: level.metrics[name].n + level.metrics[name].left_out
+        for name in ("ttft", "e2e", "output_tokens", "prompt_tok_s")
+    }
     tokens = level.metrics["output_tokens"]
     ends = (level.finish_reasons, level.token_basis, level.window.segments)
     return parts | {"samples": samples, "output_tokens": (tokens.mean, tokens.min, tokens.max), "ends": ends}

@@ -18,6 +18,7 @@ class Steps:
     def __init__(self) -> None:
         self.segments: list[Segment] = []
         self.answered: set[str] = set()
+        self.again: list[tuple[int, int, list[int]]] = []
         self.error_limits = ErrorLimits()
 
     def jobs(self, segment: Segment, target: object, workers: int) -> list[object]:
@@ -34,6 +35,12 @@ class Steps:
 
     def run(self, *arguments: object) -> object:
         return SimpleNamespace(stopped=None)
+
+    def renew_nonces(self) -> None:
+        """Prompts get other nonces."""
+
+    def measure_again(self, level: int, block: int, segments: list[int]) -> None:
+        self.again.append((level, block, segments))
 
     def measuring(self) -> None:
         """A segment's warm-up is over."""

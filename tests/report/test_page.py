@@ -203,7 +203,7 @@ def test_the_forest_plot_has_a_row_a_figure_and_words_for_those_refused(load_run
     assert rows["C=1  TTFT"] == pytest.approx(100 * (1 / 1.3106 - 1), abs=0.1)  # a time: turned round
     assert rows["C=1  Decode char/s"] < 0
     texts = [note["text"] for note in figure["layout"]["annotations"]]
-    assert len(texts) == 8
+    assert len(texts) == 5
     assert all(text.startswith("no verdict: ") for text in texts)
     assert "C=16  TTFT" not in rows
 

@@ -15,8 +15,10 @@ from lmx_loadgen.profile.models import Load, Profile, Prompts, Request
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.jobs import JobMaker
 from lmx_loadgen.session.plan import Segment, estimate_s, make_plan, rounds
+from lmx_loadgen.session.runner import UntilSettled
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
+from tests.helpers.steps import Steps, course
 
 TARGET = Target("box", DIALECTS["openai"], "http://127.0.0.1:1/v1", "m", {}, {"Authorization": "Bearer secret"})
 
@@ -198,3 +200,53 @@ def test_a_load_that_was_never_full_has_no_end_of_its_ramp() -> None:
     merged = merge_ends([end(), end(ramp_end_ns=None, stopped="interrupted")])
 
     assert (merged.ramp_end_ns, merged.stopped) == (None, "interrupted")
+
+
+class Tainted:
+    """Says of the rounds it is given that they are tainted, so often each."""
+
+    def __init__(self, **rounds: int) -> None:
+        self.left = {(0, int(name[1:])): times for name, times in rounds.items()}
+
+    def __call__(self, level: int, block: int) -> bool:
+        left = self.left.get((level, block), 0)
+        self.left[level, block] = left - 1
+        return left > 0
+
+
+def rounds_run(steps: Steps) -> list[int]:
+    """The block of each segment, in the order they ran."""
+    return [segment.block for segment in steps.segments]
+
+
+def again(tainted: Tainted, blocks: int = 3) -> Steps:
+    steps = Steps()
+    load = Load(concurrency=[1], blocks=blocks, settle=0)
+    made = course(steps, Profile(load=load), UntilSettled(lambda level: True, 1000, 30))
+    made.tainted = tainted
+    made.run()
+    return steps
+
+
+def test_a_tainted_round_is_measured_again_under_its_own_numbers() -> None:
+    steps = again(Tainted(b1=1))
+
+    assert rounds_run(steps) == [0, 0, 1, 1, 1, 1, 2, 2]
+    numbers = [segment.segment for segment in steps.segments]
+    assert numbers == [0, 1, 2, 3, 2, 3, 4, 5]
+    assert steps.again == [(0, 1, [2, 3])]
+
+
+def test_at_most_two_rounds_of_a_level_are_measured_again() -> None:
+    assert rounds_run(again(Tainted(b0=1, b1=5))) == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
+    assert rounds_run(again(Tainted(b1=5))) == [0, 0, 1, 1, 1, 1, 1, 1, 2, 2]
+
+
+def test_what_is_measured_again_is_sent_under_nonces_that_were_never_sent() -> None:
+    profile = Profile(load=Load(concurrency=[1]), prompts=Prompts(text="Hello"))
+    maker = JobMaker(profile, prompt_book(profile.prompts, Path()), "run", insecure=False, ca_file=None)
+    (segment,) = make_plan(profile, ["box"])
+    first = maker.jobs(segment, TARGET, 1)[0].nonce_key
+    maker.renew_nonces()
+
+    assert maker.jobs(segment, TARGET, 1)[0].nonce_key != first

@@ -102,7 +102,7 @@ def test_cut_off_anywhere_a_run_goes_on_to_the_same_end(
     assert f"stored in {folder}" in result.stdout
     assert [line["redo"] for line in log.resumes] == [redo]
     check_equal(folder, whole)
-    assert {line["segment"] for line in log.superseded} == set(redo)
+    assert {line["segment"] for line in log.superseded if line["superseded_by"] is not None} == set(redo)
     (note,) = [note for note in read_result(folder).notes if "taken up again" in note]
     assert ("from the start of the block" in note) == bool(redo)
     for target in read_result(folder).targets:
@@ -244,6 +244,29 @@ def test_rounds_that_were_added_are_gone_on_with_wherever_it_was_cut_off(last: i
 
     assert first == undisturbed[: last + 1]
     assert second == undisturbed[last:]
+
+
+def test_a_round_that_was_being_measured_again_is_gone_on_with(tmp_path: Path) -> None:
+    """Cut off in the second segment of a round that was void: its first is done, and one of the two extra rounds is
+    spent."""
+    profile = Profile(load=Load(concurrency=[1], blocks=3, settle=0))
+    plan = make_plan(profile, ["a", "b"])
+    places = [segment.as_dict() for segment in plan]
+    lines = [segment_line(place, place + 1, place + 2, **places[place]) for place in range(4)]
+    header = header_line(profile=profile.model_dump(mode="json"), plan=places)
+    again = {"type": "again", "at_ns": 10, "level": 0, "block": 1, "segments": [2, 3]}
+    written = [header, *lines, again, segment_line(20, 21, 22, **places[2])]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in written))
+    resume_state = ResumeState(tmp_path, read_log(tmp_path / "events.jsonl"))
+    steps = Steps()
+    made = course(steps, profile, UntilSettled(lambda level: True, 1000, 30))
+    made.resume_state = resume_state
+    made.tainted = lambda level, block: True
+    made.run()
+
+    assert [one["segment"] for one in resume_state.log.superseded] == [2, 3]
+    assert [segment.segment for segment in steps.segments] == [3, 2, 3, 4, 5]
+    assert steps.again == [(0, 1, [2, 3])]
 
 
 # An aborted target

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.analysis.records import Record, records
+from lmx_loadgen.analysis.records import Record, records, stamped_by_loop
 from lmx_loadgen.analysis.stats import percentile
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.analysis.window import Window, output_rate, window_of
@@ -104,7 +104,7 @@ class Arm:
     @cached_property
     def records(self) -> list[Record]:
         """The same as records."""
-        return records(self.lines)
+        return records(self.lines, stamped_by_loop(self.log.header, self.target))
 
     @cached_property
     def levels(self) -> dict[int, int]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lmx_loadgen.analysis.comparison import verdict
-from lmx_loadgen.analysis.comparison.audit import At, audit, refuses
+from lmx_loadgen.analysis.comparison.audit import audit, refuses
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm, arm_of, blocks_of_arm
+from lmx_loadgen.analysis.comparison.finding import At
 from lmx_loadgen.analysis.comparison.judge import JudgeOptions, LevelBlocks, judge
 from lmx_loadgen.analysis.comparison.sentences import headlines, of_level
 from lmx_loadgen.analysis.conditions import conditions

@@ -126,9 +126,12 @@ RUN_FLAGS: tuple[Flag, ...] = (
     _comparison(
         "--blocks", key="load.blocks", type=int, help="Blocks of each target a level. [default: 6; 1 for one target]"
     ),
-    _comparison("--settle", key="load.settle", metavar="2s", help="Pause before each block."),
+    _comparison("--pause", key="load.pause", former="--settle", metavar="2s", help="Pause before each block."),
     _comparison(
-        "--until-settled", is_flag=True, help="Add blocks until TTFT and decode tok/s are settled at each level."
+        "--until-conclusive",
+        former="--until-settled",
+        is_flag=True,
+        help="Add blocks until TTFT and decode tok/s are conclusive at each level.",
     ),
     _comparison(
         "--max-duration",

@@ -63,7 +63,7 @@ def cells_of(found: MetricComparison) -> list[str]:
 def _below(comparison: Comparison) -> Iterator[tuple[str, str]]:
     if comparison.mode == "sequential":
         yield "sequential: the two were measured in different runs", "yellow"
-    if comparison.until_settled:
+    if comparison.until_conclusive:
         yield "measured until settled: the intervals allow for having looked at the results meanwhile", "dim"
     yield f"practical margin ±{percent(comparison.margin)}; verdicts corrected for their number (Holm)", "dim"
     if comparison.accepted is not None:

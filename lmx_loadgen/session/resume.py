@@ -103,7 +103,7 @@ class ResumeState:
         return sorted({line["segment"] for line in lines} - self.finished)
 
     def blocks_begun(self, level: int) -> int:
-        """How many rounds of a level had begun, also those added until it settled."""
+        """How many rounds of a level had begun, also those added until it conclusive."""
         lines = [*self.log.requests, *self.log.segments]
         return max((line["block"] + 1 for line in lines if line["level"] == level), default=0)
 

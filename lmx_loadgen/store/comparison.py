@@ -102,7 +102,7 @@ class Comparison(_Model):
     a: ComparedSide
     b: ComparedSide
     mode: Literal["interleaved", "sequential"]
-    until_settled: bool
+    until_conclusive: bool
     margin: float
     accepted: str | None = None
     sentences: list[str] = []

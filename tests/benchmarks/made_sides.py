@@ -22,7 +22,7 @@ SETTINGS = PROFILE.model_dump()
 TARGETS = ("a", "b")
 BASIS = Basis("events", True, False)
 TTFT_S, STEP_S, TOKENS = 0.2, 0.02, 12
-SETTLE_S = 2.0
+PAUSE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Session:
             sent.append(self._request(segment, number, free[slot], factor, number < segment.concurrency))
             free[slot] = sent[-1].end_ns / NS
         window = Window({segment.segment: (round(start * NS), round(min(free) * NS))})
-        self._now_s = max(free) + SETTLE_S
+        self._now_s = max(free) + PAUSE_S
         self._run += 1
         fresh = self._random.gauss(0, world.wander * math.sqrt(1 - world.kept**2))
         self._state = world.kept * self._state + fresh

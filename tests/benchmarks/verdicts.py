@@ -52,9 +52,9 @@ def default_plan(world: World, seed: int) -> list[dict[str, MetricComparison]]:
     return judge([LevelBlocks(session.planned(level)) for level in LEVELS], WAY)
 
 
-def until_settled(world: World, seed: int) -> list[dict[str, MetricComparison]]:
+def until_conclusive(world: World, seed: int) -> list[dict[str, MetricComparison]]:
     """A session that adds two rounds to a level until its primary verdicts are settled, then goes on to the next; what
-    `run --until-settled` does."""
+    `run --until-conclusive` does."""
     session = Session(world, seed)
     levels = []
     for level in LEVELS:
@@ -72,7 +72,7 @@ def _settled(blocks: Blocks) -> bool:
     return all(found[name].verdict != "undecided" for name in PRIMARY)
 
 
-WAYS = {"default plan": default_plan, "until settled": until_settled}
+WAYS = {"default plan": default_plan, "until settled": until_conclusive}
 
 
 HOT = World(wander=0.03, trend=0.10)

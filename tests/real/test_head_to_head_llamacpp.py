@@ -13,7 +13,7 @@ from tests.helpers.servers.models import find_smollm2
 
 pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
 
-ONE_LEVEL = ("--concurrency", "1", "--requests", "24", "--blocks", "4", "--max-tokens", "16", "--settle", "0")
+ONE_LEVEL = ("--concurrency", "1", "--requests", "24", "--blocks", "4", "--max-tokens", "16", "--pause", "0")
 # Where both cores are the server's, the client may have to wait for one, which taints a run; it is compared anyway.
 BUSY = ("--accept", "the servers share this machine with the client")
 PROMPT = "Explain in detail how a bicycle stays upright."

@@ -24,7 +24,7 @@ from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import Segment, make_plan
 from lmx_loadgen.session.recorder import Silent
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
-from lmx_loadgen.session.runner import UntilSettled
+from lmx_loadgen.session.runner import UntilConclusive
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import LogContents, read_log
@@ -38,7 +38,7 @@ from tests.helpers.made_lines import header_line, made_log, request_line, segmen
 from tests.helpers.steps import Steps, course
 
 FAST = SimSettings(ttft_ms=20.0, prefill_tok_s=None, step_ms=1.0, engine="independent")
-PAIR = ("-c", "1,2", "--blocks", "2", "-n", "8", "--max-tokens", "8", "--settle", "0", "--no-calibrate", "--quiet")
+PAIR = ("-c", "1,2", "--blocks", "2", "-n", "8", "--max-tokens", "8", "--pause", "0", "--no-calibrate", "--quiet")
 
 
 @pytest.fixture(scope="module")
@@ -218,14 +218,14 @@ def past_at(profile: Profile, segments: list[Segment]) -> ResumeState:
 
 @pytest.mark.parametrize("last", range(32))
 def test_rounds_that_were_added_are_gone_on_with_wherever_it_was_cut_off(last: int) -> None:
-    profile = Profile(load=Load(concurrency=[1, 2], settle=0))
+    profile = Profile(load=Load(concurrency=[1, 2], pause=0))
     known: list[Segment] = []
 
     def settled(level: int) -> bool:
         """By what is in the log: ten blocks at the first level."""
         return len({one.block for one in known if one.level == level}) >= (10 if level == 0 else 6)
 
-    until = UntilSettled(settled, 1000, 30)
+    until = UntilConclusive(settled, 1000, 30)
 
     def goes_through(steps: Cut, resume_state: ResumeState | None = None) -> list[Segment]:
         made = course(steps, profile, until)

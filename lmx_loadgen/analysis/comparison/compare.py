@@ -45,7 +45,7 @@ def compare(a: Arm, b: Arm, rules: Rules | None = None) -> Comparison:
         a=_compared_side(a),
         b=_compared_side(b),
         mode="interleaved" if is_paired else "sequential",
-        until_settled=is_paired and _is_sequential_test(a),
+        until_conclusive=is_paired and _is_sequential_test(a),
         margin=rules.margin,
         accepted=rules.accepted,
         audit=lines,
@@ -122,7 +122,7 @@ def _refusals(at: At, lines: list[AuditLine]) -> dict[str, str]:
 
 def _is_sequential_test(arm: Arm) -> bool:
     """Whether the run's own results decided how long it went on."""
-    return bool(arm.log.header.get("until_settled"))
+    return bool(arm.log.header.get("until_conclusive"))
 
 
 def _alpha(at: At, pairs: int) -> float:

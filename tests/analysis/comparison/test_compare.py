@@ -196,7 +196,7 @@ def test_the_result_of_a_run_carries_its_comparisons_and_what_was_accepted() -> 
 
 def test_a_run_that_is_looked_at_has_the_wider_interval() -> None:
     plain = figure(interleaved(Made(), SLOWER, noise=0.03))
-    looked = figure(interleaved(Made(), SLOWER, noise=0.03, until_settled=True))
+    looked = figure(interleaved(Made(), SLOWER, noise=0.03, until_conclusive=True))
 
     assert plain.ci95 is not None
     assert looked.ci95 is not None
@@ -207,13 +207,13 @@ def test_a_run_that_is_looked_at_has_the_wider_interval() -> None:
     ("other", "noise", "expected"), [(SLOWER, 0.005, True), (Made(), 0.005, True), (SLOWER, 0.4, False)]
 )
 def test_settled_is_when_ttft_and_decode_are(other: Made, noise: float, expected: bool) -> None:
-    log = session({"lmx": Made(), "ollama": other}, noise=noise, until_settled=True)
+    log = session({"lmx": Made(), "ollama": other}, noise=noise, until_conclusive=True)
 
     assert settled(log, 0) is expected
 
 
 def test_more_blocks_would_not_mend_different_work() -> None:
-    assert settled(session({"lmx": Made(), "ollama": Made(prompt=99)}, until_settled=True), 0)
+    assert settled(session({"lmx": Made(), "ollama": Made(prompt=99)}, until_conclusive=True), 0)
 
 
 # Two runs

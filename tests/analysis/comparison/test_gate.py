@@ -16,7 +16,7 @@ def comparison(*intervals: tuple[float, float] | None, drifted: bool = False) ->
         found.ci95, found.drifted = interval, drifted
         metrics = {"ttft_p50": found}
         levels.append(LevelComparison(concurrency=place + 1, token_basis="usage", metrics=metrics))
-    return Comparison(a=SIDE, b=SIDE, mode="sequential", until_settled=False, margin=0.03, levels=levels)
+    return Comparison(a=SIDE, b=SIDE, mode="sequential", until_conclusive=False, margin=0.03, levels=levels)
 
 
 @pytest.mark.parametrize(

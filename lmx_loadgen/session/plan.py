@@ -115,7 +115,8 @@ def _turn(targets: Sequence[str], seed: str, block: int) -> list[str]:
     random.Random(seed).shuffle(names)
     pair, second = divmod(block, 2)
     first_row = [place // 2 + 1 if place % 2 else -(place // 2) for place in range(len(names))]
-    row = [names[(place + pair) % len(names)] for place in first_row]
+    pairs = len(names) // 2 if len(names) % 2 == 0 else len(names)
+    row = [names[(place + pair % pairs) % len(names)] for place in first_row]
     return row[::-1] if second else row
 
 

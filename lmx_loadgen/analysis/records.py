@@ -13,7 +13,7 @@ class Record:
 
     `text_reads` has an entry for each socket read that brought text: (absolute ns, text events in it). Events of one
     read share its time; a gap is between reads, never 0. `characters` are those of all text. Times are monotonic ns;
-    token counts are None when unknown.
+    token counts are None when unknown. `prompt_class` is short, medium, long, or what the user's prompts are called.
     """
 
     id: int
@@ -40,6 +40,7 @@ class Record:
     tokenizer_output: int | None
     lag_ns: int | None
     reconnected: bool = False
+    prompt_class: str = ""
 
     @property
     def ok(self) -> bool:
@@ -100,6 +101,7 @@ def record(line: dict[str, Any]) -> Record:
         tokenizer_prompt=tokenizer.get("prompt"),
         tokenizer_output=tokenizer.get("output"),
         reconnected=bool(line.get("reconnected")),
+        prompt_class=str(line.get("prompt_id", "")).rpartition("-")[0],
     )
 
 

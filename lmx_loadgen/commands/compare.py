@@ -117,7 +117,7 @@ def _error(comparison: Comparison, kept: Sequence[LimitResult], has_limits: bool
         return None
     outcome = worst(kept)
     said = "; ".join(one.sentence for one in kept if one.outcome == outcome)
-    if outcome == "worse":
+    if outcome == "broken":
         return LimitBroken(said)
     if outcome == "undecided":
         return LimitUndecided(said)

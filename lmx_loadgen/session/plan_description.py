@@ -23,7 +23,7 @@ def plan_description(profile: Profile, plan: Sequence[Segment], options: Options
     if options.server_benchmark:
         lines.append("and Opta-LMX measures itself, one answer after the other")
     if options.until_conclusive:
-        from lmx_loadgen.analysis.comparison.verdict import MOST_BLOCKS
+        from lmx_loadgen.analysis.comparison.looks import MOST_BLOCKS
 
         lines.append("then, at each level, two rounds more at a time until its verdicts are conclusive:")
         max_min = (options.max_duration or DEFAULT_MAX_DURATION_S) / 60

@@ -129,7 +129,7 @@ def _until_conclusive(options: Options, recorder: Recorder) -> UntilConclusive |
     if not options.until_conclusive:
         return None
     from lmx_loadgen.analysis.comparison.compare import conclusive
-    from lmx_loadgen.analysis.comparison.verdict import MOST_BLOCKS
+    from lmx_loadgen.analysis.comparison.looks import MOST_BLOCKS
     from lmx_loadgen.store.eventlog import NAME, read_log
 
     max_s = options.max_duration or DEFAULT_MAX_DURATION_S

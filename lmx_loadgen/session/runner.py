@@ -23,7 +23,7 @@ Conclusive = Callable[[int], bool]
 
 @dataclass(frozen=True, slots=True)
 class UntilConclusive:
-    """Add rounds to a level until it is conclusive, it has `most_blocks`, or the whole run has taken `max_s` seconds."""
+    """Add rounds to a level until it is conclusive or has `most_blocks`, or the whole run has taken `max_s` seconds."""
 
     conclusive: Conclusive
     max_s: float

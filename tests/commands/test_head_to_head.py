@@ -275,7 +275,9 @@ def test_no_rounds_are_begun_that_would_end_too_late(monkeypatch: pytest.MonkeyP
     for most, blocks in ((15.9 * 60, 6), (16.1 * 60, 8)):
         steps = Steps()
         monkeypatch.setattr(time, "monotonic", lambda steps=steps: 60.0 * len(steps.segments))
-        course(steps, Profile(load=Load(concurrency=[1], pause=0)), UntilConclusive(lambda level: False, most, 30)).run()
+        course(
+            steps, Profile(load=Load(concurrency=[1], pause=0)), UntilConclusive(lambda level: False, most, 30)
+        ).run()
 
         assert len(blocks_run(steps, 0)) == blocks
 

@@ -3,9 +3,9 @@
 A verdict that may be given after 6, 8, 10, … rounds has as many chances of a false finding. Lan and DeMets (Biometrika
 70, 1983) spend α over the looks by a function of the share of rounds that have been made. Looks at growing data are
 correlated: the differences so far are a Brownian motion seen at those shares, and what a look may reject is found by
-integrating its density over the paths that no earlier look has stopped (Armitage, McPherson and Rowe, J. R. Stat. Soc. A
-132, 1969; Jennison and Turnbull, Group Sequential Methods, 2000, chapter 19). Few rounds have a t distribution and no
-normal one: the two-sided level of the normal boundary is what the t-test is held against (the significance level
+integrating its density over the paths that no earlier look has stopped (Armitage, McPherson and Rowe, J. R. Stat. Soc.
+A 132, 1969; Jennison and Turnbull, Group Sequential Methods, 2000, chapter 19). Few rounds have a t distribution and
+no normal one: the two-sided level of the normal boundary is what the t-test is held against (the significance level
 approach, Jennison and Turnbull, section 4.4).
 """
 
@@ -25,18 +25,23 @@ _LEAST_ALPHA, _MOST_ALPHA = 1e-5, 0.9
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A look of a plan of looks: after `blocks` rounds, the first one after `first`."""
+    """A look of a plan of looks: after `blocks` rounds, the first one after `first`.
+
+    The last one spends all that is left: nothing can come after it. That holds for a run that ended early, too, for no
+    look that it still had can be a chance of a false finding.
+    """
 
     blocks: int
     first: int
+    is_last: bool = False
 
     def nominal(self, alpha: float) -> float:
         """The two-sided level that a test at this look alone is held against, so that all looks spend `alpha`."""
-        return _interpolated(alpha, *_table(self.blocks, self.first))
+        return _interpolated(alpha, *_table(self.blocks, self.first, self.is_last))
 
     def overall(self, p: float) -> float:
         """The least α for which a two-sided `p` at this look is significant: the p-value that allows for all looks."""
-        overall, nominal = _table(self.blocks, self.first)
+        overall, nominal = _table(self.blocks, self.first, self.is_last)
         return min(1.0, _interpolated(p, nominal, overall)) if p < 1 else 1.0
 
 
@@ -52,19 +57,20 @@ def spent(alpha: float, share: float) -> float:
 
 
 @lru_cache(maxsize=2048)
-def boundaries(alpha: float, shares: tuple[float, ...]) -> tuple[float, ...]:
+def boundaries(alpha: float, shares: tuple[float, ...], last_spends_all: bool = False) -> tuple[float, ...]:
     """The two-sided boundaries, in standard normal units, of looks at these growing shares of the data."""
     import numpy as np
 
     state: tuple[Any, Any] | None = None  # where the paths are that have not been stopped, and their density × weight
     found, before, last = [], 0.0, 0.0
     for share in shares:
-        wanted = max(spent(alpha, share) - before, 1e-300)
+        whole = alpha if last_spends_all and share == shares[-1] else spent(alpha, share)
+        wanted = max(whole - before, 1e-300)
         edge = _edge(state, share - last, wanted)
         found.append(edge / math.sqrt(share))
         points = np.linspace(-edge, edge, _GRID)
         state = points, _density(state, points, share - last) * _simpson(2 * edge / (_GRID - 1))
-        before, last = spent(alpha, share), share
+        before, last = whole, share
     return tuple(found)
 
 
@@ -102,7 +108,7 @@ def _simpson(width: float) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _table(blocks: int, first: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _table(blocks: int, first: int, is_last: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Logarithms of overall levels and of the nominal ones at this look that go with them, both rising."""
     from scipy.special import ndtr
 
@@ -113,7 +119,7 @@ def _table(blocks: int, first: int) -> tuple[tuple[float, ...], tuple[float, ...
     count = round(math.log10(_MOST_ALPHA / _LEAST_ALPHA) * _ALPHAS_PER_DECADE)
     ratio = _MOST_ALPHA / _LEAST_ALPHA
     alphas = [_LEAST_ALPHA * ratio ** (place / count) for place in range(count + 1)]
-    nominal = [2 * float(ndtr(-boundaries(alpha, shares)[-1])) for alpha in alphas]
+    nominal = [2 * float(ndtr(-boundaries(alpha, shares, is_last)[-1])) for alpha in alphas]
     return tuple(math.log(one) for one in alphas), tuple(math.log(one) for one in nominal)
 
 

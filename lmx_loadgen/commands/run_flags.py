@@ -191,6 +191,13 @@ RUN_FLAGS: tuple[Flag, ...] = (
         type=PATH,
         help="Go on with the run in this folder, which was stopped or cut off.",
     ),
+    _measurement(
+        "--repeat",
+        type=click.IntRange(1, 100),
+        default=1,
+        show_default=True,
+        help="Make this many whole runs, one after the other, to compare by --base and --new.",
+    ),
     _measurement("--dry-run", is_flag=True, help="Print the plan and its duration, and do nothing."),
     flags.out("Where runs are stored."),
     flags.reference("expect"),

@@ -1,10 +1,14 @@
 """Whole sessions, from the event log to verdicts."""
 
+from dataclasses import replace
+
 import pytest
 
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, arm_of
-from lmx_loadgen.analysis.comparison.compare import Rules, Side, compare, compare_runs, comparisons_of, conclusive
+from lmx_loadgen.analysis.comparison.compare import compare, comparisons_of, conclusive
 from lmx_loadgen.analysis.comparison.gate import check_limit, parse_limit
+from lmx_loadgen.analysis.comparison.runs import compare_runs
+from lmx_loadgen.analysis.comparison.sides import Rules, Side
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
@@ -193,8 +197,8 @@ def test_the_result_of_a_run_carries_its_comparisons_and_what_was_accepted() -> 
 def test_a_run_that_may_go_on_has_the_wider_interval() -> None:
     """One that is over has no later look that could be wrong."""
     targets = {"lmx": Made(), "ollama": SLOWER}
-    open_run, ended = (session(targets, noise=0.03, until_conclusive=True) for _ in range(2))
-    open_run.end = None
+    ended = session(targets, noise=0.03, until_conclusive=True)
+    open_run = replace(ended, end=None)
     plain, looked, over = (figure(comparisons_of(log)[0]) for log in (session(targets, noise=0.03), open_run, ended))
 
     assert plain.ci95_single is not None

@@ -25,7 +25,7 @@ def plan_description(profile: Profile, plan: Sequence[Segment], options: Options
     if options.until_conclusive:
         from lmx_loadgen.analysis.comparison.looks import MOST_BLOCKS
 
-        lines.append("then, at each level, two rounds more at a time until its verdicts are conclusive:")
+        lines.append("then, at each level, two more rounds at a time until its verdicts are conclusive:")
         max_min = (options.max_duration or DEFAULT_MAX_DURATION_S) / 60
         lines.append(f"up to {MOST_BLOCKS} blocks of each, and none begun that would end after {max_min:g} min")
     return lines

@@ -109,6 +109,7 @@ class Case:
     power: Mapping[str, float] = field(default_factory=dict)
     wide: str = ""
     covers: bool = True
+    all_covered: float = 0.95
 
 
 _EVERY_MAIN = dict.fromkeys(("ttft_p50", "decode_tok_s_p50", "output_tok_s", "e2e_p50"), 0.95)
@@ -140,7 +141,8 @@ CASES: dict[str, Case] = {
     "until conclusive, bimodal": Case(World(slow_share=0.2), until_conclusive, 0.98),
     "until conclusive, lognormal": Case(World(noise=0.3), until_conclusive, 0.98),
     "three targets": Case(World(targets=("a", "b", "c"))),
-    "B 3 % slower, the margin": Case(World(ratio=1 + MARGIN)),
+    # Here either family can be wrong: that of the differences and that of the equivalences.
+    "B 3 % slower, the margin": Case(World(ratio=1 + MARGIN), all_covered=0.90),
     "B 5 % slower": Case(World(ratio=1.05), power=_EVERY_MAIN),
     "B 10 % slower, bimodal 20 %": Case(World(ratio=1.1, slow_share=0.2), power={"ttft_p50": 0.6}, wide=_OUTLIERS),
     "B 5 % slower, until conclusive": Case(World(ratio=1.05), until_conclusive, 0.98, _EVERY_MAIN),
@@ -198,8 +200,8 @@ class Tally:
             low, high = bounds(self.covered[name], n)
             if high < 0.93 or (low > self.case.most_covered and not self.case.wide):
                 yield f"intervals of {name} cover {self.covered[name] / n:.1%}"
-        if bounds(self.all_covered, self.sessions)[1] < 0.95:
-            yield f"all intervals together cover {self.all_covered / self.sessions:.1%}, below 95 %"
+        if bounds(self.all_covered, self.sessions)[1] < self.case.all_covered:
+            yield f"all intervals together cover {self.all_covered / self.sessions:.1%}"
 
 
 def _within(interval: tuple[float, float], truth: float) -> bool:

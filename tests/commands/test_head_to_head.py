@@ -94,7 +94,7 @@ def test_blocks_take_turns_and_have_the_same_prompts(measured: Path) -> None:
         for _, turn in itertools.groupby(of_level, lambda line: line["block"])
     )
 
-    assert order in ("lo ol ol lo lo ol", "ol lo lo ol ol lo")
+    assert order in ("lo ol lo ol lo ol", "ol lo ol lo ol lo")
     asked = {
         (target, block): [
             line["prompt_id"]
@@ -306,3 +306,31 @@ def test_a_plan_alone_tells_what_is_wrong_with_a_reference_file(tmp_path: Path) 
     assert result.exit_code == 3
     assert "broken.yaml" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+# Former names, and runs made for comparison
+
+
+def test_former_names_are_understood_for_one_version(tmp_path: Path) -> None:
+    former = ("-t", "lmx", "-t", "ollama", "--settle", "7s", "--until-settled", "--dry-run", "--out", tmp_path)
+    present = ("-t", "lmx", "-t", "ollama", "--pause", "7s", "--until-conclusive", "--dry-run", "--out", tmp_path)
+
+    assert lmx_loadgen("run", *former).stdout == lmx_loadgen("run", *present).stdout
+    assert "7 s between them" in lmx_loadgen("run", *former).stdout
+    assert "settle" not in lmx_loadgen("run", "--help").stdout
+
+
+def test_a_profile_may_still_say_settle(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.yaml"
+    profile.write_text("load: {settle: 7s}\ntargets: [lmx, ollama]\n")
+
+    assert "7 s between them" in lmx_loadgen("run", "--profile", profile, "--dry-run", "--out", tmp_path).stdout
+
+
+def test_repeated_runs_are_whole_runs_each_in_its_folder(lmx: SimProcess, tmp_path: Path) -> None:
+    result = lmx_loadgen("run", "-t", f"lmx={lmx.url}", *SHORT, "--repeat", "2", "--out", tmp_path)
+
+    assert result.exit_code == 0, result.stderr
+    runs = [read_result(folder) for folder in sorted(tmp_path.iterdir()) if folder.is_dir()]
+    assert len({run.run_id for run in runs}) == len(runs) == 2
+    assert all(run.complete for run in runs)

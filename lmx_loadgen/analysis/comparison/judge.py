@@ -155,23 +155,22 @@ def _decide(result: MetricComparison, figure: _Figure, estimate: verdict.Estimat
     """The verdict and the interval that goes with it: that of `better` or `worse` leaves out 1, that of `equivalent`
     is within the margin, and that of `undecided` is neither.
 
-    Intervals of Holm's later steps hold one by one, and not all together: where a difference is certain, its interval
-    is that of the first step (Bonferroni), but never reaches over to 1 (after Strassburger and Bretz, Stat. Med. 27,
-    2008, and Guilbaud, Biom. J. 50, 2008).
+    Intervals at the levels of Holm's later steps do not hold all together. They are those of the first step
+    (Bonferroni), but where a difference is certain they never reach over to 1 (after Strassburger and Bretz, Stat. Med.
+    27, 2008, and Guilbaud, Biom. J. 50, 2008).
     """
     result.n, result.ratio = estimate.n, estimate.ratio
     result.p, result.p_holm = estimate.p, figure.difference.p_adjusted
     result.ci95_single = estimate.interval(figure.nominal(verdict.ALPHA))
-    apart, alike = figure.nominal(figure.difference.alpha), figure.nominal(2 * figure.equivalence.alpha)
+    single, apart = (figure.nominal(of) for of in (figure.difference.single_step, figure.difference.alpha))
+    alike = figure.nominal(2 * figure.equivalence.alpha)
     if figure.equivalence.p_adjusted <= verdict.ALPHA:
         result.verdict, result.ci95 = "equivalent", estimate.equivalence_interval(alike / 2)
     elif figure.difference.p_adjusted <= verdict.ALPHA:
         result.verdict = "better" if (estimate.mean > 0) == figure.compared.higher_is_better else "worse"
-        result.ci95 = _beside_1(
-            estimate.interval(figure.nominal(figure.difference.single_step)), estimate.interval(apart)
-        )
+        result.ci95 = _beside_1(estimate.interval(single), estimate.interval(apart))
     else:
-        result.verdict, result.ci95 = "undecided", estimate.interval(min(apart, alike))
+        result.verdict, result.ci95 = "undecided", estimate.interval(min(single, alike))
     if options.is_paired:
         _ask_what_else(result, figure, estimate, options)
     if result.verdict == "undecided" and result.reason_code is None:

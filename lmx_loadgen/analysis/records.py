@@ -30,8 +30,8 @@ class Record:
     text, and `running` the server's count of tokens until then (empty where its chunks carry none). `fewest_tokens` and
     `most_tokens` are what the text can be; `most_reasoning` is the latter of the reasoning alone. Times are monotonic
     ns; token counts are None when unknown. `stalls` overlap its send or a read stamped by the event loop; `late_ns` is
-    by how much later than intended it was sent, opening a connection apart. `notes` are codes of what is to be known
-    about how it came.
+    by how much later than intended it was sent, opening a connection apart. `prompt_class` is short, medium, long, or
+    what the user's prompts are called. `notes` are codes of what is to be known about how it came.
     """
 
     id: int
@@ -67,6 +67,7 @@ class Record:
     max_tokens: int | None = None
     stalls: tuple[Stall, ...] = ()
     late_ns: int = 0
+    prompt_class: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -124,6 +125,7 @@ def record(line: dict[str, Any], by_loop: bool = False) -> Record:
         max_tokens=line.get("max_tokens"),
         stalls=_stalls(line, by_loop),
         late_ns=_late_ns(line),
+        prompt_class=str(line.get("prompt_id", "")).rpartition("-")[0],
         notes=_notes(line.get("notes"), seen.leading_white),
     )
 

@@ -115,7 +115,7 @@ class ResumeState:
         return sorted({line["segment"] for line in lines} - self._finished_numbers)
 
     def blocks_begun(self, level: int) -> int:
-        """How many rounds of a level had begun, also those added until it settled."""
+        """How many rounds of a level had begun, also those added until it was conclusive."""
         lines = [*self.log.requests, *self.log.segments, *self.log.again]
         return max((line["block"] + 1 for line in lines if line["level"] == level), default=0)
 

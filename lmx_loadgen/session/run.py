@@ -17,7 +17,7 @@ from lmx_loadgen.session.outcome import Recorded, RunOutcome, store_outcome
 from lmx_loadgen.session.ownership import check_owned
 from lmx_loadgen.session.recorder import Recorder, View
 from lmx_loadgen.session.run_log import open_log
-from lmx_loadgen.session.runner import Runner, UntilSettled
+from lmx_loadgen.session.runner import Runner, UntilConclusive
 from lmx_loadgen.session.setup import Calibrated, RunSetup, set_up
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.store.eventlog import NAME, read_log
@@ -33,7 +33,7 @@ def run(options: Options, view: View, calibrated: Calibrated) -> RunOutcome:
     """
     profile = resolved_profile(options)
     if not options.i_own_this_server:
-        check_owned(profile, until_settled=options.until_settled)
+        check_owned(profile, until_conclusive=options.until_conclusive)
     return store_outcome(record(profile, options, view, calibrated))
 
 
@@ -89,7 +89,7 @@ def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag
         driver=driver,
         stop=stop,
         probe=setup.options.probe,
-        until=_until_settled(setup.options, recorder),
+        until=_until_conclusive(setup.options, recorder),
         checks=_checks(setup, recorder, stop),
         before_segment=isolation if setup.options.isolate else lambda segment: None,
         resume_state=setup.options.resume_state,
@@ -148,12 +148,12 @@ def _tainted(recorder: Recorder) -> Callable[[int, int], bool]:
     return tainted
 
 
-def _until_settled(options: Options, recorder: Recorder) -> UntilSettled | None:
-    """Whether to add rounds until the verdicts are settled, judged by what has been stored."""
-    if not options.until_settled:
+def _until_conclusive(options: Options, recorder: Recorder) -> UntilConclusive | None:
+    """Whether to add rounds until the verdicts are conclusive, judged by what has been stored."""
+    if not options.until_conclusive:
         return None
-    from lmx_loadgen.analysis.comparison.compare import settled
-    from lmx_loadgen.analysis.comparison.verdict import MOST_BLOCKS
+    from lmx_loadgen.analysis.comparison.compare import conclusive
+    from lmx_loadgen.analysis.comparison.looks import MOST_BLOCKS
 
     max_s = options.max_duration or DEFAULT_MAX_DURATION_S
-    return UntilSettled(lambda level: settled(read_log(recorder.folder / NAME), level), max_s, MOST_BLOCKS)
+    return UntilConclusive(lambda level: conclusive(read_log(recorder.folder / NAME), level), max_s, MOST_BLOCKS)

@@ -20,15 +20,15 @@ ROUNDS_PER_STEP = 2
 MOST_AGAIN = 2
 _TICK_S = 0.05
 
-# Given a level: whether its verdicts are settled by what has been measured so far.
-Settled = Callable[[int], bool]
+# Given a level: whether its verdicts are conclusive by what has been measured so far.
+Conclusive = Callable[[int], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class UntilSettled:
-    """Add rounds to a level until it is settled, it has `most_blocks`, or the whole run has taken `max_s` seconds."""
+class UntilConclusive:
+    """Add rounds to a level until it is conclusive or has `most_blocks`, or the whole run has taken `max_s` seconds."""
 
-    settled: Settled
+    conclusive: Conclusive
     max_s: float
     most_blocks: int
 
@@ -52,7 +52,7 @@ class Runner:
     recorder: Recorder
     driver: Driver
     stop: Callable[[], bool]
-    until: UntilSettled | None = None
+    until: UntilConclusive | None = None
     probe: bool = True
     checks: Callable[[Target], None] | None = None
     before_segment: Callable[[Segment], None] = lambda segment: None
@@ -104,7 +104,7 @@ class Runner:
             self._next = max(self._next, segment.segment + 1)
             return False
         if self._next and len(self.targets) > 1:
-            self._pause(self.profile.load.settle)
+            self._pause(self.profile.load.pause)
         self._run_segment(segment)
         return True
 
@@ -138,7 +138,7 @@ class Runner:
         keyed = [(segment, segment.key(phase)) for segment in segments]
         return [replace(segment, segment=known[key] if key in known else next(free)) for segment, key in keyed]
 
-    def _add_rounds(self, level: int, until: UntilSettled, began: float) -> None:
+    def _add_rounds(self, level: int, until: UntilConclusive, began: float) -> None:
         """Look, and measure on while the verdicts are open and there is time for another pair of rounds, which takes as
         long as those since the level `began`."""
         planned = blocks = blocks_of(self.profile.load, len(self.targets))
@@ -147,7 +147,7 @@ class Runner:
             now = time.monotonic()
             late = now - self._began + (now - began) / blocks * ROUNDS_PER_STEP > until.max_s
             # What had begun was decided before the run was cut off.
-            if blocks >= begun and (until.settled(level) or late):
+            if blocks >= begun and (until.conclusive(level) or late):
                 return
             wanted = range(blocks, blocks + ROUNDS_PER_STEP)
             self._run_all(self._numbered(rounds(self.profile, list(self.targets), level, wanted, planned, 0)))

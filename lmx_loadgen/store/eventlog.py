@@ -155,6 +155,16 @@ def read_log(path: Path) -> LogContents:
     )
 
 
+def read_header(path: Path) -> dict[str, Any]:
+    """The first line of a log alone. Raises ResultError as `read_log` does."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+    except OSError as error:
+        raise ResultError(f"cannot read {path}: {_os_error_text(error)}") from None
+    return _header(path, [(1, _parsed(first))])[0]
+
+
 _KINDS = ("request", "segment", "host", "check", "end", "resume", "again")
 
 

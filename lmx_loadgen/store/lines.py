@@ -107,7 +107,7 @@ class HeaderLine(OpenLine):
     """The first line: everything that was known before the first request."""
 
     type: Literal["header"]
-    schema: Literal[2]
+    schema: Literal[3]
     tool_version: Text
     run_id: Text
     clock: Clock
@@ -120,7 +120,7 @@ class HeaderLine(OpenLine):
     versions: NotRequired[dict[Text, Any]]
     prompt_preview: NotRequired[Text]
     accepted: NotRequired[Annotated[Text | None, Field(description="why failed checks of a comparison are overridden")]]
-    until_settled: NotRequired[Annotated[Flag, Field(description="whether results decided how long it went on")]]
+    until_conclusive: NotRequired[Annotated[Flag, Field(description="whether results decided how long it went on")]]
     going_on: NotRequired[Annotated[dict[Text, Any], Field(description="what a resumed run needs beside all this")]]
     beside: NotRequired[Annotated[Measurer | None, Field(description="who was measuring already")]]
 

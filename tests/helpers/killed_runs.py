@@ -30,7 +30,7 @@ from lmx_loadgen.system.clock import now_ns
 
 TTFT_S, TOKENS, USERS = 0.02, 8, 2
 SETTINGS = SimSettings(ttft_ms=TTFT_S * 1000, prefill_tok_s=None, step_ms=2.0, engine="independent", prefix_cache=True)
-FLAGS = ["-c", f"1,{USERS}", "--blocks", "2", "-n", "8", "--max-tokens", str(TOKENS), "--settle", "0", "--seed", "7"]
+FLAGS = ["-c", f"1,{USERS}", "--blocks", "2", "-n", "8", "--max-tokens", str(TOKENS), "--pause", "0", "--seed", "7"]
 LOAD = ("warmup", "measured")  # what is sent beside it may be the same prompt again, on purpose
 KILLS, IN_A_ROW = 20, 5
 MOST_LINES, MOST_PAUSE_S, START_S = 30, 0.04, 1.5

@@ -5,7 +5,7 @@ from typing import Any
 
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import Segment, make_plan
-from lmx_loadgen.session.runner import Runner, UntilSettled
+from lmx_loadgen.session.runner import Runner, UntilConclusive
 from lmx_loadgen.session.stop_rules import ErrorLimits
 
 
@@ -52,7 +52,7 @@ class Steps:
         """The machine's state beside a segment."""
 
 
-def course(steps: Steps, profile: Profile, until: UntilSettled | None) -> Runner:
+def course(steps: Steps, profile: Profile, until: UntilConclusive | None) -> Runner:
     parts: dict[str, Any] = {"jobs": steps, "recorder": steps, "driver": steps, "targets": {"a": None, "b": None}}
     plan = make_plan(profile, ["a", "b"])
     return Runner(profile=profile, plan=plan, workers=1, stop=lambda: False, until=until, probe=False, **parts)

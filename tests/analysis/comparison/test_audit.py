@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.comparison.blocks import arm_of
-from lmx_loadgen.analysis.comparison.compare import Rules, compare
+from lmx_loadgen.analysis.comparison.compare import compare
+from lmx_loadgen.analysis.comparison.sides import Rules
 from lmx_loadgen.store.comparison import AuditLine, Comparison
 from tests.helpers.made_sessions import PROFILE, Made, session
 from tests.helpers.make_runs import calibration

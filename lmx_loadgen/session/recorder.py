@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from lmx_loadgen.analysis.conditions import SLEPT_S
 from lmx_loadgen.analysis.delays import may_be_delayed
 from lmx_loadgen.load.messages import FinishedRequest, SegmentEnd
 from lmx_loadgen.profile.models import Profile
@@ -83,6 +84,7 @@ class Recorder:
         self.answered: set[str] = resume_state.answered if resume_state is not None else set()
         self.error_limits = ErrorLimits(profile.load.max_errors, profile.load.max_error_rate)
         self.delayed_blocks: set[tuple[int, int]] = set()
+        self._asleep_s: Any = None
         self._log = log
 
     def begin(self, segment: Segment, *, phase: str | None = None) -> None:
@@ -95,6 +97,11 @@ class Recorder:
         assert self._segment is not None
         place = {"segment": self._segment.segment, "when": when}
         self._log.append({"type": "host", "at_ns": now_ns(), **place, "state": state})
+        asleep_s = state.get("asleep_s")
+        if when == "before":
+            self._asleep_s = asleep_s
+        elif when == "after" and None not in (asleep_s, self._asleep_s) and asleep_s - self._asleep_s > SLEPT_S:
+            self.delayed_blocks.add((self._segment.level, self._segment.block))
 
     def measuring(self) -> None:
         """The warm-ups are done."""

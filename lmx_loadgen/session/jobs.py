@@ -18,6 +18,8 @@ from lmx_loadgen.wire.timing import Limits
 # After so many rounds, or so many requests, the order begins again.
 _ORDER_ROUNDS, _MOST_ORDERED = 40, 20_000
 PROBE_TOKENS = 16
+# Enough to see whether answers given at once are the same, at a share of what whole ones take.
+STABILITY_TOKENS = 64
 
 
 class JobMaker:
@@ -39,6 +41,11 @@ class JobMaker:
     def renew_nonces(self) -> None:
         """From now on a segment that was run before sends its prompts under nonces that no server has seen."""
         self._renewed += 1
+
+    def max_tokens(self, phase: str | None) -> int:
+        """The most tokens of an answer, also in a phase beside the load."""
+        limit = self._profile.request.max_tokens
+        return {"probe": PROBE_TOKENS, "stability": min(STABILITY_TOKENS, limit)}.get(phase or "", limit)
 
     def prompt_id(self, phase: str, template: int) -> str:
         return (self._book.measured if phase == "measured" else self._book.warmup)[template].id
@@ -88,7 +95,7 @@ class JobMaker:
         """The job of a cache probe, for the first worker alone: short answers to the longest prompt there is, from the
         request number `first` on. The same number has the same nonce in every probe of this target."""
         longest = max(range(len(self._book.measured)), key=lambda place: len(str(self._book.measured[place].messages)))
-        short = self._profile.request.model_copy(update={"max_tokens": PROBE_TOKENS})
+        short = self._profile.request.model_copy(update={"max_tokens": self.max_tokens("probe")})
         templates = self._templates_of(target, self._book.measured, short)
         one, *others = self.jobs(segment, target, workers)
         probing = replace(
@@ -103,11 +110,15 @@ class JobMaker:
         return [probing, *(replace(other, warmup=0) for other in others)]
 
     def stability(self, segment: Segment, target: Target, workers: int) -> list[Job]:
-        """One request a slot, all of them the same: the run's first prompt with one nonce, sent at once."""
+        """One request a slot, all of them the same: the run's first prompt with one nonce, sent at once, for the
+        beginning of its answer."""
+        short = self._profile.request.model_copy(update={"max_tokens": self.max_tokens("stability")})
+        templates = self._templates_of(target, self._book.measured[:1], short)
         return [
             replace(
                 job,
                 warmup=0,
+                templates=templates,
                 order=[0],
                 first=0,
                 step=1,

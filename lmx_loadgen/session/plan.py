@@ -21,7 +21,7 @@ _LEAST_IN_BLOCK = 8
 _LEAST_BLOCK_S = 5.0
 # What an estimate goes by, since nobody knows yet: a small model on a Mac.
 ASSUMED_TOK_S = 30.0
-_ASSUMED_TTFT_S = 0.5
+ASSUMED_TTFT_S = 0.5
 
 
 # What a segment is, whatever its number: its target, level, concurrency, block and phase.
@@ -185,7 +185,7 @@ def _afterwards(profile: Profile) -> str:
 
 def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:
     """About how many seconds the plan takes if each answer has all its tokens and comes at `ASSUMED_TOK_S`."""
-    each_s = _ASSUMED_TTFT_S + profile.request.max_tokens / ASSUMED_TOK_S
+    each_s = ASSUMED_TTFT_S + profile.request.max_tokens / ASSUMED_TOK_S
     total = 0.0
     for segment in plan:
         turns = math.ceil(segment.requests / segment.concurrency) if segment.requests is not None else math.inf

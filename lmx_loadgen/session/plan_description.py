@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session.checks.budget import check_budget
 from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options, resolved_profile
 from lmx_loadgen.session.plan import Segment, described, make_plan
 
@@ -20,6 +21,8 @@ def dry_run_lines(options: Options) -> list[str]:
 
 def plan_description(profile: Profile, plan: Sequence[Segment], options: Options) -> list[str]:
     lines = described(profile, plan, [spec.name for spec in profile.targets])
+    if options.probe and (asked := check_budget(profile, plan).words):
+        lines.insert(-1, asked)
     if options.server_benchmark:
         lines.append("and Opta-LMX measures itself, one answer after the other")
     if options.until_conclusive:

@@ -8,7 +8,7 @@ from lmx_loadgen.analysis.conditions import SLEPT_S
 from lmx_loadgen.analysis.delays import may_be_delayed
 from lmx_loadgen.load.messages import FinishedRequest, SegmentEnd
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.session.jobs import PROBE_TOKENS, JobMaker
+from lmx_loadgen.session.jobs import JobMaker
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.request_line import quick_look, request_line
 from lmx_loadgen.session.resume import ResumeState
@@ -123,7 +123,7 @@ class Recorder:
             prompt_id=self._jobs.prompt_id(sent.phase, sent.template),
             endpoint=self._profile.endpoint,
             rules=self._rules[segment.target],
-            max_tokens=PROBE_TOKENS if self._phase == "probe" else self._profile.request.max_tokens,
+            max_tokens=self._jobs.max_tokens(self._phase),
             phase=self._phase,
             count=self._count,
             prompt_text=self._jobs.prompt_text(sent.phase, sent.template, sent.nonce) if self._count else "",

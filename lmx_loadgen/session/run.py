@@ -7,14 +7,18 @@ from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.messages import INTERRUPTED
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session.checks.budget import check_budget
 from lmx_loadgen.session.checks.client import CheckClient
+from lmx_loadgen.session.checks.questions import Questions
 from lmx_loadgen.session.checks.run import CheckRunner
+from lmx_loadgen.session.checks.same_work import SameWorkChecks
 from lmx_loadgen.session.instrument import instrument, tls
 from lmx_loadgen.session.isolation import Isolation
 from lmx_loadgen.session.jobs import most_connections
 from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options, resolved_profile
 from lmx_loadgen.session.outcome import Recorded, RunOutcome, store_outcome
 from lmx_loadgen.session.ownership import check_owned
+from lmx_loadgen.session.plan import estimate_s
 from lmx_loadgen.session.recorder import Recorder, View
 from lmx_loadgen.session.run_log import open_log
 from lmx_loadgen.session.runner import Runner, UntilConclusive
@@ -131,8 +135,21 @@ def _checks(setup: RunSetup, recorder: Recorder, stop: StopFlag) -> CheckRunner 
     client = CheckClient(tls(options), stop, stamps)
     done = options.resume_state.finished_checks if options.resume_state is not None else frozenset()
     prompt = setup.jobs.prompt_text("measured", 0, setup.run_id) if options.server_benchmark else None
-    checks = CheckRunner(setup.profile, client, stop, recorder.check, prompt, done)
+    checks = CheckRunner(
+        setup.profile, client, stop, recorder.check, prompt, done, _same_work_checks(setup, client, done)
+    )
     return checks if checks and options.probe else None
+
+
+def _same_work_checks(
+    setup: RunSetup, client: CheckClient, done: frozenset[tuple[str, str, str]]
+) -> SameWorkChecks | None:
+    budget = check_budget(setup.profile, setup.plan)
+    if not budget.groups:
+        return None
+    questions = Questions(setup.profile.request, setup.book, setup.nonce_key)
+    planned_s = estimate_s(setup.profile, setup.plan)
+    return SameWorkChecks(setup.profile, budget, questions, client, done, planned_s)
 
 
 def _tainted(recorder: Recorder) -> Callable[[int, int], bool]:

@@ -54,6 +54,12 @@ class RunSetup:
     hypotheses: Mapping[str, Hypothesis]
     calibration: Mapping[str, Any] | None
 
+    @property
+    def nonce_key(self) -> str:
+        """What the nonces of this run are made of; no attempt of a resumed run has those of another."""
+        resume_state = self.options.resume_state
+        return self.run_id if resume_state is None else resume_state.nonce_key
+
     def announcement(self) -> list[str]:
         """What a user should know before the run begins, a sentence each."""
         resume_state = self.options.resume_state

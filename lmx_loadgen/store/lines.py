@@ -221,7 +221,10 @@ class CheckLine(OpenLine):
     type: Literal["check"]
     at_ns: Ns
     target: Text
-    check: Annotated[Literal["tool_call", "skill", "server_benchmark"], Field(description="what was asked for")]
+    check: Annotated[
+        Literal["tool_call", "skill", "server_benchmark", "needle", "new_nonce", "same_nonce", "settings"],
+        Field(description="what was asked for; from needle on, what a comparison is checked by"),
+    ]
     asked: Annotated[dict[Text, Any], Field(description="what exactly")]
     answer: Annotated[dict[Text, Any] | None, Field(description="what the server made of it")]
     error: Annotated[Text | None, Field(description="why there is no answer")]

@@ -8,7 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lmx_loadgen.analysis.comparison import same_setup, same_work
+from lmx_loadgen.analysis.comparison import (
+    caching,
+    ignored_settings,
+    needle,
+    overlap,
+    same_setup,
+    same_work,
+    text_per_token,
+    visible_text,
+)
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.finding import At, AuditFinding, alpha_of
 from lmx_loadgen.store.comparison import AuditLine
@@ -23,12 +32,18 @@ AT_LEVEL: dict[str, tuple[str, Callable[[At, float], AuditFinding]]] = {
     "token_basis": ("Token basis", same_work.token_basis),
     "tainted": ("Instrument", same_work.tainted),
     "error_rate": ("Error rate", same_work.error_rate),
-    "cache_new_nonce": ("Prompt cache", same_work.cache_new_nonce),
+    "characters_per_token": ("Text per token", text_per_token.characters_per_token),
+    "cache_new_nonce": ("Prompt cache", caching.cache_new_nonce),
+    "visible_text": ("Visible text", visible_text.visible_text),
+    "overlap": ("Answers in common", overlap.overlap),
 }
 OF_WHOLE: dict[str, tuple[str, Callable[[Arm, Arm], AuditFinding]]] = {
     "model": ("Model", same_setup.model),
     "quantization": ("Quantization", same_setup.quantization),
     "settings": ("Settings", same_setup.settings),
+    "needle": ("Whole prompt read", needle.needle),
+    "cache_same_nonce": ("Prefix cache", caching.cache_same_nonce),
+    "ignored_settings": ("Settings kept", ignored_settings.ignored_settings),
 }
 
 
@@ -39,7 +54,7 @@ def audit(a: Arm, b: Arm, levels: Sequence[At]) -> list[AuditLine]:
         found: dict[tuple[Any, ...], list[tuple[int, AuditFinding]]] = {}
         for at in levels:
             finding = check(at, alpha_of(levels))
-            separate = at.concurrency if finding.status == "failed" else None
+            separate = finding.sentence if finding.status == "failed" else None
             found.setdefault((finding.status, separate, finding.metrics), []).append((at.concurrency, finding))
         for group in found.values():
             numbers = [concurrency for concurrency, _ in group]

@@ -53,5 +53,32 @@ def pairs_p(differences: Sequence[float]) -> float:
     return float(2 * stdtr(len(differences) - 1, -abs(middle) / (scatter / math.sqrt(len(differences)))))
 
 
+def sooner_p(some: Sequence[float], others: Sequence[float]) -> float:
+    """How often `some` would be as much below `others` by rank as they are, if they were no different: the one-sided
+    exact test of Mann and Whitney (Ann. Math. Stat. 18, 1947), mid-p. 1 where either is empty."""
+    if not some or not others:
+        return 1.0
+    above = sum(one > other for one in some for other in others)
+    ways = _rank_sums(len(some), len(others))
+    return (sum(ways[:above]) + ways[above] / 2) / sum(ways)
+
+
+def at_least_p(hits: int, n: int, rate: float) -> float:
+    """How often `hits` or more of `n` would happen by chance where each does at that rate: the binomial tail."""
+    return math.fsum(math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(hits, n + 1))
+
+
+def _rank_sums(n: int, m: int) -> list[int]:
+    """In how many of the orders of n and m values there are 0, 1, … pairs in which one of the n is above: the
+    coefficients of Gauss's binomial."""
+    ways = [1] + [0] * (n * m)
+    for k in range(1, n + 1):
+        for place in range(n * m, m + k - 1, -1):
+            ways[place] -= ways[place - m - k]
+        for place in range(k, n * m + 1):
+            ways[place] += ways[place - k]
+    return ways
+
+
 def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from lmx_loadgen.analysis.asked import asked_of
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.finding import AuditFinding, checked
+from lmx_loadgen.analysis.comparison.overlap import identical
 from lmx_loadgen.analysis.model_names import read_name, weight_bits
 
 
@@ -47,11 +48,13 @@ def _model_words(answered: Sequence[str], asked: str) -> str:
 
 
 def quantization(a: Arm, b: Arm) -> AuditFinding:
+    """By what the servers tell, or the model's name; else by identical answers. One name may stand for other weights on
+    either side."""
     bits = [_bits(arm) for arm in (a, b)]
     words = (_weights(bits[0]), _weights(bits[1]))
     if bits[0] is None or bits[1] is None:
-        if a.target["model"] == b.target["model"] and a.target["dialect"] == b.target["dialect"]:
-            return AuditFinding("passed", words)
+        if identical(a, b):
+            return AuditFinding("passed", words, "both gave word for word the same answers to the same requests")
         return AuditFinding("unknown", words, "not every server tells the bits of its weights")
     sentence = f"the weights differ: {words[0]} on {a.label}, {words[1]} on {b.label}"
     return checked(bits[0] == bits[1], words, sentence)

@@ -5,7 +5,7 @@ question is written to the last byte of the answer.
 """
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +30,15 @@ _HEADERS = {"User-Agent": "lmx-loadgen", "Accept-Encoding": "identity"}
 
 @dataclass(frozen=True, slots=True)
 class CheckReply:
-    """An answer as it came: `headers` by lower-case names, times in ns. `error` says why there is none."""
+    """An answer as it came: `headers` by lower-case names, times in ns. `error` says why there is none; `arrivals` are
+    (since the question was sent, bytes of the body) of each read."""
 
     status: int | None
     headers: Mapping[str, str]
     body: bytes
     latency_ns: int
     error: str | None = None
+    arrivals: Sequence[tuple[int, int]] = ()
 
     def json(self) -> Any:
         """The body as JSON; None where it is none."""
@@ -114,11 +116,13 @@ def _reply(timing: RequestTiming) -> CheckReply:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in timing.headers}
     encoding = headers.get("content-encoding", "identity").strip().lower() or "identity"
     body = bytes(timing.body)
+    sent_ns = timing.send_ns or 0
+    arrivals = [(at_ns - sent_ns, n) for at_ns, n in zip(timing.arrival_ns, timing.arrival_bytes, strict=True)]
     try:
         if encoding != "identity":
-            body, _ = unpacked(encoding, body, [(0, len(body))], whole=True)
+            body, arrivals = unpacked(encoding, body, arrivals, whole=True)
     except Undecodable as problem:
         return CheckReply(None, {}, b"", latency_ns, plain(str(problem)) or "the answer could not be read")
     if len(body) > _MAX_BYTES:
         return CheckReply(None, {}, b"", latency_ns, f"an answer over {_MAX_BYTES // 2**20} MB")
-    return CheckReply(timing.status, headers, body, latency_ns)
+    return CheckReply(timing.status, headers, body, latency_ns, arrivals=arrivals)

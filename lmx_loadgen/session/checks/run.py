@@ -6,6 +6,7 @@ from typing import Any
 
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.client import CheckClient
+from lmx_loadgen.session.checks.same_work import SameWorkChecks
 from lmx_loadgen.session.checks.server_benchmark import run_server_benchmark
 from lmx_loadgen.session.checks.skills import run_skills
 from lmx_loadgen.session.checks.tool_call import ask_for_call, wanted
@@ -26,6 +27,7 @@ class CheckRunner:
         record: is given the fields of each `check` line.
         benchmark_prompt: what servers are to measure themselves with, those that can; None where they are not to.
         done: what need not be asked again, by `key_of`.
+        same_work: asks what a comparison is checked by; None where there is no time for it.
     """
 
     profile: Profile
@@ -34,10 +36,12 @@ class CheckRunner:
     record: Callable[[Target, dict[str, Any]], None]
     benchmark_prompt: str | None = None
     done: frozenset[tuple[str, str, str]] = frozenset()
+    same_work: SameWorkChecks | None = None
 
     def __bool__(self) -> bool:
         checks = self.profile.checks
-        return bool(checks.include_tool_call or checks.include_skills or self.benchmark_prompt is not None)
+        asks = self.benchmark_prompt is not None or self.same_work is not None
+        return bool(checks.include_tool_call or checks.include_skills or asks)
 
     def __call__(self, target: Target) -> None:
         """Do them all, unless the run is to stop; the log gets a line as each is done."""
@@ -49,6 +53,8 @@ class CheckRunner:
 
     def _all(self, target: Target) -> Iterator[list[dict[str, Any]]]:
         checks = self.profile.checks
+        if self.same_work is not None:
+            yield from self.same_work(target)
         for spec in wanted(checks):
             if (target.name, "tool_call", spec.prompt) not in self.done:
                 yield [ask_for_call(target, spec, self.ask, self._bound_s())]

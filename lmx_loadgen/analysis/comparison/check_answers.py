@@ -1,0 +1,97 @@
+"""What a target answered to the questions by which a comparison is checked, and what it wrote under load."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lmx_loadgen.analysis.comparison.blocks import Arm
+from lmx_loadgen.analysis.comparison.finding import At, Observed
+from lmx_loadgen.analysis.records import answer_text
+from lmx_loadgen.analysis.text_events import text_seen
+from lmx_loadgen.decode.chat import usage_counts
+from lmx_loadgen.system.clock import NS
+
+Question = Literal["needle", "new_nonce", "same_nonce", "settings"]
+NOT_ASKED: Observed = ("not asked", "not asked")
+# A time that another falls short of is told from it from this difference on, or three times the instrument's own error.
+LEAST_GAP_S = 0.005
+_TIMES_ERROR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAnswer:
+    """One answer, given while nothing else was asked. `reads_s` are the times of the reads that brought text, since the
+    question was sent; `fewest_tokens` is what the text has at least, `tokens` what the server counts."""
+
+    name: str
+    text: str
+    reads_s: tuple[float, ...]
+    read_characters: tuple[int, ...]
+    tokens: int | None
+    fewest_tokens: int
+    prompt_tokens: int | None
+    finish_reason: str | None
+    max_tokens: int
+    temperature: float
+    seed: int | None
+    expects: str | None
+
+    @property
+    def ttft_s(self) -> float:
+        return self.reads_s[0]
+
+
+def answers_to(arm: Arm, question: Question) -> dict[str, CheckAnswer]:
+    """The answers of a target by name, the latest of each; those without text are none."""
+    lines = [line for line in arm.log.checks if line["target"] == arm.name and line["check"] == question]
+    answered = ((str(line["asked"].get("prompt")), line) for line in lines if line["answer"] is not None)
+    return {name: found for name, line in answered if (found := _answer(name, line)) is not None}
+
+
+def _answer(name: str, line: Mapping[str, Any]) -> CheckAnswer | None:
+    asked, came = line["asked"], line["answer"]
+    seen = text_seen(came["events"], came["arrivals"], 0)
+    if not seen.at_ns:
+        return None
+    prompt, output, _ = usage_counts(came.get("usage"))
+    return CheckAnswer(
+        name=name,
+        text=answer_text(came),
+        reads_s=tuple(at_ns / NS for at_ns in seen.at_ns),
+        read_characters=tuple(seen.characters),
+        tokens=output,
+        fewest_tokens=seen.chunks,
+        prompt_tokens=prompt,
+        finish_reason=came.get("finish_reason"),
+        max_tokens=asked["max_tokens"],
+        temperature=asked["temperature"],
+        seed=asked.get("seed"),
+        expects=asked.get("expects"),
+    )
+
+
+def level_lines(at: At) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+    """The lines of the answers at a level, in the same order as `at.answers`."""
+    return at.lines
+
+
+def texts_by_prompt(at: At) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """What either side wrote at a level, by prompt, in the order the answers ended."""
+    sides: list[dict[str, list[str]]] = []
+    for lines in level_lines(at):
+        texts: dict[str, list[str]] = {}
+        for line in lines:
+            texts.setdefault(line["prompt_id"], []).append(answer_text(line))
+        sides.append(texts)
+    return sides[0], sides[1]
+
+
+def least_gap_s(at: At, place: int) -> float:
+    """From which difference on two TTFTs of a side are not the instrument's error."""
+    error = at.results[place].metrics["ttft"].instrument_error
+    return max(LEAST_GAP_S, _TIMES_ERROR * (error or 0.0))
+
+
+def is_alone(at: At) -> bool:
+    """Whether the level has one request at a time."""
+    return at.concurrency == 1

@@ -1,0 +1,47 @@
+"""Is the whole prompt read? A code in the first half of a long text, asked of both in the same words."""
+
+import re
+from collections.abc import Mapping
+
+from lmx_loadgen.analysis.comparison.blocks import Arm
+from lmx_loadgen.analysis.comparison.chance import ALPHA, shares_p
+from lmx_loadgen.analysis.comparison.check_answers import NOT_ASKED, CheckAnswer, answers_to
+from lmx_loadgen.analysis.comparison.finding import AuditFinding, decided
+
+_MARKS = re.compile(r"[\W_]+")
+
+
+def needle(a: Arm, b: Arm) -> AuditFinding:
+    """Failed where one finds codes that the other misses: who skips part of a prompt answers sooner. A model that
+    cannot find them on either side shows nothing."""
+    answers = answers_to(a, "needle"), answers_to(b, "needle")
+    shared = sorted(set(answers[0]) & set(answers[1]))
+    if not shared:
+        return AuditFinding("unknown", NOT_ASKED)
+    hits = [sum(_found(of[name]) for name in shared) for of in answers]
+    n = len(shared)
+    words = (f"{hits[0]} of {n} codes found", f"{hits[1]} of {n} codes found")
+    if not any(hits):
+        return AuditFinding("unknown", words, "neither finds the code in a long prompt, which shows nothing of either")
+    less, more = (0, 1) if hits[0] < hits[1] else (1, 0)
+    labels = (a.label, b.label)
+    return decided(
+        hits[0] == hits[1], shares_p(hits[0], n, hits[1], n), ALPHA, words,
+        f"{labels[less]} finds {hits[less]} of {n} codes in the first half of a long prompt and {labels[more]} finds "
+        f"{hits[more]}: {labels[less]} does not read the whole prompt{_claimed(answers[less], shared)}",
+    )  # fmt: skip
+
+
+def _found(answer: CheckAnswer) -> bool:
+    return bool(answer.expects) and _letters(answer.expects or "") in _letters(answer.text)
+
+
+def _letters(text: str) -> str:
+    """Without the marks that a model may write otherwise, such as another dash."""
+    return _MARKS.sub("", text).upper()
+
+
+def _claimed(answers: Mapping[str, CheckAnswer], names: list[str]) -> str:
+    """What it says it has read."""
+    counts = sorted(tokens for name in names if (tokens := answers[name].prompt_tokens) is not None)
+    return f", but reports {counts[len(counts) // 2]} prompt tokens" if counts else ""

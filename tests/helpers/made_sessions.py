@@ -117,7 +117,8 @@ def _request(target: Made, at: float, slower: float, noise: float, draw: random.
     words = target.text.split()
     reads = [(time, [f"content:{words[place % len(words)]} "]) for place, time in enumerate(times)]
     counts = usage(target.prompt, target.tokens)
-    return request_line(reads, at, usage=counts, finish_reason=target.finish, model=target.model)
+    limit = max(target.tokens, PROFILE["request"]["max_tokens"])
+    return request_line(reads, at, usage=counts, finish_reason=target.finish, model=target.model, max_tokens=limit)
 
 
 def _target(name: str, target: Made) -> dict[str, Any]:

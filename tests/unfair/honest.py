@@ -173,10 +173,17 @@ class HonestCopy(Honest):
     """The same again on another port."""
 
 
-class OtherFormat(Honest):
-    """The same model in another format of as many bits, as MLX 4-bit and Q4_K_M are: its template has more tokens, and
-    its answers differ as such answers do."""
+class Mlx4Bit(Honest):
+    """A model as MLX has it in 4 bits."""
 
+    model = "mlx-community/Qwen2.5-7B-Instruct-4bit"
+    weights = "MLX 4-bit"
+    start_s = 0.006
+
+
+class Q4KM(Honest):
+    """The same model as Ollama has it in Q4_K_M: another template, other rounding, and so other answers."""
+
+    model = "qwen2.5:7b-instruct-q4_K_M"
     weights = "Q4_K_M"
     template_tokens = 33
-    start_s = 0.006

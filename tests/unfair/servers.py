@@ -7,16 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tests.helpers.paths import ROOT
-from tests.unfair.honest import Honest, HonestCopy, OtherFormat
+from tests.unfair.honest import Q4KM, Honest, HonestCopy, Mlx4Bit
+from tests.unfair.ways import WAYS
 from tests.unfair.wire import serve
 
 _END_S = 10.0
 
 
-def kinds() -> dict[str, type[Honest]]:
-    from tests.unfair.ways import WAYS
-
-    return {**WAYS, **{kind.__name__: kind for kind in (Honest, HonestCopy, OtherFormat)}}
+KINDS = {**WAYS, **{kind.__name__: kind for kind in (Honest, HonestCopy, Mlx4Bit, Q4KM)}}
 
 
 @contextmanager
@@ -39,8 +37,7 @@ def served(names: Sequence[str]) -> Iterator[dict[str, str]]:
 
 async def _main(names: Sequence[str]) -> None:
     """Serve until standard input ends."""
-    known = kinds()
-    running = [known[name]() for name in names]
+    running = [KINDS[name]() for name in names]
     print(*[await serve(server.model, server.answer) for server in running], flush=True)
     await asyncio.to_thread(sys.stdin.read)
 

@@ -150,7 +150,6 @@ class _Ahead(Honest):
     async def stream(self, pieces: Sequence[str], send: Send, ready: float) -> None:
         for text in self.ahead:
             await self.say(text, send)
-            await asyncio.sleep(self.step_s)
         await super().stream(pieces, send, ready)
 
 
@@ -173,7 +172,7 @@ class SignFirst(_Ahead):
 
 
 class PhraseFirst(_Ahead):
-    """A phrase that goes before every answer, word by word."""
+    """A phrase that goes before every answer."""
 
     ahead = ("Sure", ",", " here", " you", " are", ":")
 
@@ -275,5 +274,7 @@ class AlwaysDraws(Honest):
 
 
 WAYS: dict[str, type[Honest]] = {
-    way.__name__: way for way in vars().copy().values() if isinstance(way, type) and issubclass(way, Honest)
+    way.__name__: way
+    for way in list(vars().values())
+    if isinstance(way, type) and issubclass(way, Honest) and way.__module__ == __name__ and way.__name__[0] != "_"
 }

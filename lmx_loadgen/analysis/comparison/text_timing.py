@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 
 from lmx_loadgen.analysis.comparison.chance import at_least_p, sooner_p
 from lmx_loadgen.analysis.comparison.check_answers import answers_to, is_alone, least_gap_s
@@ -12,9 +12,11 @@ from lmx_loadgen.analysis.formats import milliseconds
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.system.clock import NS
 
-# A pause within the first reads, so much longer than all that follow, that the text before it came so early.
+# A pause within the first reads, so many times as long as those that follow, that the text before it came so early.
 _FIRST_READS, _FEWEST_READS = 8, 6
-_PAUSE, _EARLY = 3.0, 0.8
+_PAUSE, _EARLY = 5.0, 0.8
+# Reads that are closer than this share of the mean are of one step: a server may make several tokens in it.
+_OF_ONE_STEP = 0.25
 _BY_ACCIDENT = 0.1
 # Text that was held back: longer answers begin later, and then come so much faster than they were made.
 _HELD_RATIO, _HELD_SPEED, _FEWEST_ANSWERS = 1.5, 0.5, 3
@@ -67,8 +69,8 @@ def _pause(reads: Sequence[float], least_s: float) -> tuple[float, float] | None
     """When the first text came and when the text went on, where there is such a pause between."""
     gaps = [late - early for early, late in pairwise(reads)]
     at = max(range(min(_FIRST_READS, len(gaps) - 2)), key=lambda place: gaps[place])
-    later = sorted(gaps[at + 1 :])
-    usual = later[int(0.9 * (len(later) - 1))]
+    later = gaps[at + 1 :]
+    usual = median(gap for gap in later if gap >= _OF_ONE_STEP * fmean(later))
     is_pause = gaps[at] >= max(_PAUSE * usual, least_s) and reads[0] < _EARLY * reads[at + 1]
     return (reads[0], reads[at + 1]) if is_pause else None
 

@@ -84,21 +84,21 @@ def _white_notes(at: At) -> list[str]:
 
 
 def _event_note(at: At) -> list[str]:
-    """Where one side sends several tokens at once and the other does not."""
-    sizes = [_tokens_a_read(answers) for answers in at.answers]
+    """Where one side puts several tokens into an event and the other does not."""
+    sizes = [_tokens_an_event(answers) for answers in at.answers]
     if sizes[0] is None or sizes[1] is None or max(sizes[0], sizes[1]) < _MANY_TOKENS * min(sizes[0], sizes[1]):
         return []
     more, less = (0, 1) if sizes[0] > sizes[1] else (1, 0)
     return [
         f"{at.labels[more]} sends about {sizes[more]:.2g} tokens at a time and {at.labels[less]} {sizes[less]:.2g}: "
-        "stalls are between reads, not tokens"
+        "stalls are between events, not tokens"
     ]
 
 
-def _tokens_a_read(answers: Sequence[Record]) -> float | None:
+def _tokens_an_event(answers: Sequence[Record]) -> float | None:
     counts = [
-        tokens / len(one.text_reads)
+        tokens / one.fewest_tokens
         for one in answers
-        if one.text_reads and (tokens := output_tokens(one, Basis("usage", True, False)))
+        if one.fewest_tokens and (tokens := output_tokens(one, Basis("usage", True, False)))
     ]
     return median(counts) if counts else None

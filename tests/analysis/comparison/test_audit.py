@@ -42,8 +42,11 @@ def test_two_servers_that_did_the_same_work_pass_every_check() -> None:
     comparison = compared(Made(model="qwen2.5:7b-q4_0"), Made(ttft=250, model="Qwen2.5-7B-4bit"))
     status = {line.key: line.status for line in comparison.audit}
 
-    assert status.pop("tainted") == "unknown"  # made by hand: there is no calibration
-    assert set(status.values()) == {"passed"}
+    unknown = {key for key in status if status[key] == "unknown"}
+
+    # Made by hand: there is no calibration, and nothing was asked beside the load.
+    assert unknown == {"tainted", "needle", "cache_same_nonce"}
+    assert {status[key] for key in status if key not in unknown} == {"passed"}
     assert refused(comparison) == set()
 
 
@@ -82,7 +85,7 @@ def delayed(at_ms: float, length_ms: float, share: int) -> Any:
 # What differs on ollama's side; what the audit shows of both; and the numbers that its sentence names.
 TRIPPED: dict[str, tuple[Made, str, str, set[float]]] = {
     "prompt_tokens": (Made(change=longer_prompts), "30 tokens", "49.5 tokens", {30, 49.5}),
-    "coherence": (Made(text="again"), "0 % degenerate", "100 % degenerate", {0, 100}),
+    "coherence": (Made(text="the same"), "0 % degenerate", "100 % degenerate", {0, 100}),
     "reasoning": (Made(change=with_reasoning), "0 % with reasoning", "100 % with reasoning", {100}),
     "error_rate": (Made(change=failing), "0 % failed", "25 % failed", {0, 25}),
     "cache_new_nonce": (Made(change=cached), "unique", "unique, 50 % cached", {0, 50}),

@@ -19,6 +19,8 @@ from lmx_loadgen.analysis.level import level_at
 from lmx_loadgen.analysis.stats import interval_within_run
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.store.eventlog import LogContents, read_log
+from tests.benchmarks.checked_worlds import Asked, changing, counting, finding, pausing, saying, waiting
+from tests.helpers.made_checks import with_checks
 from tests.helpers.made_sessions import Made, session
 from tests.helpers.paths import RUNS
 
@@ -70,11 +72,19 @@ def of_own_length(spread: float) -> Change:
 
 @dataclass(frozen=True)
 class World:
-    """What both sides do alike, or B in its own way; `requests` are of each side in all of its six blocks."""
+    """What both sides do alike, or B in its own way; `requests` are of each side in all of its six blocks. `asked_a`
+    and `asked_b` are what either answers to the questions beside the load."""
 
     a: Change
     b: Change | None = None
     requests: int = 48
+    asked_a: Asked | None = None
+    asked_b: Asked | None = None
+
+
+def answering(a: Asked, b: Asked | None = None) -> World:
+    """A world in which nothing happens under load."""
+    return World(failing(0), requests=24, asked_a=a, asked_b=b or a)
 
 
 FAIR = {
@@ -88,12 +98,29 @@ FAIR = {
     "30 % degenerate on both": World(repeating(0.30)),
     "lengths with a spread of 30 %": World(of_own_length(0.30)),
     "lengths with a spread of 80 %": World(of_own_length(0.80)),
+    "characters a token with a spread of 30 %": World(counting(0.30)),
+    "10 % of the words changed by other weights": World(saying("4-bit", 0.10), saying("Q4_K_M", 0.10)),
+    "40 % of the words changed by other weights": World(saying("4-bit", 0.40), saying("Q4_K_M", 0.40)),
+    "70 % of the words changed by other weights": World(saying("4-bit", 0.70), saying("Q4_K_M", 0.70)),
+    "codes found in 50 % of prompts on both": answering(finding(0.50)),
+    "codes found in 80 % of prompts on both": answering(finding(0.80)),
+    "TTFT with a spread of 30 %": answering(waiting(0.30)),
+    "TTFT with a spread of 60 %": answering(waiting(0.60)),
+    "a prefix cache on one side": answering(waiting(0.10), waiting(0.10, prefix_cache=True)),
+    "5 % of answers changed by rounding": answering(changing(0.05)),
+    "a pause in 10 % of answers": World(pausing(0.10)),
 }
 UNFAIR = {
     "10 % errors against none": World(failing(0), failing(0.10), 96),
     "12 % errors against 2 %": World(failing(0.02), failing(0.12), 96),
     "60 % `length` against 30 %": World(ending(0.30), ending(0.60), 96),
     "15 % with reasoning against none": World(thinking(0), thinking(0.15), 96),
+    "20 % more tokens than the text has": World(counting(0.30), counting(0.30, 1.2)),
+    "answers of other prompts": World(saying("4-bit", 0.30), saying("none", 1.0)),
+    "codes found in 90 % of prompts against none": answering(finding(0.90), finding(0.0)),
+    "a cache that passes over the nonce": answering(waiting(0.30), waiting(0.30, hits=1.0)),
+    "answers at temperature 0 drawn by lot": answering(changing(0.05), changing(0.90)),
+    "a phrase before the answer": World(pausing(0.05), pausing(0.95)),
 }
 
 
@@ -107,7 +134,8 @@ def _is_refused(world: World, seed: int) -> bool:
     other = world.b or world.a
     a = Made(change=lambda line, number: world.a(line, draw))
     b = Made(change=lambda line, number: other(line, draw))
-    log = session({"a": a, "b": b}, requests=world.requests // 6, seed=seed)
+    asked = [side(name, draw) for name, side in (("a", world.asked_a), ("b", world.asked_b)) if side is not None]
+    log = with_checks(session({"a": a, "b": b}, requests=world.requests // 6, seed=seed), *asked)
     arms = arm_of(log, "a"), arm_of(log, "b")
     results = level_at(log, arms[0].target, 1), level_at(log, arms[1].target, 1)
     lines = audit(*arms, [At(*arms, 1, BASIS, results)])

@@ -109,7 +109,7 @@ class Honest:
 
     def write(self, request: Request, words: Sequence[str]) -> list[str]:
         """The whole answer: a code where the end of the prompt asks for one and it is there, else a text."""
-        if any(word.startswith("code") for word in words[-20:]):
+        if words[-1] in ("only.", "code."):
             codes = [code for word in words if (code := _CODE.search(word))]
             found = codes[0][0] if codes else "unknown"
             return [*(found[place : place + 2] for place in range(0, len(found), 2)), "."]

@@ -18,7 +18,7 @@ _FLAGS = (
     "-n",
     "24",
     "--max-tokens",
-    "320",
+    "400",
     "--pause",
     "0",
     "--warmup",
@@ -46,7 +46,7 @@ SESSIONS = (
     Session("Honest", ("LineFeedFirst", "UnseenFirst", "SignFirst", "PhraseFirst", "Poured", "Chunks")),
     Session("Honest", ("IgnoresLimit", "OwnLimit", "AlwaysDraws")),
     Session("Honest", ("IgnoresTemperature", "IgnoresSeed"), _DRAWN),
-    Session("Honest", ("CannedUnderLoad",), ("-c", "2")),
+    Session("Honest", ("CannedUnderLoad",), ("-c", "4")),
     Session("Mlx4Bit", ("Q4KM",)),
 )
 

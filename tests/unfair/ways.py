@@ -1,6 +1,5 @@
 """The ways to look fast. None of them needs malice: proxies, caches and limits do such things every day."""
 
-import asyncio
 import random
 import re
 import time
@@ -184,7 +183,6 @@ class Poured(Honest):
         await until(ready + self.step_s * (len(pieces) - 1))
         for piece in pieces:
             await self.say(piece, send)
-            await asyncio.sleep(0.0001)  # a read of its own
 
 
 class Chunks(Honest):

@@ -1,13 +1,14 @@
 """Do answers come out of a cache? A text that no server had read, the same text under another nonce, and the same
 beginning with another end."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from lmx_loadgen.analysis.comparison import same_work
 from lmx_loadgen.analysis.comparison.blocks import Arm
-from lmx_loadgen.analysis.comparison.chance import sooner_p
+from lmx_loadgen.analysis.comparison.chance import pairs_p, sooner_p
 from lmx_loadgen.analysis.comparison.check_answers import (
     LEAST_GAP_S,
     NOT_ASKED,
@@ -68,7 +69,8 @@ def cache_new_nonce(at: At, alpha: float) -> AuditFinding:
                 f"{arm.label} answers {what} under a new nonce in {milliseconds(median(pairs.again))} ms, and a new "
                 f"text in {milliseconds(median(pairs.new))} ms: a cache that passes over the nonce answers the load"
             )
-            found = decided(not pairs.is_sooner(least_gap_s(at, place)), pairs.p, alpha, told.observed, sentence)
+            # Each side may be found out by chance.
+            found = decided(not pairs.is_sooner(least_gap_s(at, place)), pairs.p, alpha / 2, told.observed, sentence)
             worst = found if found.status != "passed" else worst
     return AuditFinding(worst.status, (words[0], words[1]), worst.sentence, worst.metrics)
 
@@ -99,9 +101,11 @@ def _again_pairs(arm: Arm, again: Question) -> Pairs | None:
     shared = sorted(set(new) & set(old))
     if len(shared) < FEWEST_PAIRS:
         return None
-    ratio = median(old[name] / new[name] for name in shared)
     some, others = [old[name] for name in shared], list(new.values())
-    return Pairs(others, some, ratio, sooner_p(some, others))
+    logs = [math.log(old[name] / new[name]) for name in shared]
+    # By rank and by pairs: so few can be in one order by chance, and so many may be far apart on a busy machine.
+    p = max(sooner_p(some, others), pairs_p(logs) / 2)
+    return Pairs(others, some, math.exp(median(logs)), p)
 
 
 def _ttfts(answers: Mapping[str, CheckAnswer]) -> dict[str, float]:

@@ -1,14 +1,15 @@
-"""Is the whole prompt read? A code in the first half of a long text, asked of both in the same words."""
+"""Is the whole prompt read? A code far from the end of a long text, asked of both in the same words."""
 
 import re
 from collections.abc import Mapping
 
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.chance import ALPHA, shares_p
-from lmx_loadgen.analysis.comparison.check_answers import NOT_ASKED, CheckAnswer, answers_to
+from lmx_loadgen.analysis.comparison.check_answers import NOT_ASKED, CheckAnswer, Question, answers_to
 from lmx_loadgen.analysis.comparison.finding import AuditFinding, decided
 
 _MARKS = re.compile(r"[\W_]+")
+_ASKING: tuple[Question, ...] = ("needle", "new_nonce", "same_nonce")
 
 
 def needle(a: Arm, b: Arm) -> AuditFinding:
@@ -18,7 +19,8 @@ def needle(a: Arm, b: Arm) -> AuditFinding:
     shared = sorted(set(answers[0]) & set(answers[1]))
     if not shared:
         return AuditFinding("unknown", NOT_ASKED)
-    hits = [sum(_found(of[name]) for name in shared) for of in answers]
+    found = _found(a), _found(b)
+    hits = [sum(name in of for name in shared) for of in found]
     n = len(shared)
     words = (f"{hits[0]} of {n} codes found", f"{hits[1]} of {n} codes found")
     if not any(hits):
@@ -27,13 +29,15 @@ def needle(a: Arm, b: Arm) -> AuditFinding:
     labels = (a.label, b.label)
     return decided(
         hits[0] == hits[1], shares_p(hits[0], n, hits[1], n), ALPHA, words,
-        f"{labels[less]} finds {hits[less]} of {n} codes in the first half of a long prompt and {labels[more]} finds "
+        f"{labels[less]} finds {hits[less]} of {n} codes far from the end of a long prompt and {labels[more]} finds "
         f"{hits[more]}: {labels[less]} does not read the whole prompt{_claimed(answers[less], shared)}",
     )  # fmt: skip
 
 
-def _found(answer: CheckAnswer) -> bool:
-    return bool(answer.expects) and _letters(answer.expects or "") in _letters(answer.text)
+def _found(arm: Arm) -> set[str]:
+    """The texts whose code was found in any answer: each is asked for again under other nonces, to look for a cache."""
+    asked = [one for kind in _ASKING for one in answers_to(arm, kind).values() if one.expects]
+    return {one.name for one in asked if _letters(one.expects or "") in _letters(one.text)}
 
 
 def _letters(text: str) -> str:

@@ -79,7 +79,7 @@ def held_back(at: At, place: int) -> TextFault | None:
     """Answers of more tokens that begin so much later, and whose text comes faster than that: it waited to be sent."""
     answers = answers_to((at.a, at.b)[place], "settings")
     short = [one for name, one in answers.items() if name.startswith("short-")]
-    long = [one for name, one in answers.items() if not name.startswith("short-") and len(one.reads_s) > 1]
+    long = [one for name, one in answers.items() if not name.startswith("short-")]
     if min(len(short), len(long)) < _FEWEST_ANSWERS:
         return None
     waits = median(one.ttft_s for one in short), median(one.ttft_s for one in long)

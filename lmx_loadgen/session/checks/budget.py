@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.session.checks.needle_text import DEPTHS
+from lmx_loadgen.session.checks.needle_text import DEPTHS, MORE_DEPTHS
 from lmx_loadgen.session.checks.questions import FEWEST_TOKENS, NEEDLE_TOKENS, PAIRS, SHORT_TOKENS, TEXT_TOKENS
 from lmx_loadgen.session.jobs import PROBE_TOKENS, STABILITY_TOKENS
 from lmx_loadgen.session.plan import ASSUMED_TOK_S, ASSUMED_TTFT_S, Segment, estimate_s, stability_levels
@@ -13,11 +13,12 @@ from lmx_loadgen.session.plan import ASSUMED_TOK_S, ASSUMED_TTFT_S, Segment, est
 SHARE = 0.10
 _PROBE_REQUESTS = 3
 
-Group = Literal["needle", "caching", "settings"]
+Group = Literal["needle", "caching", "settings", "more_needles"]
 WORDS: dict[Group, str] = {
     "needle": "whether the whole prompt is read",
     "caching": "whether answers come from a cache",
     "settings": "whether settings are kept",
+    "more_needles": "whether the whole prompt is read",
 }
 
 
@@ -35,7 +36,7 @@ class CheckBudget:
         """The line of the plan; empty where nothing is asked."""
         if not self.groups:
             return ""
-        asked = ", ".join(WORDS[group] for group in self.groups)
+        asked = ", ".join(dict.fromkeys(WORDS[group] for group in self.groups))
         return f"  then, of each target: {self.requests} short requests to check {asked} (about {self.seconds:.0f} s)"
 
 
@@ -63,8 +64,9 @@ def _tokens(profile: Profile) -> dict[Group, list[int]]:
     texts = 3 if request.temperature > 0 and request.seed is not None else 2
     of_all: dict[Group, list[int]] = {
         "needle": [NEEDLE_TOKENS] * len(DEPTHS),
-        "caching": [SHORT_TOKENS] * (2 * PAIRS),
-        "settings": [TEXT_TOKENS] * (texts * PAIRS) + [FEWEST_TOKENS] * PAIRS,
+        "caching": [SHORT_TOKENS] * (2 * len(DEPTHS)),
+        "settings": [TEXT_TOKENS] * (texts * PAIRS) + [FEWEST_TOKENS] * (2 * PAIRS),
+        "more_needles": [NEEDLE_TOKENS] * len(MORE_DEPTHS),
     }
     return {group: [min(request.max_tokens, one) for one in tokens] for group, tokens in of_all.items()}
 

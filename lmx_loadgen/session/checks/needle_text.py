@@ -1,14 +1,17 @@
-"""A text that no server has read before, with one code somewhere in its first half: who finds it has read it there."""
+"""A text that no server has read before, with one code far from its end: who finds it has read the text there."""
 
 import random
 from dataclasses import dataclass
 
-# The least that stands behind the code, and how many of these the shortest text has.
+# The least that stands behind the code, and how many words the shortest text has.
 WORDS_AFTER = 200
-_LEAST_WORDS = 520
+_LEAST_WORDS = 320
+_LAST_WORDS = WORDS_AFTER + 20
 _MOST_CHARACTERS = 400_000
-# How deep the code lies in each text, as a share: a server that drops the beginning or the middle misses some or all.
-DEPTHS = (0.25, 0.35, 0.45, 0.55)
+# How deep the code lies in each text, as a share of what stands before its last words: a server that drops the
+# beginning or the middle misses some or all.
+DEPTHS = (0.3, 0.5, 0.7, 0.9)
+MORE_DEPTHS = (0.2, 0.4, 0.6, 0.8)
 
 _WHO = (
     "The baker", "A young pilot", "The night nurse", "My neighbor", "The old painter", "Her cousin", "The librarian",
@@ -63,5 +66,6 @@ def needle_text(seed: str, depth: float, characters: int) -> NeedleText:
         words += sentences[-1].count(" ") + 1
         length += len(sentences[-1]) + 1
     code = "".join(draw.choice(_LETTERS) for _ in range(2)) + f"-{draw.randrange(1000, 10_000)}"
-    sentences.insert(round(depth * len(sentences)), f"The code for the north gate is {code}.")
+    place = int(depth * (1 - _LAST_WORDS / words) * len(sentences))
+    sentences.insert(place, f"The code for the north gate is {code}.")
     return NeedleText(" ".join(sentences), code)

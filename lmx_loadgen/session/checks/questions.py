@@ -12,7 +12,7 @@ from typing import Any, Literal
 from lmx_loadgen.load.closed_loop import nonce_for
 from lmx_loadgen.profile.models import Request
 from lmx_loadgen.profile.prompts import Prompt, PromptBook, with_nonce
-from lmx_loadgen.session.checks.needle_text import DEPTHS, QUESTIONS, NeedleText, needle_text
+from lmx_loadgen.session.checks.needle_text import DEPTHS, MORE_DEPTHS, QUESTIONS, NeedleText, needle_text
 from lmx_loadgen.targets.base import text_of
 
 Kind = Literal["needle", "new_nonce", "same_nonce", "settings"]
@@ -41,17 +41,23 @@ class Questions:
         self._book = book
         self._key = key
         longest = max(len(_text(prompt)) for prompt in book.measured)
-        self._texts = [needle_text(f"{key}/{place}", depth, longest) for place, depth in enumerate(DEPTHS)]
+        self._texts = [
+            needle_text(f"{key}/{place}", depth, longest) for place, depth in enumerate(DEPTHS + MORE_DEPTHS)
+        ]
 
     def needle(self) -> list[Question]:
-        """The code in each of the texts, which are as long as the longest prompt of the run."""
-        return [self._code("needle", place, "", 0, NEEDLE_TOKENS) for place in range(len(self._texts))]
+        """The code in each of some texts, which are as long as the longest prompt of the run."""
+        return [self._code("needle", place, "", 0, NEEDLE_TOKENS) for place in range(len(DEPTHS))]
+
+    def more_needles(self) -> list[Question]:
+        """The same of more texts, which tell of a prompt that is read in part."""
+        return [self._code("needle", len(DEPTHS) + place, "", 0, NEEDLE_TOKENS) for place in range(len(MORE_DEPTHS))]
 
     def caching(self) -> list[Question]:
         """The same texts under nonces of their own, each followed by the same beginning with another end."""
         return [
             question
-            for place in range(PAIRS)
+            for place in range(len(DEPTHS))
             for question in (
                 self._code("new_nonce", place, "again", 0, SHORT_TOKENS),
                 self._code("same_nonce", place, "again", 1, SHORT_TOKENS),
@@ -59,12 +65,12 @@ class Questions:
         ]
 
     def settings(self) -> list[Question]:
-        """The run's shortest prompts: each twice in the very same words, once with a smaller limit, and where answers
+        """The run's shortest prompts: each twice in the very same words, twice with a smaller limit, and where answers
         are drawn by lot once with another seed."""
         found = []
         for place in range(PAIRS):
             found += [self._own(place, name, "", TEXT_TOKENS, 0) for name in ("first", "again")]
-            found.append(self._own(place, "short", "short", FEWEST_TOKENS, 0))
+            found += [self._own(place, name, name, FEWEST_TOKENS, 0) for name in ("short", "short-again")]
             if self._request.temperature > 0 and self._request.seed is not None:
                 found.append(self._own(place, "other-seed", "", TEXT_TOKENS, 1))
         return found

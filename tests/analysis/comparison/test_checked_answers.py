@@ -45,7 +45,7 @@ def test_who_misses_the_codes_is_named_with_what_it_says_it_has_read() -> None:
     line = line_of("needle", needles("a", 4), needles("b", 0, prompt=777))
 
     assert line.sentence == (
-        "b finds 0 of 4 codes in the first half of a long prompt and a finds 4: b does not read the whole prompt, but "
+        "b finds 0 of 4 codes far from the end of a long prompt and a finds 4: b does not read the whole prompt, but "
         "reports 777 prompt tokens"
     )
 
@@ -76,11 +76,12 @@ NEW = (500.0, 520.0, 510.0, 505.0)
 @pytest.mark.parametrize(
     ("again", "status"),
     [
-        ((505, 500, 515), "passed"),
-        ((20, 25, 22), "failed"),
-        ((20, 25, 515), "unknown"),  # two of three
-        ((20, 510, 515), "passed"),
-        ((350, 360, 340), "passed"),  # sooner, but that much comes of other things
+        ((505, 500, 515, 510), "passed"),
+        ((20, 25, 22, 21), "failed"),
+        ((20, 25, 22), "unknown"),  # three are in this order by chance in one of 35 sessions
+        ((20, 25, 515, 22), "unknown"),  # three of four
+        ((20, 510, 515, 505), "passed"),
+        ((350, 360, 340, 355), "passed"),  # sooner, but that much comes of other things
         ((20, 25), "passed"),  # too few to tell
     ],
 )
@@ -98,7 +99,7 @@ def test_a_body_that_comes_back_sooner_under_a_new_nonce_is_from_a_cache(again: 
 
 def test_a_ratio_of_times_near_the_clock_s_own_error_is_no_cache() -> None:
     fast = [6.0, 6.5, 6.2, 6.1]
-    again = [2.0, 2.1, 1.9]
+    again = [2.0, 2.1, 1.9, 2.0]
 
     assert line_of("cache_new_nonce", pairs("a", fast, fast), pairs("b", fast, again)).status == "passed"
 

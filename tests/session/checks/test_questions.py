@@ -8,8 +8,8 @@ import pytest
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, TargetSpec
 from lmx_loadgen.profile.prompts import PromptBook, prompt_book
 from lmx_loadgen.session.checks.budget import SHARE, check_budget
-from lmx_loadgen.session.checks.needle_text import DEPTHS, WORDS_AFTER, needle_text
-from lmx_loadgen.session.checks.questions import PAIRS, Question, Questions
+from lmx_loadgen.session.checks.needle_text import DEPTHS, MORE_DEPTHS, WORDS_AFTER, needle_text
+from lmx_loadgen.session.checks.questions import Question, Questions
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import estimate_s, make_plan
 from lmx_loadgen.session.plan_description import dry_run_lines
@@ -26,15 +26,15 @@ def text_of(question: Question) -> str:
     return str(message["content"])
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("depth", DEPTHS + MORE_DEPTHS)
 @pytest.mark.parametrize("characters", [100, 20_000])
-def test_a_text_has_one_code_in_its_first_half_or_so_with_200_words_after_it(depth: float, characters: int) -> None:
+def test_a_text_has_one_code_with_200_words_after_it_or_more(depth: float, characters: int) -> None:
     found = needle_text("a seed", depth, characters)
     before, after = found.text.split(found.code)
 
     assert CODE.findall(found.text) == [found.code]
     assert len(after.split()) > WORDS_AFTER
-    assert len(before.split()) > 100
+    assert len(before.split()) > 10
     assert len(found.text) >= characters
     assert needle_text("a seed", depth, characters) == found
     assert needle_text("another", depth, characters) != found
@@ -50,8 +50,8 @@ def test_texts_come_again_under_another_nonce_and_with_another_end() -> None:
     questions = Questions(Request(), book(), "key")
     needles, again = questions.needle(), questions.caching()
 
-    assert [one.kind for one in again] == ["new_nonce", "same_nonce"] * PAIRS
-    for first, second, third in zip(needles, again[::2], again[1::2], strict=False):
+    assert [one.kind for one in again] == ["new_nonce", "same_nonce"] * len(DEPTHS)
+    for first, second, third in zip(needles, again[::2], again[1::2], strict=True):
         assert text_of(first).partition(" ")[2] == text_of(second).partition(" ")[2]
         assert first.nonce != second.nonce == third.nonce
         assert text_of(second)[:2000] == text_of(third)[:2000]
@@ -64,14 +64,16 @@ def test_settings_are_asked_for_twice_in_the_same_words_and_drawn_again_where_an
     plain = Questions(Request(max_tokens=500), book(), "key").settings()
     drawn = Questions(Request(max_tokens=500, temperature=0.8, seed=7), book(), "key").settings()
 
-    assert [one.name for one in plain] == [f"{name}-{n}" for n in range(3) for name in ("first", "again", "short")]
-    assert [one.name for one in drawn][3::4] == ["other-seed-0", "other-seed-1", "other-seed-2"]
-    first, again, short = plain[:3]
+    assert [one.name for one in plain] == [
+        f"{name}-{n}" for n in range(3) for name in ("first", "again", "short", "short-again")
+    ]
+    assert [one.name for one in drawn][4::5] == ["other-seed-0", "other-seed-1", "other-seed-2"]
+    first, again, short, _ = plain[:4]
     assert (first.messages, first.settings) == (again.messages, again.settings)
     assert short.messages != first.messages
     assert (short.settings.max_tokens, first.settings.max_tokens) == (4, 32)
-    assert (drawn[0].settings.seed, drawn[3].settings.seed) == (7, 8)
-    assert drawn[0].messages == drawn[3].messages
+    assert (drawn[0].settings.seed, drawn[4].settings.seed) == (7, 8)
+    assert drawn[0].messages == drawn[4].messages
     assert len({text_of(one).partition(" ")[2] for one in plain}) == 3
 
 
@@ -94,11 +96,11 @@ def profile(targets: int, **load: object) -> Profile:
 @pytest.mark.parametrize(
     ("load", "targets", "groups"),
     [
-        ({}, 2, ("needle", "caching", "settings")),
+        ({}, 2, ("needle", "caching", "settings", "more_needles")),
         ({}, 1, ("needle",)),
         ({"concurrency": [1, 4], "requests": 12, "max_tokens": 64}, 2, ("needle", "caching")),
         ({"requests": 4, "max_tokens": 16}, 2, ()),
-        ({"requests": 300}, 3, ("needle", "caching", "settings")),
+        ({"requests": 300}, 3, ("needle", "caching", "settings", "more_needles")),
     ],
 )
 def test_checks_take_a_tenth_of_the_planned_time_at_most(load: dict[str, object], targets: int, groups: object) -> None:
@@ -116,8 +118,8 @@ def test_the_plan_says_what_is_asked() -> None:
     (line,) = [line for line in dry_run_lines(Options(profile="standard", targets=two)) if "short requests" in line]
 
     assert line == (
-        "  then, of each target: 19 short requests to check whether the whole prompt is read, whether answers come "
-        "from a cache, whether settings are kept (about 21 s)"
+        "  then, of each target: 28 short requests to check whether the whole prompt is read, whether answers come "
+        "from a cache, whether settings are kept (about 29 s)"
     )
     assert not [
         line

@@ -60,7 +60,7 @@ CAUGHT: dict[str, Caught] = {
     "PhraseFirst": Caught("visible_text", "PhraseFirst sends its first text after", FIRST_TEXT),
     "Poured": Caught("visible_text", "its text is held back, and its decode rate is that of the wire", GAPS),
     "Chunks": Caught("visible_text", "Chunks sends about 8 tokens at a time", NOTHING, "passed"),
-    "FewerBits": Caught("quantization", "not every server tells the bits of its weights", NOTHING, "unknown"),
+    "FewerBits": Caught("quantization", "and the same requests got other answers", NOTHING, "unknown"),
     "InventedWords": Caught("overlap", "they do not say the same things", ALL),
     "Canned": Caught("overlap", "they do not say the same things", ALL),
     "CannedUnderLoad": Caught("overlap", "they do not say the same things", ALL),

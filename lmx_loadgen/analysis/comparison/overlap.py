@@ -69,13 +69,15 @@ def _own_words(own: _Own | None) -> str:
     return "—" if own is None else f"{percent(own.same)} in common with its own"
 
 
-def identical(a: Arm, b: Arm) -> bool:
+def are_identical(a: Arm, b: Arm) -> bool | None:
     """Whether both gave word for word the same answers to the very same requests: then their weights are the same too,
-    as far as it matters."""
+    as far as it matters. None where there is too little to tell."""
     answers = answers_to(a, "settings"), answers_to(b, "settings")
     pairs = [(answers[0][name].text, answers[1][name].text) for name in answers[0] if name in answers[1]]
-    long = [one == other for one, other in pairs if min(len(one), len(other)) >= _LEAST_IDENTICAL]
-    return len(long) >= _FEWEST_IDENTICAL and all(one == other for one, other in pairs)
+    if not all(one == other for one, other in pairs):
+        return False
+    long = sum(len(one) >= _LEAST_IDENTICAL for one, _ in pairs)
+    return True if long >= _FEWEST_IDENTICAL else None
 
 
 def _as_grams(texts: Mapping[str, Sequence[str]]) -> dict[str, list[frozenset[str]]]:

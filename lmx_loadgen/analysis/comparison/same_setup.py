@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lmx_loadgen.analysis.asked import asked_of
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.finding import AuditFinding, checked
-from lmx_loadgen.analysis.comparison.overlap import identical
+from lmx_loadgen.analysis.comparison.overlap import are_identical
 from lmx_loadgen.analysis.model_names import read_name, weight_bits
 
 
@@ -53,9 +53,11 @@ def quantization(a: Arm, b: Arm) -> AuditFinding:
     bits = [_bits(arm) for arm in (a, b)]
     words = (_weights(bits[0]), _weights(bits[1]))
     if bits[0] is None or bits[1] is None:
-        if identical(a, b):
+        same = are_identical(a, b)
+        if same:
             return AuditFinding("passed", words, "both gave word for word the same answers to the same requests")
-        return AuditFinding("unknown", words, "not every server tells the bits of its weights")
+        others = "" if same is None else ", and the same requests got other answers"
+        return AuditFinding("unknown", words, f"not every server tells the bits of its weights{others}")
     sentence = f"the weights differ: {words[0]} on {a.label}, {words[1]} on {b.label}"
     return checked(bits[0] == bits[1], words, sentence)
 

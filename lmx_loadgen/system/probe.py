@@ -1,5 +1,6 @@
 """The machine as it can be asked: files, commands, clocks and a few calls, so that every branch is tested anywhere."""
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -70,6 +71,18 @@ class Probe:
             return os.getpriority(which, 0)
         except OSError:
             return None
+
+    def scheduling_policy(self) -> int | None:
+        """How this thread is scheduled, such as `os.SCHED_OTHER`; only Linux tells."""
+        try:
+            return os.sched_getscheduler(0) if self.system == "linux" else None
+        except (AttributeError, OSError):
+            return None
+
+    def schedule(self, policy: int) -> None:
+        """Have this thread scheduled otherwise, on Linux; a refusal leaves it as it was."""
+        with contextlib.suppress(AttributeError, OSError):
+            os.sched_setscheduler(0, policy, os.sched_param(0))
 
     def load_average(self) -> float | None:
         """Processes that ran or waited to run, on average over the last minute."""

@@ -25,11 +25,12 @@ class Residency:
 class Dialect:
     """One kind of server; who answers is found out by `targets.recognize`.
 
-    `loaded` lists the chat models that are loaded now, where `GET /v1/models` does not tell. `fields` are the optional
-    request fields it understands among `seed`, `ignore_eos`, `stream_options`. `default_model` is what to ask for when
-    the server cannot tell what it has. `quantization` asks how the weights of a model are quantized, in the server's
-    own word for it, where its API tells; `residency` is how it loads and unloads, where it can be asked to.
-    `load_hint` is what its user does to load the model `{model}` on the server at `{root}`.
+    `loaded` lists the chat models that are loaded now, where `GET /v1/models` does not tell; where that lists the whole
+    cache on disk, it `lists_cache`. `fields` are the optional request fields it understands among `seed`, `ignore_eos`,
+    `stream_options`. `default_model` is what to ask for when the server cannot tell what it has. `quantization` asks
+    how the weights of a model are quantized, in the server's own word for it, where its API tells; `residency` is how
+    it loads and unloads, where it can be asked to. `load_hint` is what its user does to load the model `{model}` on the
+    server at `{root}`.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Dialect:
     default_url: str | None
     key_env: str
     loaded: Loaded | None = None
+    lists_cache: bool = False
     admin_key_env: str | None = None
     rules: StreamRules = field(default_factory=StreamRules)
     fields: frozenset[str] = frozenset({"seed", "stream_options"})

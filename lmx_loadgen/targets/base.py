@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from lmx_loadgen.decode.chat import StreamRules
+from lmx_loadgen.profile.models import Request
 from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.client import AdminClient
 
@@ -81,23 +82,8 @@ class Target:
     merges_system: bool = False
 
 
-class RequestSettings(Protocol):
-    """What every request asks for; the profile's `request`."""
-
-    @property
-    def max_tokens(self) -> int: ...
-    @property
-    def temperature(self) -> float: ...
-    @property
-    def seed(self) -> int | None: ...
-    @property
-    def ignore_eos(self) -> bool: ...
-    @property
-    def extra(self) -> Mapping[str, Any]: ...
-
-
 def request_body(
-    target: Target, endpoint: str, messages: Sequence[Mapping[str, Any]], settings: RequestSettings
+    target: Target, endpoint: str, messages: Sequence[Mapping[str, Any]], settings: Request
 ) -> dict[str, Any]:
     """The JSON body of one streaming request, with only such fields as the server understands; the user's own `extra`
     comes last.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lmx_loadgen.errors import ResultError, StorageError
+from lmx_loadgen.errors import ResultError
 from lmx_loadgen.report.run_loader import views
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import RunView
@@ -14,6 +14,7 @@ from lmx_loadgen.store.imported import imported_results
 from lmx_loadgen.store.reference import NAME, Reference, read_reference
 from lmx_loadgen.store.result import BenchmarkResult, write_whole
 from lmx_loadgen.system import package_data
+from lmx_loadgen.system.disk import make_folder
 
 SUFFIXES = {"html": "html", "markdown": "md", "csv": "csv", "png": "png"}
 
@@ -51,10 +52,7 @@ def plot_command(
         drawn = []
     material = Material(drawn, imported, read_reference(reference or package_data.folder("reference") / NAME))
     data = _WRITERS[shape](material)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot make the folder {path.parent}: {error.strerror or error}") from None
+    make_folder(path.parent)
     write_whole(path, data)
     click.echo(str(path))
     if open_it and shape == "html":

@@ -20,7 +20,7 @@ from lmx_loadgen.report.view import (
     Level,
     Series,
     concurrencies,
-    errors_of,
+    failures_of,
     heading,
     mean_interval,
     outcome_name,
@@ -336,8 +336,8 @@ def errors_by_kind(series: Sequence[Series]) -> go.Figure | None:
     """How many requests failed, by kind, one bar a series."""
     sums = [Counter[str]() for _ in series]
     for one, kinds in zip(series, sums, strict=True):
-        for error in errors_of(one.target):
-            kinds[plotly_text(outcome_name(error["outcome"], error["status"]))] += error["count"]
+        for failures in failures_of(one.target):
+            kinds[plotly_text(failures.name)] += failures.number
     names = sorted({name for kinds in sums for name in kinds}, key=lambda name: sum(kinds[name] for kinds in sums))
     if not names:
         return None

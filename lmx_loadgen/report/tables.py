@@ -14,11 +14,9 @@ from lmx_loadgen.report.view import (
     Level,
     RunView,
     Series,
-    errors_of,
+    failures_of,
     heading,
     is_supported,
-    outcome_name,
-    reason_beside_name,
     stat,
     system_rate,
 )
@@ -136,21 +134,17 @@ def errors(series: Sequence[Series]) -> Markup | None:
     rows = [
         row(
             h("td", {"class": "who"}, one.name),
-            h("td", None, outcome_name(error["outcome"], error["status"])),
-            h("td", {"class": "words"}, sanitize(_reason(error) or UNDEFINED, REASON_LIMIT)),
-            h("td", NUMBER, count(error["count"])),
+            h("td", None, failures.name),
+            h("td", {"class": "words"}, sanitize(failures.reason or UNDEFINED, REASON_LIMIT)),
+            h("td", NUMBER, count(failures.number)),
         )
         for one in series
-        for error in errors_of(one.target)
+        for failures in failures_of(one.target)
     ]
     if not rows:
         return None
     head = [column("Target"), column("Kind"), column("In the server's words"), column("Requests", number=True)]
     return boxed_table("Failed requests by kind and reason.", head, rows)
-
-
-def _reason(error: dict[str, Any]) -> str:
-    return reason_beside_name(error["outcome"], error["status"], error["reason"])
 
 
 # ---- notes a target ---------------------------------------------------------------------------------

@@ -20,11 +20,9 @@ from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.view import (
     Level,
-    errors_of,
+    failures_of,
     is_supported,
     level_notes,
-    outcome_name,
-    reason_beside_name,
     stat,
     system_rate,
     target_notes,
@@ -101,11 +99,9 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
             yield _indented(words, "dim" if is_good else "yellow")
         for note in target_notes(target, "C="):
             yield _indented(note, "yellow")
-        for error in errors_of(target):
-            kind = outcome_name(error["outcome"], error["status"])
-            reason = reason_beside_name(error["outcome"], error["status"], error["reason"])
-            words = f": {sanitize(reason, 200)}" if reason else ""
-            yield _indented(f"{plural(error['count'], 'request')} failed, {kind}{words}", "red")
+        for failures in failures_of(target):
+            words = f": {sanitize(failures.reason, 200)}" if failures.reason else ""
+            yield _indented(f"{plural(failures.number, 'request')} failed, {failures.name}{words}", "red")
     levels = [level for target in result["targets"] for level in target["levels"]]
     if any(_is_weak(level, *place) for level in levels for place in _PERCENTILES):
         yield Text(f"{MARK} fewer than five samples lie beyond this percentile", style="dim")

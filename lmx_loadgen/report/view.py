@@ -1,9 +1,9 @@
 """Stored runs as the report looks at them: each target of each run is a series with a name and a look."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from lmx_loadgen.analysis.asked import Asked
 from lmx_loadgen.analysis.metrics import METRICS
@@ -181,17 +181,24 @@ def target_notes(target: dict[str, Any], place: str) -> list[str]:
     ]
 
 
-def errors_of(target: dict[str, Any]) -> list[dict[str, Any]]:
+class Failures(NamedTuple):
+    """Failed requests of one kind: its name, the server's words where there are any, and how many they are."""
+
+    name: str
+    reason: str
+    number: int
+
+
+def failures_of(target: dict[str, Any]) -> list[Failures]:
     """A target's failures by outcome, status and reason, over all its levels, most frequent first."""
-    sums: dict[tuple[str, int | None, str | None], int] = defaultdict(int)
+    sums = Counter[tuple[str, int | None, str | None]]()
     for level in target["levels"]:
         for error in level.get("errors") or []:
             sums[error["outcome"], error.get("status"), error.get("reason")] += int(error["count"])
-    kinds = [
-        {"outcome": outcome, "status": status, "reason": reason, "count": number}
-        for (outcome, status, reason), number in sums.items()
+    return [
+        Failures(outcome_name(outcome, status), reason_beside_name(outcome, status, reason), number)
+        for (outcome, status, reason), number in sums.most_common()
     ]
-    return sorted(kinds, key=lambda kind: -int(str(kind["count"])))
 
 
 OUTCOME_NAMES = {

@@ -1,11 +1,12 @@
 """Stored runs as the report looks at them: each target of each run is a series with a name and a look."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lmx_loadgen.analysis.asked import Asked
+from lmx_loadgen.analysis.formats import milliseconds, rate
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.decode.errors import without_status
 from lmx_loadgen.report.palette import SeriesStyle, series_styles
@@ -142,6 +143,11 @@ def system_rate(level: dict[str, Any]) -> float | None:
     return stat(level, "output_tok_s", "mean") if stat(level, "output_tok_s", "n") else None
 
 
+def as_shown(metric: str) -> Callable[[float | None], str]:
+    """How a metric's figures are written: times in ms, and rates."""
+    return milliseconds if METRICS[metric].unit == "s" else rate
+
+
 def heading(metric: str) -> tuple[str, str]:
     """A metric's name and the unit it is shown in: `("TTFT", "ms")`."""
     found = METRICS[metric]
@@ -153,9 +159,10 @@ def better_words(metric: str) -> str:
     return f"{METRICS[metric].better.capitalize()} is better."
 
 
-def is_supported(level: dict[str, Any], metric: str, key: str) -> bool:
-    """Whether enough samples lie beyond a percentile for it to be trusted."""
-    return key not in ((level["metrics"].get(metric) or {}).get("unsupported") or [])
+def is_weak(level: dict[str, Any], metric: str, key: str) -> bool:
+    """Whether a statistic is a percentile with too few samples beyond it to be trusted."""
+    found = level["metrics"].get(metric) or {}
+    return found.get(key) is not None and key in (found.get("unsupported") or [])
 
 
 def level_notes(level: dict[str, Any]) -> list[str]:

@@ -359,21 +359,23 @@ class Exchange:
             data += self.terminator
         self._put(data, events, tokens)
 
+    def end_saying(self, groups: Groups, outcome: str = "complete") -> None:
+        """Write the last events, and end."""
+        self.send_groups(groups, last=True)
+        self.end(outcome)
+
     def fail(self, message: str) -> None:
         """Generation failed: say so as this server does, and end."""
         self.answer.tokens = self.written + self.unseen
         if self.answer.stream and (self.status is not None or self.answer.chunks):
-            self.send_groups(self.dialect.failing(self.answer, message), last=True)
+            self.end_saying(self.dialect.failing(self.answer, message))
         else:
             self.reply(self.dialect.error(500, message, "server_error"))
-            return
-        self.end("complete")
 
     def busy(self) -> None:
         """No slot for this request."""
         if self.status == 200:
-            self.send_groups(self.dialect.failing(self.answer, self.dialect.busy_message), last=True)
-            self.end("rejected")
+            self.end_saying(self.dialect.failing(self.answer, self.dialect.busy_message), "rejected")
         else:
             self.reply(self.dialect.busy(self.answer))
 

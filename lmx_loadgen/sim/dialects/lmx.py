@@ -136,7 +136,7 @@ class Lmx(SimDialect):
         admin: dict[tuple[str, str], Route] = {
             ("GET", "/admin/models"): _models,
             ("GET", "/admin/models/available"): lambda state, request: Reply(
-                200, [{"repo_id": model, "size_bytes": 0} for model in state.loaded + state.installed]
+                200, [{"repo_id": model, "size_bytes": 0} for model in state.known]
             ),
             ("GET", "/admin/status"): _status,
             ("GET", "/admin/health"): lambda state, request: Reply(

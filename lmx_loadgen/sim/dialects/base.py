@@ -352,3 +352,18 @@ class SimDialect:
         listed = self.models(state, request).body
         entries = listed["data"] if isinstance(listed, dict) else []
         return next((Reply(200, entry) for entry in entries if entry["id"] == model), self.wrong_model(model))
+
+
+class FastApiDialect(SimDialect):
+    """What servers made with FastAPI have in common; their chunks have no fingerprint."""
+
+    def frame(self, a: ScriptedAnswer) -> Json:
+        shared = super().frame(a)
+        del shared["system_fingerprint"]
+        return shared
+
+    def unknown_path(self, method: str, path: str) -> Reply:
+        return Reply(404, {"detail": "Not Found"})
+
+    def wrong_method(self, method: str, path: str, allowed: str) -> Reply:
+        return Reply(405, {"detail": "Method Not Allowed"}, headers=(("allow", allowed),))

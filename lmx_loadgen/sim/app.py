@@ -125,7 +125,8 @@ class App:
         exchange.after = orders.get("after", self.settings.fault_after)
         exchange.seconds = orders.get("seconds", self.settings.fault_seconds)
         exchange.thought_tokens = orders.get("thought_tokens", self.settings.thought_tokens)
-        self._track(exchange)
+        self._live.add(exchange)
+        exchange.on_settled = self._settled
         self._start(exchange, orders.get("fault") or self._drawn_fault())
 
     def _start(self, exchange: Exchange, fault: str | None) -> None:
@@ -330,10 +331,6 @@ class App:
         return None
 
     # Bookkeeping
-
-    def _track(self, exchange: Exchange) -> None:
-        self._live.add(exchange)
-        exchange.on_settled = self._settled
 
     def _settled(self, exchange: Exchange) -> None:
         self._live.discard(exchange)

@@ -8,7 +8,7 @@ from lmx_loadgen.analysis.formats import UNDEFINED, count, full_time, rate
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import answer_text
 from lmx_loadgen.report.markup import NUMBER, Markup, boxed_table, chip, column, grouped_table, h, row
-from lmx_loadgen.report.page_header import key_sample, machine_name
+from lmx_loadgen.report.page_header import key_sample
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import (
     Level,
@@ -214,14 +214,14 @@ def what_was_run(runs: Sequence[RunView]) -> Markup:
 
 def _run_card(run: RunView) -> Markup:
     result = run.result
-    tool, host, profile = (result.get(part) or {} for part in ("tool", "host", "profile"))
+    tool, profile = (result.get(part) or {} for part in ("tool", "profile"))
     facts = [
         ("Run", sanitize(result.get("run_id") or UNDEFINED, 40)),
         ("Started", full_time(result.get("started_at"))),
         ("Ended", full_time(result.get("ended_at"))),
         ("Complete", "yes" if result.get("complete") else f"no ({sanitize(result.get('reason') or 'unknown', 200)})"),
         ("Profile", sanitize(profile.get("name") or UNDEFINED, 60)),
-        ("Machine", machine_name(host)),
+        ("Machine", run.machine),
         ("Tool", f"{sanitize(tool.get('name') or 'lmx-loadgen', 40)} {sanitize(tool.get('version') or '', 40)}"),
     ]
     return h(

@@ -30,6 +30,14 @@ class RunView:
     label: str
     prompts_hash: str | None = None
 
+    @property
+    def machine(self) -> str:
+        """The chip and memory of its machine in a few words, as far as the host facts tell."""
+        host = self.result.get("host") or {}
+        chip, memory = host.get("chip"), host.get("memory_gb")
+        parts = [sanitize(chip, 60) if chip else "", f"{memory:g} GB" if isinstance(memory, int | float) else ""]
+        return ", ".join(part for part in parts if part)
+
 
 @dataclass(frozen=True, slots=True)
 class Series:

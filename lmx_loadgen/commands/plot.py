@@ -9,7 +9,7 @@ import click
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.report.run_loader import views
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import RunView
+from lmx_loadgen.report.view import RunView, series_of
 from lmx_loadgen.store.imported import imported_results
 from lmx_loadgen.store.reference import NAME, Reference, read_reference
 from lmx_loadgen.store.result import BenchmarkResult, write_whole
@@ -75,7 +75,6 @@ def _html(material: Material) -> bytes:
 def _markdown(material: Material) -> bytes:
     from lmx_loadgen.report import markdown, verdicts
     from lmx_loadgen.report.card_data import cards_of
-    from lmx_loadgen.report.view import series_of
 
     comparisons = verdicts.of_runs(material.runs)
     cards = cards_of(series_of(material.runs), comparisons, material.reference, material.imported)
@@ -84,14 +83,12 @@ def _markdown(material: Material) -> bytes:
 
 def _csv(material: Material) -> bytes:
     from lmx_loadgen.report import csv
-    from lmx_loadgen.report.view import series_of
 
     return csv.table(series_of(material.runs), material.imported).encode()
 
 
 def _png(material: Material) -> bytes:
     from lmx_loadgen.report import png
-    from lmx_loadgen.report.view import series_of
 
     return png.png(series_of(material.runs))
 

@@ -41,7 +41,17 @@ def build_page(
     every = list(comparisons) if comparisons is not None else verdicts.of_runs(runs)
     matches = every[: verdicts.MOST]
     shown = _all_charts(series, peers, matches)
-    body = _body(runs, series, shown, peers, matches, cards_of(series, every, reference, imported))
+    found = cards_of(series, every, reference, imported)
+    header = h(
+        "header",
+        None,
+        page_header.headline(runs, series),
+        page_header.banners(runs, series),
+        [verdicts.sentences(one) for one in matches],
+        page_header.glance(series),
+    )
+    main = h("main", None, _sections(runs, series, shown, peers, matches, found))
+    body = h("div", {"class": "wrap"}, _bar(), header, main, _footer())
     return _document(page_header.title_of(series), body, _page_data(shown.values()))
 
 
@@ -61,31 +71,6 @@ def _all_charts(
 
 
 # ---- body -------------------------------------------------------------------------------------------
-
-
-def _body(
-    runs: Sequence[RunView],
-    series: Sequence[Series],
-    shown: dict[str, Chart],
-    peers: ToolsVsTruth | None,
-    comparisons: Sequence[Comparison],
-    found: Sequence[Card],
-) -> Markup:
-    return h(
-        "div",
-        {"class": "wrap"},
-        _bar(),
-        h(
-            "header",
-            None,
-            page_header.headline(runs, series),
-            page_header.banners(runs, series),
-            [verdicts.sentences(one) for one in comparisons],
-            page_header.glance(series),
-        ),
-        h("main", None, _sections(runs, series, shown, peers, comparisons, found)),
-        _footer(),
-    )
 
 
 def _sections(

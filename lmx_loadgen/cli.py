@@ -139,6 +139,13 @@ def recompute(runs: tuple[Path, ...]) -> None:
 @main.command(
     params=[
         click.Argument(["sides"], nargs=-1, metavar="[A [B]]"),
+        Flag(
+            "--base",
+            multiple=True,
+            metavar="RUN",
+            help="A run to compare with: a folder, RUN:TARGET, or a folder of runs. Repeatable.",
+        ),
+        Flag("--new", multiple=True, metavar="RUN", help="A run to judge against those of --base. Repeatable."),
         flags.results_dir("Where runs and names of targets are looked for."),
         Flag(
             "--margin",
@@ -163,8 +170,10 @@ def compare(**values: Any) -> None:
     """Say what is better, and only what chance and drift do not explain.
 
     A and B are run folders, RUN:TARGET, or names of targets in the newest run. With one run, its two targets are
-    compared; with nothing, those of the newest run that has two. Verdicts are on B. Exit codes: 0 compared, every limit
-    kept; 2 a wrong argument; 4 no such run; 30 a limit of --fail-on is broken; 31 undecided; 32 refused.
+    compared; with nothing, those of the newest run that has two. Two separate runs are one observation each: better or
+    worse takes several runs of each (--base, --new), or three earlier runs of the same work in --results-dir. Verdicts
+    are on B. Exit codes: 0 compared, every limit kept; 2 a wrong argument; 4 no such run; 30 a limit of --fail-on is
+    broken; 31 inconclusive; 32 refused.
     """
     from lmx_loadgen.commands.compare import compare_command
 

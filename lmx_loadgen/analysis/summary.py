@@ -14,7 +14,7 @@ from lmx_loadgen.analysis.conditions import conditions, run_notes
 from lmx_loadgen.analysis.level import basis_of, calibration_of, level_result, rules_of
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.quality import compute_repetition_ratio
-from lmx_loadgen.analysis.records import answer_text, record, records
+from lmx_loadgen.analysis.records import answer_text, record, records, stamped_by_loop
 from lmx_loadgen.analysis.stats import mean_count
 from lmx_loadgen.analysis.tokens import Basis, generated_tokens, output_tokens, prompt_tokens
 from lmx_loadgen.decode.chat import StreamRules
@@ -67,7 +67,7 @@ def _calibration_notes(header: Mapping[str, Any]) -> list[str]:
 
 def _target(log: LogContents, target: Mapping[str, Any]) -> TargetResult:
     lines = [line for line in log.requests if line["target"] == target["name"]]
-    all_records = records(lines)
+    all_records = records(lines, stamped_by_loop(log.header, target))
     levels = []
     for number in sorted({segment["level"] for segment in log.header["plan"] if segment["target"] == target["name"]}):
         of_level = [record for record in all_records if record.level == number]

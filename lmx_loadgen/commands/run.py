@@ -28,10 +28,15 @@ def run_command(flags: Mapping[str, Any]) -> int:
         _check_flags_with_resume(click.get_current_context())
     options = _options(flags)
     if flags["dry_run"]:
-        click.echo("\n".join(dry_run_lines(options)))
+        repeated = [f"all of it {flags['repeat']} times, each a run of its own"] if flags["repeat"] > 1 else []
+        click.echo("\n".join(dry_run_lines(options) + repeated))
         return 0
-    outcome = _measure(options, flags)
-    _print(outcome, flags)
+    with lock.acquire(allow_concurrent=flags["allow_concurrent"]) as locked:
+        for _ in range(flags["repeat"]):
+            outcome = _measure(options, flags, locked)
+            _print(outcome, flags)
+            if outcome.exit_code:
+                break
     return outcome.exit_code
 
 
@@ -53,12 +58,9 @@ def _options(flags: Mapping[str, Any]) -> Options:
     return Options(overrides=overrides, flags={key: flag.opts[0] for key, flag in PROFILE_FLAGS.items()}, **named)
 
 
-def _measure(options: Options, flags: Mapping[str, Any]) -> RunOutcome:
+def _measure(options: Options, flags: Mapping[str, Any], locked: lock.Lock) -> RunOutcome:
     silent = flags["as_json"] or flags["quiet"]
-    with (
-        lock.acquire(allow_concurrent=flags["allow_concurrent"]) as locked,
-        ProgressView(Console(stderr=True), quiet=silent) as view,
-    ):
+    with ProgressView(Console(stderr=True), quiet=silent) as view:
         options = replace(options, lock=locked) if not flags["resume"] else resume_options(flags["resume"], locked)
         for warning in locked.warnings:
             view.say(warning)

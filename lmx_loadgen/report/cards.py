@@ -37,8 +37,8 @@ def summary(cards: Sequence[Card]) -> Markup:
         column("Quality"),
     ]
     caption = (
-        "Each model on each backend, its newest run, at the lowest concurrency measured; ± is half the 95 % interval. "
-        "Bold: chance does not explain it."
+        "Each model on each backend, its newest run, at the lowest concurrency measured; ± is half the 95 % interval "
+        "within this run. Bold: chance does not explain it."
     )
     return boxed_table(caption, head, [_row(card) for card in cards])
 

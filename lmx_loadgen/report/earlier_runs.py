@@ -27,7 +27,7 @@ def older_runs(card: Card) -> Markup | None:
         "details",
         None,
         h("summary", None, f"{earlier} earlier {'run' if earlier == 1 else 'runs'} of this model"),
-        about(words + "Whiskers are 95 % intervals of the mean."),
+        about(words + "Whiskers are 95 % intervals of the mean within each run."),
         h("div", {"class": "trends"}, lines),
         _table(card),
     )

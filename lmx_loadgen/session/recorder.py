@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from lmx_loadgen.analysis.conditions import SLEPT_S
+from lmx_loadgen.analysis.delays import may_be_delayed
 from lmx_loadgen.load.messages import FinishedRequest, SegmentEnd
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.jobs import PROBE_TOKENS, JobMaker
@@ -81,6 +83,8 @@ class Recorder:
         self._next_id = resume_state.next_id if resume_state is not None else 0
         self.answered: set[str] = resume_state.answered if resume_state is not None else set()
         self.error_limits = ErrorLimits(profile.load.max_errors, profile.load.max_error_rate)
+        self.delayed_blocks: set[tuple[int, int]] = set()
+        self._asleep_s: Any = None
         self._log = log
 
     def begin(self, segment: Segment, *, phase: str | None = None) -> None:
@@ -93,6 +97,11 @@ class Recorder:
         assert self._segment is not None
         place = {"segment": self._segment.segment, "when": when}
         self._log.append({"type": "host", "at_ns": now_ns(), **place, "state": state})
+        asleep_s = state.get("asleep_s")
+        if when == "before":
+            self._asleep_s = asleep_s
+        elif when == "after" and None not in (asleep_s, self._asleep_s) and asleep_s - self._asleep_s > SLEPT_S:
+            self.delayed_blocks.add((self._segment.level, self._segment.block))
 
     def measuring(self) -> None:
         """The warm-ups are done."""
@@ -123,6 +132,8 @@ class Recorder:
         self._next_id += 1
         self._log.append(line)
         self.error_limits.note_outcome(line["outcome"], line["reason"])
+        if line["phase"] == "measured" and may_be_delayed(line):
+            self.delayed_blocks.add((segment.level, segment.block))
         if line["outcome"] == "ok":
             self.answered.add(segment.target)
         if line["phase"] == "measured" and line["outcome"] != "cancelled":
@@ -155,6 +166,12 @@ class Recorder:
         )
         self._log.sync()
         self._view.end_segment()
+
+    def measure_again(self, level: int, block: int, segments: Sequence[int]) -> None:
+        """Store that a round is measured again: what was stored of its segments is void."""
+        self.delayed_blocks.discard((level, block))
+        place = {"level": level, "block": block, "segments": list(segments)}
+        self._log.append({"type": "again", "at_ns": now_ns(), **place})
 
     def check(self, target: Target, line: dict[str, Any]) -> None:
         """Store the outcome of a check of a target."""

@@ -107,7 +107,7 @@ class HeaderLine(OpenLine):
     """The first line: everything that was known before the first request."""
 
     type: Literal["header"]
-    schema: Literal[2]
+    schema: Literal[3]
     tool_version: Text
     run_id: Text
     clock: Clock
@@ -120,7 +120,7 @@ class HeaderLine(OpenLine):
     versions: NotRequired[dict[Text, Any]]
     prompt_preview: NotRequired[Text]
     accepted: NotRequired[Annotated[Text | None, Field(description="why failed checks of a comparison are overridden")]]
-    until_settled: NotRequired[Annotated[Flag, Field(description="whether results decided how long it went on")]]
+    until_conclusive: NotRequired[Annotated[Flag, Field(description="whether results decided how long it went on")]]
     going_on: NotRequired[Annotated[dict[Text, Any], Field(description="what a resumed run needs beside all this")]]
     beside: NotRequired[Annotated[Measurer | None, Field(description="who was measuring already")]]
 
@@ -178,6 +178,15 @@ class RequestLine(SegmentPlace):
     tokenizer_tokens: NotRequired[TokenizerTokens | None]
     max_tokens: Count | None
     lag_ns: Annotated[Ns | None, Field(description="worst event-loop lag during the request")]
+    stalls: NotRequired[
+        Annotated[
+            list[tuple[Offset, Ns]],
+            Field(
+                description="stalls of the event loop that overlap its send, or a read the loop stamped: "
+                "[start in nanoseconds since send_ns, nanoseconds]"
+            ),
+        ]
+    ]
     notes: NotRequired[
         Annotated[list[Text], Field(description="codes of what is to be known of how its answer came, like held_open")]
     ]
@@ -231,6 +240,17 @@ class ResumeLine(OpenLine):
     beside: NotRequired[Measurer | None]
 
 
+class AgainLine(OpenLine):
+    """A round is measured again, since this machine delayed too many of its requests: the lines of its segments before
+    this one are void."""
+
+    type: Literal["again"]
+    at_ns: Ns
+    level: Count
+    block: Count
+    segments: list[Count]
+
+
 class EndLine(OpenLine):
     """The last line; without it the run was cut off."""
 
@@ -248,6 +268,7 @@ LINES: dict[str, TypeAdapter[Any]] = {
     "host": TypeAdapter(HostStateLine),
     "check": TypeAdapter(CheckLine),
     "resume": TypeAdapter(ResumeLine),
+    "again": TypeAdapter(AgainLine),
     "end": TypeAdapter(EndLine),
 }
 

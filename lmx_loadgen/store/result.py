@@ -35,7 +35,12 @@ class _Model(BaseModel):
 
 class MetricResult(_Model):
     """One metric of one level. Times are in seconds; a None is undefined, and `reason` says why. `unsupported` names
-    percentiles with fewer than five samples beyond them."""
+    percentiles with fewer than five samples beyond them. `ci95` is of the mean within this run.
+
+    `left_out` counts the answers that this machine delayed and the sample does without. `instrument_error` is the 99th
+    percentile, over requests, of the instrument's error: the larger of the calibration's and what this run saw itself.
+    `tainted` names the statistics that the instrument may have moved by more than 5 %.
+    """
 
     unit: str
     better: Literal["lower", "higher"]
@@ -50,7 +55,9 @@ class MetricResult(_Model):
     max: float | None = None
     unsupported: list[str] = []
     reason: str | None = None
+    left_out: int = 0
     instrument_error: float | None = None
+    tainted: list[Literal["p50", "p90", "p95", "p99", "mean"]] = []
 
 
 class RequestCounts(_Model):
@@ -98,7 +105,8 @@ class ErrorCount(_Model):
 class Witness(_Model):
     """The instrument itself while a level was measured.
 
-    `lagged` are the ids of the requests that met an event-loop lag over the threshold between send and last chunk.
+    `lagged` are the ids of the requests whose send, or a read that the event loop stamped, was late by more than the
+    threshold; `lag_max_s` is the worst lag of the loop, whether it met any.
     `cpu_share` is of one core, of the busiest measuring process. `calibrated_at` is the concurrency of the calibrated
     level whose errors are given, and `within_calibration` whether that level's load was at least as high.
     """

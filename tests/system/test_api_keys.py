@@ -123,11 +123,11 @@ def echoed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Echo, dict[s
     echo, outputs, pid = Echo(), {}, 0
     with answering(echo) as url:
         targets = ["-t", f"box=openai+{url}", "-t", f"ollama={url}"]
-        load = ["-c", "2", "-n", "80", "--blocks", "2", "--settle", "0", "--warmup", "1", "--no-calibrate"]
+        load = ["-c", "2", "-n", "80", "--blocks", "2", "--pause", "0", "--warmup", "1", "--no-calibrate"]
         for name, arguments in {
             "dry": ["run", *targets, *load, "--dry-run"],
             "run": ["run", *targets, *load],
-            "json": ["run", *targets, *load[:2], "-n", "8", "--no-calibrate", "--settle", "0", "--json"],
+            "json": ["run", *targets, *load[:2], "-n", "8", "--no-calibrate", "--pause", "0", "--json"],
             "plot": ["plot", "--no-open"],
             "compare": ["compare"],
             "markdown": ["compare", "--format", "markdown"],

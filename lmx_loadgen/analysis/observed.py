@@ -20,7 +20,8 @@ _LEAST_SHARE = 0.5  # of the window that samples must cover
 _LEAST_KNOWN = 0.9  # of the samples that must have a figure
 _FEWEST, _FIRST = 5, 60  # samples of the GPU's clock, and those of the first minute
 _BUSY = 0.25  # an idle GPU is clocked down, which is no throttling
-_POWERS = {"system_power_w": "machine", "gpu_power_w": "GPU", "cpu_power_w": "CPU"}
+# What powers are of, in words.
+POWERS = {"system_power_w": "machine", "gpu_power_w": "GPU", "cpu_power_w": "CPU"}
 
 SampleDict = Mapping[str, Any]
 
@@ -53,8 +54,8 @@ def _observed(
     if seconds < max(_FEWEST_S, _LEAST_SHARE * window.seconds):
         reason = f"samples cover {seconds:.0f} s of the window; at least {_FEWEST_S:.0f} s and half of it are needed"
         return ObservedResult(source=source, seconds=seconds, reason=reason)
-    powers: dict[str, Any] = {name: _mean(samples, name) for name in _POWERS}
-    missing = [words for name, words in _POWERS.items() if powers[name] is None]
+    powers: dict[str, Any] = {name: _mean(samples, name) for name in POWERS}
+    missing = [words for name, words in POWERS.items() if powers[name] is None]
     lowest, watts, tok_s = _lowest_mhz(samples), powers["system_power_w"], level.metrics["output_tok_s"].mean
     return ObservedResult(
         source=source,

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lmx_loadgen.analysis.formats import percent
+from lmx_loadgen.analysis.observed import POWERS
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import Level
 
 _THROTTLED = 0.9
-_POWERS = (("system_power_w", "machine"), ("gpu_power_w", "GPU"), ("cpu_power_w", "CPU"))
 
 
 def power_words(target: Mapping[str, Any]) -> tuple[str, bool] | None:
@@ -29,7 +29,7 @@ def power_words(target: Mapping[str, Any]) -> tuple[str, bool] | None:
 
 def _of(level: Level) -> Iterator[str]:
     observed = level["observed"]
-    for name, what in _POWERS:
+    for name, what in POWERS.items():
         if observed[name] is not None:
             yield f"{what} {observed[name]:.1f} W"
     if observed["tokens_per_joule"] is not None:

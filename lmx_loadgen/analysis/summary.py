@@ -13,6 +13,7 @@ from lmx_loadgen.analysis.comparison.compare import comparisons_of
 from lmx_loadgen.analysis.conditions import conditions, run_notes
 from lmx_loadgen.analysis.level import basis_of, calibration_of, level_result, rules_of
 from lmx_loadgen.analysis.metrics import VERSION
+from lmx_loadgen.analysis.observed import observer_notes, with_observed
 from lmx_loadgen.analysis.quality import compute_repetition_ratio
 from lmx_loadgen.analysis.records import answer_text, record, records, stamped_by_loop
 from lmx_loadgen.analysis.stats import mean_count
@@ -53,7 +54,7 @@ def summarize(log: LogContents) -> RunResult:
         instrument={"calibration": None, **header["instrument"]},
         targets=[_target(log, target) for target in header["targets"]],
         comparisons=comparisons_of(log),
-        notes=log.notes + run_notes(log) + conditions(log) + _calibration_notes(header),
+        notes=log.notes + run_notes(log) + conditions(log) + observer_notes(log) + _calibration_notes(header),
     )
 
 
@@ -79,6 +80,7 @@ def _target(log: LogContents, target: Mapping[str, Any]) -> TargetResult:
     if others:
         notes.append(f"asked for {target['model']}, answered as {', '.join(others)}")
     levels = with_answers(levels, lines, target, log.header["profile"])
+    levels = with_observed(levels, log, target)
     checks = [line for line in log.checks if line["target"] == target["name"]]
     own, own_notes = server_benchmarks_of(checks)
     tool_calls, skills = tool_calls_of(checks), skills_of(checks)

@@ -9,6 +9,7 @@ from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import answer_text
 from lmx_loadgen.report.markup import NUMBER, Markup, boxed_table, chip, column, grouped_table, h, row
 from lmx_loadgen.report.page_header import key_sample
+from lmx_loadgen.report.power import power_words
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import (
     Level,
@@ -168,6 +169,7 @@ def _notes_card(one: Series) -> Markup:
         ("Repeats", sanitize((target.get("cache") or {}).get("sentence") or "", 200)),
         ("Address", sanitize(target.get("base_url") or "", 200)),
         ("Answers ended by", _finish_reasons(one)),
+        ("Power and heat", (power_words(target) or ("",))[0]),
     ]
     return h(
         "div",

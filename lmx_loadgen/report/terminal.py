@@ -213,4 +213,5 @@ def _level_json(level: Level) -> dict[str, Any]:
         "errors": level["errors"],
         "quality": level.get("quality"),
         "server_word": level.get("server_word"),
+        "observed": level.get("observed"),
     }

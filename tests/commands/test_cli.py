@@ -394,7 +394,7 @@ def test_calibrate_stores_a_table_that_the_next_run_carries(fast: SimProcess, tm
     result = read_result(folder)
     assert result.instrument["calibration"] == stored
     assert result.targets[0].levels[0].metrics["ttft"].instrument_error is not None
-    assert "instrument's own error" in run.stdout
+    assert "instrument's error" in run.stdout
     assert "Measuring the instrument's own error" not in run.stderr
 
 

@@ -52,7 +52,7 @@ def level_result(log: LogContents, target: Mapping[str, Any], number: int, of_le
     concurrency = next(segment["concurrency"] for segment in planned if segment["level"] == number)
     segments = [line for line in log.segments if line["target"] == target["name"] and line["level"] == number]
     measured = [record for record in of_level if record.measured]
-    chosen, sample = _sample(measured, concurrency)
+    chosen, sample = sample_of(measured, concurrency)
     basis = basis_of(target, chosen)
     window = window_of(segments)
     failed = [record for record in measured if record.outcome not in ("ok", "cancelled")]
@@ -107,7 +107,7 @@ def _is_interruption(line: Mapping[str, Any]) -> bool:
     return bool(line.get("stop_kind", line["stopped"]) == "interrupted")
 
 
-def _sample(measured: Sequence[Record], concurrency: int) -> tuple[list[Record], Any]:
+def sample_of(measured: Sequence[Record], concurrency: int) -> tuple[list[Record], Any]:
     """The answers that latencies are taken from: those sent under full load where there are enough of them."""
     ok = [record for record in measured if record.ok]
     after_first = [record for record in ok if not record.first_wave]

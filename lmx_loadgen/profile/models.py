@@ -1,4 +1,4 @@
-"""Load profiles: YAML into a `Profile`, with every mistake named by file and key."""
+"""The models of a load profile: targets, load, prompts, requests, timeouts and limits."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -10,7 +10,6 @@ from lmx_loadgen.profile.durations import seconds, seconds_or_auto, share
 from lmx_loadgen.profile.fields import DAY_S, ConcurrencyLevel, Duration, Name, Number, ProfilePart, VariableName
 
 _NO_PROGRESS_S = 120.0
-_KEY_VARIABLES = ("api_key_env", "admin_key_env")
 
 
 def _levels(value: Any) -> Any:

@@ -48,13 +48,6 @@ def share_of_expected(target: Mapping[str, Any], level: Level) -> str | None:
     return f"{share} of what was published{f' ({of})' if of else ''}"
 
 
-def _measured_share(target: TargetResultDict) -> str:
-    """The decode rate of one user as a share of what was expected, in words; empty where either is not known."""
-    level = next((level for level in target["levels"] if level["concurrency"] == 1), None)
-    share = share_of_expected(target, level) if level else None
-    return f"; measured mean: {sanitize(share, 200)}" if share else ""
-
-
 def _expected(target: TargetResultDict) -> Iterator[Sentence]:
     expected = target.get("hypothesis")
     if not expected or expected["kind"] == "none":

@@ -316,7 +316,7 @@ def test_help_loads_none_of_the_heavy_packages() -> None:
         "import sys\n"
         "from lmx_loadgen.cli import main\n"
         "main(['--help'], standalone_mode=False)\n"
-        "print(sorted({'numpy', 'scipy', 'plotly', 'httpx', 'pydantic', 'rich'} & set(sys.modules)))"
+        "print(sorted({'numpy', 'scipy', 'plotly', 'httpx', 'pydantic', 'psutil', 'rich'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 

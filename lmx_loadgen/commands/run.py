@@ -57,8 +57,6 @@ def _profile(flags: Mapping[str, Any]) -> Profile:
     """What the flags ask for: those with a profile key override the profile."""
     given = {key: flags[flag.name] for key, flag in PROFILE_FLAGS.items()}
     overrides = {key: value for key, value in given.items() if value not in (None, ())}
-    if "load.duration" in overrides:  # by time alone, where no number was asked for
-        overrides.setdefault("load.requests", None)
     named = {key: flag.opts[0] for key, flag in PROFILE_FLAGS.items()}
     asked = {"targets": flags["targets"], "models": flags["models"]}
     return asked_profile(flags["profile"], **asked, overrides=overrides, flags=named)

@@ -23,7 +23,10 @@ def asked_profile(
     is written `NAME`, `NAME=URL`, `NAME=DIALECT+URL` or as an address, a model `ID` or `TARGET=ID`. Raises ProfileError
     or InputError.
     """
-    found = overridden(load_profile(profile), overrides or {}, flags)
+    values = dict(overrides or {})
+    if values.get("load.duration") is not None:  # by time alone, where no number was asked for
+        values.setdefault("load.requests", None)
+    found = overridden(load_profile(profile), values, flags)
     specs = [parse_target(text) for text in targets] or list(found.targets) or [TargetSpec(name="sim")]
     names = [spec.name for spec in specs]
     for name in names:

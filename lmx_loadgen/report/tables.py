@@ -95,7 +95,8 @@ def _system_figure(level: Level) -> Markup:
 
 def _error(level: Level, metric: str) -> Markup | None:
     error, scale = stat(level, metric, "instrument_error"), 1e3 if METRICS[metric].unit == "s" else 1.0
-    return None if error is None else h("span", {"class": "pm"}, f"±{error * scale:,.2g}")
+    title = "instrument's error, 99th percentile over requests"
+    return None if error is None else h("span", {"class": "pm", "title": title}, f"±{error * scale:,.2g}")
 
 
 def _ok_failed(requests: Mapping[str, Any]) -> Markup:

@@ -14,8 +14,6 @@ from lmx_loadgen.store.eventlog import NAME, LogContents, read_log
 from lmx_loadgen.store.result import RunResult
 
 if TYPE_CHECKING:
-    from lmx_loadgen.report.view import RunView
-
     # pandas is no dependency, and may not be there when types are checked.
     DataFrame = Any
 
@@ -83,8 +81,10 @@ class Run:
         return pandas.DataFrame(self.requests() if per == "request" else self.levels())
 
     def save_page(self, path: str | PathLike[str]) -> Path:
-        """Draw the run as one HTML page that needs no network, and give its path. Raises StorageError."""
+        """Draw the run as one HTML page that needs no network, and give its path. Raises StorageError, and ResultError
+        where its figures are of other metric definitions."""
         from lmx_loadgen.report.page import build_page
+        from lmx_loadgen.report.run_loader import views
         from lmx_loadgen.store.reference import NAME as REFERENCE
         from lmx_loadgen.store.reference import read_reference
         from lmx_loadgen.store.result import write_whole
@@ -93,7 +93,8 @@ class Run:
         from lmx_loadgen.system.disk import make_folder
 
         known = package_data.folder("reference")
-        page = build_page([self._view], read_tools_vs_truth(known), reference=read_reference(known / REFERENCE))
+        drawn = views([self.folder], self.folder.parent, lambda words: None)
+        page = build_page(drawn, read_tools_vs_truth(known), reference=read_reference(known / REFERENCE))
         target = Path(path)
         make_folder(target.parent)
         write_whole(target, page.encode())
@@ -102,9 +103,10 @@ class Run:
     def _repr_html_(self) -> str:
         """The summary table, as a notebook shows it."""
         from lmx_loadgen.report import tables
+        from lmx_loadgen.report.run_loader import view_of
         from lmx_loadgen.report.view import series_of
 
-        return str(tables.summary(series_of([self._view])))
+        return str(tables.summary(series_of([view_of(self.result, self._log)])))
 
     def __repr__(self) -> str:
         targets = ", ".join(target.name for target in self.result.targets)
@@ -113,12 +115,6 @@ class Run:
     @cached_property
     def _log(self) -> LogContents:
         return read_log(self.folder / NAME)
-
-    @cached_property
-    def _view(self) -> "RunView":
-        from lmx_loadgen.report.run_loader import view_of
-
-        return view_of(self.result, self._log)
 
 
 def load_run(path: str | PathLike[str]) -> Run:

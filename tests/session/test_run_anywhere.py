@@ -1,6 +1,7 @@
 """A run under an event loop, in a thread, stopped and cancelled: what it does, and what it leaves alone."""
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -82,15 +83,24 @@ def test_it_runs_under_an_event_loop_that_goes_on_meanwhile(sim: SimProcess, tmp
     assert threading.get_ident() not in view.threads
 
 
+def policy() -> int:
+    """How this thread is scheduled, where its system says."""
+    return os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else 0
+
+
 def test_it_runs_in_a_thread_and_handles_no_signal(
     sim: SimProcess, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Python sets a handler of a signal in the main thread alone."""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     made: list[RunOutcome] = []
+    policies: list[int] = []
 
     def work() -> None:
+        policies.append(policy())
         made.append(run_blocking(profile(sim), options=OPTIONS, stop=StopFlag(), base_dir=tmp_path, view=Silent()))
+
+        policies.append(policy())
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -99,6 +109,7 @@ def test_it_runs_in_a_thread_and_handles_no_signal(
     assert made[0].result.complete
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     assert capfd.readouterr() == ("", "")
+    assert policies == [policy()] * 2, "the thread goes on giving way"
 
 
 def test_a_task_that_is_cancelled_keeps_what_was_measured(sim: SimProcess, tmp_path: Path) -> None:

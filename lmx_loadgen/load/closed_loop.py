@@ -16,6 +16,7 @@ from lmx_loadgen.load.health import LagMeter
 from lmx_loadgen.load.messages import FinishedRequest, Go, Job, SegmentEnd
 from lmx_loadgen.load.schedule import sleep_until
 from lmx_loadgen.load.sender import build, perform
+from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.system import host
 from lmx_loadgen.system.clock import NS, now_ns
 from lmx_loadgen.wire.ending import HELD_OPEN
@@ -80,7 +81,7 @@ class ClosedLoop:
         self._headers = httpx.Headers(job.headers)
         self._warm_ns: list[int] = []
         self._quiet_from_ns: int | None = None
-        self.stop_reason: str | None = None
+        self.stopped: Stop | None = None
         self._cpu_start = _cpu_s()
         self._began_ns = now_ns()
 
@@ -149,7 +150,9 @@ class ClosedLoop:
             await perform(self._transports[slot], request)
         except asyncio.CancelledError:
             if timing.failure is None or timing.failure[0] == "cancelled":
-                timing.failure = ("cancelled", self.stop_reason or "the run was stopped")
+                why = self.stopped
+                told = "the run was stopped" if why is None or why.is_interruption else why.message
+                timing.failure = ("cancelled", told)
             raise
         finally:
             timing.end_ns = timing.end_ns or now_ns()
@@ -171,7 +174,7 @@ class ClosedLoop:
         by_kernel = self._transports[slot].stamped_by_kernel(self._url)
         return [timing.send_ns] if by_kernel else [timing.send_ns, *timing.arrival_ns]
 
-    def end(self, stopped: str | None) -> SegmentEnd:
+    def end(self, stopped: Stop | None) -> SegmentEnd:
         """The marks of the segment, once it is over."""
         work, now = self.work, now_ns()
         all_started = len(work.first_sends) == len(self.job.slots)

@@ -17,8 +17,9 @@ from typing import Any
 import anyio
 
 from lmx_loadgen.load.closed_loop import ClosedLoop
-from lmx_loadgen.load.health import LagMeter, Watchdog
-from lmx_loadgen.load.messages import HEADER, INTERRUPTED, Go, Job, Ready, Stop, Warm, packed
+from lmx_loadgen.load.health import Heartbeat, LagMeter
+from lmx_loadgen.load.messages import HEADER, EndSegment, Go, Job, Ready, Warm, packed
+from lmx_loadgen.load.stop import INTERRUPTED, Stop
 from lmx_loadgen.system import open_files, priority
 from lmx_loadgen.wire.ending import ServerHabits
 from lmx_loadgen.wire.stamps import StampSource
@@ -60,7 +61,7 @@ class Parent:
 
 
 class Worker:
-    """Takes jobs from the parent one after the other; `Stop` or a dead parent cancels the one at hand."""
+    """Takes jobs from the parent one after the other; `EndSegment` or a dead parent cancels the one at hand."""
 
     def __init__(self, parent: Parent, stamps: StampSource) -> None:
         self._parent = parent
@@ -68,7 +69,7 @@ class Worker:
         self._inbox: asyncio.Queue[Go] = asyncio.Queue()
         self._jobs: asyncio.Queue[Job | None] = asyncio.Queue()
         self._running: tuple[ClosedLoop, anyio.CancelScope] | None = None
-        self._stopped: dict[int, str] = {}
+        self._stopped: dict[int, Stop] = {}
         self._transports: dict[tuple[str, int], StampedTransport] = {}
         self._habits: dict[str, ServerHabits] = {}
         self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}
@@ -86,18 +87,17 @@ class Worker:
                 self._jobs.put_nowait(message)
             elif isinstance(message, Go):
                 self._inbox.put_nowait(message)
-            elif isinstance(message, Stop):
-                self._stopped[message.segment] = message.reason
+            elif isinstance(message, EndSegment):
+                self._stopped[message.segment] = message.why
                 if self._running is not None and self._running[0].job.segment == message.segment:
-                    self._cancel(message.reason)
+                    self._cancel(message.why)
         self._cancel(INTERRUPTED)
         self._jobs.put_nowait(None)
 
-    def _cancel(self, reason: str) -> None:
+    def _cancel(self, why: Stop) -> None:
         if self._running is not None:
             segment, scope = self._running
-            if reason != INTERRUPTED:
-                segment.stop_reason = reason
+            segment.stopped = why
             scope.cancel()
 
     async def _run(self, job: Job) -> None:
@@ -108,18 +108,18 @@ class Worker:
         gc.disable()
         with anyio.CancelScope() as scope:
             self._running = (segment, scope)
-            watchdog = Watchdog(segment.job, segment.quiet_since_ns, self._parent.send, self._cancel)
+            heartbeat = Heartbeat(segment.job, segment.quiet_since_ns, self._parent.send)
             if job.segment in self._stopped:
                 self._cancel(self._stopped[job.segment])
             mean_ns = await segment.prepare()
             self._parent.send(Warm(job.segment, mean_ns))
             await segment.measure(await self._inbox.get())
         self._running = None
-        watchdog.close()
+        heartbeat.close()
         gc.enable()
         gc.unfreeze()
         meter.close()
-        self._parent.send(segment.end((segment.stop_reason or INTERRUPTED) if scope.cancelled_caught else None))
+        self._parent.send(segment.end(segment.stopped if scope.cancelled_caught else None))
         await self._parent.drained()
 
     def _for_slots(self, job: Job) -> dict[int, StampedTransport]:

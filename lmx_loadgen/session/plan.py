@@ -36,6 +36,7 @@ class Segment:
     """One stretch of load on one target at one concurrency. `duration` is in seconds; `warmup` counts per slot.
 
     `offset` is the place in the order of prompts that its first request takes: blocks of one round have the same.
+    `attempt` counts how often its round was measured before and found tainted; it is part of no plan.
     """
 
     segment: int
@@ -47,13 +48,15 @@ class Segment:
     duration: float | None
     warmup: int
     offset: int = 0
+    attempt: int = 0
 
     def key(self, phase: str = LOAD) -> SegmentKey:
         """What it is; `phase` where it is beside the load (`probe`, `stability`)."""
         return (self.target, self.level, self.concurrency, self.block, phase)
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """What a plan says of it."""
+        return {name: value for name, value in asdict(self).items() if name != "attempt"}
 
 
 def default_requests(concurrency: int) -> int:

@@ -120,9 +120,9 @@ class ResumeState:
         return max((line["block"] + 1 for line in lines if line["level"] == level), default=0)
 
     @property
-    def measured_again(self) -> list[int]:
-        """The level of each round that was measured again."""
-        return [line["level"] for line in self.log.again]
+    def measured_again(self) -> list[tuple[int, int]]:
+        """The level and block of each round that was measured again, as often as it was."""
+        return [(line["level"], line["block"]) for line in self.log.again]
 
     @property
     def next_id(self) -> int:

@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import hashlib
 import math
-import re
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,31 +10,19 @@ from dataclasses import dataclass, field
 import anyio
 import httpx
 
+from lmx_loadgen.load.backoff import backoff_s, is_failed
 from lmx_loadgen.load.health import LagMeter
 from lmx_loadgen.load.messages import FinishedRequest, Go, Job, SegmentEnd
-from lmx_loadgen.load.schedule import sleep_until
+from lmx_loadgen.load.request import nonce_for
 from lmx_loadgen.load.sender import build, perform
+from lmx_loadgen.load.timer import sleep_until
 from lmx_loadgen.system import host
 from lmx_loadgen.system.clock import NS, now_ns
 from lmx_loadgen.wire.ending import HELD_OPEN
 from lmx_loadgen.wire.timing import RequestTiming
 from lmx_loadgen.wire.transport import StampedTransport
 
-_FIRST_BACKOFF_S = 0.1
-_MAX_BACKOFF_S = 2.0
-_MAX_RETRY_AFTER_S = 30.0
-# How a stream ends that says it failed, in the ways servers do. A slot only goes slower for it; what counts as failed
-# is decided later, from decoded events.
-_ERROR_SAID = re.compile(rb'(?:^|\n)(?:event: ?error|data: ?\{ ?"error")|"\\n\\n\[Error: ')
-_LOOK_AT = 4096
-
 Emit = Callable[[FinishedRequest], None]
-
-
-def nonce_for(key: str, phase: str, number: int, repeat: bool) -> str:
-    """Sixteen hexadecimal characters, never the same twice in a run (always the same with `repeat`)."""
-    text = key if repeat else f"{key}/{phase}/{number}"
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 @dataclass
@@ -130,7 +116,7 @@ class ClosedLoop:
             if first:
                 self.work.first_sends.append(timing.send_ns or now_ns())
             first = False
-            failures = failures + 1 if _failed(timing) else 0
+            failures = failures + 1 if is_failed(timing) else 0
             if failures:
                 wait_s = min(backoff_s(failures, timing), self.work.left_s())
                 await sleep_until(now_ns() + math.ceil(wait_s * NS))
@@ -188,27 +174,6 @@ class ClosedLoop:
             peak_rss_bytes=host.peak_rss_bytes(),
             lag_max_ns=self.meter.worst_between(self._began_ns, now),
         )
-
-
-def backoff_s(failures: int, timing: RequestTiming) -> float:
-    """How long a slot waits after so many failures in a row: twice as long each time up to two seconds, and as long as
-    the server asks for in `Retry-After`, up to half a minute."""
-    own = min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * float(2 ** min(failures - 1, 10)))
-    asked = next((value for name, value in timing.headers if name == b"retry-after"), b"").strip()
-    return max(own, min(_MAX_RETRY_AFTER_S, float(asked))) if asked.isdigit() and len(asked) < 10 else own
-
-
-def _failed(timing: RequestTiming) -> bool:
-    """Whether this is a request to wait after, as far as its bytes tell without decoding them."""
-    if timing.failure is not None or timing.status is None or not 200 <= timing.status < 300:
-        return True
-    if any(name == b"content-encoding" and value.lower() != b"identity" for name, value in timing.headers):
-        return False
-    if timing.first_text_ns is None:
-        return True
-    tail = timing.body[-_LOOK_AT:]
-    # The pattern alone takes 100 µs for every answer, in which no other arrival could be read.
-    return b"rror" in tail and _ERROR_SAID.search(tail) is not None
 
 
 def _cpu_s() -> float:

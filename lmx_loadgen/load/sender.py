@@ -1,25 +1,11 @@
-"""One request on one connection: its body, ready but for the nonce, and its sending."""
+"""One request on one connection."""
 
 import asyncio
-from dataclasses import dataclass
 
 import httpx
 
 from lmx_loadgen.wire.timing import Limits, RequestTiming
 from lmx_loadgen.wire.transport import StampedStream, StampedTransport
-
-NONCE_LENGTH = 16
-PLACEHOLDER = "@@nonce-goes-her"
-
-
-@dataclass(frozen=True, slots=True)
-class BodyTemplate:
-    """A request body, ready but for its nonce: filling it in is one replacement of equal length."""
-
-    body: bytes
-
-    def fill(self, nonce: str) -> bytes:
-        return self.body.replace(PLACEHOLDER.encode(), nonce.encode(), 1)
 
 
 def build(url: httpx.URL | str, headers: httpx.Headers | None, body: bytes, limits: Limits) -> httpx.Request:

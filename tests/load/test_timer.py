@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import uvloop
 
-from lmx_loadgen.load.schedule import sleep_until
+from lmx_loadgen.load.timer import sleep_until
 from lmx_loadgen.system.clock import now_ns
 
 pytestmark = pytest.mark.timing

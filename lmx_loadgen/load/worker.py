@@ -9,20 +9,19 @@ import asyncio
 import contextlib
 import gc
 import os
-import ssl
 import sys
 
 import anyio
 
-from lmx_loadgen.load.closed_loop import ClosedLoop
 from lmx_loadgen.load.health import LagMeter, Watchdog
+from lmx_loadgen.load.job import JobRun
 from lmx_loadgen.load.messages import INTERRUPTED, Go, Job, Ready, Stop, Warm
 from lmx_loadgen.load.parent import Parent
+from lmx_loadgen.load.pool import Pools
+from lmx_loadgen.load.schedule import schedule_of
+from lmx_loadgen.load.sender import Sender
 from lmx_loadgen.system import open_files, priority
-from lmx_loadgen.wire.ending import ServerHabits
 from lmx_loadgen.wire.stamps import StampSource
-from lmx_loadgen.wire.tls import tls_context
-from lmx_loadgen.wire.transport import StampedTransport
 
 
 class Worker:
@@ -30,14 +29,11 @@ class Worker:
 
     def __init__(self, parent: Parent, stamps: StampSource) -> None:
         self._parent = parent
-        self._stamps = stamps
         self._inbox: asyncio.Queue[Go] = asyncio.Queue()
         self._jobs: asyncio.Queue[Job | None] = asyncio.Queue()
-        self._running: tuple[ClosedLoop, anyio.CancelScope] | None = None
+        self._running: tuple[JobRun, anyio.CancelScope] | None = None
         self._stopped: dict[int, str] = {}
-        self._transports: dict[tuple[str, int], StampedTransport] = {}
-        self._habits: dict[str, ServerHabits] = {}
-        self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}
+        self._pools = Pools(stamps)
 
     async def run(self) -> None:
         async with anyio.create_task_group() as group:
@@ -61,53 +57,33 @@ class Worker:
 
     def _cancel(self, reason: str) -> None:
         if self._running is not None:
-            segment, scope = self._running
+            running, scope = self._running
             if reason != INTERRUPTED:
-                segment.stop_reason = reason
+                running.sender.stop_reason = reason
             scope.cancel()
 
     async def _run(self, job: Job) -> None:
         meter = LagMeter(asyncio.get_running_loop())
-        segment = ClosedLoop(job, self._for_slots(job), self._parent.send, meter)
+        sender = Sender(job, self._parent.send, meter)
+        running = JobRun(job, schedule_of(job), sender, self._pools.of(job), meter)
         gc.collect()
         gc.freeze()
         gc.disable()
         with anyio.CancelScope() as scope:
-            self._running = (segment, scope)
-            watchdog = Watchdog(segment.job, segment.quiet_since_ns, self._parent.send, self._cancel)
+            self._running = (running, scope)
+            watchdog = Watchdog(job, running.quiet_since_ns, self._parent.send, self._cancel)
             if job.segment in self._stopped:
                 self._cancel(self._stopped[job.segment])
-            mean_ns = await segment.prepare()
+            mean_ns = await running.prepare()
             self._parent.send(Warm(job.segment, mean_ns))
-            await segment.measure(await self._inbox.get())
+            await running.measure(await self._inbox.get())
         self._running = None
         watchdog.close()
         gc.enable()
         gc.unfreeze()
         meter.close()
-        self._parent.send(segment.end((segment.stop_reason or INTERRUPTED) if scope.cancelled_caught else None))
+        self._parent.send(running.end((sender.stop_reason or INTERRUPTED) if scope.cancelled_caught else None))
         await self._parent.drained()
-
-    def _for_slots(self, job: Job) -> dict[int, StampedTransport]:
-        """The slots' connections, kept from one segment to the next of the same server."""
-        habits = self._habits.setdefault(job.url, ServerHabits())
-        chosen = {}
-        for slot in job.slots:
-            key = (job.url, slot)
-            if key not in self._transports:
-                self._transports[key] = StampedTransport(
-                    ssl_context=self._context(job), stamps=self._stamps, habits=habits
-                )
-            chosen[slot] = self._transports[key]
-        return chosen
-
-    def _context(self, job: Job) -> ssl.SSLContext | None:
-        if not job.url.startswith("https:"):
-            return None
-        key = (job.verify, job.ca_file)
-        if key not in self._contexts:
-            self._contexts[key] = tls_context(*key)
-        return self._contexts[key]
 
 
 async def _main(out_fd: int, loop_name: str, stamps: StampSource) -> None:

@@ -17,9 +17,9 @@ from lmx_loadgen.system import host
 from lmx_loadgen.system.clock import NS, now_ns
 from lmx_loadgen.wire.transport import StampedTransport
 
-# So long before its turn a request gets a task, which then waits for the moment itself: making one takes time, and
-# coarse timers are late.
-_AHEAD_NS = 20_000_000
+# So long before its turn a request gets a task, which then waits for the moment itself: a loop that is held up for less
+# starts none late for want of one.
+_AHEAD_NS = NS
 
 
 class JobRun:

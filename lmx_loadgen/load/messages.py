@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmx_loadgen.load.sender import BodyTemplate
+from lmx_loadgen.load.request import BodyTemplate
 from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.wire.timing import Limits, RequestTiming
 

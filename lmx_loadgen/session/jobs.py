@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lmx_loadgen.load.messages import Job
-from lmx_loadgen.load.sender import PLACEHOLDER, BodyTemplate
+from lmx_loadgen.load.request import PLACEHOLDER, BodyTemplate
 from lmx_loadgen.profile.models import Profile, Request
 from lmx_loadgen.profile.prompts import Prompt, PromptBook, order_of, with_nonce
 from lmx_loadgen.session.plan import Segment

@@ -15,7 +15,7 @@ import pytest
 
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load import driver
-from lmx_loadgen.load.closed_loop import backoff_s
+from lmx_loadgen.load.backoff import backoff_s
 from lmx_loadgen.load.driver import WorkerDied
 from lmx_loadgen.profile.models import Load, Profile, Timeouts
 from lmx_loadgen.session.asked_profile import asked_profile

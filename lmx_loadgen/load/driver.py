@@ -236,7 +236,7 @@ class Driver:
             return INTERRUPTED
         return halt() or next((end.stopped for end in ends if end.stopped), None)
 
-    def _stop(self, segment: int, reason: str) -> None:
+    def _stop(self, segment: str, reason: str) -> None:
         for worker in self._workers:
             worker.send(Stop(segment, reason))
 

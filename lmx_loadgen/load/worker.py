@@ -68,7 +68,7 @@ class Worker:
         self._inbox: asyncio.Queue[Go] = asyncio.Queue()
         self._jobs: asyncio.Queue[Job | None] = asyncio.Queue()
         self._running: tuple[ClosedLoop, anyio.CancelScope] | None = None
-        self._stopped: dict[int, str] = {}
+        self._stopped: dict[str, str] = {}
         self._transports: dict[tuple[str, int], StampedTransport] = {}
         self._habits: dict[str, ServerHabits] = {}
         self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}

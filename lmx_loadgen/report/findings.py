@@ -9,9 +9,10 @@ from typing import Any
 
 from lmx_loadgen.analysis.formats import duration, milliseconds, percent, plural, rate
 from lmx_loadgen.analysis.published import LONG_CONTEXT
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.report.baselines import why_unreliable
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import Level, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, point_of, prompt_tokens, stat
 
 Sentence = tuple[str, bool]
 TargetResultDict = Mapping[str, Any]
@@ -50,7 +51,7 @@ def share_of_expected(target: Mapping[str, Any], level: Level) -> str | None:
 
 def _measured_share(target: TargetResultDict) -> str:
     """The decode rate of one user as a share of what was expected, in words; empty where either is not known."""
-    level = next((level for level in target["levels"] if level["concurrency"] == 1), None)
+    level = next((level for level in target["levels"] if point_of(level) == ALONE), None)
     share = share_of_expected(target, level) if level else None
     return f"; measured mean: {sanitize(share, 200)}" if share else ""
 
@@ -59,7 +60,7 @@ def _expected(target: TargetResultDict) -> Iterator[Sentence]:
     expected = target.get("hypothesis")
     if not expected or expected["kind"] == "none":
         return
-    level = next((level for level in target["levels"] if level["concurrency"] == 1), None)
+    level = next((level for level in target["levels"] if point_of(level) == ALONE), None)
     share = share_of_expected(target, level) if level else None
     measured = f"; measured: {sanitize(share, 200)}" if share else ""
     yield f"expected: {sanitize(expected['sentence'], 500)}{measured}", True
@@ -133,7 +134,7 @@ def _server_figures(target: TargetResultDict) -> Iterator[Sentence]:
                 f"client sees {milliseconds(word['client_ttft_sec'])} ms to the first token"
             )
         if parts:
-            yield f"C={level['concurrency']}: {'; '.join(parts)} (medians; {sanitize(word['source'], 60)})", True
+            yield f"{point_of(level).short}: {'; '.join(parts)} (medians; {sanitize(word['source'], 60)})", True
     for own in (target.get("server_benchmarks") or [])[:1]:
         stats = own.get("stats") or {}
         figures = (

@@ -9,7 +9,7 @@ from lmx_loadgen.report import card_words
 from lmx_loadgen.report.baselines import RIVALS, Baseline, BaselineFigure, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
 from lmx_loadgen.report.sanitize import markdown_text as cell
-from lmx_loadgen.report.view import Level, mean_interval, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, mean_interval, point_of, prompt_tokens, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES
@@ -122,7 +122,7 @@ def _card(card: Card) -> Iterator[str]:
     yield f"Quality: {cell(card_words.quality(card))}"
     for level in card.levels:
         if (stability := (level.get("quality") or {}).get("stability")) is not None:
-            yield f"- concurrency {count(level['concurrency'])}: {cell(stability['sentence'])}"
+            yield f"- {point_of(level).label}: {cell(stability['sentence'])}"
 
 
 def _level(level: Level) -> Iterator[list[str]]:
@@ -132,7 +132,7 @@ def _level(level: Level) -> Iterator[list[str]]:
     for metric, name, shown in (("decode_tok_s", "tok/s", rate), ("ttft", "TTFT ms", milliseconds)):
         edges = mean_interval(level, metric)
         values = [shown(stat(level, metric, key)) for key in ("p50", "p95", "mean")]
-        yield [count(level["concurrency"]), name, *values, interval(edges, shown), *beside]
+        yield [point_of(level).cell, name, *values, interval(edges, shown), *beside]
 
 
 def _baseline_row(one: Baseline) -> list[str]:

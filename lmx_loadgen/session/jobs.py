@@ -52,11 +52,12 @@ class JobMaker:
         """One job for each worker: slots and request numbers are dealt out like cards."""
         load, timeouts = self._profile.load, self._profile.timeouts
         templates, warmup_templates = self._for_target(target)
-        used = min(workers, segment.concurrency)
+        slots = segment.load_point.slots
+        used = min(workers, slots)
         path = "/chat/completions" if self._profile.endpoint == "chat" else "/completions"
         return [
             Job(
-                segment=segment.segment,
+                segment=segment.key.text,
                 url=target.base_url + path,
                 headers=[
                     ("Content-Type", "application/json"),
@@ -66,7 +67,7 @@ class JobMaker:
                     *target.headers.items(),
                 ],
                 limits=Limits(timeouts.connect, timeouts.first_token, timeouts.gap, timeouts.request),
-                slots=list(range(worker, segment.concurrency, used)) if worker < used else [],
+                slots=list(range(worker, slots, used)) if worker < used else [],
                 requests=_share(segment.requests, worker, used),
                 duration_ns=None if segment.duration is None else int(segment.duration * NS),
                 warmup=load.warmup,
@@ -120,7 +121,7 @@ class JobMaker:
     def _nonce_key(self, segment: Segment) -> str:
         repeat = self._profile.prompts.cache == "repeat"
         again = f"/{self._renewed}" if self._renewed else ""
-        return "repeat" if repeat else f"{self._run_key}/{segment.segment}{again}"
+        return "repeat" if repeat else f"{self._run_key}/{segment.key.text}{again}"
 
     def _for_target(self, target: Target) -> tuple[list[BodyTemplate], list[BodyTemplate]]:
         if target.name not in self._templates:

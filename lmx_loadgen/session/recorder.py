@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from lmx_loadgen.analysis.conditions import SLEPT_S
 from lmx_loadgen.analysis.delays import may_be_delayed
 from lmx_loadgen.load.messages import FinishedRequest, SegmentEnd
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.jobs import PROBE_TOKENS, JobMaker
 from lmx_loadgen.session.plan import Segment
@@ -25,7 +26,7 @@ class View(Protocol):
 
     def say(self, words: str) -> None: ...
     def start_segment(
-        self, target: str, concurrency: int, total: int | None, duration: float | None, block: int | None = None
+        self, target: str, load_point: LoadPoint, total: int | None, duration: float | None, block: int | None = None
     ) -> None: ...
     def finished(self, ok: bool, ttft_s: float | None, speed: float | None, in_tokens: bool = True) -> None: ...
     def end_segment(self) -> None: ...
@@ -38,7 +39,7 @@ class Silent:
         pass
 
     def start_segment(
-        self, target: str, concurrency: int, total: int | None, duration: float | None, block: int | None = None
+        self, target: str, load_point: LoadPoint, total: int | None, duration: float | None, block: int | None = None
     ) -> None:
         pass
 
@@ -79,42 +80,41 @@ class Recorder:
         self._view = view
         self._count = count
         self._segment: Segment | None = None
-        self._phase: str | None = None
         self._next_id = resume_state.next_id if resume_state is not None else 0
         self.answered: set[str] = resume_state.answered if resume_state is not None else set()
         self.error_limits = ErrorLimits(profile.load.max_errors, profile.load.max_error_rate)
-        self.delayed_blocks: set[tuple[int, int]] = set()
+        self.delayed_blocks: set[tuple[LoadPoint, int]] = set()
         self._asleep_s: Any = None
         self._log = log
 
-    def begin(self, segment: Segment, *, phase: str | None = None) -> None:
-        """From now on, what is sent belongs to this segment; with a `phase` of its own, it is in no level's figures."""
-        self._segment, self._phase = segment, phase
-        self.error_limits.begin(segment.target, segment.level)
+    def begin(self, segment: Segment) -> None:
+        """From now on, what is sent belongs to this segment."""
+        self._segment = segment
+        self.error_limits.begin(segment.key)
 
     def host_state(self, when: str, state: dict[str, Any]) -> None:
         """Store how the machine does just before or after the segment."""
         assert self._segment is not None
-        place = {"segment": self._segment.segment, "when": when}
-        self._log.append({"type": "host", "at_ns": now_ns(), **place, "state": state})
+        place = self._segment.key.as_dict()
+        self._log.append({"type": "host", "at_ns": now_ns(), **place, "when": when, "state": state})
         asleep_s = state.get("asleep_s")
         if when == "before":
             self._asleep_s = asleep_s
         elif when == "after" and None not in (asleep_s, self._asleep_s) and asleep_s - self._asleep_s > SLEPT_S:
-            self.delayed_blocks.add((self._segment.level, self._segment.block))
+            self.delayed_blocks.add((self._segment.load_point, self._segment.block))
 
     def measuring(self) -> None:
         """The warm-ups are done."""
         segment = self._segment
         assert segment is not None
         block = segment.block if len(self._rules) > 1 else None
-        self._view.start_segment(segment.target, segment.concurrency, segment.requests, segment.duration, block)
+        self._view.start_segment(segment.target, segment.load_point, segment.requests, segment.duration, block)
 
     def sent(self, sent: FinishedRequest) -> None:
         """Store one request that has ended."""
         segment = self._segment
         assert segment is not None
-        assert sent.segment == segment.segment
+        assert sent.segment == segment.key.text
         _redact_response(sent, self._keys)
         line = request_line(
             sent,
@@ -123,8 +123,7 @@ class Recorder:
             prompt_id=self._jobs.prompt_id(sent.phase, sent.template),
             endpoint=self._profile.endpoint,
             rules=self._rules[segment.target],
-            max_tokens=PROBE_TOKENS if self._phase == "probe" else self._profile.request.max_tokens,
-            phase=self._phase,
+            max_tokens=PROBE_TOKENS if segment.key.phase == "probe" else self._profile.request.max_tokens,
             count=self._count,
             prompt_text=self._jobs.prompt_text(sent.phase, sent.template, sent.nonce) if self._count else "",
         )
@@ -133,7 +132,7 @@ class Recorder:
         self._log.append(line)
         self.error_limits.note_outcome(line["outcome"], line["reason"])
         if line["phase"] == "measured" and may_be_delayed(line):
-            self.delayed_blocks.add((segment.level, segment.block))
+            self.delayed_blocks.add((segment.load_point, segment.block))
         if line["outcome"] == "ok":
             self.answered.add(segment.target)
         if line["phase"] == "measured" and line["outcome"] != "cancelled":
@@ -146,11 +145,7 @@ class Recorder:
         self._log.append(
             {
                 "type": "segment",
-                "segment": segment.segment,
-                "target": segment.target,
-                "level": segment.level,
-                "concurrency": segment.concurrency,
-                "block": segment.block,
+                **segment.key.as_dict(),
                 "start_ns": end.start_ns,
                 "ramp_end_ns": end.ramp_end_ns,
                 "drain_start_ns": end.drain_start_ns,
@@ -167,11 +162,10 @@ class Recorder:
         self._log.sync()
         self._view.end_segment()
 
-    def measure_again(self, level: int, block: int, segments: Sequence[int]) -> None:
+    def measure_again(self, point: LoadPoint, block: int) -> None:
         """Store that a round is measured again: what was stored of its segments is void."""
-        self.delayed_blocks.discard((level, block))
-        place = {"level": level, "block": block, "segments": list(segments)}
-        self._log.append({"type": "again", "at_ns": now_ns(), **place})
+        self.delayed_blocks.discard((point, block))
+        self._log.append({"type": "again", "at_ns": now_ns(), "load_point": point.model_dump(), "block": block})
 
     def check(self, target: Target, line: dict[str, Any]) -> None:
         """Store the outcome of a check of a target."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.messages import INTERRUPTED
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.run import CheckRunner
@@ -135,15 +136,15 @@ def _checks(setup: RunSetup, recorder: Recorder, stop: StopFlag) -> CheckRunner 
     return checks if checks and options.probe else None
 
 
-def _tainted(recorder: Recorder) -> Callable[[int, int], bool]:
+def _tainted(recorder: Recorder) -> Callable[[LoadPoint, int], bool]:
     """Whether this machine moved a round's figures, judged by what has been stored of it."""
 
-    def tainted(level: int, block: int) -> bool:
-        if (level, block) not in recorder.delayed_blocks:
+    def tainted(point: LoadPoint, block: int) -> bool:
+        if (point, block) not in recorder.delayed_blocks:
             return False  # no need to read all that was stored
         from lmx_loadgen.analysis.comparison.taint import is_round_tainted
 
-        return is_round_tainted(read_log(recorder.folder / NAME), level, block)
+        return is_round_tainted(read_log(recorder.folder / NAME), point, block)
 
     return tainted
 
@@ -154,6 +155,9 @@ def _until_conclusive(options: Options, recorder: Recorder) -> UntilConclusive |
         return None
     from lmx_loadgen.analysis.comparison.compare import conclusive
     from lmx_loadgen.analysis.comparison.looks import MOST_BLOCKS
+    from lmx_loadgen.analysis.measured_run import MeasuredRun
 
-    max_s = options.max_duration or DEFAULT_MAX_DURATION_S
-    return UntilConclusive(lambda level: conclusive(read_log(recorder.folder / NAME), level), max_s, MOST_BLOCKS)
+    def is_conclusive(point: LoadPoint) -> bool:
+        return conclusive(MeasuredRun(read_log(recorder.folder / NAME)), point)
+
+    return UntilConclusive(is_conclusive, options.max_duration or DEFAULT_MAX_DURATION_S, MOST_BLOCKS)

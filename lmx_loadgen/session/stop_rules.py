@@ -3,6 +3,8 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from lmx_loadgen.store.segment_key import SegmentKey
+
 WINDOW = 20
 _FEWEST = 10
 
@@ -19,17 +21,17 @@ class ErrorLimits:
     max_error_rate: float | None = None
     errors: int = 0
     reason: str | None = None
-    _place: tuple[str, int] | None = None
+    _level: SegmentKey | None = None
     _last: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
     _words: str = ""
-    _counts: dict[tuple[str, int], tuple[int, list[bool], str]] = field(default_factory=dict)
+    _counts: dict[SegmentKey, tuple[int, list[bool], str]] = field(default_factory=dict)
 
-    def begin(self, target: str, level: int) -> None:
-        """What ends from now on is of this level; a level that comes again goes on where it was."""
-        if self._place is not None:
-            self._counts[self._place] = (self.errors, list(self._last), self._words)
-        self._place, self.reason = (target, level), None
-        self.errors, last, self._words = self._counts.get(self._place, (0, [], ""))
+    def begin(self, segment: SegmentKey) -> None:
+        """What ends from now on is of this segment; further blocks of its level go on where it was."""
+        if self._level is not None:
+            self._counts[self._level] = (self.errors, list(self._last), self._words)
+        self._level, self.reason = segment._replace(block=0), None
+        self.errors, last, self._words = self._counts.get(self._level, (0, [], ""))
         self._last = deque(last, maxlen=WINDOW)
 
     def note_outcome(self, outcome: str, words: str | None) -> None:

@@ -19,6 +19,7 @@ def schemas() -> dict[str, Any]:
             | lines.HostStateLine
             | lines.CheckLine
             | lines.ResumeLine
+            | lines.AgainLine
             | lines.EndLine,
             Field(discriminator="type"),
         ]

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.result import LevelResult, QualityResult, ServerWord, StabilityResult
 from tests.helpers.made_lines import (
@@ -34,7 +35,7 @@ def level_of(lines: list[dict[str, Any]], concurrency: int = 1, **changes: Any) 
     ]
     log = made_log(lines, segments=[segment_line(0, 50_000, 60_000, concurrency=concurrency)])
     log.header.update(header)
-    return summarize(log).targets[0].levels[0]
+    return summarize(MeasuredRun(log)).targets[0].levels[0]
 
 
 def quality(*lines: dict[str, Any], **changes: Any) -> QualityResult:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.conditions import conditions, taints
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.eventlog import LogContents
 from tests.helpers.made_lines import made_log, request_line, segment_line, steady
@@ -107,7 +108,7 @@ def test_a_level_through_which_the_machine_slept_is_tainted(
 ) -> None:
     log = log_of(*[(COOL | {"asleep_s": asleep[0]}, COOL | {"asleep_s": asleep[1]})])
 
-    assert summarize(log).targets[0].levels[0].tainted == reasons
+    assert summarize(MeasuredRun(log)).targets[0].levels[0].tainted == reasons
     assert taints(log, [segment_line(0, 1, 2, segment=7)]) == []  # another level's
 
 
@@ -118,7 +119,7 @@ def test_sleep_between_blocks_taints_nothing() -> None:
 
 
 def test_rosetta_taints_every_level() -> None:
-    (reason,) = summarize(log_of(translated=True)).targets[0].levels[0].tainted
+    (reason,) = summarize(MeasuredRun(log_of(translated=True))).targets[0].levels[0].tainted
 
     assert reason.startswith("Rosetta translated this Python")
-    assert summarize(log_of(translated=None)).targets[0].levels[0].tainted == []
+    assert summarize(MeasuredRun(log_of(translated=None))).targets[0].levels[0].tainted == []

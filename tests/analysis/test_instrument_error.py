@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.instrument_error import left_out_words, load_of
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.records import MOST_DELAY_NS, record
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.analysis.window import Window
@@ -30,7 +31,7 @@ def answers(count: int = 12, **changes: Any) -> list[dict[str, Any]]:
 
 def result_of(requests: list[dict[str, Any]], client: dict[str, Any] | None = None, **header: Any) -> RunResult:
     segment = segment_line(0, 11_500, 12_000) | {"client": client or {}}
-    return summarize(made_log(requests, [segment], **header))
+    return summarize(MeasuredRun(made_log(requests, [segment], **header)))
 
 
 def level_of(requests: list[dict[str, Any]], client: dict[str, Any] | None = None, **header: Any) -> LevelResult:
@@ -131,7 +132,7 @@ def test_the_load_is_that_of_the_time_in_which_the_segments_ran() -> None:
     segments = [segment_line(5000 * n, 5000 * n + 500, 5000 * n + 500, segment=n, block=n) for n in range(6)]
     plan = header_line(blocks=6)["plan"]
     slow, fast = calibrated_level(1, 1e-5) | {"chunk_rate": 20.0}, calibrated_level(2, 2e-5) | {"chunk_rate": 22.5}
-    result = summarize(made_log(spread_out, segments, plan=plan, **carried(slow, fast)))
+    result = summarize(MeasuredRun(made_log(spread_out, segments, plan=plan, **carried(slow, fast))))
 
     assert result.targets[0].levels[0].witness.calibrated_at == 2
 
@@ -216,7 +217,7 @@ def test_a_busy_measuring_process_is_noted_but_not_after_a_segment_that_was_cut_
     busy = {"cpu_share": 0.96}
     level = level_of(answers(), busy, **carried(calibrated_level(16, 1e-6)))
     cut_off = segment_line(0, 11_500, 12_000) | {"client": busy, "stopped": "interrupted"}
-    stopped = summarize(made_log(answers(), [cut_off])).targets[0].levels[0]
+    stopped = summarize(MeasuredRun(made_log(answers(), [cut_off]))).targets[0].levels[0]
 
     assert level.tainted == []
     (note,) = [words for words in level.notes if "--workers" in words]

@@ -15,6 +15,7 @@ from lmx_loadgen.analysis.comparison.blocks import COMPARED, arm_of
 from lmx_loadgen.analysis.comparison.finding import At
 from lmx_loadgen.analysis.instrument_error import is_tainted
 from lmx_loadgen.analysis.level import level_at
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.stats import interval_within_run
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.store.eventlog import LogContents, read_log
@@ -101,7 +102,7 @@ def _is_refused(world: World, seed: int) -> bool:
     a = Made(change=lambda line, number: world.a(line, draw))
     b = Made(change=lambda line, number: other(line, draw))
     log = session({"a": a, "b": b}, requests=world.requests // 6, seed=seed)
-    arms = arm_of(log, "a"), arm_of(log, "b")
+    arms = arm_of(MeasuredRun(log), "a"), arm_of(MeasuredRun(log), "b")
     results = level_at(log, arms[0].target, 1), level_at(log, arms[1].target, 1)
     lines = audit(*arms, [At(*arms, 1, BASIS, results)])
     return any(refuses(line, name, 1) for line in lines for name in COMPARED)

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
@@ -113,7 +114,7 @@ ENTRIES: dict[str, Callable[[bytes], None]] = {
     "reference": _file(read_reference, "reference.yaml"),
     "prompts": _file(_prompts, "prompts.jsonl"),
     "tokenizer": _file(lambda path: token_counter(str(path), path.parent)("some text"), "tokenizer.json"),
-    "log": _file(lambda path: summarize(read_log(path)), "events.jsonl"),
+    "log": _file(lambda path: summarize(MeasuredRun(read_log(path))), "events.jsonl"),
     "result": _file(lambda path: read_result(path.parent), "run/result.json"),
     "calibration": _file(lambda path: read_calibrations(path.parent, "fuzz"), f"c/{path_for(Path(), 'fuzz').name}"),
     "foreign": _file(_foreign, "plan/one.json"),

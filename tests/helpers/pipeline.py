@@ -16,6 +16,7 @@ from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.recorder import Recorder, Silent
 from lmx_loadgen.session.run_log import header, start_log
 from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.system.clock import Anchor
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
@@ -66,9 +67,9 @@ class Pipeline:
         )
         jobs = JobMaker(profile, prompt_book(profile.prompts, Path.cwd()), "f", insecure=insecure, ca_file=ca_file)
         number = next(self._numbers)
-        concurrency = profile.load.concurrency[0]
+        (point,) = profile.load.points()
         segment = Segment(
-            number, target.name, 0, concurrency, 0, profile.load.requests, profile.load.duration, profile.load.warmup
+            SegmentKey(target.name, point, 0), profile.load.requests, profile.load.duration, profile.load.warmup
         )
         folder = self._folder / f"{number}"
         folder.mkdir()

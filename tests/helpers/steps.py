@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import Segment, make_plan
 from lmx_loadgen.session.runner import Runner, UntilConclusive
@@ -18,7 +19,7 @@ class Steps:
     def __init__(self) -> None:
         self.segments: list[Segment] = []
         self.answered: set[str] = set()
-        self.again: list[tuple[int, int, list[int]]] = []
+        self.again: list[tuple[LoadPoint, int]] = []
         self.error_limits = ErrorLimits()
 
     def jobs(self, segment: Segment, target: object, workers: int) -> list[object]:
@@ -30,7 +31,7 @@ class Steps:
     def stability(self, segment: Segment, target: object, workers: int) -> list[object]:
         return []
 
-    def begin(self, segment: Segment, *, phase: str | None = None) -> None:
+    def begin(self, segment: Segment) -> None:
         self.segments.append(segment)
 
     def run(self, *arguments: object) -> object:
@@ -39,8 +40,8 @@ class Steps:
     def renew_nonces(self) -> None:
         """Prompts get other nonces."""
 
-    def measure_again(self, level: int, block: int, segments: list[int]) -> None:
-        self.again.append((level, block, segments))
+    def measure_again(self, point: LoadPoint, block: int) -> None:
+        self.again.append((point, block))
 
     def measuring(self) -> None:
         """A segment's warm-up is over."""

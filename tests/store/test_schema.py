@@ -6,6 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store import lines, schema
 from tests.helpers.made_lines import (
@@ -34,7 +35,7 @@ def as_stored(value: Any) -> Any:
 
 def a_result() -> dict[str, Any]:
     answers = [request_line(steady(5), send=1000 * place, usage=usage(10, 6)) for place in range(4)]
-    return summarize(made_log([*answers, failed_line()])).as_dict()
+    return summarize(MeasuredRun(made_log([*answers, failed_line()]))).as_dict()
 
 
 def accepted(line: dict[str, Any]) -> bool:
@@ -85,7 +86,9 @@ Change = Callable[[dict[str, Any]], object]
         (REQUEST, lambda line: line.update(send_ns="1000")),
         (REQUEST, lambda line: line.update(outcome="fine")),
         (REQUEST, lambda line: line.update(phase="later")),
-        (REQUEST, lambda line: line.update(concurrency=0)),
+        (REQUEST, lambda line: line["load_point"].update(concurrency=0)),
+        (REQUEST, lambda line: line["load_point"].update(kind="sideways")),
+        (segment_line(0, 1, 2), lambda line: line.update(phase="measured")),
         (REQUEST, lambda line: line.update(first_wave=None)),
         (REQUEST, lambda line: line.update(connect_ns=[1])),
         (REQUEST, lambda line: line.update(tokenizer_tokens={"prompt": 1})),
@@ -95,8 +98,8 @@ Change = Callable[[dict[str, Any]], object]
         (REQUEST, lambda line: line["events"][0].__setitem__(2, None)),
         (REQUEST, lambda line: line["events"][0].__setitem__(0, -1)),
         (REQUEST, lambda line: line.update(usage=[1])),
-        (header_line(), lambda line: line.update(schema=4)),
-        (resume_line(), lambda line: line.update(redo=[-1])),
+        (header_line(), lambda line: line.update(schema=5)),
+        (resume_line(), lambda line: line.update(redo=[3])),
         (resume_line(), lambda line: line.update(attempt=0)),
         (header_line(), lambda line: line["profile"].update(reading_tok_s=0)),
         (header_line(), lambda line: line["profile"]["slo"].pop("e2e")),
@@ -129,7 +132,7 @@ def test_every_required_field_is_missed(line: dict[str, Any]) -> None:
 
 def test_a_result_fits() -> None:
     validator("result.json").validate(a_result())
-    validator("result.json").validate(summarize(made_log([failed_line()])).as_dict())
+    validator("result.json").validate(summarize(MeasuredRun(made_log([failed_line()]))).as_dict())
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ _SEVERITY = ("failed", "unknown", "passed")
 
 
 def compare_runs(a: Side, b: Side, rules: Rules | None = None) -> Comparison:
-    """Runs of B against runs of A, each one observation, at every concurrency the first of both were measured at.
+    """Runs of B against runs of A, each one observation, at every load point the first of both were measured at.
 
     Raises ResultError when there is none.
     """
@@ -45,15 +45,15 @@ def does_same_work(header: dict[str, Any], target: str, other: Arm) -> bool:
     if mine is None or any(mine.get(key) != other.target.get(key) for key in ("name", "dialect", "model")):
         return False
     machine = machine_of(header)
-    if machine is None or machine != machine_of(other.log.header):
+    if machine is None or machine != machine_of(other.header):
         return False
     is_same_load = header["profile"].get("load") == other.profile.get("load")
-    return is_same_load and not any(asked_of(header).differences(asked_of(other.log.header)))
+    return is_same_load and not any(asked_of(header).differences(asked_of(other.header)))
 
 
 def _runs(runs: Iterable[Arm], at: At) -> list[Block]:
-    """Each run that was measured at the concurrency, as one block."""
-    found = [run_as_block(run, at.concurrency, basis_at(at)) for run in runs if at.concurrency in run.levels]
+    """Each run that was measured at the load point, as one block."""
+    found = [run_as_block(run, at.load_point, basis_at(at)) for run in runs if at.load_point in run.load_points]
     return [replace(block, number=number) for number, block in enumerate(found) if block is not None]
 
 

@@ -8,6 +8,7 @@ import pytest
 from lmx_loadgen.analysis.comparison.blocks import Block
 from lmx_loadgen.analysis.comparison.carry_over import audit_lines, carry_overs, found_carry_over
 from lmx_loadgen.analysis.comparison.compare import comparisons_of
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from tests.helpers.made_sessions import Made, session
 
 NAMES = ("a", "b")
@@ -82,7 +83,7 @@ def test_a_verdict_that_it_explains_is_taken_back_and_no_other(other: float, ver
         return Made(change=change)
 
     log = session({name: after_the_other(name) for name in ("lmx", "ollama")}, noise=0.002, blocks=10)
-    (comparison,) = comparisons_of(log)
+    (comparison,) = comparisons_of(MeasuredRun(log))
     found = comparison.levels[0].metrics["ttft_p50"]
 
     assert (found.verdict, found.reason_code) == (verdict, code)

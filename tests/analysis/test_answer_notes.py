@@ -111,10 +111,9 @@ def test_without_a_finish_reason_chunks_near_the_limit_tell_nothing() -> None:
 
 
 def stable(among: int) -> bool:
-    beside = {"phase": "stability", "level": 1}
-    lines = [at_concurrency(answer(counted(14)), 4), answer(counted(14), concurrency=1, **beside)]
-    lines += [answer(counted(14), concurrency=4, **beside) for _ in range(among)]
-    log = made_log(lines, segments=[segment_line(0, 5000, 6000, concurrency=4)])
+    beside = answer(counted(14), phase="stability")
+    lines = [at_concurrency(answer(counted(14)), 4), beside, *[at_concurrency(beside, 4)] * among]
+    log = made_log(lines, segments=[at_concurrency(segment_line(0, 5000, 6000), 4)])
     log.header.update(at_concurrency(log.header, 4))
     found = summarize(MeasuredRun(log)).targets[0].levels[0].quality
     assert found is not None

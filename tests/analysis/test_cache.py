@@ -64,7 +64,7 @@ def test_probes_are_in_no_level() -> None:
     from lmx_loadgen.analysis.summary import summarize
 
     lines: list[dict[str, Any]] = [request_line(steady(), id=place) for place in range(3)]
-    lines += [request_line(steady(2, 9000), phase="probe", level=1, segment=1, id=3 + place) for place in range(3)]
+    lines += [request_line(steady(2, 9000), phase="probe", block=1, id=3 + place) for place in range(3)]
     (target,) = summarize(MeasuredRun(made_log(lines))).targets
 
     assert len(target.levels) == 1

@@ -18,6 +18,7 @@ from tests.helpers.made_lines import (
     failed_line,
     header_line,
     made_log,
+    point,
     request_line,
     segment_line,
     steady,
@@ -154,7 +155,7 @@ def test_gaps_are_pooled_and_their_interval_is_not() -> None:
     # four gaps of 20 ms in each of two blocks of answers, of 40 ms in a third: mean (2·20 + 40) ÷ 3 = 26.67 ms, n 120;
     # by blocks: 20, 20, 40, standard error 6.67, t(0.975, 2) = 4.3027
     lines = [
-        request_line(steady(step=step), segment=block, id=10 * block + place)
+        request_line(steady(step=step), block=block, id=10 * block + place)
         for block, step in enumerate((20, 20, 40))
         for place in range(10)
     ]
@@ -234,8 +235,8 @@ def test_the_end_is_told_in_wall_clock_time() -> None:
 
 
 def test_blocks_of_a_level_are_one_level() -> None:
-    lines = answers(3) + [line | {"segment": 1, "block": 1} for line in answers(3)]
-    segments = [segment_line(0, 3000, 4000), segment_line(0, 2000, 4000, segment=1, block=1)]
+    lines = answers(3) + [line | {"block": 1} for line in answers(3)]
+    segments = [segment_line(0, 3000, 4000), segment_line(0, 2000, 4000, block=1)]
     level = level_of(made_log(lines, segments, blocks=2))
 
     assert level.requests.sent == 6
@@ -246,9 +247,9 @@ def test_blocks_of_a_level_are_one_level() -> None:
 
 
 def test_the_benchmark_is_of_the_lowest_level() -> None:
-    lines = answers(3, usage=usage(30, 20)) + [line | {"level": 1, "concurrency": 8} for line in answers(9)]
+    lines = answers(3, usage=usage(30, 20)) + [at_concurrency(line, 8) for line in answers(9)]
     header = header_line()
-    header["plan"].append(header["plan"][0] | {"segment": 1, "level": 1, "concurrency": 8})
+    header["plan"].append(header["plan"][0] | {"load_point": point(8)})
     log = made_log([request_line(steady(), phase="warmup"), *lines])
     found = summarize(MeasuredRun(LogContents(header, log.requests, log.segments, log.end, []))).targets[0].benchmark
 
@@ -325,8 +326,8 @@ COUNTS = st.none() | st.integers(0, 5000) | st.just(-1) | st.just("5")
 def any_request(draw: st.DrawFn) -> dict[str, Any]:
     arrivals = sorted(draw(st.lists(NS, max_size=8)))
     return request_line([]) | {
-        "concurrency": 2,
-        "segment": draw(st.integers(0, 2)),
+        "load_point": point(2),
+        "block": draw(st.integers(0, 2)),
         "phase": draw(st.sampled_from(["warmup", "measured", "measured"])),
         "first_wave": draw(st.booleans()),
         "intended_ns": draw(NS),
@@ -351,13 +352,13 @@ def any_request(draw: st.DrawFn) -> dict[str, Any]:
 def any_segment(draw: st.DrawFn) -> dict[str, Any]:
     line = segment_line(None, None, 0)
     marks = {name: draw(st.none() | NS) for name in ("ramp_end_ns", "drain_start_ns")}
-    return line | marks | {"segment": draw(st.integers(0, 2)), "end_ns": draw(NS)}
+    return line | marks | {"block": draw(st.integers(0, 2)), "end_ns": draw(NS)}
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(any_request(), max_size=12),
-    st.lists(any_segment(), max_size=3, unique_by=lambda line: line["segment"]),
+    st.lists(any_segment(), max_size=3, unique_by=lambda line: line["block"]),
     st.fixed_dictionaries({name: st.none() | st.floats(0.001, 10) for name in ("ttft", "tpot", "e2e")}),
 )
 def test_any_log_has_a_result_of_numbers(

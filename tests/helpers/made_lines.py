@@ -103,6 +103,12 @@ def segment_line(ramp: float | None, drain: float | None, end: float, **changes:
     } | changes
 
 
+def host_line(when: str, state: dict[str, Any], at: float = 0, **place: Any) -> dict[str, Any]:
+    """A look at the machine beside a segment, in ms."""
+    line = {"type": "host", "at_ns": round(at * MS), **PLACE, "phase": "load", "when": when, "state": state}
+    return line | place
+
+
 def header_line(dialect: str = "openai", blocks: int = 1, **changes: Any) -> dict[str, Any]:
     """The header of a run against one target, "box", with one level of `blocks` segments."""
     return {

@@ -17,6 +17,7 @@ from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load import driver
 from lmx_loadgen.load.closed_loop import backoff_s
 from lmx_loadgen.load.driver import WorkerDied
+from lmx_loadgen.profile.load_point import ALONE, Closed
 from lmx_loadgen.profile.models import Timeouts
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.recorder import Silent
@@ -26,6 +27,7 @@ from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
+from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.wire.timing import RequestTiming
 from tests.helpers.cli import lmx_loadgen
 from tests.helpers.paths import ROOT
@@ -73,7 +75,7 @@ def seen(limits: ErrorLimits, outcomes: str) -> str | None:
 )
 def test_when_errors_are_too_many(limits: tuple[Any, Any], outcomes: str, reason: str | None) -> None:
     rule = ErrorLimits(*limits)
-    rule.begin("lmx", 0)
+    rule.begin(SegmentKey("lmx", ALONE, 0))
     found = seen(rule, outcomes)
 
     assert found is None if reason is None else found is not None and found.startswith(reason)
@@ -81,12 +83,19 @@ def test_when_errors_are_too_many(limits: tuple[Any, Any], outcomes: str, reason
 
 def test_errors_count_for_a_level_of_a_target_over_all_its_blocks() -> None:
     limits = ErrorLimits(max_errors=3)
-    for place, outcomes in ((("a", 0), "--"), (("b", 0), "--"), (("a", 1), "--"), (("b", 0), "+")):
-        limits.begin(*place)
+    two = Closed(concurrency=2)
+    for target, point, phase, outcomes in (
+        ("a", ALONE, "load", "--"),
+        ("b", ALONE, "load", "--"),
+        ("a", two, "load", "--"),
+        ("a", ALONE, "probe", "--"),
+        ("b", ALONE, "load", "+"),
+    ):
+        limits.begin(SegmentKey(target, point, 0, phase))  # type: ignore[arg-type]
         assert seen(limits, outcomes) is None
-    limits.begin("a", 0)
+    limits.begin(SegmentKey("a", ALONE, 1))
     assert seen(limits, "-") is not None
-    limits.begin("b", 1)
+    limits.begin(SegmentKey("b", two, 0))
     assert limits.reason is None
 
 

@@ -9,6 +9,7 @@ from lmx_loadgen.analysis.comparison.blocks import Block
 from lmx_loadgen.analysis.comparison.carry_over import audit_lines, carry_overs, found_carry_over
 from lmx_loadgen.analysis.comparison.compare import comparisons_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.profile.load_point import Closed, labels
 from tests.helpers.made_sessions import Made, session
 
 NAMES = ("a", "b")
@@ -63,9 +64,13 @@ def test_what_is_within_the_margin_does_not_matter() -> None:
 def test_the_audit_has_a_line_for_what_was_found_and_for_what_was_not() -> None:
     found = carry_overs(*rounds(8, {("a", "b"): 0.1, ("b", "a"): 0.1}), NAMES)
     clean, none = carry_overs(*rounds(8, {}), NAMES), carry_overs(*rounds(3, {}), NAMES)
-    lines = audit_lines({1: found, 2: clean, 4: none}, NAMES, 0.03)
+    lines = audit_lines({Closed(concurrency=n): of for n, of in ((1, found), (2, clean), (4, none))}, NAMES, 0.03)
 
-    assert {tuple(line.levels): line.status for line in lines} == {(1,): "failed", (4,): "unknown", (2,): "passed"}
+    assert {labels(line.load_points): line.status for line in lines} == {
+        "concurrency 1": "failed",
+        "concurrency 4": "unknown",
+        "concurrency 2": "passed",
+    }
     assert {line.key for line in lines} == {"carry_over"}
     assert "ttft_p50" in next(line for line in lines if line.status == "failed").metrics
 

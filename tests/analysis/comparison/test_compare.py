@@ -12,6 +12,7 @@ from lmx_loadgen.analysis.comparison.sides import Rules, Side
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
 from lmx_loadgen.store.eventlog import LogContents
 from tests.helpers.made_sessions import Made, session
@@ -222,11 +223,11 @@ def test_a_run_that_may_go_on_has_the_wider_interval() -> None:
 def test_it_is_conclusive_when_ttft_and_decode_are(other: Made, noise: float, expected: bool) -> None:
     log = session({"lmx": Made(), "ollama": other}, noise=noise, until_conclusive=True)
 
-    assert conclusive(MeasuredRun(log), 0) is expected
+    assert conclusive(MeasuredRun(log), ALONE) is expected
 
 
 def test_more_blocks_would_not_mend_different_work() -> None:
-    assert conclusive(MeasuredRun(session({"lmx": Made(), "ollama": Made(prompt=99)}, until_conclusive=True)), 0)
+    assert conclusive(MeasuredRun(session({"lmx": Made(), "ollama": Made(prompt=99)}, until_conclusive=True)), ALONE)
 
 
 # Separate runs
@@ -292,7 +293,7 @@ def test_one_of_several_runs_that_did_other_work_refuses_the_verdict() -> None:
 def test_runs_at_different_concurrencies_have_nothing_to_compare() -> None:
     old, new = session({"lmx": Made()}), session({"lmx": Made()}, concurrency=4, run_id="4567cdef")
 
-    with pytest.raises(ResultError, match=r"concurrency.*1 against 4"):
+    with pytest.raises(ResultError, match=r"concurrency 1 against concurrency 4"):
         sequential(old, new)
 
 

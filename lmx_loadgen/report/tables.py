@@ -100,7 +100,8 @@ def _system_figure(level: Level) -> Markup:
 
 
 def _error(error: float | None, scale: float) -> Markup | None:
-    return None if error is None else h("span", {"class": "pm"}, f"±{error * scale:,.2g}")
+    title = "instrument's error, 99th percentile over requests"
+    return None if error is None else h("span", {"class": "pm", "title": title}, f"±{error * scale:,.2g}")
 
 
 def _ok_failed(requests: Mapping[str, Any]) -> Markup:

@@ -122,7 +122,7 @@ def _instrument_errors(target: dict[str, Any]) -> str | None:
         errors = [stat(level, metric, "instrument_error") for level in target["levels"]]
         if defined := known(errors):
             parts.append(f"{METRICS[metric].title} ±{formatted(max(defined))} {unit}")
-    return f"instrument's own error, at most: {', '.join(parts)}" if parts else None
+    return f"instrument's error, 99th percentile over requests: {', '.join(parts)}" if parts else None
 
 
 def _fine_ms(seconds: float) -> str:

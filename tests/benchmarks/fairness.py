@@ -7,6 +7,7 @@ import heapq
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
@@ -55,9 +56,15 @@ def repeating(share: float) -> Change:
 
 
 def of_own_length(spread: float) -> Change:
+    """With a text that so many tokens can be, or their count would be doubted."""
+
     def change(line: dict[str, Any], draw: random.Random) -> dict[str, Any]:
-        tokens = max(1, round(200 * draw.lognormvariate(0, spread)))
-        return line | {"finish_reason": "stop", "usage": line["usage"] | {"completion_tokens": tokens}}
+        tokens = max(len(line["events"]), round(200 * draw.lognormvariate(0, spread)))
+        edges = [tokens * place // len(line["events"]) for place in range(len(line["events"]) + 1)]
+        texts = ["".join(f"word{number} " for number in range(start, end)) for start, end in pairwise(edges)]
+        events = [[index, kind, text] for (index, kind, _), text in zip(line["events"], texts, strict=True)]
+        usage = line["usage"] | {"completion_tokens": tokens}
+        return line | {"events": events, "finish_reason": "stop", "usage": usage}
 
     return change
 

@@ -44,11 +44,10 @@ def does_same_work(header: dict[str, Any], target: str, other: Arm) -> bool:
     mine = next((one for one in header["targets"] if one["name"] == target), None)
     if mine is None or any(mine.get(key) != other.target.get(key) for key in ("name", "dialect", "model")):
         return False
-    machine = machine_of(header)
-    if machine is None or machine != machine_of(other.header):
-        return False
-    is_same_load = header["profile"].get("load") == other.profile.get("load")
-    return is_same_load and not any(asked_of(header).differences(asked_of(other.header)))
+    theirs = other.header
+    is_same_place = machine_of(header) == machine_of(theirs)
+    is_same_load = header["profile"].get("load") == theirs["profile"].get("load")
+    return is_same_place and is_same_load and not any(asked_of(header).differences(asked_of(theirs)))
 
 
 def _runs(runs: Iterable[Arm], at: At) -> list[Block]:

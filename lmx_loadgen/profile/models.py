@@ -91,6 +91,10 @@ class Load(ProfilePart):
         """The load points that the levels are, in the order they run."""
         return [Closed(concurrency=concurrency) for concurrency in self.concurrency]
 
+    def heaviest(self) -> LoadPoint:
+        """The level with the most requests in flight."""
+        return max(self.points(), key=lambda point: point.slots)
+
 
 class Prompts(ProfilePart):
     """What is asked: built-in prompts of the given lengths, or one text, or a file of prompts."""

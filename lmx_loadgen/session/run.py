@@ -41,7 +41,7 @@ def run(options: Options, view: View, calibrated: Calibrated) -> RunOutcome:
 def record(profile: Profile, options: Options, view: View, calibrated: Calibrated) -> Recorded:
     """Run a profile and write its event log, but no result; see `run`."""
     stop = StopFlag()
-    open_files.require(most_connections(profile, options.workers), f"concurrency {max(profile.load.concurrency)}")
+    open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
     with contextlib.ExitStack() as stack:
         setup = set_up(profile, options, calibrated, stack)
         stack.enter_context(stop.armed())

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from lmx_loadgen.analysis.formats import load_point
 from lmx_loadgen.analysis.metrics import METRICS, Metric
 from lmx_loadgen.store.result import LevelResult, MetricResult, RunResult, TargetResult
 
@@ -16,7 +15,7 @@ def level_rows(result: RunResult) -> list[dict[str, Any]]:
     return [
         _row(result, target, level)
         for target in result.targets
-        for level in sorted(target.levels, key=lambda level: level.concurrency)
+        for level in sorted(target.levels, key=lambda level: level.load_point.order)
     ]
 
 
@@ -25,7 +24,7 @@ def _row(result: RunResult, target: TargetResult, level: LevelResult) -> dict[st
         "run_id": result.run_id,
         "target": target.name,
         "model": target.model,
-        "load_point": load_point(level.concurrency),
+        "load_point": level.load_point.label,
         "concurrency": level.concurrency,
         **{name: getattr(level.requests, name) for name in ("sent", "ok", "failed", "cancelled")},
         "complete": level.complete,

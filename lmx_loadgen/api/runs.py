@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lmx_loadgen.analysis.level_rows import level_rows
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.stored_results import read_or_summarize
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.store.comparison import Comparison
-from lmx_loadgen.store.eventlog import NAME, LogContents, read_log
+from lmx_loadgen.store.eventlog import NAME, read_log
 from lmx_loadgen.store.result import RunResult
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Run:
         None where undefined. Raises ResultError where the event log cannot be read."""
         from lmx_loadgen.analysis.request_rows import request_rows
 
-        return request_rows(self._log)
+        return request_rows(self._measured)
 
     def comparison(self, a: str | None = None, b: str | None = None) -> Comparison:
         """Target B against target A; the second against the first where none is named. Raises ResultError where there
@@ -68,7 +69,7 @@ class Run:
         for stored in self.result.comparisons:
             if (stored.a.target, stored.b.target) == (first, second):
                 return stored
-        return compare_arms(arm_of(self._log, first), arm_of(self._log, second))
+        return compare_arms(arm_of(self._measured, first), arm_of(self._measured, second))
 
     def to_pandas(self, per: Literal["request", "level"] = "request") -> "DataFrame":
         """The rows of `requests` or of `levels` as a pandas.DataFrame. Raises ImportError where pandas is missing."""
@@ -106,15 +107,15 @@ class Run:
         from lmx_loadgen.report.run_loader import view_of
         from lmx_loadgen.report.view import series_of
 
-        return str(tables.summary(series_of([view_of(self.result, self._log)])))
+        return str(tables.summary(series_of([view_of(self.result, self._measured)])))
 
     def __repr__(self) -> str:
         targets = ", ".join(target.name for target in self.result.targets)
         return f"<Run {self.folder.name}: {targets}{'' if self.complete else f', incomplete: {self.reason}'}>"
 
     @cached_property
-    def _log(self) -> LogContents:
-        return read_log(self.folder / NAME)
+    def _measured(self) -> MeasuredRun:
+        return MeasuredRun(read_log(self.folder / NAME))
 
 
 def load_run(path: str | PathLike[str]) -> Run:

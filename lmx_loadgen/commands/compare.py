@@ -84,8 +84,8 @@ def _write_page(path: Path, comparison: Comparison, sides: Sequence[Arm]) -> Non
     from lmx_loadgen.report.run_loader import labeled_views, view_of
 
     reference = read_reference(package_data.folder("reference") / NAME)
-    logs = {side.run_id: side.log for side in sides}
-    runs = labeled_views([view_of(summarize(log), log) for log in logs.values()])
+    measured = {side.run_id: side.run for side in sides}
+    runs = labeled_views([view_of(summarize(run), run) for run in measured.values()])
     make_folder(path.parent)
     write_whole(path, build_page(runs, comparisons=[comparison], reference=reference).encode())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lmx_loadgen.errors import InputError, ResultError
-from lmx_loadgen.report.run_loader import logs, views
+from lmx_loadgen.report.run_loader import measured_runs, views
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import RunView, series_of
 from lmx_loadgen.store.imported import imported_results
@@ -101,7 +101,9 @@ def _requests(runs: Sequence[Path], results_dir: Path) -> bytes:
     from lmx_loadgen.analysis.request_rows import request_rows
     from lmx_loadgen.report import csv
 
-    return csv.requests_table(row for log in logs(runs, results_dir, _warn) for row in request_rows(log)).encode()
+    return csv.requests_table(
+        row for run in measured_runs(runs, results_dir, _warn) for row in request_rows(run)
+    ).encode()
 
 
 def _png(material: Material) -> bytes:

@@ -82,7 +82,7 @@ def _measure(flags: Mapping[str, Any], locked: lock.Lock) -> tuple[RunOutcome, i
         else:
             profile, options = _profile(flags), replace(_options(flags), lock=locked)
             if flags["workers"] is None:
-                options = replace(options, workers=workers_for(options, max(profile.load.concurrency)))
+                options = replace(options, workers=workers_for(options, profile.load.heaviest().slots))
             calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view.say)
         with signals.armed():
             outcome = run_blocking(

@@ -23,7 +23,7 @@ def pair(words: Sequence[str], results_dir: Path) -> tuple[Side, Side]:
     a, b = _arms(find_pair(words, results_dir), words)
     if a.run_id == b.run_id:
         return Side([a]), Side([b])
-    first, last = sorted((a, b), key=lambda arm: str(arm.log.header["started_at"]))
+    first, last = sorted((a, b), key=lambda arm: str(arm.header["started_at"]))
     # Of one target the later run is what is asked about, and may differ from all before it.
     asked_about = [first] if a.name == b.name else [a, b]
     earlier = {arm.run_id: earlier_runs(arm, last, results_dir) for arm in asked_about}
@@ -35,13 +35,13 @@ def replicates(base: Sequence[str], new: Sequence[str], results_dir: Path) -> tu
     if not base or not new:
         raise InputError("--base and --new go together: name the runs of both sides")
     runs = [find_replicates(of_side, results_dir) for of_side in (base, new)]
-    ids = [(str(run.log.header["run_id"]), run.only_target) for of_side in runs for run in of_side]
+    ids = [(run.measured.run_id, run.only_target) for of_side in runs for run in of_side]
     if len(set(ids)) < len(ids):
         raise InputError("--base and --new name the same measurement twice")
     targets = [of_side[0].only_target for of_side in runs]
     labels = targets if targets[0] != targets[1] else ["base", "new"]
     a, b = (
-        Side([arm_of(run.log, run.only_target, label) for run in of_side])
+        Side([arm_of(run.measured, run.only_target, label) for run in of_side])
         for of_side, label in zip(runs, labels, strict=True)
     )
     return a, b
@@ -50,7 +50,8 @@ def replicates(base: Sequence[str], new: Sequence[str], results_dir: Path) -> tu
 def _arms(pair: Sequence[NamedRun], words: Sequence[str]) -> tuple[Arm, Arm]:
     targets = [run.only_target for run in pair]
     a, b = (
-        arm_of(run.log, target, label) for run, target, label in zip(pair, targets, _labels(pair, targets), strict=True)
+        arm_of(run.measured, target, label)
+        for run, target, label in zip(pair, targets, _labels(pair, targets), strict=True)
     )
     if a.run_id == b.run_id and a.name == b.name:
         raise InputError(f"{words[0]} and {words[1]} are the same measurement")
@@ -61,7 +62,7 @@ def _labels(runs: Sequence[NamedRun], targets: Sequence[str]) -> list[str]:
     """The targets' names; where they are the same, the folders' names, and else the runs' ids."""
     if targets[0] != targets[1]:
         return list(targets)
-    ids = [str(run.log.header["run_id"]) for run in runs]
+    ids = [run.measured.run_id for run in runs]
     folders = [run.folder.resolve().name for run in runs]
     # A folder that this tool named is a date and an id; one that the user named says what it is.
     if folders[0] != folders[1] and all(run_id not in folder for run_id, folder in zip(ids, folders, strict=True)):

@@ -229,7 +229,7 @@ class Driver:
                         self._go(jobs, warm, stagger_ns)
         return merge_ends([ends[worker] for worker in self._workers])
 
-    def _stop(self, segment: int, why: Stop) -> None:
+    def _stop(self, segment: str, why: Stop) -> None:
         for worker in self._workers:
             worker.send(EndSegment(segment, why))
 

@@ -33,7 +33,7 @@ class Worker:
         self._inbox: asyncio.Queue[Go] = asyncio.Queue()
         self._jobs: asyncio.Queue[Job | None] = asyncio.Queue()
         self._running: tuple[JobRun, anyio.CancelScope] | None = None
-        self._stopped: dict[int, Stop] = {}
+        self._stopped: dict[str, Stop] = {}
         self._pools = Pools(stamps)
 
     async def run(self) -> None:

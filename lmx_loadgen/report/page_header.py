@@ -6,7 +6,7 @@ from lmx_loadgen.analysis.formats import UNDEFINED, day, milliseconds, plural, r
 from lmx_loadgen.report.markup import Markup, banner, h, join
 from lmx_loadgen.report.palette import SeriesStyle
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import RunView, Series, stat, system_rate
+from lmx_loadgen.report.view import RunView, Series, point_of, stat, system_rate
 
 MOST_CARDS = 4
 
@@ -81,15 +81,15 @@ def _card(one: Series) -> Markup:
             "First token",
             milliseconds(stat(first, "ttft", "p50")),
             "ms",
-            f"median at concurrency {first['concurrency']}",
+            f"median at {point_of(first).label}",
         ),
         _tile(
             "One answer",
             rate(stat(first, "decode_tok_s", "p50")),
             "tok/s",
-            f"median at concurrency {first['concurrency']}",
+            f"median at {point_of(first).label}",
         ),
-        _tile("Whole system", rate(system_rate(fullest)), "tok/s", f"most, at concurrency {fullest['concurrency']}"),
+        _tile("Whole system", rate(system_rate(fullest)), "tok/s", f"most, at {point_of(fullest).label}"),
     ]
     return h(
         "div",

@@ -8,6 +8,7 @@ from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.observe.observer import Samples, observing
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.run import CheckRunner
@@ -15,7 +16,6 @@ from lmx_loadgen.session.history import History
 from lmx_loadgen.session.instrument import instrument, tls
 from lmx_loadgen.session.isolation import Isolation
 from lmx_loadgen.session.jobs import most_connections
-from lmx_loadgen.session.numbers import Numbers
 from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options
 from lmx_loadgen.session.outcome import Recorded
 from lmx_loadgen.session.recorder import Recorder
@@ -42,7 +42,7 @@ def record(
     calibrated: Calibrated | None = None,
 ) -> Recorded:
     """Run a profile on this thread and write its event log, but no result; see `session.run`."""
-    open_files.require(most_connections(profile, options.workers), f"concurrency {max(profile.load.concurrency)}")
+    open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
     with contextlib.ExitStack() as stack:
         setup = set_up(profile, options, calibrated, stack, stop=stop, base_dir=base_dir)
         for line in setup.announcement():
@@ -116,7 +116,6 @@ def _runner(setup: RunSetup, parts: Parts) -> Runner:
         parts=parts,
         jobs=setup.jobs,
         workers=setup.options.workers,
-        numbers=Numbers(setup.plan, setup.options.resume_state),
         probe=setup.options.probe,
         checks=_checks(setup, parts),
     )
@@ -147,26 +146,27 @@ def _strategy(setup: RunSetup, parts: Parts) -> Strategy:
         return FixedPlan(setup.plan, repeats)
     from lmx_loadgen.analysis.comparison.compare import conclusive
     from lmx_loadgen.analysis.comparison.looks import MOST_BLOCKS
+    from lmx_loadgen.analysis.measured_run import MeasuredRun
 
     return UntilConclusive(
         setup.profile,
         list(setup.targets),
         setup.plan,
         repeats,
-        lambda level: conclusive(read_log(log_path), level),
+        lambda point: conclusive(MeasuredRun(read_log(log_path)), point),
         MaxDuration(options.max_duration or DEFAULT_MAX_DURATION_S, parts.history.spent_s),
         MOST_BLOCKS,
     )
 
 
-def _tainted(log_path: Path, history: History) -> Callable[[int, int], bool]:
+def _tainted(log_path: Path, history: History) -> Callable[[LoadPoint, int], bool]:
     """Whether this machine moved a round's figures, judged by what has been stored of it."""
 
-    def tainted(level: int, block: int) -> bool:
-        if (level, block) not in history.delayed:
+    def tainted(point: LoadPoint, block: int) -> bool:
+        if (point, block) not in history.delayed:
             return False  # no need to read all that was stored
         from lmx_loadgen.analysis.comparison.taint import is_round_tainted
 
-        return is_round_tainted(read_log(log_path), level, block)
+        return is_round_tainted(read_log(log_path), point, block)
 
     return tainted

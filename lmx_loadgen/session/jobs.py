@@ -47,11 +47,12 @@ class JobMaker:
         """One job for each worker: slots and request numbers are dealt out like cards."""
         load, timeouts = self._profile.load, self._profile.timeouts
         templates, warmup_templates = self._for_target(target)
-        used = min(workers, segment.concurrency)
+        slots = segment.load_point.slots
+        used = min(workers, slots)
         path = "/chat/completions" if self._profile.endpoint == "chat" else "/completions"
         return [
             Job(
-                segment=segment.segment,
+                segment=segment.key.text,
                 url=target.base_url + path,
                 headers=[
                     ("Content-Type", "application/json"),
@@ -61,7 +62,7 @@ class JobMaker:
                     *target.headers.items(),
                 ],
                 limits=Limits(timeouts.connect, timeouts.first_token, timeouts.gap, timeouts.request),
-                slots=list(range(worker, segment.concurrency, used)) if worker < used else [],
+                slots=list(range(worker, slots, used)) if worker < used else [],
                 requests=_share(segment.requests, worker, used),
                 duration_ns=None if segment.duration is None else int(segment.duration * NS),
                 warmup=load.warmup,
@@ -116,7 +117,7 @@ class JobMaker:
         """Of prompts that no server has seen, also where the segment was measured before."""
         repeat = self._profile.prompts.cache == "repeat"
         again = f"/{segment.attempt}" if segment.attempt else ""
-        return "repeat" if repeat else f"{self._run_key}/{segment.segment}{again}"
+        return "repeat" if repeat else f"{self._run_key}/{segment.key.text}{again}"
 
     def _for_target(self, target: Target) -> tuple[list[BodyTemplate], list[BodyTemplate]]:
         if target.name not in self._templates:
@@ -153,7 +154,7 @@ def spread_ns(stagger: str | float) -> int | None:
 def most_connections(profile: Profile, workers: int) -> int:
     """The most connections that one process of a run has open at once: a worker, which keeps those to every target, or
     the simulator, which has all of its own."""
-    most = max(profile.load.concurrency)
+    most = profile.load.heaviest().slots
     of_worker = math.ceil(most / min(workers, most)) * len(profile.targets)
     simulated = any(spec.url is None and dialect_of(spec).name == "sim" for spec in profile.targets)
     return max(most, of_worker) if simulated else of_worker

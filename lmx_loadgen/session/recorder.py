@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.load.messages import FinishedRequest, SegmentEnd
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.jobs import PROBE_TOKENS, JobMaker
-from lmx_loadgen.session.plan import LOAD, Segment
+from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.request_line import request_line
 from lmx_loadgen.session.token_counter import TokenCounter
 from lmx_loadgen.store.eventlog import EventLog
@@ -49,10 +50,9 @@ class Recorder:
         self._count = count
         self._next_id = next_id
 
-    def request(self, sent: FinishedRequest, segment: Segment, phase: str = LOAD) -> dict[str, Any]:
-        """Store one request of a segment that has ended, and give its line. With a `phase` that is not the load's, it
-        is in no level's figures."""
-        assert sent.segment == segment.segment
+    def request(self, sent: FinishedRequest, segment: Segment) -> dict[str, Any]:
+        """Store one request of a segment that has ended, and give its line."""
+        assert sent.segment == segment.key.text
         _redact_response(sent, self._keys)
         decoded = request_line(
             sent,
@@ -61,8 +61,7 @@ class Recorder:
             prompt_id=self._jobs.prompt_id(sent.phase, sent.template),
             endpoint=self._profile.endpoint,
             rules=self._rules[segment.target],
-            max_tokens=PROBE_TOKENS if phase == "probe" else self._profile.request.max_tokens,
-            phase=None if phase == LOAD else phase,
+            max_tokens=PROBE_TOKENS if segment.key.phase == "probe" else self._profile.request.max_tokens,
             count=self._count,
             prompt_text=self._jobs.prompt_text(sent.phase, sent.template, sent.nonce) if self._count else "",
         )
@@ -77,11 +76,7 @@ class Recorder:
         self._log.append(
             {
                 "type": "segment",
-                "segment": segment.segment,
-                "target": segment.target,
-                "level": segment.level,
-                "concurrency": segment.concurrency,
-                "block": segment.block,
+                **segment.key.as_dict(),
                 "start_ns": end.start_ns,
                 "ramp_end_ns": end.ramp_end_ns,
                 "drain_start_ns": end.drain_start_ns,
@@ -100,13 +95,12 @@ class Recorder:
 
     def host_state(self, segment: Segment, when: str, state: Mapping[str, Any]) -> None:
         """Store how the machine does just before or after a segment."""
-        place = {"segment": segment.segment, "when": when}
-        self._log.append({"type": "host", "at_ns": now_ns(), **place, "state": dict(state)})
+        place = segment.key.as_dict()
+        self._log.append({"type": "host", "at_ns": now_ns(), **place, "when": when, "state": dict(state)})
 
-    def measure_again(self, level: int, block: int, segments: Sequence[int]) -> None:
+    def measure_again(self, point: LoadPoint, block: int) -> None:
         """Store that a round is measured again: what was stored of its segments is void."""
-        place = {"level": level, "block": block, "segments": list(segments)}
-        self._log.append({"type": "again", "at_ns": now_ns(), **place})
+        self._log.append({"type": "again", "at_ns": now_ns(), "load_point": point.model_dump(), "block": block})
 
     def check(self, target: Target, line: dict[str, Any]) -> None:
         """Store the outcome of a check of a target."""

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lmx_loadgen.load.messages import Job
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.jobs import JobMaker, spread_ns
-from lmx_loadgen.session.numbers import Numbers
-from lmx_loadgen.session.plan import LOAD, Segment, stability_levels
+from lmx_loadgen.session.plan import Segment, stability_points
 from lmx_loadgen.session.segment_run import Parts, SegmentRun
 from lmx_loadgen.session.strategy import Strategy
+from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.targets.base import Target
 
 _TICK_S = 0.05
@@ -31,7 +32,6 @@ class Runner:
     parts: Parts
     jobs: JobMaker
     workers: int
-    numbers: Numbers
     probe: bool = True
     checks: Callable[[Target], None] | None = None
 
@@ -42,7 +42,7 @@ class Runner:
         while not self.parts.stop() and (segment := self.strategy.next(history)) is not None:
             if not history.is_empty and len(self.targets) > 1:
                 self._pause(self.profile.load.pause)
-            self._run_segment(self.numbers.of(segment))
+            self._run_segment(segment)
         for target in self.targets.values():
             if self.probe:
                 self._probe_cache(target)
@@ -54,20 +54,18 @@ class Runner:
         if self.parts.stop():
             return
         history = self.parts.history
-        if segment.attempt > history.again[segment.level, segment.block]:
+        if segment.attempt > history.again[segment.load_point, segment.block]:
             self._measure_again(segment)
         jobs = self.jobs.jobs(segment, self.targets[segment.target], self.workers)
         stop = self._segment_run(segment).measure(jobs, spread_ns(self.profile.load.stagger))
         if stop is not None:
-            words = f"{segment.target} was given up at concurrency {segment.concurrency}: {stop.message}"
+            words = f"{segment.target} was given up at {segment.load_point.label}: {stop.message}"
             history.aborted[segment.target] = replace(stop, message=words)
 
     def _measure_again(self, segment: Segment) -> None:
         """What was measured of the segment's round is void."""
-        of_round = [replace(segment, target=name) for name in self.targets]
-        numbers = sorted(self.numbers.of(one).segment for one in of_round)
-        self.parts.recorder.measure_again(segment.level, segment.block, numbers)
-        self.parts.history.measure_again(segment.level, segment.block)
+        self.parts.recorder.measure_again(segment.load_point, segment.block)
+        self.parts.history.measure_again(segment.load_point, segment.block)
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -77,30 +75,25 @@ class Runner:
     def _probe_cache(self, target: Target) -> None:
         """Two prompts that were never sent before, of equal length, and then the second of them again."""
         for place, (requests, first) in enumerate(((2, 0), (1, 1))):
-            segment = self._extra_segment(target, "probe", 1, requests, place)
-            self._run_extra(segment, "probe", self.jobs.probe(segment, target, self.workers, first))
+            segment = Segment(SegmentKey(target.name, ALONE, place, "probe"), requests, None, 0)
+            self._run_extra(segment, self.jobs.probe(segment, target, self.workers, first))
 
     def _compare_answers(self, target: Target) -> None:
         """The same prompt alone, and then as often at once as each level has slots."""
-        for concurrency in stability_levels(self.profile):
-            segment = self._extra_segment(target, "stability", concurrency, concurrency)
-            self._run_extra(segment, "stability", self.jobs.stability(segment, target, self.workers))
+        for point in stability_points(self.profile):
+            segment = Segment(SegmentKey(target.name, point, 0, "stability"), point.slots, None, 0)
+            self._run_extra(segment, self.jobs.stability(segment, target, self.workers))
 
-    def _run_extra(self, segment: Segment, phase: str, jobs: Sequence[Job]) -> None:
+    def _run_extra(self, segment: Segment, jobs: Sequence[Job]) -> None:
         history = self.parts.history
         can_measure = segment.target in history.answered and segment.target not in history.aborted
-        if can_measure and not self.parts.stop() and not history.is_finished(segment, phase):
-            self._segment_run(segment, phase).measure(jobs, 0)
+        if can_measure and not self.parts.stop() and not history.is_finished(segment):
+            self._segment_run(segment).measure(jobs, 0)
 
     def _check(self, target: Target, checks: Callable[[Target], None]) -> None:
-        segment = self._extra_segment(target, "check", 1, 0)
-        if self._segment_run(segment, "check").make_ready():
+        segment = Segment(SegmentKey(target.name, ALONE, 0, "check"), 0, None, 0)
+        if self._segment_run(segment).make_ready():
             checks(target)
 
-    def _segment_run(self, segment: Segment, phase: str = LOAD) -> SegmentRun:
-        return SegmentRun(segment, self.targets[segment.target], self.parts, phase, shows_block=len(self.targets) > 1)
-
-    def _extra_segment(self, target: Target, phase: str, concurrency: int, requests: int, place: int = 0) -> Segment:
-        """A segment outside the levels: its level's number is one that no level has."""
-        levels = len(self.profile.load.concurrency)
-        return self.numbers.of(Segment(0, target.name, levels, concurrency, place, requests, None, 0), phase)
+    def _segment_run(self, segment: Segment) -> SegmentRun:
+        return SegmentRun(segment, self.targets[segment.target], self.parts, shows_block=len(self.targets) > 1)

@@ -8,12 +8,13 @@ from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.messages import FinishedRequest, Job
 from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.session.history import History
-from lmx_loadgen.session.plan import LOAD, Segment
+from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.recorder import Recorder
 from lmx_loadgen.session.request_line import quick_look
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.stop_rules import LevelRules, StopRules
 from lmx_loadgen.session.view import View
+from lmx_loadgen.store.segment_key import LOAD
 from lmx_loadgen.system import host
 from lmx_loadgen.targets.base import Target
 
@@ -42,14 +43,15 @@ class SegmentRun:
     segment: Segment
     target: Target
     parts: Parts
-    phase: str = LOAD
     shows_block: bool = False
     _rules: LevelRules = field(init=False)
 
     def __post_init__(self) -> None:
-        rules, place = self.parts.rules, self.segment
-        is_load = self.phase == LOAD
-        self._rules = rules.of_level(place.target, place.level) if is_load else rules.beside_the_load()
+        self._rules = self.parts.rules.of_segment(self.segment.key)
+
+    @property
+    def _is_load(self) -> bool:
+        return self.segment.key.phase == LOAD
 
     def make_ready(self) -> bool:
         """Have the servers ready for the segment; False where the run is to stop meanwhile."""
@@ -65,11 +67,11 @@ class SegmentRun:
         """
         if not self.make_ready():
             return None
-        before = self._record_host("before") if self.phase == LOAD else {}
+        before = self._record_host("before") if self._is_load else {}
         end = self.parts.driver.run(jobs, stagger_ns, self)
         self.parts.recorder.segment_end(self.segment, end)
-        self.parts.history.add(self.segment, self.phase)
-        if self.phase != LOAD:
+        self.parts.history.add(self.segment)
+        if not self._is_load:
             return None
         self.parts.view.end_segment()
         self.parts.history.note_machine(self.segment, before, self._record_host("after"))
@@ -83,13 +85,13 @@ class SegmentRun:
     # What the driver calls
 
     def measuring(self) -> None:
-        if self.phase == LOAD:
+        if self._is_load:
             one = self.segment
             block = one.block if self.shows_block else None
-            self.parts.view.start_segment(one.target, one.concurrency, one.requests, one.duration, block)
+            self.parts.view.start_segment(one.target, one.load_point, one.requests, one.duration, block)
 
     def sent(self, sent: FinishedRequest) -> None:
-        line = self.parts.recorder.request(sent, self.segment, self.phase)
+        line = self.parts.recorder.request(sent, self.segment)
         self.parts.history.note_request(line)
         self._rules.errors.note_outcome(line["outcome"], line["reason"])
         if line["phase"] == "measured" and line["outcome"] != "cancelled":

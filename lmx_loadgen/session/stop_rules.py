@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.store.segment_key import LOAD, SegmentKey
 from lmx_loadgen.system.clock import NS, now_ns
 
 WINDOW = 20
@@ -90,17 +91,16 @@ class StopRules:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._errors: dict[tuple[str, int], ErrorLimits] = {}
+        self._errors: dict[SegmentKey, ErrorLimits] = {}
 
-    def of_level(self, target: str, level: int) -> LevelRules:
-        """Those of a segment that begins."""
+    def of_segment(self, segment: SegmentKey) -> LevelRules:
+        """Those of a segment that begins; further blocks of its level go on where it was. Beside the load only silence
+        ends one, however often it fails."""
+        if segment.phase != LOAD:
+            return LevelRules(ErrorLimits(), self._silence())
         load = self._profile.load
-        known = self._errors.setdefault((target, level), ErrorLimits(load.max_errors, load.max_error_rate))
+        known = self._errors.setdefault(segment._replace(block=0), ErrorLimits(load.max_errors, load.max_error_rate))
         return LevelRules(known, self._silence())
-
-    def beside_the_load(self) -> LevelRules:
-        """Those of a probe or a check: however often it fails, only silence ends it."""
-        return LevelRules(ErrorLimits(), self._silence())
 
     def _silence(self) -> Silence:
         return Silence(self._profile.timeouts.longest_silence)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.history import History
 from lmx_loadgen.session.plan import Segment, blocks_of, rounds
@@ -13,10 +14,10 @@ from lmx_loadgen.session.stop_rules import MaxDuration
 ROUNDS_PER_STEP = 2
 MOST_AGAIN = 2
 
-# Given a level and a block: whether this machine moved the figures of that round.
-Tainted = Callable[[int, int], bool]
-# Given a level: whether its verdicts are conclusive by what has been measured so far.
-Conclusive = Callable[[int], bool]
+# Given a load point and a block: whether this machine moved the figures of that round.
+Tainted = Callable[[LoadPoint, int], bool]
+# Given a level's load point: whether its verdicts are conclusive by what has been measured so far.
+Conclusive = Callable[[LoadPoint], bool]
 
 
 class Strategy(Protocol):
@@ -39,11 +40,15 @@ class Repeats:
         if not history.measured or history.aborted:
             return None
         last = history.measured[-1]
-        of_round = [one for one in known if (one.level, one.block) == (last.level, last.block)]
+        of_round = [one for one in known if (one.load_point, one.block) == (last.load_point, last.block)]
         is_whole = len(of_round) > 1 and all(map(history.is_finished, of_round))
-        if not is_whole or history.again_at(last.level) >= MOST_AGAIN or not self.tainted(last.level, last.block):
+        if (
+            not is_whole
+            or history.again_at(last.load_point) >= MOST_AGAIN
+            or not self.tainted(last.load_point, last.block)
+        ):
             return None
-        return replace(of_round[0], attempt=history.again[last.level, last.block] + 1)
+        return replace(of_round[0], attempt=history.again[last.load_point, last.block] + 1)
 
 
 @dataclass(frozen=True)
@@ -73,49 +78,49 @@ class UntilConclusive:
     conclusive: Conclusive
     limit: MaxDuration
     most_blocks: int
-    _levels: dict[int, list[Segment]] = field(init=False)
-    _began: dict[int, float] = field(default_factory=dict)
-    _closed: set[int] = field(default_factory=set)
+    _levels: dict[LoadPoint, list[Segment]] = field(init=False)
+    _began: dict[LoadPoint, float] = field(default_factory=dict)
+    _closed: set[LoadPoint] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._planned = blocks_of(self.profile.load, len(self.targets))
-        levels = dict.fromkeys(segment.level for segment in self.plan)
-        self._levels = {level: [one for one in self.plan if one.level == level] for level in levels}
+        levels = dict.fromkeys(segment.load_point for segment in self.plan)
+        self._levels = {point: [one for one in self.plan if one.load_point == point] for point in levels}
 
     def next(self, history: History) -> Segment | None:
-        for level, segments in self._levels.items():
-            if level in self._closed:
+        for point, segments in self._levels.items():
+            if point in self._closed:
                 continue
-            self._began.setdefault(level, time.monotonic())
+            self._began.setdefault(point, time.monotonic())
             if found := self.repeats.next(history, segments) or first_open(segments, history):
                 return found
-            while self._goes_on(level, history):
-                segments += self._more(level)
+            while self._goes_on(point, history):
+                segments += self._more(point)
                 if found := first_open(segments, history):
                     return found
-            self._closed.add(level)
+            self._closed.add(point)
         return None
 
-    def _goes_on(self, level: int, history: History) -> bool:
+    def _goes_on(self, point: LoadPoint, history: History) -> bool:
         """Look: whether the level gets another pair of rounds."""
-        blocks = self._blocks(level)
+        blocks = self._blocks(point)
         if history.aborted or blocks >= self.most_blocks:
             return False
-        if blocks < history.begun.get(level, 0):
+        if blocks < history.begun.get(point, 0):
             return True
-        each_s = (time.monotonic() - self._began[level]) / blocks
-        return not self.conclusive(level) and self.limit.has_room_for(ROUNDS_PER_STEP * each_s)
+        each_s = (time.monotonic() - self._began[point]) / blocks
+        return not self.conclusive(point) and self.limit.has_room_for(ROUNDS_PER_STEP * each_s)
 
-    def _more(self, level: int) -> list[Segment]:
-        blocks = self._blocks(level)
+    def _more(self, point: LoadPoint) -> list[Segment]:
+        blocks = self._blocks(point)
         wanted = range(blocks, blocks + ROUNDS_PER_STEP)
-        return rounds(self.profile, self.targets, level, wanted, self._planned, 0)
+        return rounds(self.profile, self.targets, point, wanted, self._planned)
 
-    def _blocks(self, level: int) -> int:
-        return len({segment.block for segment in self._levels[level]})
+    def _blocks(self, point: LoadPoint) -> int:
+        return len({segment.block for segment in self._levels[point]})
 
 
 def first_open(segments: Sequence[Segment], history: History) -> Segment | None:
     """The first segment that is neither measured nor of a target that gets no more load."""
     wanted = (one for one in segments if not history.is_finished(one) and one.target not in history.aborted)
-    return next((replace(one, attempt=history.again[one.level, one.block]) for one in wanted), None)
+    return next((replace(one, attempt=history.again[one.load_point, one.block]) for one in wanted), None)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from lmx_loadgen.profile.load_point import LoadPoint
+
 
 class View(Protocol):
     """What is shown while a run is on; it only ever reads. It is called on the run's own thread, and must not block."""
@@ -11,7 +13,7 @@ class View(Protocol):
         """A sentence for the user."""
 
     def start_segment(
-        self, target: str, concurrency: int, total: int | None, duration: float | None, block: int | None = None
+        self, target: str, load_point: LoadPoint, total: int | None, duration: float | None, block: int | None = None
     ) -> None:
         """A stretch of load begins to be measured: so many requests, or so many seconds, or both."""
 
@@ -33,7 +35,7 @@ class Silent:
         pass
 
     def start_segment(
-        self, target: str, concurrency: int, total: int | None, duration: float | None, block: int | None = None
+        self, target: str, load_point: LoadPoint, total: int | None, duration: float | None, block: int | None = None
     ) -> None:
         pass
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lmx_loadgen.errors import ResultError, StorageError, first_fault
 from lmx_loadgen.store import eventlog
+from lmx_loadgen.store.at_load_point import AtLoadPoint
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import PublishedFigure
 from lmx_loadgen.store.versions import RESULT, UnknownVersion
@@ -178,12 +179,10 @@ class ObservedResult(_Model):
     reason: str | None = None
 
 
-class LevelResult(_Model):
-    """One concurrency level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
+class LevelResult(AtLoadPoint, _Model):
+    """One level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
     first wave, `all` keeps it, `none` is empty."""
 
-    level: int
-    concurrency: int
     requests: RequestCounts
     window: WindowResult
     sample: Literal["steady", "all", "none"]

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.analysis.request_rows import request_rows
 from lmx_loadgen.analysis.summary import summarize
@@ -99,9 +100,9 @@ def _prompts(path: Path) -> None:
 
 
 def _log(path: Path) -> None:
-    log = read_log(path)
-    summarize(log)
-    request_rows(log)
+    run = MeasuredRun(read_log(path))
+    summarize(MeasuredRun(run))
+    request_rows(MeasuredRun(run))
 
 
 def _foreign(path: Path) -> None:

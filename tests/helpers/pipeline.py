@@ -21,6 +21,7 @@ from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.stop_rules import StopRules
 from lmx_loadgen.session.view import Silent
 from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.system.clock import Anchor
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
@@ -79,9 +80,9 @@ class Pipeline:
         )
         jobs = JobMaker(profile, prompt_book(profile.prompts, Path.cwd()), "f", insecure=insecure, ca_file=ca_file)
         number = next(self._numbers)
-        concurrency = profile.load.concurrency[0]
+        (point,) = profile.load.points()
         segment = Segment(
-            number, target.name, 0, concurrency, 0, profile.load.requests, profile.load.duration, profile.load.warmup
+            SegmentKey(target.name, point, 0), profile.load.requests, profile.load.duration, profile.load.warmup
         )
         folder = self._folder / f"{number}"
         folder.mkdir()

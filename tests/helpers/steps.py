@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.history import History
-from lmx_loadgen.session.numbers import Numbers
 from lmx_loadgen.session.plan import Segment, make_plan
 from lmx_loadgen.session.resume import ResumeState
 from lmx_loadgen.session.runner import Runner
@@ -25,7 +25,7 @@ class Steps:
 
     def __init__(self) -> None:
         self.segments: list[Segment] = []
-        self.again: list[tuple[int, int, list[int]]] = []
+        self.again: list[tuple[LoadPoint, int]] = []
         self.stop = StopFlag()
 
     def jobs(self, segment: Segment, target: object, workers: int) -> list[object]:
@@ -41,8 +41,8 @@ class Steps:
         self.segments.append(listener.segment)
         return SimpleNamespace(stopped=None)
 
-    def measure_again(self, level: int, block: int, segments: list[int]) -> None:
-        self.again.append((level, block, segments))
+    def measure_again(self, point: LoadPoint, block: int) -> None:
+        self.again.append((point, block))
 
     def segment_end(self, segment: Segment, end: object) -> None:
         """A segment was ended."""
@@ -54,7 +54,7 @@ class Steps:
 class Until(NamedTuple):
     """Until which verdicts, for how many seconds, with how many blocks at most."""
 
-    conclusive: Callable[[int], bool]
+    conclusive: Callable[[LoadPoint], bool]
     max_s: float
     most_blocks: int
 
@@ -65,7 +65,7 @@ def course(
     until: Until | None = None,
     *,
     resumed: ResumeState | None = None,
-    tainted: Callable[[int, int], bool] = lambda level, block: False,
+    tainted: Callable[[LoadPoint, int], bool] = lambda point, block: False,
     names: Sequence[str] = ("a", "b"),
     probe: bool = False,
 ) -> Runner:
@@ -78,4 +78,4 @@ def course(
     stand_in: Any = steps
     parts = Parts(stand_in, stand_in, history, StopRules(profile), steps.stop, Silent(), host_state=dict)
     targets: Any = {name: SimpleNamespace(name=name) for name in names}
-    return Runner(profile, targets, strategy, parts, stand_in, 1, Numbers(plan, resumed), probe)
+    return Runner(profile, targets, strategy, parts, stand_in, 1, probe)

@@ -10,8 +10,10 @@ import pytest
 import respx
 
 from lmx_loadgen.errors import ModelNotLoaded
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.session.isolation import Isolation, obstacles
 from lmx_loadgen.session.plan import Segment
+from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
 from tests.helpers.hostile_server import Asked, Told, answering, as_json
@@ -26,7 +28,7 @@ def target(name: str, **changes: Any) -> Target:
 
 
 def segment(name: str) -> Segment:
-    return Segment(0, name, 0, 1, 0, 8, None, 1)
+    return Segment(SegmentKey(name, ALONE, 0), 8, None, 1)
 
 
 class Bench:

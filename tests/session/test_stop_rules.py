@@ -17,6 +17,7 @@ from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load import driver
 from lmx_loadgen.load.backoff import backoff_s
 from lmx_loadgen.load.driver import WorkerDied
+from lmx_loadgen.profile.load_point import ALONE, Closed
 from lmx_loadgen.profile.models import Load, Profile, Timeouts
 from lmx_loadgen.session.asked_profile import asked_profile
 from lmx_loadgen.session.options import Options
@@ -28,6 +29,7 @@ from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
+from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.wire.timing import RequestTiming
 from tests.helpers.cli import lmx_loadgen
 from tests.helpers.paths import ROOT
@@ -82,14 +84,15 @@ def test_when_errors_are_too_many(limits: tuple[Any, Any], outcomes: str, reason
 
 def test_errors_count_for_a_level_of_a_target_over_all_its_blocks() -> None:
     rules = StopRules(Profile(load=Load(max_errors=3)))
-    for place, outcomes in ((("a", 0), "--"), (("b", 0), "--"), (("a", 1), "--"), (("b", 0), "+")):
-        assert seen(rules.of_level(*place).errors, outcomes) is None
-    assert seen(rules.of_level("a", 0).errors, "-") is not None
-    assert rules.of_level("b", 1).stop is None
+    two = Closed(concurrency=2)
+    for target, point, outcomes in (("a", ALONE, "--"), ("b", ALONE, "--"), ("a", two, "--"), ("b", ALONE, "+")):
+        assert seen(rules.of_segment(SegmentKey(target, point, 0)).errors, outcomes) is None
+    assert seen(rules.of_segment(SegmentKey("a", ALONE, 1)).errors, "-") is not None
+    assert rules.of_segment(SegmentKey("b", two, 0)).stop is None
 
 
 def test_a_probe_may_fail_as_often_as_it_does() -> None:
-    rules = StopRules(Profile(load=Load(max_errors=1))).beside_the_load()
+    rules = StopRules(Profile(load=Load(max_errors=1))).of_segment(SegmentKey("a", ALONE, 0, "probe"))
 
     assert seen(rules.errors, "---") is None
 

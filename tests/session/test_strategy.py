@@ -5,14 +5,17 @@ from collections.abc import Iterator
 import pytest
 
 from lmx_loadgen.load.stop import Stop
+from lmx_loadgen.profile.load_point import ALONE, Closed, LoadPoint
 from lmx_loadgen.profile.models import Load, Profile
 from lmx_loadgen.session.history import History
-from lmx_loadgen.session.plan import Segment, SegmentKey, make_plan
+from lmx_loadgen.session.plan import Segment, make_plan
 from lmx_loadgen.session.stop_rules import MaxDuration
 from lmx_loadgen.session.strategy import FixedPlan, Repeats, Strategy, UntilConclusive
+from lmx_loadgen.store.segment_key import SegmentKey
 
-NEVER = Repeats(lambda level, block: False)
-ALWAYS = Repeats(lambda level, block: True)
+NEVER = Repeats(lambda point, block: False)
+ALWAYS = Repeats(lambda point, block: True)
+FOUR = Closed(concurrency=4)
 
 
 def plan_of(blocks: int, *levels: int) -> list[Segment]:
@@ -22,14 +25,14 @@ def plan_of(blocks: int, *levels: int) -> list[Segment]:
 def followed(strategy: Strategy, history: History) -> Iterator[Segment]:
     """What a strategy asks for, each segment measured before it is asked again."""
     while (segment := strategy.next(history)) is not None:
-        if segment.attempt > history.again[segment.level, segment.block]:
-            history.measure_again(segment.level, segment.block)
+        if segment.attempt > history.again[segment.load_point, segment.block]:
+            history.measure_again(segment.load_point, segment.block)
         history.add(segment)
         yield segment
 
 
 def keys(segments: Iterator[Segment] | list[Segment]) -> list[SegmentKey]:
-    return [segment.key() for segment in segments]
+    return [segment.key for segment in segments]
 
 
 def test_a_fixed_plan_is_followed_in_its_order() -> None:
@@ -59,14 +62,14 @@ def test_a_round_is_judged_once_it_is_whole_and_measured_again_twice_at_most() -
     plan, history = plan_of(3, 1, 4), History()
     went = list(followed(FixedPlan(plan, ALWAYS), history))
 
-    assert [(one.level, one.block, one.attempt) for one in went] == [
-        (level, block, attempt)
-        for level in (0, 1)
+    assert [(one.load_point, one.block, one.attempt) for one in went] == [
+        (point, block, attempt)
+        for point in (ALONE, FOUR)
         for block, attempts in ((0, 3), (1, 1), (2, 1))
         for attempt in range(attempts)
         for _ in ("a", "b")
     ]
-    assert {segment.key() for segment in plan} == history.finished
+    assert {segment.key for segment in plan} == history.finished
 
 
 def test_rounds_that_were_finished_before_are_not_judged() -> None:
@@ -79,8 +82,8 @@ def test_rounds_that_were_finished_before_are_not_judged() -> None:
 def until(plan: list[Segment], conclusive_at: int, max_s: float, looks: list[int], history: History) -> UntilConclusive:
     """Until so many blocks at each level; `looks` gets the number of blocks of each look."""
 
-    def conclusive(level: int) -> bool:
-        looks.append(len({segment.block for segment in history.measured if segment.level == level}))
+    def conclusive(point: LoadPoint) -> bool:
+        looks.append(len({segment.block for segment in history.measured if segment.load_point == point}))
         return looks[-1] >= conclusive_at
 
     profile = Profile(load=Load(concurrency=[1, 4], blocks=4))
@@ -92,7 +95,7 @@ def test_it_looks_after_the_plan_and_after_each_pair_of_rounds_and_nowhere_else(
     went = list(followed(until(plan_of(4, 1, 4), 8, 1000, looks, history), history))
 
     assert looks == [4, 6, 8] * 2
-    assert [len([one for one in went if one.level == level]) for level in (0, 1)] == [16, 16]
+    assert [len([one for one in went if one.load_point == point]) for point in (ALONE, FOUR)] == [16, 16]
     assert len(set(keys(went))) == 32
 
 
@@ -100,11 +103,11 @@ def test_after_the_last_look_or_without_time_there_are_no_more_rounds() -> None:
     for max_s, blocks in ((1000, 10), (0, 4)):
         looks, history = [], History()
         went = list(followed(until(plan_of(4, 1, 4), 99, max_s, looks, history), history))
-        assert len({one.block for one in went if one.level == 1}) == blocks
+        assert len({one.block for one in went if one.load_point == FOUR}) == blocks
 
 
 def test_rounds_that_had_begun_were_decided_before() -> None:
-    looks, history = [], History(begun={0: 8, 1: 0})
+    looks, history = [], History(begun={ALONE: 8, FOUR: 0})
     list(followed(until(plan_of(4, 1, 4), 4, 1000, looks, history), history))
 
     assert looks == [8, 4]
@@ -116,4 +119,4 @@ def test_a_round_that_the_machine_slept_through_may_be_delayed() -> None:
     history.note_machine(segment, {}, {"asleep_s": 9.0})
     assert history.delayed == set()
     history.note_machine(segment, {"asleep_s": 5.0}, {"asleep_s": 9.0})
-    assert history.delayed == {(0, 1)}
+    assert history.delayed == {(ALONE, 1)}

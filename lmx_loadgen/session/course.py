@@ -28,7 +28,7 @@ from lmx_loadgen.session.stop_rules import MaxDuration, StopRules
 from lmx_loadgen.session.strategy import FixedPlan, Repeats, Strategy, UntilConclusive
 from lmx_loadgen.session.view import View
 from lmx_loadgen.store.eventlog import NAME, read_log
-from lmx_loadgen.system import open_files, priority, sleep
+from lmx_loadgen.system import host, open_files, priority, sleep
 from lmx_loadgen.system.clock import Anchor
 
 
@@ -82,7 +82,7 @@ def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag
     isolation = _isolation(setup, stop, view)
     view.unrestored(isolation.left_unloaded)
     make_ready = isolation if setup.options.isolate else lambda segment: None
-    parts = Parts(driver, recorder, history, StopRules(setup.profile), stop, view, make_ready)
+    parts = Parts(driver, recorder, history, StopRules(setup.profile), stop, view, host.state, make_ready)
     try:
         _runner(setup, parts).run()
     except LoadgenError as error:

@@ -15,7 +15,6 @@ from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.stop_rules import LevelRules, StopRules
 from lmx_loadgen.session.view import View
 from lmx_loadgen.store.segment_key import LOAD
-from lmx_loadgen.system import host
 from lmx_loadgen.targets.base import Target
 
 # Given a segment: makes the servers ready for it, and says how the machine does then, where anything was done.
@@ -32,8 +31,8 @@ class Parts:
     rules: StopRules
     stop: StopFlag
     view: View
+    host_state: Callable[[], Mapping[str, Any]]
     make_ready: Ready = lambda segment: None
-    host_state: Callable[[], Mapping[str, Any]] = host.state
 
 
 @dataclass

@@ -48,6 +48,7 @@ class Closed(BaseModel):
         return (0, self.concurrency)
 
 
+# With a second kind: Annotated[Closed | Open, Field(discriminator="kind")].
 LoadPoint = Closed
 # One request in flight at a time.
 ALONE = Closed(concurrency=1)

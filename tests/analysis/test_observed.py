@@ -123,7 +123,7 @@ def in_minutes(clocks: list[float], **changes: Any) -> LogContents:
     """A level of twenty seconds, and later one of the same length for each further clock."""
     spans = [(10 + 100 * place, 30 + 100 * place) for place in range(len(clocks))]
     segments = [
-        segment_line(start * 1000, end * 1000, end * 1000 + 1000, segment=place, block=place)
+        segment_line(start * 1000, end * 1000, end * 1000 + 1000, block=place)
         for place, (start, end) in enumerate(spans)
     ]
     samples = [

@@ -128,8 +128,8 @@ def simulator(settings: SimSettings) -> Iterator[tuple[SimProcess, Path]]:
 
 
 def measured(load: Stretch, sim: SimProcess, truth_path: Path, measure: Measure) -> tuple[LogContents, Errors]:
-    """One level: its event log and the paired errors. Raises LoadgenError when a request failed, KeyboardInterrupt when
-    it was stopped by Ctrl-C."""
+    """One level: its event log and the paired errors. Raises LoadgenError when a request failed, and what
+    `measure` raises."""
     log = measure(_profile(load, sim.base_url))
     _check_whole(load, log)
     sim.flush()
@@ -190,7 +190,7 @@ def _level(load: Stretch, log: LogContents, errors: Errors) -> CalibratedLevel:
 def _spread(errors: list[int] | list[float]) -> SpreadResult:
     found = spread(errors)
     assert found is not None
-    return SpreadResult(p50=found.p50, p99=found.p99, max=found.max)
+    return found
 
 
 def _burst(log: LogContents, errors: Errors) -> float:

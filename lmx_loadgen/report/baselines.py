@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lmx_loadgen.analysis.formats import at_concurrency
+from lmx_loadgen.analysis.formats import at_load
 from lmx_loadgen.analysis.model_names import same_weights, weight_bits
 from lmx_loadgen.analysis.published import LONG_CONTEXT, apple_chip, bits_of
-from lmx_loadgen.report.page_header import machine_name
-from lmx_loadgen.report.view import Level, Series, newest_first, prompt_tokens, same_work, stat
+from lmx_loadgen.profile.load_point import ALONE
+from lmx_loadgen.report.view import Level, Series, newest_first, point_of, prompt_tokens, same_work, stat
 from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, Verdict
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
 from lmx_loadgen.store.result import FEWEST_RUNS
@@ -120,9 +120,9 @@ def _server_of(side: ComparedSide, series: Sequence[Series]) -> Server | None:
 def _from_comparison(
     comparison: Comparison, one: Series, newest: Series, theirs: ComparedSide, server: Server, *, swapped: bool
 ) -> Baseline:
-    wanted = next((level["concurrency"] for level in newest.levels()), None)
-    level = next((level for level in comparison.levels if level.concurrency == wanted), comparison.levels[0])
-    about = [at_concurrency(level.concurrency)]
+    wanted = next(map(point_of, newest.levels()), None)
+    level = next((level for level in comparison.levels if level.load_point == wanted), comparison.levels[0])
+    about = [at_load(level.load_point)]
     if one is not newest:
         about.append(f"in an earlier run, {one.run.label}")
     if level.token_basis == "characters":
@@ -161,22 +161,16 @@ def _separate_runs(
     measured in our own run first."""
     levels = ours.levels()
     on_server = [one for one in newest_first(series) if SERVER_OF.get(str(one.target.get("dialect"))) == server]
-    comparable = [
-        one for one in on_server if _same_machine(ours, one) and same_work(ours, one) and same(ours, one, reference)
-    ]
+    there = [one for one in on_server if one.run.machine == ours.run.machine]
+    comparable = [one for one in there if same_work(ours, one) and same(ours, one, reference)]
     comparable.sort(key=lambda one: one.run is not ours.run)
     for one in comparable:
-        level = one.level_at(levels[0]["concurrency"]) if levels else None
+        level = one.level_at(point_of(levels[0])) if levels else None
         if level is not None:
             how: How = "one run" if one.run is ours.run else "separate runs"
             rate, ttft = (_means_compared(levels[0], level, metric) for metric in ("decode_tok_s", "ttft"))
-            return Baseline(server, how, one.name, rate, ttft, about=at_concurrency(level["concurrency"]))
+            return Baseline(server, how, one.name, rate, ttft, about=at_load(point_of(level)))
     return None
-
-
-def _same_machine(one: Series, other: Series) -> bool:
-    machines = [machine_name(series.run.result.get("host") or {}) for series in (one, other)]
-    return machines[0] == machines[1]
 
 
 def same(one: Series, other: Series, reference: Reference | None) -> bool:
@@ -249,7 +243,7 @@ def _published(ours: Series, figure: PublishedFigure) -> Baseline:
 
 def _published_figure(ours: Series, figure: PublishedFigure, metric: str, value: float | None) -> BaselineFigure:
     """A change only where it was the same chip and the same kind of work."""
-    level = ours.level_at(1)
+    level = ours.level_at(ALONE)
     our_mean = None if level is None else stat(level, metric, "mean")
     if value is None:
         return BaselineFigure()

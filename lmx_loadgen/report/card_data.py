@@ -12,8 +12,8 @@ from typing import Any, Literal
 from lmx_loadgen.analysis.formats import short_time
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.published import matching
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.report.baselines import Baseline, all_baselines
-from lmx_loadgen.report.page_header import machine_name
 from lmx_loadgen.report.view import Level, Series, newest_first, same_work, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
@@ -24,7 +24,7 @@ from lmx_loadgen.system.clock import EARLIEST, moment
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
     """One run of a card's model. `level` is its lowest level; `same_work` whether it asked for what the newest run
-    asked for, at the same concurrency and by the same count of tokens: only then may a line join them."""
+    asked for, at the same load and by the same count of tokens: only then may a line join them."""
 
     label: str
     started_at: str
@@ -34,7 +34,7 @@ class EarlierRun:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One model on one backend. `levels` are those of the newest run, lowest concurrency first; `runs` are all, newest
+    """One model on one backend. `levels` are those of the newest run, lightest load first; `runs` are all, newest
     first; `series` is None where the result was imported. `published` are figures of the same weights."""
 
     origin: Literal["measured", "imported"]
@@ -99,8 +99,8 @@ def cards_of(
 
 
 def _key(one: Series) -> tuple[str, str, str, str]:
-    target, host = one.target, one.run.result.get("host") or {}
-    return str(target.get("model")), str(target.get("dialect")), str(target["name"]), machine_name(host)
+    target = one.target
+    return str(target.get("model")), str(target.get("dialect")), str(target["name"]), one.run.machine
 
 
 def _measured(
@@ -117,7 +117,7 @@ def _measured(
         origin="measured",
         model=str(target.get("model") or "unknown model"),
         backend=str(target["name"]),
-        machine=machine_name(host),
+        machine=newest.run.machine,
         series=newest,
         levels=newest.levels(),
         target=target,
@@ -137,7 +137,7 @@ def _published(reference: Reference | None, target: dict[str, Any], chip: str | 
 
 def _earlier_run(one: Series, newest: Series) -> EarlierRun:
     first, shown = (next(iter(series.levels()), None) for series in (one, newest))
-    conditions = [(level or {}).get(key) for level in (first, shown) for key in ("concurrency", "token_basis")]
+    conditions = [(level or {}).get(key) for level in (first, shown) for key in ("load_point", "token_basis")]
     same = same_work(one, newest) and conditions[:2] == conditions[2:]
     return EarlierRun(one.run.label, str(one.run.result.get("started_at")), first, same)
 
@@ -190,6 +190,7 @@ def imported_levels(result: BenchmarkResult) -> list[Level]:
     }
     return [
         {
+            "load_point": ALONE.model_dump(),
             "concurrency": 1,
             "requests": {"ok": stats.runs_completed, "failed": None},
             "metrics": {

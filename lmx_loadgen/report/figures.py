@@ -13,17 +13,20 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lmx_loadgen.analysis.formats import count, duration, milliseconds, rate
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.report.palette import FAILURE, MUTED
-from lmx_loadgen.report.samples import ecdf, text_arrivals_ns, thinned
+from lmx_loadgen.report.samples import ecdf, thinned
 from lmx_loadgen.report.sanitize import plotly_text
 from lmx_loadgen.report.view import (
     Level,
     Series,
-    concurrencies,
-    errors_of,
+    as_shown,
+    failures_of,
     heading,
+    load_points,
     mean_interval,
     outcome_name,
+    point_of,
     reason_beside_name,
     stat,
     system_rate,
@@ -35,7 +38,6 @@ LANE_PX = 15
 LARGEST_LANES_PX = 560
 HATCH = {"shape": "/", "size": 5, "solidity": 0.45}
 
-RequestDict = dict[str, Any]
 # The value, the lower and the upper end of its whisker.
 Point = tuple[float | None, float | None, float | None]
 
@@ -43,66 +45,24 @@ Point = tuple[float | None, float | None, float | None]
 # ---- against concurrency ----------------------------------------------------------------------------
 
 
-def ttft_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
-    """Median TTFT in ms with a whisker up to p95."""
-
-    def point(level: Level) -> Point:
-        median, p95 = (_scaled(stat(level, "ttft", key), 1e3) for key in ("p50", "p95"))
-        return median, None, p95
-
-    words = _percentile_words("ttft", milliseconds, "median {} ms, p95 {} ms")
-    return _against_concurrency(series, point, words, _axis_title("ttft"))
+# What stands beside a point: median and the percentile at the end of its whisker.
+_PERCENTILE_WORDS = {"ttft": "median {} ms, p95 {} ms", "decode_tok_s": "median {} tok/s, 95 % reach {}"}
 
 
-def decode_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
-    """Median decode tok/s with a whisker down to the rate that 95 % of answers reach."""
-
-    def point(level: Level) -> Point:
-        return stat(level, "decode_tok_s", "p50"), stat(level, "decode_tok_s", "p95"), None
-
-    words = _percentile_words("decode_tok_s", rate, "median {} tok/s, 95 % reach {}")
-    return _against_concurrency(series, point, words, _axis_title("decode_tok_s"))
-
-
-def _percentile_words(metric: str, shown: Callable[[float | None], str], form: str) -> Callable[[Level], str]:
-    return lambda level: form.format(*(shown(stat(level, metric, key)) for key in ("p50", "p95")))
-
-
-def output_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
-    """Output tok/s of the whole system with the 95 % interval of its mean, where it has one."""
-
-    def point(level: Level) -> Point:
-        return system_rate(level), *(mean_interval(level, "output_tok_s") or (None, None))
-
-    def words(level: Level) -> str:
-        edges = mean_interval(level, "output_tok_s")
-        interval = "" if edges is None else f" (95 % interval {rate(edges[0])} to {rate(edges[1])})"
-        return f"{rate(system_rate(level))} tok/s in all{interval}"
-
-    return _against_concurrency(series, point, words, _axis_title("output_tok_s"))
-
-
-def _axis_title(metric: str) -> str:
-    return "{} ({})".format(*heading(metric))
-
-
-def _against_concurrency(
-    series: Sequence[Series],
-    point: Callable[[Level], Point],
-    words: Callable[[Level], str],
-    y_title: str,
-) -> go.Figure | None:
+def against_concurrency(series: Sequence[Series], metric: str) -> go.Figure | None:
+    """A metric at each level: the median of TTFT (in ms) or of decode tok/s, with a whisker to what 95 % of answers
+    reach; output tok/s of the whole system with the 95 % interval of its mean, where it has one."""
     figure = go.Figure()
-    ticks = concurrencies(series)
+    ticks = [point.slots for point in load_points(series)]
     for place, one in enumerate(series):
         levels = one.levels()
-        points = [point(level) for level in levels]
+        points = [_point(level, metric) for level in levels]
         if all(middle is None for middle, _, _ in points):
             continue
         # Series stand side by side at each level, so that their whiskers do not cover each other.
         nudge = 1.045 ** (place - (len(series) - 1) / 2)
         figure.add_scatter(
-            x=[level["concurrency"] * nudge for level in levels],
+            x=[point_of(level).slots * nudge for level in levels],
             y=[_rounded(middle) for middle, _, _ in points],
             error_y=_whiskers(points),
             mode="lines+markers",
@@ -111,17 +71,36 @@ def _against_concurrency(
             connectgaps=False,
             line={"color": one.style.on_dark, "dash": one.style.dash, "width": 2},
             marker={"color": one.style.on_dark, "symbol": one.style.symbol, "size": 9},
-            customdata=[[level["concurrency"], words(level)] for level in levels],
-            hovertemplate="<b>%{fullData.name}</b><br>%{customdata[1]}<br>concurrency %{customdata[0]}<extra></extra>",
+            customdata=[[point_of(level).label, _point_words(level, metric)] for level in levels],
+            hovertemplate="<b>%{fullData.name}</b><br>%{customdata[1]}<br>%{customdata[0]}<extra></extra>",
         )
     if not figure.data:
         return None
     figure.update_layout(
         height=CURVE_HEIGHT,
         xaxis=concurrency_axis(ticks),
-        yaxis={"title": {"text": y_title}, "rangemode": "tozero", "tickformat": ",~f", "nticks": 6},
+        yaxis={"title": {"text": _axis_title(metric)}, "rangemode": "tozero", "tickformat": ",~f", "nticks": 6},
     )
     return figure
+
+
+def _point(level: Level, metric: str) -> Point:
+    if metric == "output_tok_s":
+        return system_rate(level), *(mean_interval(level, metric) or (None, None))
+    median, p95 = (stat(level, metric, key) for key in ("p50", "p95"))
+    return (_scaled(median, 1e3), None, _scaled(p95, 1e3)) if metric == "ttft" else (median, p95, None)
+
+
+def _point_words(level: Level, metric: str) -> str:
+    if metric == "output_tok_s":
+        edges = mean_interval(level, metric)
+        interval = "" if edges is None else f" (95 % interval {rate(edges[0])} to {rate(edges[1])})"
+        return f"{rate(system_rate(level))} tok/s in all{interval}"
+    return _PERCENTILE_WORDS[metric].format(*(as_shown(metric)(stat(level, metric, key)) for key in ("p50", "p95")))
+
+
+def _axis_title(metric: str) -> str:
+    return "{} ({})".format(*heading(metric))
 
 
 def _whiskers(points: Sequence[Point]) -> dict[str, Any] | None:
@@ -217,11 +196,11 @@ def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
         return None
     origin = _start_ns(requests[0])
     shown = thinned(requests, most_requests)
-    good = [r for r in shown if r["outcome"] == "ok"]
-    measured = [r for r in good if r["phase"] != "warmup"]
-    warmup = [r for r in good if r["phase"] == "warmup"]
-    cancelled = [r for r in shown if r["outcome"] == "cancelled"]
-    bad = [r for r in shown if r["outcome"] not in ("ok", "cancelled")]
+    good = [r for r in shown if r.ok]
+    measured = [r for r in good if r.phase != "warmup"]
+    warmup = [r for r in good if r.phase == "warmup"]
+    cancelled = [r for r in shown if r.outcome == "cancelled"]
+    bad = [r for r in shown if r.outcome not in ("ok", "cancelled")]
     colour = one.style.on_dark
     figure = go.Figure()
     _add_bars(figure, measured, origin, _waiting, "waiting for the first token", {"color": colour, "opacity": 0.38})
@@ -230,7 +209,7 @@ def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
     _add_bars(figure, warmup, origin, _streaming, "warm-up, streaming", {"color": MUTED[0]})
     _add_bars(figure, cancelled, origin, _whole, "cancelled", {"color": MUTED[0], "pattern": HATCH})
     _add_failures(figure, bad, origin)
-    lanes = 1 + max(int(r["slot"]) for r in requests)
+    lanes = 1 + max(r.slot for r in requests)
     figure.update_layout(
         height=95 + min(max(lanes, 3) * LANE_PX, LARGEST_LANES_PX),
         barmode="overlay",
@@ -247,40 +226,39 @@ def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
     return figure
 
 
-def first_block(requests: Sequence[RequestDict]) -> list[RequestDict]:
+def first_block(requests: Sequence[Record]) -> list[Record]:
     """The requests of the first block: between the blocks of one target lie those of the others."""
-    first = min((request["block"] for request in requests), default=0)
-    return [request for request in requests if request["block"] == first]
+    first = min((request.block for request in requests), default=0)
+    return [request for request in requests if request.block == first]
 
 
-def _start_ns(request: RequestDict) -> int:
+def _start_ns(request: Record) -> int:
     """The send, or for a request that was never sent, when it was due."""
-    return int(request["intended_ns"] if request["send_ns"] is None else request["send_ns"])
+    return request.intended_ns if request.send_ns is None else request.send_ns
 
 
-def _first_token_ns(request: RequestDict) -> int:
+def _first_token_ns(request: Record) -> int:
     """When the first token came; the end where none did."""
-    times = text_arrivals_ns(request)
-    return _start_ns(request) + times[0] if times else int(request["end_ns"])
+    return request.end_ns if request.first_text_ns is None else request.first_text_ns
 
 
-def _waiting(request: RequestDict) -> tuple[int, int]:
+def _waiting(request: Record) -> tuple[int, int]:
     return _start_ns(request), _first_token_ns(request)
 
 
-def _streaming(request: RequestDict) -> tuple[int, int]:
-    return _first_token_ns(request), int(request["end_ns"])
+def _streaming(request: Record) -> tuple[int, int]:
+    return _first_token_ns(request), request.end_ns
 
 
-def _whole(request: RequestDict) -> tuple[int, int]:
-    return _start_ns(request), int(request["end_ns"])
+def _whole(request: Record) -> tuple[int, int]:
+    return _start_ns(request), request.end_ns
 
 
 def _add_bars(
     figure: go.Figure,
-    requests: Sequence[RequestDict],
+    requests: Sequence[Record],
     origin: int,
-    span: Callable[[RequestDict], tuple[int, int]],
+    span: Callable[[Record], tuple[int, int]],
     name: str,
     marker: dict[str, Any],
 ) -> None:
@@ -291,36 +269,36 @@ def _add_bars(
         orientation="h",
         base=[_seconds(start - origin) for start, _ in spans],
         x=[_seconds(end - start) for start, end in spans],
-        y=[request["slot"] for request in requests],
+        y=[request.slot for request in requests],
         name=name,
         marker={"line": {"width": 0}} | marker,
-        customdata=[[request["id"], _request_words(request)] for request in requests],
+        customdata=[[request.id, _request_words(request)] for request in requests],
         hovertemplate="request %{customdata[0]}, " + name + "<br>%{customdata[1]}<extra></extra>",
     )
 
 
-def _add_failures(figure: go.Figure, requests: Sequence[RequestDict], origin: int) -> None:
+def _add_failures(figure: go.Figure, requests: Sequence[Record], origin: int) -> None:
     _add_bars(figure, requests, origin, _whole, "failed", {"color": FAILURE[0], "pattern": HATCH})
     if requests:
         # A refusal takes a millisecond: its bar cannot be seen, its cross can.
         figure.add_scatter(
-            x=[_seconds(request["end_ns"] - origin) for request in requests],
-            y=[request["slot"] for request in requests],
+            x=[_seconds(request.end_ns - origin) for request in requests],
+            y=[request.slot for request in requests],
             mode="markers",
             name="failed",
             marker={"symbol": "x", "size": 8, "color": FAILURE[0]},
-            customdata=[[request["id"], _request_words(request)] for request in requests],
+            customdata=[[request.id, _request_words(request)] for request in requests],
             hovertemplate="request %{customdata[0]}, failed<br>%{customdata[1]}<extra></extra>",
         )
 
 
-def _request_words(request: RequestDict) -> str:
-    if request["outcome"] != "ok":
-        kind = outcome_name(request["outcome"], request["status"])
-        reason = reason_beside_name(request["outcome"], request["status"], request["reason"])
+def _request_words(request: Record) -> str:
+    if not request.ok:
+        kind = outcome_name(request.outcome, request.status)
+        reason = reason_beside_name(request.outcome, request.status, request.reason)
         return kind + (f": {plotly_text(reason, 80)}" if reason else "")
-    ttft = (_first_token_ns(request) - _start_ns(request)) / NS
-    whole = (request["end_ns"] - _start_ns(request)) / NS
+    ttft = None if request.ttft_ns is None else request.ttft_ns / NS
+    whole = (request.end_ns - _start_ns(request)) / NS
     return f"first token {milliseconds(ttft)} ms, end {duration(whole)}"
 
 
@@ -336,8 +314,8 @@ def errors_by_kind(series: Sequence[Series]) -> go.Figure | None:
     """How many requests failed, by kind, one bar a series."""
     sums = [Counter[str]() for _ in series]
     for one, kinds in zip(series, sums, strict=True):
-        for error in errors_of(one.target):
-            kinds[plotly_text(outcome_name(error["outcome"], error["status"]))] += error["count"]
+        for failures in failures_of(one.target):
+            kinds[plotly_text(failures.name)] += failures.number
     names = sorted({name for kinds in sums for name in kinds}, key=lambda name: sum(kinds[name] for kinds in sums))
     if not names:
         return None

@@ -9,9 +9,11 @@ from typing import Any
 
 from lmx_loadgen.analysis.formats import duration, milliseconds, percent, plural, rate
 from lmx_loadgen.analysis.published import LONG_CONTEXT
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.report.baselines import why_unreliable
+from lmx_loadgen.report.power import power_words
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import Level, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, point_of, prompt_tokens, stat
 
 Sentence = tuple[str, bool]
 TargetResultDict = Mapping[str, Any]
@@ -25,6 +27,7 @@ def findings(target: TargetResultDict) -> list[Sentence]:
         *(tool_call_finding(call) for call in target.get("tool_calls") or []),
         *(skill_finding(skill) for skill in target.get("skills") or []),
         *_server_figures(target),
+        *_power(target),
     ]
 
 
@@ -48,18 +51,11 @@ def share_of_expected(target: Mapping[str, Any], level: Level) -> str | None:
     return f"{share} of what was published{f' ({of})' if of else ''}"
 
 
-def _measured_share(target: TargetResultDict) -> str:
-    """The decode rate of one user as a share of what was expected, in words; empty where either is not known."""
-    level = next((level for level in target["levels"] if level["concurrency"] == 1), None)
-    share = share_of_expected(target, level) if level else None
-    return f"; measured mean: {sanitize(share, 200)}" if share else ""
-
-
 def _expected(target: TargetResultDict) -> Iterator[Sentence]:
     expected = target.get("hypothesis")
     if not expected or expected["kind"] == "none":
         return
-    level = next((level for level in target["levels"] if level["concurrency"] == 1), None)
+    level = next((level for level in target["levels"] if point_of(level) == ALONE), None)
     share = share_of_expected(target, level) if level else None
     measured = f"; measured: {sanitize(share, 200)}" if share else ""
     yield f"expected: {sanitize(expected['sentence'], 500)}{measured}", True
@@ -133,10 +129,15 @@ def _server_figures(target: TargetResultDict) -> Iterator[Sentence]:
                 f"client sees {milliseconds(word['client_ttft_sec'])} ms to the first token"
             )
         if parts:
-            yield f"C={level['concurrency']}: {'; '.join(parts)} (medians; {sanitize(word['source'], 60)})", True
+            yield f"{point_of(level).short}: {'; '.join(parts)} (medians; {sanitize(word['source'], 60)})", True
     for own in (target.get("server_benchmarks") or [])[:1]:
         stats = own.get("stats") or {}
         figures = (
             f"{rate(stats.get('toks_per_sec_mean'))} tok/s, mean TTFT {milliseconds(stats.get('ttft_mean_sec'))} ms"
         )
         yield f"its own benchmark says: mean {figures} ({plural(int(stats.get('runs_completed') or 0), 'run')})", True
+
+
+def _power(target: TargetResultDict) -> Iterator[Sentence]:
+    if (found := power_words(target)) is not None:
+        yield f"power: {found[0]}", found[1]

@@ -1,13 +1,17 @@
 """Stored runs as the report looks at them: each target of each run is a series with a name and a look."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from lmx_loadgen.analysis.asked import Asked
+from lmx_loadgen.analysis.asked import Asked, prompts_hash_of
+from lmx_loadgen.analysis.formats import milliseconds, rate
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.decode.errors import without_status
+from lmx_loadgen.profile.load_point import LoadPoint, load_point
 from lmx_loadgen.report.palette import SeriesStyle, series_styles
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.system.clock import EARLIEST, moment
@@ -18,43 +22,55 @@ Level = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One stored run: `result.json` and the request lines of `events.jsonl`, both as read.
+    """One stored run: `result.json` as read, and what was measured, None where its event log is not there.
 
-    `label` tells this run from others on the same page, for instance its date; `prompts_hash` its prompts from others,
-    None where that is not known.
+    `label` tells this run from others on the same page, for instance its date.
     """
 
     result: dict[str, Any]
-    requests: list[dict[str, Any]]
+    measured: MeasuredRun | None
     label: str
-    prompts_hash: str | None = None
+
+    @property
+    def prompts_hash(self) -> str | None:
+        """Tells its prompts from those of others, None where that is not known."""
+        return None if self.measured is None else prompts_hash_of(self.measured.header)
+
+    @property
+    def machine(self) -> str:
+        """The chip and memory of its machine in a few words, as far as the host facts tell."""
+        host = self.result.get("host") or {}
+        chip, memory = host.get("chip"), host.get("memory_gb")
+        parts = [sanitize(chip, 60) if chip else "", f"{memory:g} GB" if isinstance(memory, int | float) else ""]
+        return ", ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One target of one run. `requests` holds its request lines by level."""
+    """One target of one run."""
 
     index: int
     name: str
     style: SeriesStyle
     run: RunView
     target: dict[str, Any]
-    requests: dict[int, list[dict[str, Any]]] = field(repr=False)
 
     @property
     def model(self) -> str:
         return sanitize(self.target.get("model") or "unknown model", 120)
 
-    def levels(self) -> list[dict[str, Any]]:
-        """The levels, lowest concurrency first."""
-        return sorted(self.target["levels"], key=lambda level: int(level["concurrency"]))
+    def levels(self) -> list[Level]:
+        """The levels, the lightest load first."""
+        return in_order(self.target["levels"])
 
-    def level_at(self, concurrency: int) -> dict[str, Any] | None:
-        """The level with this concurrency, if it was run."""
-        return next((level for level in self.levels() if level["concurrency"] == concurrency), None)
+    def level_at(self, point: LoadPoint) -> Level | None:
+        """The level at this load point, if it was run."""
+        return next((level for level in self.levels() if point_of(level) == point), None)
 
-    def requests_of(self, level: dict[str, Any]) -> list[dict[str, Any]]:
-        return self.requests.get(level["level"], [])
+    def requests_of(self, level: Level) -> Sequence[Record]:
+        """The requests of a level, warm-ups included."""
+        measured = self.run.measured
+        return [] if measured is None else measured.requests(str(self.target["name"]), point_of(level))
 
 
 def series_of(runs: Sequence[RunView]) -> list[Series]:
@@ -63,22 +79,15 @@ def series_of(runs: Sequence[RunView]) -> list[Series]:
     names = _unlike_names(pairs)
     styles = series_styles([str(target["name"]) for _, target in pairs])
     return [
-        Series(index, name, style, run, target, _by_level(run, target))
+        Series(index, name, style, run, target)
         for index, (name, style, (run, target)) in enumerate(zip(names, styles, pairs, strict=True))
     ]
 
 
-def concurrencies(series: Sequence[Series]) -> list[int]:
-    """Every concurrency that any series was run at, lowest first."""
-    return sorted({int(level["concurrency"]) for one in series for level in one.levels()})
-
-
-def _by_level(run: RunView, target: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
-    lines: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for line in run.requests:
-        if line["target"] == target["name"]:
-            lines[line["level"]].append(line)
-    return dict(lines)
+def load_points(series: Sequence[Series]) -> list[LoadPoint]:
+    """Every load point that any series was run at, the lightest first."""
+    found = {point_of(level) for one in series for level in one.levels()}
+    return sorted(found, key=lambda point: point.order)
 
 
 def _unlike_names(pairs: Sequence[tuple[RunView, dict[str, Any]]]) -> list[str]:
@@ -118,6 +127,16 @@ def _asked(one: Series) -> Asked:
 # ---- one level of one target ------------------------------------------------------------------------
 
 
+def point_of(level: Level) -> LoadPoint:
+    """Which load a level is."""
+    return load_point(level["load_point"])
+
+
+def in_order(levels: Sequence[Level]) -> list[Level]:
+    """Levels from the lightest load to the heaviest."""
+    return sorted(levels, key=lambda level: point_of(level).order)
+
+
 def stat(level: dict[str, Any], metric: str, key: str) -> float | None:
     """One statistic of a metric at a level, `None` where it is undefined or was not computed."""
     value = (level["metrics"].get(metric) or {}).get(key)
@@ -142,6 +161,11 @@ def system_rate(level: dict[str, Any]) -> float | None:
     return stat(level, "output_tok_s", "mean") if stat(level, "output_tok_s", "n") else None
 
 
+def as_shown(metric: str) -> Callable[[float | None], str]:
+    """How a metric's figures are written: times in ms, and rates."""
+    return milliseconds if METRICS[metric].unit == "s" else rate
+
+
 def heading(metric: str) -> tuple[str, str]:
     """A metric's name and the unit it is shown in: `("TTFT", "ms")`."""
     found = METRICS[metric]
@@ -153,9 +177,10 @@ def better_words(metric: str) -> str:
     return f"{METRICS[metric].better.capitalize()} is better."
 
 
-def is_supported(level: dict[str, Any], metric: str, key: str) -> bool:
-    """Whether enough samples lie beyond a percentile for it to be trusted."""
-    return key not in ((level["metrics"].get(metric) or {}).get("unsupported") or [])
+def is_weak(level: dict[str, Any], metric: str, key: str) -> bool:
+    """Whether a statistic is a percentile with too few samples beyond it to be trusted."""
+    found = level["metrics"].get(metric) or {}
+    return found.get(key) is not None and key in (found.get("unsupported") or [])
 
 
 def level_notes(level: dict[str, Any]) -> list[str]:
@@ -167,31 +192,38 @@ def level_notes(level: dict[str, Any]) -> list[str]:
     return notes
 
 
-def target_notes(target: dict[str, Any], place: str) -> list[str]:
-    """All notes on a target, each sentence once. One that is not about every level begins with the
-    concurrencies it is about, after the word `place`: `C=4,8: …`.
+def target_notes(target: dict[str, Any], named: Callable[[Sequence[LoadPoint]], str]) -> list[str]:
+    """All notes on a target, each sentence once. One that is not about every level begins with those that it is about,
+    as `named` has them: `C=4, 8: …`.
     """
-    where: dict[str, list[str]] = {}
+    where: dict[str, list[LoadPoint]] = {}
     for level in target["levels"]:
         for note in level_notes(level):
-            where.setdefault(note, []).append(str(level["concurrency"]))
+            where.setdefault(note, []).append(point_of(level))
     everywhere = len(target["levels"])
     return [sanitize(note, 300) for note in target.get("notes") or []] + [
-        note if len(found) == everywhere else f"{place}{', '.join(found)}: {note}" for note, found in where.items()
+        note if len(found) == everywhere else f"{named(found)}: {note}" for note, found in where.items()
     ]
 
 
-def errors_of(target: dict[str, Any]) -> list[dict[str, Any]]:
+class Failures(NamedTuple):
+    """Failed requests of one kind: its name, the server's words where there are any, and how many they are."""
+
+    name: str
+    reason: str
+    number: int
+
+
+def failures_of(target: dict[str, Any]) -> list[Failures]:
     """A target's failures by outcome, status and reason, over all its levels, most frequent first."""
-    sums: dict[tuple[str, int | None, str | None], int] = defaultdict(int)
+    sums = Counter[tuple[str, int | None, str | None]]()
     for level in target["levels"]:
         for error in level.get("errors") or []:
             sums[error["outcome"], error.get("status"), error.get("reason")] += int(error["count"])
-    kinds = [
-        {"outcome": outcome, "status": status, "reason": reason, "count": number}
-        for (outcome, status, reason), number in sums.items()
+    return [
+        Failures(outcome_name(outcome, status), reason_beside_name(outcome, status, reason), number)
+        for (outcome, status, reason), number in sums.most_common()
     ]
-    return sorted(kinds, key=lambda kind: -int(str(kind["count"])))
 
 
 OUTCOME_NAMES = {

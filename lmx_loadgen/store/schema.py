@@ -17,8 +17,10 @@ def schemas() -> dict[str, Any]:
             | lines.RequestLine
             | lines.SegmentLine
             | lines.HostStateLine
+            | lines.SampleLine
             | lines.CheckLine
             | lines.ResumeLine
+            | lines.AgainLine
             | lines.EndLine,
             Field(discriminator="type"),
         ]

@@ -51,6 +51,7 @@ def test_the_audit_passes(measured: StoredRun) -> None:
     status = {line["key"]: line["status"] for line in comparison["audit"]}
 
     del status["tainted"]  # how busy this machine was is not the servers' doing
+    assert status.pop("carry_over") == "unknown"  # too few blocks to tell
     assert set(status.values()) == {"passed"}, comparison["audit"]
 
 

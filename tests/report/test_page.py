@@ -1,18 +1,17 @@
 import json
-import os
 import re
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.errors import StorageError
-from lmx_loadgen.report.page import build_page, write_page
+from lmx_loadgen.report.page import build_page
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.tools_vs_truth import ToolsVsTruth
+from tests.helpers.measured_views import lines_of, with_lines
 from tests.helpers.outline import Outline
 from tests.helpers.snapshots import check_snapshot, numbers_in
 
@@ -90,9 +89,9 @@ def test_plotly_is_embedded_once_and_the_policy_names_each_script(load_run: Load
 @pytest.mark.slow
 def test_the_page_stays_small_however_much_was_measured(load_run: Loader) -> None:
     run = load_run("head-to-head")
-    many = [dict(line) for line in run.requests for _ in range(60)]
+    many = [line for line in lines_of(run) for _ in range(60)]
 
-    page = build_page([RunView(run.result, many, f"run {n}") for n in range(4)])
+    page = build_page([replace(with_lines(run, many), label=f"run {n}") for n in range(4)])
 
     assert len(many) > 10_000
     assert len(page.encode()) < 8_000_000
@@ -101,7 +100,7 @@ def test_the_page_stays_small_however_much_was_measured(load_run: Loader) -> Non
 def test_half_a_surrogate_pair_does_not_keep_the_page_from_being_written(load_run: Loader) -> None:
     run = load_run("interrupted")
     run.result["targets"][0]["model"] = "half \ud83d pair"
-    run.requests[-1] |= {"outcome": "reset", "reason": "\udfff"}
+    lines_of(run)[-1] |= {"outcome": "reset", "reason": "\udfff"}
 
     assert "half � pair" in Outline(build_page([run]).encode().decode()).text
 
@@ -121,23 +120,6 @@ def test_a_target_without_a_level_is_drawn(load_run: Loader) -> None:
     run.result["targets"][0]["levels"] = []
 
     assert "no level was run" in Outline(build_page([run])).text
-
-
-def test_writing_replaces_the_page_and_leaves_nothing_else(tmp_path: Path, load_run: Loader) -> None:
-    path = tmp_path / "new" / "report.html"
-
-    write_page(path, [load_run("failed")])
-    write_page(path, [load_run("interrupted")])
-
-    assert os.listdir(path.parent) == ["report.html"]
-    assert "sim-1" in path.read_text(encoding="utf-8")
-
-
-def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path, load_run: Loader) -> None:
-    (tmp_path / "file").write_text("")
-
-    with pytest.raises(StorageError, match="cannot make the folder"):
-        write_page(tmp_path / "file" / "report.html", [load_run("failed")])
 
 
 def test_the_instrument_s_own_error_and_the_tools_table_are_on_the_page(load_run: Loader) -> None:

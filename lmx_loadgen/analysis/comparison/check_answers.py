@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.finding import At, Observed
-from lmx_loadgen.analysis.records import answer_text
+from lmx_loadgen.analysis.records import Record, answer_text
 from lmx_loadgen.analysis.text_events import text_seen
 from lmx_loadgen.decode.chat import usage_counts
 from lmx_loadgen.system.clock import NS
@@ -43,7 +43,7 @@ class CheckAnswer:
 
 def answers_to(arm: Arm, question: Question) -> dict[str, CheckAnswer]:
     """The answers of a target by name, the latest of each; those without text are none."""
-    lines = [line for line in arm.log.checks if line["target"] == arm.name and line["check"] == question]
+    lines = [line for line in arm.run.checks(arm.name) if line["check"] == question]
     answered = ((str(line["asked"].get("prompt")), line) for line in lines if line["answer"] is not None)
     return {name: found for name, line in answered if (found := _answer(name, line)) is not None}
 
@@ -70,20 +70,12 @@ def _answer(name: str, line: Mapping[str, Any]) -> CheckAnswer | None:
     )
 
 
-def level_lines(at: At) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
-    """The lines of the answers at a level, in the same order as `at.answers`."""
-    return at.lines
-
-
-def texts_by_prompt(at: At) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """What either side wrote at a level, by prompt, in the order the answers ended."""
-    sides: list[dict[str, list[str]]] = []
-    for lines in level_lines(at):
-        texts: dict[str, list[str]] = {}
-        for line in lines:
-            texts.setdefault(line["prompt_id"], []).append(answer_text(line))
-        sides.append(texts)
-    return sides[0], sides[1]
+def texts_by_prompt(answers: Sequence[Record]) -> dict[str, list[str]]:
+    """What was written, by prompt, in the order the answers ended."""
+    texts: dict[str, list[str]] = {}
+    for one in answers:
+        texts.setdefault(one.prompt_id, []).append(answer_text(one.line))
+    return texts
 
 
 def least_gap_s(at: At, place: int) -> float:
@@ -94,4 +86,4 @@ def least_gap_s(at: At, place: int) -> float:
 
 def is_alone(at: At) -> bool:
     """Whether the level has one request at a time."""
-    return at.concurrency == 1
+    return at.load_point.slots == 1

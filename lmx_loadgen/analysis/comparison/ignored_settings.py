@@ -76,7 +76,8 @@ def _max_tokens(arm: Arm, checked: Sequence[CheckAnswer]) -> _Seen:
     """Answers that go on beyond the limit, and answers that say the limit ended them long before it."""
     rules = rules_of(arm.target)
     counted = [(_tokens(one, rules.usage_output_exact), one.max_tokens or 0, one.finish_reason) for one in checked]
-    for record in (one for one in arm.records if one.ok and one.max_tokens):
+    mine = (one for one in arm.run.records if one.target == arm.name and one.measured and one.ok)
+    for record in mine:
         exact = rules.usage_output_exact and usage_state(record) == "exact"
         tokens = record.usage_output if exact and record.usage_output is not None else record.fewest_tokens
         counted.append((tokens, record.max_tokens or 0, record.finish_reason if exact else None))

@@ -44,7 +44,7 @@ class _Own:
 def overlap(at: At, alpha: float) -> AuditFinding:
     """Failed only where answers to the same prompt differ as those to unrelated prompts do. What other weights, other
     templates and another nonce change is far less."""
-    texts_a, texts_b = texts_by_prompt(at)
+    texts_a, texts_b = (texts_by_prompt(answers) for answers in at.answers)
     shared = [prompt for prompt in texts_a if prompt in texts_b][:_MOST_PROMPTS]
     if shared and all(set(texts_a[prompt]) == set(texts_b[prompt]) for prompt in shared):
         return AuditFinding("passed", ("identical", "identical"))

@@ -7,7 +7,6 @@ from statistics import fmean
 
 from lmx_loadgen.analysis.comparison import same_setup
 from lmx_loadgen.analysis.comparison.chance import pairs_p
-from lmx_loadgen.analysis.comparison.check_answers import level_lines
 from lmx_loadgen.analysis.comparison.finding import At, AuditFinding, decided
 from lmx_loadgen.analysis.comparison.visible_characters import visible_count
 from lmx_loadgen.analysis.formats import percent
@@ -65,10 +64,10 @@ def _counted(at: At, place: int) -> list[_Counted]:
     if not rules_of(arm.target).usage_output_exact:
         return []
     found = []
-    for one, line in zip(at.answers[place], level_lines(at)[place], strict=True):
-        tokens, characters = visible_tokens(one, _USAGE), visible_count(answer_text(line))
+    for one in at.answers[place]:
+        tokens, characters = visible_tokens(one, _USAGE), visible_count(answer_text(one.line))
         if tokens and characters:
-            found.append(_Counted(line["prompt_id"], characters, tokens))
+            found.append(_Counted(one.prompt_id, characters, tokens))
     return found
 
 

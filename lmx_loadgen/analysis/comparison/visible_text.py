@@ -6,7 +6,6 @@ from statistics import median
 from typing import Any
 
 from lmx_loadgen.analysis.comparison.chance import shares_p
-from lmx_loadgen.analysis.comparison.check_answers import level_lines
 from lmx_loadgen.analysis.comparison.finding import At, AuditFinding
 from lmx_loadgen.analysis.comparison.text_timing import BY_FIRST_TEXT, TextFault, early_text, held_back
 from lmx_loadgen.analysis.comparison.visible_characters import is_visible
@@ -41,7 +40,7 @@ def _fault(at: At, place: int) -> TextFault | None:
 
 def _unseen_first(at: At, place: int) -> TextFault | None:
     """Characters without any trace that come ahead of the text."""
-    leads = [[lead for line in lines if (lead := _lead(line)) is not None] for lines in level_lines(at)]
+    leads = [[lead for one in answers if (lead := _lead(one.line)) is not None] for answers in at.answers]
     hits = [sum(lead > _MAX_LEAD for lead in of_side) for of_side in leads]
     n = [len(of_side) for of_side in leads]
     if not n[place] or hits[place] <= _MAX_SHARE * n[place]:

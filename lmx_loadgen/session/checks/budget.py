@@ -8,17 +8,17 @@ from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.needle_text import DEPTHS, MORE_DEPTHS
 from lmx_loadgen.session.checks.questions import FEWEST_TOKENS, NEEDLE_TOKENS, PAIRS, SHORT_TOKENS, TEXT_TOKENS
 from lmx_loadgen.session.jobs import PROBE_TOKENS, STABILITY_TOKENS
-from lmx_loadgen.session.plan import ASSUMED_TOK_S, ASSUMED_TTFT_S, Segment, estimate_s, stability_levels
+from lmx_loadgen.session.plan import ASSUMED_TOK_S, ASSUMED_TTFT_S, Segment, estimate_s, stability_points
 
 SHARE = 0.10
 _PROBE_REQUESTS = 3
 
 Group = Literal["needle", "caching", "settings", "more_needles"]
-WORDS: dict[Group, str] = {
-    "needle": "whether the whole prompt is read",
-    "caching": "whether answers come from a cache",
-    "settings": "whether settings are kept",
-    "more_needles": "whether the whole prompt is read",
+_WORDS: dict[Group, str] = {
+    "needle": "prompt",
+    "caching": "caches",
+    "settings": "settings",
+    "more_needles": "prompt",
 }
 
 
@@ -33,11 +33,10 @@ class CheckBudget:
 
     @property
     def words(self) -> str:
-        """The line of the plan; empty where nothing is asked."""
-        if not self.groups:
-            return ""
-        asked = ", ".join(dict.fromkeys(WORDS[group] for group in self.groups))
-        return f"  then, of each target: {self.requests} short requests to check {asked} (about {self.seconds:.0f} s)"
+        """The line of the plan, with the probe of the prefix cache."""
+        what = ", ".join(dict.fromkeys(("caches", *(_WORDS[group] for group in self.groups))))
+        requests, seconds = self.requests + _PROBE_REQUESTS, self.seconds + _PROBE_REQUESTS * _request_s(PROBE_TOKENS)
+        return f"  checks: {requests} short requests per target, about {seconds:.0f} s ({what})"
 
 
 def check_budget(profile: Profile, plan: Sequence[Segment]) -> CheckBudget:
@@ -74,7 +73,7 @@ def _tokens(profile: Profile) -> dict[Group, list[int]]:
 def _before_s(profile: Profile) -> float:
     """About how long a target's probe of the cache takes, and the comparison of its answers."""
     probe = _PROBE_REQUESTS * _request_s(PROBE_TOKENS)
-    return probe + len(stability_levels(profile)) * _request_s(min(STABILITY_TOKENS, profile.request.max_tokens))
+    return probe + len(stability_points(profile)) * _request_s(min(STABILITY_TOKENS, profile.request.max_tokens))
 
 
 def _request_s(tokens: int) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lmx_loadgen.load.closed_loop import nonce_for
+from lmx_loadgen.load.request import nonce_for
 from lmx_loadgen.profile.models import Request
 from lmx_loadgen.profile.prompts import Prompt, PromptBook, with_nonce
 from lmx_loadgen.session.checks.needle_text import DEPTHS, MORE_DEPTHS, QUESTIONS, NeedleText, needle_text

@@ -7,6 +7,7 @@ import pytest
 
 from lmx_loadgen.analysis.comparison.blocks import arm_of
 from lmx_loadgen.analysis.comparison.compare import compare
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.store.comparison import AuditLine, Comparison
 from tests.helpers.made_checks import LONG, check_line, needles, settings, timed, with_checks
 from tests.helpers.made_sessions import PROFILE, Made, session
@@ -18,8 +19,8 @@ OTHERS = ("quite another text, that has nothing of it", "and one more, which is 
 def compared(
     *lines: Sequence[dict[str, Any]], made: Made | None = None, other: Made | None = None, **changes: Any
 ) -> Comparison:
-    log = with_checks(session({"a": made or Made(), "b": other or Made()}, **changes), *lines)
-    return compare(arm_of(log, "a"), arm_of(log, "b"))
+    run = MeasuredRun(with_checks(session({"a": made or Made(), "b": other or Made()}, **changes), *lines))
+    return compare(arm_of(run, "a"), arm_of(run, "b"))
 
 
 def line_of(key: str, *lines: Sequence[dict[str, Any]], **changes: Any) -> AuditLine:

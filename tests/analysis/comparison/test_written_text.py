@@ -9,6 +9,7 @@ import pytest
 from lmx_loadgen.analysis.comparison.blocks import arm_of
 from lmx_loadgen.analysis.comparison.compare import compare
 from lmx_loadgen.analysis.comparison.visible_characters import is_visible, visible_count
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.store.comparison import AuditLine
 from tests.helpers.made_checks import check_line, with_checks
 from tests.helpers.made_lines import MS
@@ -22,8 +23,8 @@ Line = dict[str, Any]
 
 
 def line_of(key: str, a: Made, b: Made, *checks: Sequence[Line], **changes: Any) -> AuditLine:
-    log = with_checks(session({"a": a, "b": b}, **changes), *checks)
-    comparison = compare(arm_of(log, "a"), arm_of(log, "b"))
+    run = MeasuredRun(with_checks(session({"a": a, "b": b}, **changes), *checks))
+    comparison = compare(arm_of(run, "a"), arm_of(run, "b"))
     (line,) = [line for line in comparison.audit if line.key == key]
     return line
 

@@ -1,5 +1,6 @@
 """What a target answered to the questions by which a comparison is checked, and what it wrote under load."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,15 +17,19 @@ NOT_ASKED: Observed = ("not asked", "not asked")
 # A time that another falls short of is told from it from this difference on, or three times the instrument's own error.
 LEAST_GAP_S = 0.005
 _TIMES_ERROR = 3
+_OPEN_THOUGHT = re.compile(r"\s*<think>(?!.*</think>)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckAnswer:
     """One answer, given while nothing else was asked. `reads_s` are the times of the reads that brought text, since the
-    question was sent; `fewest_tokens` is what the text has at least, `tokens` what the server counts."""
+    question was sent; `fewest_tokens` is what the text has at least, `tokens` what the server counts. A thought that
+    the limit cut off is no answer yet (`is_thought`)."""
 
     name: str
+    nonce: str
     text: str
+    is_thought: bool
     reads_s: tuple[float, ...]
     read_characters: tuple[int, ...]
     tokens: int | None
@@ -56,7 +61,9 @@ def _answer(name: str, line: Mapping[str, Any]) -> CheckAnswer | None:
     prompt, output, _ = usage_counts(came.get("usage"))
     return CheckAnswer(
         name=name,
+        nonce=str(asked.get("nonce")),
         text=answer_text(came),
+        is_thought=seen.visible_ns is None or _OPEN_THOUGHT.match(answer_text(came)) is not None,
         reads_s=tuple(at_ns / NS for at_ns in seen.at_ns),
         read_characters=tuple(seen.characters),
         tokens=output,

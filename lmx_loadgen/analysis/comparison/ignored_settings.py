@@ -76,7 +76,7 @@ def _max_tokens(arm: Arm, checked: Sequence[CheckAnswer]) -> _Seen:
     """Answers that go on beyond the limit, and answers that say the limit ended them long before it."""
     rules = rules_of(arm.target)
     counted = [(_tokens(one, rules.usage_output_exact), one.max_tokens or 0, one.finish_reason) for one in checked]
-    mine = (one for one in arm.run.records if one.target == arm.name and one.measured and one.ok)
+    mine = (one for one in arm.run.records if one.target == arm.name and one.measured and one.ok and one.max_tokens)
     for record in mine:
         exact = rules.usage_output_exact and usage_state(record) == "exact"
         tokens = record.usage_output if exact and record.usage_output is not None else record.fewest_tokens

@@ -16,7 +16,9 @@ def needle(a: Arm, b: Arm) -> AuditFinding:
     """Failed where one finds codes that the other misses: who skips part of a prompt answers sooner. A model that
     cannot find them on either side shows nothing."""
     answers = answers_to(a, "needle"), answers_to(b, "needle")
-    shared = sorted(set(answers[0]) & set(answers[1]))
+    shared = sorted(
+        name for name in answers[0] if name in answers[1] and not any(of[name].is_thought for of in answers)
+    )
     if not shared:
         return AuditFinding("unknown", NOT_ASKED)
     found = _found(a), _found(b)

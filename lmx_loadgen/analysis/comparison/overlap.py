@@ -73,8 +73,10 @@ def are_identical(a: Arm, b: Arm) -> bool | None:
     """Whether both gave word for word the same answers to the very same requests: then their weights are the same too,
     as far as it matters. None where there is too little to tell."""
     answers = answers_to(a, "settings"), answers_to(b, "settings")
-    pairs = [(answers[0][name].text, answers[1][name].text) for name in answers[0] if name in answers[1]]
-    if not all(one == other for one, other in pairs):
+    both = [(one, other) for name, one in answers[0].items() if (other := answers[1].get(name)) is not None]
+    # Separate runs have other nonces.
+    pairs = [(one.text, other.text) for one, other in both if one.nonce == other.nonce]
+    if any(one != other for one, other in pairs):
         return False
     long = sum(len(one) >= _LEAST_IDENTICAL for one, _ in pairs)
     return True if long >= _FEWEST_IDENTICAL else None

@@ -39,7 +39,8 @@ def early_text(at: At, place: int) -> TextFault | None:
     """A few words at once, and the real wait after them. Only requests that had the server for themselves are looked
     at: others pause while a prompt is read."""
     answers = _alone(at, place)
-    early = [pause for reads in answers if (pause := _pause(reads, least_gap_s(at, place))) is not None]
+    least_s = least_gap_s(at, place)
+    early = [pause for reads in answers if (pause := _pause(reads, least_s)) is not None]
     if not answers or 2 * len(early) <= len(answers):
         return None
     shown, real = (median(one[part] for one in early) for part in (0, 1))
@@ -70,7 +71,8 @@ def _pause(reads: Sequence[float], least_s: float) -> tuple[float, float] | None
     gaps = [late - early for early, late in pairwise(reads)]
     at = max(range(min(_FIRST_READS, len(gaps) - 2)), key=lambda place: gaps[place])
     later = gaps[at + 1 :]
-    usual = median(gap for gap in later if gap >= _OF_ONE_STEP * fmean(later))
+    least_step = _OF_ONE_STEP * fmean(later)
+    usual = median([gap for gap in later if gap >= least_step])
     is_pause = gaps[at] >= max(_PAUSE * usual, least_s) and reads[0] < _EARLY * reads[at + 1]
     return (reads[0], reads[at + 1]) if is_pause else None
 
@@ -87,10 +89,16 @@ def held_back(at: At, place: int) -> TextFault | None:
     later, more = waits[1] - waits[0], tokens[1] - tokens[0]
     if later < least_gap_s(at, place) or waits[1] < _HELD_RATIO * waits[0] or more <= 0:
         return None
-    # Seconds a token: as the wait says it was made, and as it came.
+    # Seconds a token: as the wait says it was made, and as it came, there and under load: an answer may be so short
+    # that all of it fits into one of its server's chunks.
     made = later / more
-    came = median((one.reads_s[-1] - one.reads_s[0]) / max(1, (one.tokens or one.fewest_tokens) - 1) for one in long)
-    if came > _HELD_SPEED * made:
+    came = median(_seconds_a_token(one.reads_s, one.tokens or one.fewest_tokens) for one in long)
+    loaded = [
+        _seconds_a_token(_reads_s(one), one.usage_output or one.fewest_tokens)
+        for one in at.answers[place]
+        if one.text_reads
+    ]
+    if max(came, median(loaded or [0.0])) > _HELD_SPEED * made:
         return None
     label = at.labels[place]
     return TextFault(
@@ -101,3 +109,7 @@ def held_back(at: At, place: int) -> TextFault | None:
         _BY_GAPS,
         sooner_p([one.ttft_s for one in short], [one.ttft_s for one in long]),
     )
+
+
+def _seconds_a_token(reads_s: Sequence[float], tokens: int) -> float:
+    return (reads_s[-1] - reads_s[0]) / max(1, tokens - 1)

@@ -58,6 +58,15 @@ def test_a_code_counts_however_its_marks_are_written(text: str) -> None:
     assert line_of("needle", of_a, needles("b", 4)).status == "passed"
 
 
+@pytest.mark.parametrize("kind", ["reasoning", "content"])
+def test_a_thought_that_the_limit_cut_off_is_no_answer(kind: str) -> None:
+    thinking = needles("b", 0)
+    for line in thinking:
+        line["answer"]["events"] = [[0, kind, "<think>The user asks for a code that"]]
+
+    assert line_of("needle", needles("a", 4), thinking).status == "unknown"
+
+
 def test_what_was_not_asked_is_not_known_and_says_nothing() -> None:
     for key in ("needle", "cache_same_nonce", "ignored_settings"):
         line = line_of(key)
@@ -222,6 +231,14 @@ def test_identical_answers_to_identical_requests_make_the_weights_the_same() -> 
     assert (same.status, same.a, same.b) == ("passed", "not told", "not told")
     assert same.sentence == "both gave word for word the same answers to the same requests"
     assert differing.status == "unknown"
+
+
+def test_requests_of_separate_runs_are_not_the_same() -> None:
+    of_b = settings("b", first=SAME)
+    for line in of_b:
+        line["asked"]["nonce"] = "fedcba9876543210"
+
+    assert line_of("quantization", settings("a", first=SAME), of_b).sentence.endswith("the bits of its weights")
 
 
 @pytest.mark.parametrize("texts", [SAME[:2], ("Yes.", "No.", "Paris.")])

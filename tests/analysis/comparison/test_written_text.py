@@ -129,7 +129,8 @@ def asked(side: str, short_ms: float, long_ms: float, step: float) -> list[Line]
 
 
 def test_text_that_is_held_back_and_poured_out_is_seen_by_when_longer_answers_begin() -> None:
-    line = line_of("visible_text", Made(), Made(), asked("a", 200, 200, 20), asked("b", 260, 500, 0.2))
+    poured = Made(ttft=400, step=0.2)
+    line = line_of("visible_text", Made(), poured, asked("a", 200, 200, 20), asked("b", 260, 500, 0.2))
 
     assert (line.status, line.metrics, line.b) == ("failed", GAPS, "held back")
     assert line.sentence.startswith("b begins an answer of 4 tokens after 260 ms and one of 16 after 500 ms")
@@ -137,6 +138,13 @@ def test_text_that_is_held_back_and_poured_out_is_seen_by_when_longer_answers_be
 
 def test_text_that_comes_in_larger_pieces_at_its_own_speed_is_not_held_back() -> None:
     line = line_of("visible_text", Made(), Made(), asked("a", 200, 200, 20), asked("b", 260, 500, 20))
+
+    assert line.status == "passed"
+
+
+def test_a_short_answer_that_fits_into_one_chunk_is_not_held_back() -> None:
+    """As of a server that sends 32 tokens at a time: longer answers come at the speed they are made."""
+    line = line_of("visible_text", Made(), Made(), asked("a", 200, 200, 20), asked("b", 260, 500, 0.2))
 
     assert line.status == "passed"
 

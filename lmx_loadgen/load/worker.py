@@ -75,6 +75,7 @@ class Worker:
         self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}
 
     async def run(self) -> None:
+        _collect_garbage()
         async with anyio.create_task_group() as group:
             group.start_soon(self._listen)
             while (job := await self._jobs.get()) is not None:
@@ -103,9 +104,6 @@ class Worker:
     async def _run(self, job: Job) -> None:
         meter = LagMeter(asyncio.get_running_loop())
         segment = ClosedLoop(job, self._for_slots(job), self._parent.send, meter)
-        gc.collect()
-        gc.freeze()
-        gc.disable()
         with anyio.CancelScope() as scope:
             self._running = (segment, scope)
             heartbeat = Heartbeat(segment.job, segment.quiet_since_ns, self._parent.send)
@@ -116,11 +114,10 @@ class Worker:
             await segment.measure(await self._inbox.get())
         self._running = None
         heartbeat.close()
-        gc.enable()
-        gc.unfreeze()
         meter.close()
         self._parent.send(segment.end(segment.stopped if scope.cancelled_caught else None))
         await self._parent.drained()
+        _collect_garbage()
 
     def _for_slots(self, job: Job) -> dict[int, StampedTransport]:
         """The slots' connections, kept from one segment to the next of the same server."""
@@ -142,6 +139,14 @@ class Worker:
         if key not in self._contexts:
             self._contexts[key] = tls_context(*key)
         return self._contexts[key]
+
+
+def _collect_garbage() -> None:
+    """Now, and then not while a segment is measured: it takes milliseconds, between segments and not at their start."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
 
 
 async def _main(out_fd: int, loop_name: str, stamps: StampSource) -> None:

@@ -258,7 +258,9 @@ class CheckLine(OpenLine):
     type: Literal["check"]
     at_ns: Ns
     target: Text
-    check: Annotated[Literal["tool_call", "skill", "server_benchmark"], Field(description="what was asked for")]
+    check: Annotated[
+        Literal["tool_call", "skill", "server_benchmark", "token_count"], Field(description="what was asked for")
+    ]
     asked: Annotated[dict[Text, Any], Field(description="what exactly")]
     answer: Annotated[dict[Text, Any] | None, Field(description="what the server made of it")]
     error: Annotated[Text | None, Field(description="why there is no answer")]

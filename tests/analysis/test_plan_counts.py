@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.plan_counts import plan_result
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.eventlog import LogContents
@@ -122,4 +123,4 @@ def test_recorded_answers_of_both_backends(words: str, prompt: int, output: int,
 def test_the_key_is_in_no_other_result() -> None:
     log = log_of()
 
-    assert "token_counts" not in json.dumps(summarize(log).as_dict())
+    assert "token_counts" not in json.dumps(summarize(MeasuredRun(log)).as_dict())

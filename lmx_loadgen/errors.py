@@ -60,9 +60,14 @@ class StorageError(LoadgenError):
 
 
 class Busy(LoadgenError):
-    """Another lmx-loadgen is measuring on this machine; the message names it."""
+    """Another lmx-loadgen is measuring on this machine, `since` then (ISO 8601), if that is known; the message names
+    it."""
 
     exit_code = 6
+
+    def __init__(self, message: str, since: str | None = None) -> None:
+        super().__init__(message)
+        self.since = since
 
 
 class NotResumable(LoadgenError):

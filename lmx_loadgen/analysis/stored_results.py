@@ -10,7 +10,7 @@ from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.imported import FOLDER, imported_store, marked
-from lmx_loadgen.store.plan_result import read_benchmark, read_json
+from lmx_loadgen.store.plan_result import json_files, read_benchmark, read_json
 from lmx_loadgen.store.result import BenchmarkResult, RunResult, find_runs, read_result
 from lmx_loadgen.system.clock import EARLIEST, moment
 
@@ -69,6 +69,26 @@ def results_in_file(path: Path) -> list[StoredResult]:
     if not read.results:
         raise ResultError(f"{path} has no result: {read.faults[0]}")
     return [StoredResult(one, path.name, path) for one in read.results]
+
+
+def plain_results(folder: Path, skipped: Callable[[str], None]) -> list[BenchmarkResult]:
+    """The plan's results that lie right in a folder, one a file, as Opta-LMX and the service store them.
+
+    JSON of another kind is passed over; `skipped` gets a sentence for each file that is damaged.
+    """
+    found: list[BenchmarkResult] = []
+    for path in json_files(folder):
+        try:
+            data = read_json(path)
+        except ResultError as error:
+            skipped(str(error))
+            continue
+        if isinstance(data, dict) and "model_id" in data:
+            read = results_in(data, path.name)
+            found += read.results
+            for fault in read.faults:
+                skipped(f"{path}: {fault}")
+    return found
 
 
 def _of_runs(results_dir: Path, skipped: Callable[[str], None]) -> Iterator[StoredResult]:

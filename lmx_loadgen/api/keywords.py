@@ -98,7 +98,9 @@ def _profile_keys() -> Iterator[tuple[str, str]]:
 
 
 PROFILE_KEYS = dict(_profile_keys())
-OPTIONS = tuple(one.name for one in fields(Options) if one.name not in ("lock", "resume_state"))
+# Options that are for those who run sessions of their own, as the service does.
+_INNER = {"lock", "resume_state", "probe_cache", "count_tokens", "start_worker"}
+OPTIONS = tuple(one.name for one in fields(Options) if one.name not in _INNER)
 AROUND = ("profile", "model", "calibrate", "allow_concurrent", "progress")
 
 

@@ -72,6 +72,7 @@ class WorkerProcess:
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
         self.heard = time.monotonic()
+        self.ready: Ready | None = None
 
     def send(self, message: Any) -> None:
         """Hand the message over. Raises WorkerDied where the process is gone, or takes nothing for half a minute."""
@@ -124,6 +125,10 @@ class WorkerProcess:
             "lost"
         )
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     def close(self) -> None:
         """Let the process go: it ends when its stdin does, and is killed if it does not."""
         process = self._process
@@ -137,6 +142,10 @@ class WorkerProcess:
             process.kill()
             process.wait()
         self._stderr.close()
+
+
+# Starts a measuring process, given its loop, its stamps and its environment.
+StartWorker = Callable[[str, StampSource, Mapping[str, str] | None], WorkerProcess]
 
 
 class _Patience:
@@ -189,12 +198,14 @@ class Driver:
     def wait_ready(self) -> Ready:
         """What loop and stamps the workers use. Raises WorkerDied if one does not come up."""
         deadline = time.monotonic() + _START_WAIT_S
-        ready: list[Ready] = []
-        while len(ready) < len(self._workers):
-            ready += [message for _, message in self._messages() if isinstance(message, Ready)]
+        while not all(worker.ready for worker in self._workers):  # one that is used again said so long ago
+            for worker, message in self._messages():
+                if isinstance(message, Ready):
+                    worker.ready = message
             if time.monotonic() > deadline:
                 raise WorkerDied(f"a measuring process did not start within {_START_WAIT_S:g} s")
-        return ready[0]
+        assert self._workers[0].ready is not None
+        return self._workers[0].ready
 
     def run(self, jobs: Sequence[Job], stagger_ns: int | None, listener: SegmentListener) -> SegmentEnd:
         """Run one segment, a job for each worker, and return its merged marks.

@@ -37,6 +37,7 @@ class Worker:
         self._pools = Pools(stamps)
 
     async def run(self) -> None:
+        _collect_garbage()
         async with anyio.create_task_group() as group:
             group.start_soon(self._listen)
             while (job := await self._jobs.get()) is not None:
@@ -66,9 +67,6 @@ class Worker:
         meter = LagMeter(asyncio.get_running_loop())
         sender = Sender(job, self._parent.send, meter)
         running = JobRun(job, schedule_of(job), sender, self._pools.of(job), meter)
-        gc.collect()
-        gc.freeze()
-        gc.disable()
         with anyio.CancelScope() as scope:
             self._running = (running, scope)
             heartbeat = Heartbeat(job, running.quiet_since_ns, self._parent.send)
@@ -79,11 +77,18 @@ class Worker:
             await running.measure(await self._inbox.get())
         self._running = None
         heartbeat.close()
-        gc.enable()
-        gc.unfreeze()
         meter.close()
         self._parent.send(running.end(sender.stopped if scope.cancelled_caught else None))
         await self._parent.drained()
+        _collect_garbage()
+
+
+def _collect_garbage() -> None:
+    """Now, and then not while a segment is measured: it takes milliseconds, between segments and not at their start."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
 
 
 async def _main(out_fd: int, loop_name: str, stamps: StampSource) -> None:

@@ -82,8 +82,8 @@ def all_baselines(
                 group[0], series, server, reference
             )
             found += [measured] if measured else []
-        found += [_published(group[0], figure) for figure in published if figure.server == server]
-    return found + [_published(group[0], figure) for figure in published if figure.server not in RIVALS]
+        found += published_baselines(group[0].level_at(ALONE), [one for one in published if one.server == server])
+    return found + published_baselines(group[0].level_at(ALONE), [one for one in published if one.server not in RIVALS])
 
 
 def best_baseline(baseline: Sequence[Baseline], server: Server) -> Baseline | None:
@@ -220,30 +220,37 @@ def why_unreliable(level: Level) -> str:
 
 
 def _failed(level: Level) -> float:
-    ok, failed = int(level["requests"]["ok"]), int(level["requests"]["failed"] or 0)
+    ok, failed = int(level["requests"]["ok"] or 0), int(level["requests"]["failed"] or 0)
     return failed / (ok + failed) if ok + failed else 0.0
 
 
 # ---- published ---------------------------------------------------------------------------------------
 
 
-def _published(ours: Series, figure: PublishedFigure) -> Baseline:
+def published_baselines(level: Level | None, published: Sequence[PublishedFigure], why: str = "") -> list[Baseline]:
+    """What is published, held against what was measured with one request at a time; with a reason `why` not, only shown
+    beside it."""
+    return [_published(level, figure, why) for figure in published]
+
+
+def _published(level: Level | None, figure: PublishedFigure, why: str) -> Baseline:
     chip = apple_chip(figure.hardware) or figure.hardware
     return Baseline(
         figure.server,
         "published",
         chip,
-        _published_figure(ours, figure, "decode_tok_s", figure.toks_per_sec),
-        _published_figure(ours, figure, "ttft", figure.ttft_sec),
+        _published_figure(level, figure, "decode_tok_s", figure.toks_per_sec, why),
+        _published_figure(level, figure, "ttft", figure.ttft_sec, why),
         source=figure.source,
         about="; ".join(_circumstances(figure)),
         same_chip=figure.same_chip,
     )
 
 
-def _published_figure(ours: Series, figure: PublishedFigure, metric: str, value: float | None) -> BaselineFigure:
+def _published_figure(
+    level: Level | None, figure: PublishedFigure, metric: str, value: float | None, why: str
+) -> BaselineFigure:
     """A change only where it was the same chip and the same kind of work."""
-    level = ours.level_at(ALONE)
     our_mean = None if level is None else stat(level, metric, "mean")
     if value is None:
         return BaselineFigure()
@@ -255,7 +262,7 @@ def _published_figure(ours: Series, figure: PublishedFigure, metric: str, value:
         return BaselineFigure(value, why="" if figure.same_chip is False else "whether it is our chip is not known")
     if metric == "decode_tok_s" and not level.get("token_basis_exact"):
         return BaselineFigure(value, why="our rate counts chunks, which may hold several tokens")
-    why = why_unreliable(level) or _other_context(level, figure, metric)
+    why = why or why_unreliable(level) or _other_context(level, figure, metric)
     return BaselineFigure(value, why=why) if why else BaselineFigure(value, our_mean / value - 1)
 
 

@@ -1,7 +1,8 @@
 """What a report card is made of: every model on every backend, with its newest run and those before it.
 
-A card is of one model on one backend on one machine. Results that were imported have the plan's statistics and no
-request behind them: they stand on cards of their own, and nothing is compared with them.
+A card is of one model on one backend on one machine. Results that were imported, or lie about as the plan's files, have
+its statistics and no request behind them: they stand on cards of their own, beside what is published, and no other run
+is compared with them.
 """
 
 from collections import defaultdict
@@ -11,11 +12,12 @@ from typing import Any, Literal
 
 from lmx_loadgen.analysis.formats import short_time
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.analysis.published import matching
+from lmx_loadgen.analysis.published import apple_chip, matching
 from lmx_loadgen.profile.load_point import ALONE
-from lmx_loadgen.report.baselines import Baseline, all_baselines
+from lmx_loadgen.report.baselines import Baseline, all_baselines, published_baselines
 from lmx_loadgen.report.view import Level, Series, newest_first, same_work, stat
 from lmx_loadgen.store.comparison import Comparison
+from lmx_loadgen.store.imported import OURS
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
 from lmx_loadgen.store.result import BenchmarkResult
 from lmx_loadgen.system.clock import EARLIEST, moment
@@ -95,7 +97,7 @@ def cards_of(
     for one in series:
         groups[_key(one)].append(one)
     found = [_measured(newest_first(group), series, comparisons, reference) for group in groups.values()]
-    return [*found, *_imported(imported)]
+    return [*found, *_imported(imported, reference)]
 
 
 def _key(one: Series) -> tuple[str, str, str, str]:
@@ -145,19 +147,23 @@ def _earlier_run(one: Series, newest: Series) -> EarlierRun:
 # ---- imported results -------------------------------------------------------------------------------
 
 
-def _imported(results: Sequence[BenchmarkResult]) -> list[Card]:
+def _imported(results: Sequence[BenchmarkResult], reference: Reference | None) -> list[Card]:
     groups: dict[tuple[str, str, str], list[BenchmarkResult]] = defaultdict(list)
     for result in results:
         groups[result.model_id, result.backend, result.hardware].append(result)
     return [
-        _imported_card(sorted(group, key=lambda one: moment(one.timestamp) or EARLIEST, reverse=True))
+        _imported_card(sorted(group, key=lambda one: moment(one.timestamp) or EARLIEST, reverse=True), reference)
         for group in groups.values()
     ]
 
 
-def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
+def _imported_card(group: Sequence[BenchmarkResult], reference: Reference | None) -> Card:
     newest = group[0]
     levels = imported_levels(newest)
+    is_ours = newest.origin == OURS
+    target = {"model": newest.model_id, "dialect": newest.backend if is_ours else "lmx"}
+    published = _published(reference, target, newest.hardware if apple_chip(newest.hardware) else None)
+    why = "" if is_ours else "the server measured itself"
     return Card(
         origin="imported",
         model=newest.model_id,
@@ -165,7 +171,7 @@ def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
         machine=newest.hardware,
         series=None,
         levels=levels,
-        target={"benchmark": newest.model_dump(mode="json")},
+        target={"benchmark": newest.model_dump(mode="json")} | ({"dialect": newest.backend} if is_ours else {}),
         runs=[
             EarlierRun(
                 short_time(one.timestamp),
@@ -175,6 +181,8 @@ def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
             )
             for one in group
         ],
+        baseline=published_baselines(levels[0] if levels else None, published, why),
+        published=published,
     )
 
 

@@ -31,8 +31,8 @@ def _and(names: Sequence[str]) -> str:
 def headline(runs: Sequence[RunView], series: Sequence[Series]) -> Markup:
     """What was measured, in a title and a sentence."""
     if not runs:
-        lede = "There is no run here: what follows was measured by others, and imported."
-        return join([h("h1", None, "Imported results"), h("p", {"class": "lede"}, lede)])
+        lede = "There is no run here, only single results: each card says who measured it."
+        return join([h("h1", None, "Single results"), h("p", {"class": "lede"}, lede)])
     sent = sum(int(level["requests"]["sent"]) for one in series for level in one.levels())
     days = list(dict.fromkeys(day(run.result.get("started_at")) for run in runs))
     machines = list(dict.fromkeys(filter(None, (run.machine for run in runs))))

@@ -65,6 +65,16 @@ def calibration_for_run(options: Options, stop: StopFlag, report: Callable[[str]
     return calibrated
 
 
+def stored_calibration(options: Options) -> Calibrated:
+    """What `session.run` asks for a run's calibration, where none is to be made: the newest one that fits, or None."""
+
+    def calibrated(loop: str, stamps: str) -> dict[str, Any] | None:
+        found = find(_known(options.out), __version__, loop, stamps, options.workers)
+        return None if found is None else found.model_dump(mode="json")
+
+    return calibrated
+
+
 def _calibrated_now(options: Options, stop: StopFlag, report: Callable[[str], None]) -> Calibration:
     """A quick calibration, stored for the runs to come. That it cannot be stored keeps no run from being measured."""
     # A machine that allows few files is calibrated for the loads that it allows.

@@ -30,6 +30,7 @@ from lmx_loadgen.session.setup import Calibrated, RunSetup, set_up
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.stop_rules import MaxDuration, StopRules
 from lmx_loadgen.session.strategy import FixedPlan, Repeats, Strategy, UntilConclusive
+from lmx_loadgen.session.token_count import token_count
 from lmx_loadgen.session.view import View
 from lmx_loadgen.store.eventlog import NAME, read_log
 from lmx_loadgen.system import host, open_files, priority, sleep
@@ -120,7 +121,7 @@ def _runner(setup: RunSetup, parts: Parts) -> Runner:
         parts=parts,
         jobs=setup.jobs,
         workers=setup.options.workers,
-        probe=setup.options.probe,
+        probe=setup.options.probe and setup.options.probe_cache,
         checks=_checks(setup, parts),
     )
 
@@ -138,8 +139,10 @@ def _checks(setup: RunSetup, parts: Parts) -> CheckRunner | None:
     client = CheckClient(tls(options), parts.stop, stamps)
     done = options.resume_state.finished_checks if options.resume_state is not None else frozenset()
     prompt = setup.jobs.prompt_text("measured", 0, setup.run_id) if options.server_benchmark else None
+    log_path = parts.recorder.folder / NAME
+    count = token_count(setup.profile, setup.jobs, log_path, client) if options.count_tokens else None
     same_work = _same_work(setup, client, done)
-    checks = CheckRunner(setup.profile, client, parts.stop, parts.recorder.check, prompt, done, same_work)
+    checks = CheckRunner(setup.profile, client, parts.stop, parts.recorder.check, prompt, done, same_work, count)
     return checks if checks and options.probe else None
 
 

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from lmx_loadgen.load.messages import Job
 from lmx_loadgen.load.request import PLACEHOLDER, BodyTemplate
@@ -49,6 +50,12 @@ class JobMaker:
         """All texts of the prompt's messages, as they are sent; what a chat template adds is the server's own."""
         prompt = (self._book.measured if phase == "measured" else self._book.warmup)[template]
         return "\n".join(text_of(message.get("content")) for message in with_nonce(prompt.messages, nonce))
+
+    def body_of(self, prompt_id: str, nonce: str, target: Target) -> dict[str, Any]:
+        """The body of a measured request, made again."""
+        prompt = next(one for one in self._book.measured if one.id == prompt_id)
+        messages = with_nonce(prompt.messages, nonce)
+        return request_body(target, self._profile.endpoint, messages, self._profile.request)
 
     def jobs(self, segment: Segment, target: Target, workers: int) -> list[Job]:
         """One job for each worker: slots and request numbers are dealt out like cards."""

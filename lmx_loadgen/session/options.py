@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lmx_loadgen.errors import InputError
+from lmx_loadgen.load.driver import StartWorker, WorkerProcess
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import blocks_of
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
@@ -28,6 +29,8 @@ class Options:
         workers: how many processes measure.
         insecure: whether no TLS certificate is checked; `ca_file` names further authorities.
         probe: whether the servers are asked small things beside the load: what they refuse, whether they cache.
+        probe_cache: whether, with `probe`, each server's prefix cache is probed once the load is done.
+        count_tokens: whether one answer is asked for unstreamed where the streamed ones have no count of tokens.
         accept: why failed checks of a comparison are overridden.
         until_conclusive: whether rounds are added until the verdicts are conclusive, within `max_duration` seconds.
         isolate: whether each server has the machine to itself while it is measured.
@@ -37,6 +40,7 @@ class Options:
         resume_state: the run to resume; then `out` says nothing.
         i_own_this_server: whether a heavy load may go to a public address.
         allow_plain_http: whether keys may be sent over plain http to other machines.
+        start_worker: what starts a measuring process.
     """
 
     out: Path = Path("reports")
@@ -46,6 +50,8 @@ class Options:
     insecure: bool = False
     ca_file: str | None = None
     probe: bool = True
+    probe_cache: bool = True
+    count_tokens: bool = False
     accept: str | None = None
     until_conclusive: bool = False
     isolate: bool = False
@@ -56,6 +62,7 @@ class Options:
     resume_state: ResumeState | None = None
     i_own_this_server: bool = False
     allow_plain_http: bool = False
+    start_worker: StartWorker = WorkerProcess
 
     def below(self, base_dir: Path) -> "Options":
         """The same, with paths that are relative to a folder found from there."""

@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -195,8 +195,14 @@ def _machines(host: Mapping[str, Any]) -> tuple[object, str]:
 def hash_inputs(book: PromptBook, tokenizer: str | None, base_dir: Path) -> dict[str, str | None]:
     """What tells whether files that a profile names have changed: a short hash of each, None where it names none."""
     prompts = pydantic_core.to_json([[prompt.id, list(prompt.messages)] for prompt in (*book.measured, *book.warmup)])
-    file = None if tokenizer is None else (base_dir / folders.expanded(Path(tokenizer))).read_bytes()
-    return {"prompts": _hash(prompts), "tokenizer": None if file is None else _hash(file)}
+    file = None if tokenizer is None else base_dir / folders.expanded(Path(tokenizer))
+    return {"prompts": _hash(prompts), "tokenizer": None if file is None else _file_hash(file, file.stat().st_mtime_ns)}
+
+
+@lru_cache(maxsize=2)
+def _file_hash(file: Path, changed_ns: int) -> str:
+    """A tokenizer may have many megabytes."""
+    return _hash(file.read_bytes())
 
 
 def _hash(data: bytes) -> str:

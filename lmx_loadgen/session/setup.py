@@ -2,12 +2,13 @@
 expectations."""
 
 import contextlib
+import functools
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpx
@@ -33,6 +34,9 @@ from lmx_loadgen.targets.base import Target
 from lmx_loadgen.targets.keys import key_variables
 from lmx_loadgen.targets.prepare import Access, prepare
 from lmx_loadgen.targets.probe import adapted
+
+if TYPE_CHECKING:
+    from lmx_loadgen.store.reference import Reference
 
 # Given the loop and the stamps that a run measures with: what is known of its error, for the header; or None.
 Calibrated = Callable[[str, str], Mapping[str, Any] | None]
@@ -90,7 +94,7 @@ def set_up(
     count = token_counter(profile.tokenizer, base_dir) if profile.tokenizer is not None else None
     input_hashes = hash_inputs(book, profile.tokenizer, base_dir)
     loop, stamps = instrument(options)
-    workers = [WorkerProcess(loop, stamps, _child_environment(profile)) for _ in range(options.workers)]
+    workers = [options.start_worker(loop, stamps, _child_environment(profile)) for _ in range(options.workers)]
     for worker in workers:
         stack.callback(worker.close)
     targets = _prepare_targets(profile, options, stack, stop, has_system=book.has_system)
@@ -183,9 +187,9 @@ def _hypotheses(targets: Sequence[Target], path: Path | None) -> dict[str, Hypot
     from lmx_loadgen.analysis.hypothesis import hypothesis
     from lmx_loadgen.store import reference
 
-    folder, chip = package_data.folder("reference"), host.chip()
-    known = reference.read_reference(path or folder / reference.NAME)
-    bandwidths = reference.read_bandwidths(folder / reference.CHIPS)
+    chip = host.chip()
+    known = _packaged_figures() if path is None else reference.read_reference(path)
+    bandwidths = _bandwidths()
     return {
         target.name: hypothesis(
             known,
@@ -198,3 +202,18 @@ def _hypotheses(targets: Sequence[Target], path: Path | None) -> dict[str, Hypot
         for target in targets
         if target.dialect.name != "sim"
     }
+
+
+@functools.cache
+def _packaged_figures() -> "Reference":
+    """Reading them takes a tenth of a second: once a process is enough."""
+    from lmx_loadgen.store import reference
+
+    return reference.read_reference(package_data.folder("reference") / reference.NAME)
+
+
+@functools.cache
+def _bandwidths() -> dict[str, float]:
+    from lmx_loadgen.store import reference
+
+    return reference.read_bandwidths(package_data.folder("reference") / reference.CHIPS)

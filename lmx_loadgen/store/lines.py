@@ -259,7 +259,16 @@ class CheckLine(OpenLine):
     at_ns: Ns
     target: Text
     check: Annotated[
-        Literal["tool_call", "skill", "server_benchmark", "needle", "new_nonce", "same_nonce", "settings"],
+        Literal[
+            "tool_call",
+            "skill",
+            "server_benchmark",
+            "token_count",
+            "needle",
+            "new_nonce",
+            "same_nonce",
+            "settings",
+        ],
         Field(description="what was asked for; from needle on, what a comparison is checked by"),
     ]
     asked: Annotated[dict[Text, Any], Field(description="what exactly")]

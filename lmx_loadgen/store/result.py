@@ -245,6 +245,9 @@ class BenchmarkRunStats(_Model):
 
     Token counts are means over the runs, rounded. `output_text` and what is said of it are of the first run. Under two
     completed runs every statistic is None. The numbers of runs are None only in results of others that do not tell.
+
+    Beyond the plan's fields, `token_counts` says what counted the tokens, where that was asked for: the streamed
+    `usage`, a `tokenizer`, one `unstreamed` answer, or nothing that could (`unknown`, and no figure is of tokens).
     """
 
     ttft_p50_sec: float | None = None
@@ -264,6 +267,9 @@ class BenchmarkRunStats(_Model):
     coherence_flag: Coherence | None = None
     tool_call: ToolCallBenchmark | None = None
     skills: list[SkillsBenchmark] = []
+    token_counts: Literal["usage", "tokenizer", "unstreamed", "unknown"] | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
 
 
 # With fewer completed runs there are no figures.

@@ -46,7 +46,8 @@ def on_thread_blocking(work: Callable[[], T], end_soon: Callable[[], object]) ->
 def _started(work: Callable[[], T]) -> "Future[T]":
     future: Future[T] = Future()
     future.set_running_or_notify_cancel()
-    context = contextvars.copy_context()
+    # A context of its own: what says in the caller's that an event loop runs there would be wrong on the thread.
+    context = contextvars.Context()
 
     def go() -> None:
         try:

@@ -101,8 +101,8 @@ def _prompts(path: Path) -> None:
 
 def _log(path: Path) -> None:
     run = MeasuredRun(read_log(path))
-    summarize(MeasuredRun(run))
-    request_rows(MeasuredRun(run))
+    summarize(run)
+    request_rows(run)
 
 
 def _foreign(path: Path) -> None:

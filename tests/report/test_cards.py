@@ -389,13 +389,16 @@ def test_results_from_before_there_were_cards_are_read(three: list[RunView]) -> 
         assert "Report cards" in page
 
 
-def test_an_imported_result_has_a_card_and_is_held_against_nothing(three: list[RunView], packed: Reference) -> None:
+def test_an_imported_result_has_a_card_beside_what_is_published_and_no_difference(
+    three: list[RunView], packed: Reference
+) -> None:
     model = "mlx-community/Qwen2.5-7B-Instruct-4bit"
     result = marked(make_cards.own_benchmark(model))
     page = build_page(three[:1], reference=packed, imported=[result])
 
     found = rows(page, "summary")[-1]
-    assert found[1:6] == ["vllm-mlx imported", "81.9", "178", "—", "—"]
+    assert found[1:4] == ["vllm-mlx imported", "81.9", "178"]
+    assert all("published" in cell and "%" not in cell for cell in found[4:6])
     assert found[8].replace("\u00a0", " ") == "truncated (first answer)"
     assert "Not measured by this tool" in Outline(page).text
 

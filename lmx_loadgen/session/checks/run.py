@@ -28,6 +28,7 @@ class CheckRunner:
         benchmark_prompt: what servers are to measure themselves with, those that can; None where they are not to.
         done: what need not be asked again, by `key_of`.
         same_work: asks what a comparison is checked by; None where there is no time for it.
+        count_tokens: asks for one answer in one piece where the streamed ones have no count; None where it is not to.
     """
 
     profile: Profile
@@ -37,11 +38,12 @@ class CheckRunner:
     benchmark_prompt: str | None = None
     done: frozenset[tuple[str, str, str]] = frozenset()
     same_work: SameWorkChecks | None = None
+    count_tokens: Callable[[Target], dict[str, Any] | None] | None = None
 
     def __bool__(self) -> bool:
         checks = self.profile.checks
-        asks = self.benchmark_prompt is not None or self.same_work is not None
-        return bool(checks.include_tool_call or checks.include_skills or asks)
+        others = (self.benchmark_prompt, self.same_work, self.count_tokens)
+        return bool(checks.include_tool_call or checks.include_skills or any(one is not None for one in others))
 
     def __call__(self, target: Target) -> None:
         """Do them all, unless the run is to stop; the log gets a line as each is done."""
@@ -55,6 +57,9 @@ class CheckRunner:
         checks = self.profile.checks
         if self.same_work is not None:
             yield from self.same_work(target)
+        if self.count_tokens is not None and (target.name, "token_count", "") not in self.done:
+            counted = self.count_tokens(target)
+            yield [counted] if counted is not None else []
         for spec in wanted(checks):
             if (target.name, "tool_call", spec.prompt) not in self.done:
                 yield [ask_for_call(target, spec, self.ask, self._bound_s())]

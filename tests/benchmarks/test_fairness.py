@@ -17,6 +17,11 @@ def test_a_real_gap_of_10_percent_failures_is_refused(name: str) -> None:
     assert refused_share(UNFAIR[name], 100) >= (0.85 if "none" in name else 0.5)
 
 
+@pytest.mark.parametrize("name", [name for name, world in UNFAIR.items() if world.requests < 96])
+def test_a_pair_that_did_other_work_is_refused(name: str) -> None:
+    assert refused_share(UNFAIR[name], 50) >= (0.6 if "by lot" in name else 0.9)
+
+
 @pytest.mark.parametrize("stamps", ["kernel", "loop"])
 def test_hiccups_once_a_minute_cost_no_figure(stamps: str) -> None:
     lost, _ = lost_share(100, stamps)

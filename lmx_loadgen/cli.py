@@ -189,6 +189,45 @@ def sim(**values: Any) -> None:
     sim_command(**values)
 
 
+@main.group(invoke_without_command=True, params=[flags.as_json("the rows as ")])
+@click.pass_context
+def targets(ctx: click.Context, as_json: bool) -> None:
+    """Find the servers on this machine, what they have loaded, and the command that measures each.
+
+    Known ports of this machine and your own targets are asked, all at once, for two seconds at most. Only loopback
+    addresses and your own targets are contacted. Exit codes: 0 done; 2 a wrong argument; 3 the list of your own targets
+    is damaged; 5 it cannot be stored.
+    """
+    if ctx.invoked_subcommand is None:
+        from lmx_loadgen.commands.targets import print_targets
+
+        print_targets(as_json)
+
+
+@targets.command(
+    "add",
+    params=[
+        click.Argument(["name"]),
+        click.Argument(["url"]),
+        Flag("--dialect", metavar="NAME", help="Measure it by the rules of this server. [default: of whoever answers]"),
+        Flag("--key-env", metavar="VARIABLE", help="Environment variable that holds its key, for this host alone."),
+    ],
+)
+def targets_add(name: str, url: str, dialect: str | None, key_env: str | None) -> None:
+    """Keep an address under a NAME for `--target NAME`. Keys are not stored."""
+    from lmx_loadgen.commands.targets import add_target
+
+    add_target(name, url, dialect, key_env)
+
+
+@targets.command("remove", params=[click.Argument(["name"])])
+def targets_remove(name: str) -> None:
+    """Forget a target of your own."""
+    from lmx_loadgen.commands.targets import remove_target
+
+    remove_target(name)
+
+
 @main.group()
 def results() -> None:
     """List, show, import and export single results: one a model and server, in the shape of Opta-LMX's benchmark plan.

@@ -11,7 +11,7 @@ from lmx_loadgen.profile.models import Profile, TargetSpec
 from lmx_loadgen.session.plan import blocks_of
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
 from lmx_loadgen.system.lock import Lock
-from lmx_loadgen.targets.address import parse_target
+from lmx_loadgen.targets.own import find_target, with_address
 
 DEFAULT_MAX_DURATION_S = 1200.0  # of --until-settled
 _MIN_BLOCKS_TO_SETTLE = 4
@@ -58,7 +58,8 @@ def resolved_profile(options: Options) -> Profile:
     if options.resume_state is not None:
         return options.resume_state.profile
     profile = overridden(load_profile(options.profile), options.overrides, options.flags)
-    specs = [parse_target(text) for text in options.targets] or list(profile.targets) or [TargetSpec(name="sim")]
+    specs = [find_target(text) for text in options.targets] or [with_address(spec) for spec in profile.targets]
+    specs = specs or [TargetSpec(name="sim")]
     names = [spec.name for spec in specs]
     for name in names:
         if names.count(name) > 1:

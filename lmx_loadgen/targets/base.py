@@ -50,6 +50,10 @@ class Dialect:
         """What its user does to load the model, in words that end with the command."""
         return self.load_hint.format(model=model, root=base_url.removesuffix("/v1"))
 
+    def load_command(self, model: str, base_url: str) -> str:
+        """The command alone; empty where there is none."""
+        return self.how_to_load(model, base_url).partition(": ")[2]
+
     @property
     def is_generic(self) -> bool:
         """Whether it stands for any server of the OpenAI API, of which nothing more is known."""

@@ -21,7 +21,7 @@ class LMStudio(SimDialect):
         "Content-Type: text/event-stream",
         "Cache-Control: no-cache",
     )
-    open_paths: ClassVar[tuple[str, ...]] = ("/",)
+    open_paths: ClassVar[tuple[str, ...]] = ("/", "/lmstudio-greeting")
     ignores: ClassVar[tuple[str, ...]] = ("n",)
 
     def frame(self, a: ScriptedAnswer) -> Json:
@@ -63,6 +63,7 @@ class LMStudio(SimDialect):
     def routes(self) -> dict[tuple[str, str], Route]:
         return {
             ("GET", "/v1/models"): self.models,
+            ("GET", "/lmstudio-greeting"): lambda state, request: Reply(200, {"lmstudio": True}),
             ("GET", "/api/v0/models"): lambda state, request: Reply(
                 200, {"object": "list", "data": [_v0(state, model) for model in state.loaded + state.installed]}
             ),

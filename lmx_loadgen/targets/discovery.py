@@ -1,0 +1,176 @@
+"""Which servers are there: the known ports of this machine and the user's own targets, all asked at once.
+
+Until a server has been recognized it gets GETs without a key. Each address has two seconds for all its questions,
+whatever it answers, so that a server which hangs costs no more.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+
+from lmx_loadgen.decode.errors import plain
+from lmx_loadgen.errors import InputError
+from lmx_loadgen.profile.models import TargetSpec
+from lmx_loadgen.targets import DIALECTS
+from lmx_loadgen.targets.address import is_loopback, normalize_url
+from lmx_loadgen.targets.base import Dialect
+from lmx_loadgen.targets.client import AdminClient
+from lmx_loadgen.targets.found import FoundServer, name_of
+from lmx_loadgen.targets.inventory import Inventory, take_inventory
+from lmx_loadgen.targets.keys import admin_headers, key_headers, key_variable
+from lmx_loadgen.targets.prepare import Access
+from lmx_loadgen.targets.recognize import LITELLM, Identity, identify
+
+# Where servers listen unless they are told otherwise; 8089 is the simulator's.
+KNOWN_PORTS = (1234, 1337, 4000, 4891, 5000, 5001, 6767, 8000, 8080, 8089, 10240, 11434, 12434, 52415)
+HOSTS = ("127.0.0.1", "[::1]")
+BUDGET_S = 2.0
+# The base of the API, where that is not /v1.
+_BASES = {"docker-model-runner": "/engines/v1"}
+
+
+@dataclass
+class _Seen:
+    """What is known of an address so far, kept when its time is up. `spec` is named after whoever answers."""
+
+    spec: TargetSpec
+    base_url: str
+    dialect: Dialect
+    is_own: bool
+    identity: Identity | None = None
+    inventory: Inventory | None = None
+    problem: str | None = None
+    key_variable: str | None = None
+
+
+async def discover(
+    access: Access, own: Iterable[TargetSpec] = (), ports: Sequence[int] = KNOWN_PORTS
+) -> list[FoundServer]:
+    """Every server that was found on the `ports` of this machine, and each of the `own` targets whether or not it
+    answers. Only loopback and the own targets are contacted. Never raises for what a server does."""
+    anonymous = [TargetSpec(name="server", url=f"http://{host}:{port}") for port in ports for host in HOSTS]
+    named = list(own)
+    found: list[FoundServer | None] = [None] * (len(named) + len(anonymous))
+
+    async def look(place: int, spec: TargetSpec) -> None:
+        found[place] = await _look(spec, access, is_own=place < len(named))
+
+    async with anyio.create_task_group() as group:
+        for place, spec in enumerate([*named, *anonymous]):
+            group.start_soon(partial(look, place, spec))
+    return _named_apart(_once_each([one for one in found if one is not None]))
+
+
+async def _look(spec: TargetSpec, access: Access, *, is_own: bool) -> FoundServer | None:
+    """Who answers at one address; None where that is nobody, or no server of models."""
+    base_url = normalize_url(spec.url or "", spec.name)
+    seen = _Seen(spec, base_url, DIALECTS[spec.dialect or "openai"], is_own)
+    async with httpx.AsyncClient(timeout=BUDGET_S, verify=access.verify, trust_env=False) as connection:
+        try:
+            with anyio.fail_after(BUDGET_S):
+                await _ask(seen, AdminClient(connection, base_url, {}, within_s=BUDGET_S), access)
+        except httpx.ConnectError:
+            if not is_own:
+                return None
+            seen.problem = f"nothing answers at {base_url}"
+        except TimeoutError:
+            seen.problem = f"it did not answer within {BUDGET_S:g} s: is it busy, or does it hang?"
+    return _found(seen)
+
+
+async def _ask(seen: _Seen, client: AdminClient, access: Access) -> None:
+    """Recognize the server, then ask what it has: with the key that is meant for it, where it is known."""
+    seen.identity = await identify(client)
+    if seen.identity is not None:
+        product = seen.identity.product
+        seen.base_url = client.root + _BASES.get(product.name, seen.base_url.removeprefix(client.root))
+        if seen.spec.dialect is None:
+            seen.dialect = DIALECTS[product.dialect]
+    if not seen.is_own:
+        seen.spec = seen.spec.model_copy(update={"name": name_of(seen.identity, seen.base_url)})
+    headers: dict[str, str] = {}
+    if seen.identity is not None or seen.spec.dialect is not None:
+        try:
+            headers = _keys(seen, access)
+        except InputError as refused:
+            seen.problem = str(refused)
+            return
+    asking = replace(client, base_url=seen.base_url, headers=headers)
+    seen.inventory = await take_inventory(asking, seen.identity, seen.dialect)
+    seen.problem, seen.key_variable = _refused(seen, has_key=bool(headers))
+
+
+def _keys(seen: _Seen, access: Access) -> dict[str, str]:
+    """Raises InputError where a key is not to be sent there."""
+    headers = key_headers(seen.spec, seen.base_url, access.env, allow_plain_http=access.allow_plain_http)
+    return headers | admin_headers(seen.spec, seen.dialect, seen.base_url, access.env, access.home)
+
+
+def _refused(seen: _Seen, *, has_key: bool) -> tuple[str | None, str | None]:
+    """Why it lists no models, and the variable that the key belongs in where it asks for one."""
+    inventory = seen.inventory
+    if inventory is None or inventory.is_list:
+        return None, None
+    is_litellm = seen.identity is not None and seen.identity.product is LITELLM and inventory.status in (400, 500)
+    if inventory.status in (401, 403) or is_litellm:
+        variable = key_variable(seen.spec, seen.base_url)
+        if has_key:
+            return f"it refuses the key in {variable}", variable
+        return "it asks for a key", variable
+    if inventory.status == 503:
+        return f"it is not ready: {inventory.words}" if inventory.words else "it is not ready", None
+    return "it lists no models", None
+
+
+def _found(seen: _Seen) -> FoundServer | None:
+    status = seen.inventory.status if seen.inventory is not None else None
+    is_stranger = seen.identity is None and not seen.is_own
+    if is_stranger and status not in (None, 200, 401):  # a web server, or AirPlay's receiver
+        return None
+    version = seen.identity.version if seen.identity is not None else ""
+    listed = seen.inventory if seen.inventory is not None and seen.inventory.is_list else None
+    name = seen.spec.name if seen.is_own else name_of(seen.identity, seen.base_url)
+    return FoundServer(
+        name=name,
+        base_url=seen.base_url,
+        dialect=seen.dialect,
+        identity=seen.identity,
+        inventory=listed,
+        problem=seen.problem,
+        key_variable=seen.key_variable,
+        is_own=seen.is_own,
+        version=plain(version, 60) or None,
+    )
+
+
+def _once_each(found: Sequence[FoundServer]) -> list[FoundServer]:
+    """Without what was found twice: by an own name, or as one server on both of this machine's addresses."""
+    kept: list[FoundServer] = []
+    for one in found:
+        if not any(one.base_url == other.base_url or _is_same(one, other) for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _is_same(one: FoundServer, other: FoundServer) -> bool:
+    """Whether two loopback addresses of one port are surely one server's."""
+    local = is_loopback(one.base_url) and is_loopback(other.base_url)
+    if not local or urlsplit(one.base_url).port != urlsplit(other.base_url).port:
+        return False
+    return (one.identity, one.inventory, one.problem) == (other.identity, other.inventory, other.problem)
+
+
+def _named_apart(found: Sequence[FoundServer]) -> list[FoundServer]:
+    """No two of one name: the second gets a number."""
+    named: list[FoundServer] = []
+    for one in found:
+        number, name = 1, one.name
+        while name in [other.name for other in named]:
+            number += 1
+            name = f"{one.name}-{number}"
+        named.append(replace(one, name=name))
+    return named

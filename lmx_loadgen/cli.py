@@ -46,7 +46,8 @@ def main() -> None:
     """Measure how fast a local LLM server is for someone talking to it.
 
     \b
-    lmx-loadgen run --target lmx        measure a server (without --target: the built-in simulator)
+    lmx-loadgen targets                 find the servers on this machine
+    lmx-loadgen run                     measure one of them, or the built-in simulator (--yes asks nothing)
     lmx-loadgen plot                    draw every stored run as one page
     """
 

@@ -1,5 +1,6 @@
 """`run` from its flags to its output: make the options, measure, print the result."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -9,6 +10,7 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
+from lmx_loadgen.commands.choose import with_targets
 from lmx_loadgen.commands.run_flags import PROFILE_FLAGS, RUN_FLAGS
 from lmx_loadgen.errors import NothingMeasured, StoppedEarly
 from lmx_loadgen.report.progress import ProgressView
@@ -28,7 +30,7 @@ def run_command(flags: Mapping[str, Any]) -> int:
         _check_flags_with_resume(click.get_current_context())
     options = _options(flags)
     if flags["dry_run"]:
-        click.echo("\n".join(dry_run_lines(options)))
+        click.echo("\n".join(dry_run_lines(with_targets(options, flags))))
         return 0
     outcome = _measure(options, flags)
     _print(outcome, flags)
@@ -55,11 +57,13 @@ def _options(flags: Mapping[str, Any]) -> Options:
 
 def _measure(options: Options, flags: Mapping[str, Any]) -> RunOutcome:
     silent = flags["as_json"] or flags["quiet"]
-    with (
-        lock.acquire(allow_concurrent=flags["allow_concurrent"]) as locked,
-        ProgressView(Console(stderr=True), quiet=silent) as view,
-    ):
-        options = replace(options, lock=locked) if not flags["resume"] else resume_options(flags["resume"], locked)
+    with contextlib.ExitStack() as stack:
+        locked = stack.enter_context(lock.acquire(allow_concurrent=flags["allow_concurrent"]))
+        if flags["resume"]:
+            options = resume_options(flags["resume"], locked)
+        else:
+            options = replace(with_targets(options, flags), lock=locked)
+        view = stack.enter_context(ProgressView(Console(stderr=True), quiet=silent))
         for warning in locked.warnings:
             view.say(warning)
         if options.resume_state is not None:

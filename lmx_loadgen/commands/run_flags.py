@@ -25,7 +25,14 @@ RUN_FLAGS: tuple[Flag, ...] = (
         multiple=True,
         metavar="NAME[=URL]",
         help="Server to measure: lmx, ollama, lmstudio, llamacpp, mlx-lm, vllm, sim, an address, or NAME=URL for a "
-        "name of your own (NAME=DIALECT+URL forces a dialect). Repeatable. [default: sim]",
+        "name of your own (NAME=DIALECT+URL forces a dialect), one of `targets add`, or `auto` for every local server "
+        "with a model loaded. Repeatable. [default: ask on a terminal, else sim]",
+    ),
+    _target(
+        "--yes",
+        "-y",
+        is_flag=True,
+        help="Without --target: measure every local server that has a model loaded, and ask nothing.",
     ),
     _target(
         "--model",

@@ -190,6 +190,18 @@ def sim(**values: Any) -> None:
     sim_command(**values)
 
 
+@main.command(params=[flags.out("Where runs are going to be stored."), flags.as_json("the checks as ")])
+def doctor(out: Path, as_json: bool) -> None:
+    """Say what on this machine makes figures wrong or a run fail, and what helps.
+
+    Nothing is measured and nothing is changed. Exit codes: 0 all well; 8 something will distort figures; 9 something
+    will make a run or a command fail.
+    """
+    from lmx_loadgen.commands.doctor import doctor_command
+
+    sys.exit(doctor_command(out, as_json))
+
+
 @main.group(invoke_without_command=True, params=[flags.as_json("the rows as ")])
 @click.pass_context
 def targets(ctx: click.Context, as_json: bool) -> None:

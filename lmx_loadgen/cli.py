@@ -202,6 +202,31 @@ def doctor(out: Path, as_json: bool) -> None:
     sys.exit(doctor_command(out, as_json))
 
 
+@main.command(
+    params=[
+        click.Argument(["target"]),
+        Flag("--model", "-m", metavar="ID", help="Model to ask for. [default: the server's only loaded chat model]"),
+        flags.INSECURE,
+        flags.ALLOW_PLAIN_HTTP,
+        flags.CA_FILE,
+        Flag("--i-own-this-server", is_flag=True, help="Allow eight requests at once on an address of the internet."),
+        Flag("--allow-concurrent", is_flag=True, help="Run even if another lmx-loadgen is measuring on this machine."),
+        flags.as_json("the card as "),
+    ]
+)
+def probe(**values: Any) -> None:
+    """Find out with small requests what a server's answers are like: its dialect card.
+
+    TARGET is written as for `run --target`. About fifteen requests show how it streams, which fields it honors, ignores
+    or refuses, its prefix cache, long prompts, errors and tool calls; then eight at once show how many it serves. Runs
+    against the same version of the server use the card. Exit codes: 0 probed; 2 a wrong argument; 5 the card cannot be
+    stored; 6 another run is on; 10 to 14 as for `run`; 20 the server answers no plain request.
+    """
+    from lmx_loadgen.commands.probe import probe_command
+
+    probe_command(**values)
+
+
 @main.group(invoke_without_command=True, params=[flags.as_json("the rows as ")])
 @click.pass_context
 def targets(ctx: click.Context, as_json: bool) -> None:

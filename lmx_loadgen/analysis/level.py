@@ -28,6 +28,7 @@ from lmx_loadgen.store.result import (
     Witness,
 )
 from lmx_loadgen.targets import DIALECTS
+from lmx_loadgen.targets.carded import rules_by
 
 # How an answer ended whose server did not say.
 UNKNOWN = "unknown"
@@ -120,7 +121,9 @@ def _sample(measured: Sequence[Record], concurrency: int) -> tuple[list[Record],
 def rules_of(target: Mapping[str, Any]) -> StreamRules:
     """What a target's streams mean; of a server that this version does not know, nothing is taken for exact."""
     dialect = DIALECTS.get(target["dialect"])
-    return dialect.rules if dialect is not None else StreamRules(False, False, finish_reason_exact=False)
+    if dialect is None:
+        return StreamRules(False, False, finish_reason_exact=False)
+    return rules_by(dialect.rules, target.get("card"))
 
 
 def basis_of(target: Mapping[str, Any], answers: Sequence[Record], *, tokenizer: bool = True) -> Basis:

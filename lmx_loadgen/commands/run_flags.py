@@ -43,13 +43,9 @@ RUN_FLAGS: tuple[Flag, ...] = (
         help="Model to ask for. [default: the server's only loaded chat model]",
     ),
     _target("--endpoint", key="endpoint", type=click.Choice(["chat", "completions"]), help="Which API to stream from."),
-    _target("--insecure", is_flag=True, help="Do not check the server's TLS certificate."),
-    _target(
-        "--allow-plain-http",
-        is_flag=True,
-        help="Send API keys over plain http to servers that are not on this machine.",
-    ),
-    _target("--ca-file", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
+    flags.INSECURE,
+    flags.ALLOW_PLAIN_HTTP,
+    flags.CA_FILE,
     _target(
         "--i-own-this-server",
         is_flag=True,

@@ -52,6 +52,7 @@ class SimSettings:
     thought_tokens: int = 16  # of each answer, where a fault makes the model think or the server hold text back
     burst: bool = False
     default_max_tokens: int = 256  # where the request names no max_tokens
+    context: int | None = None  # tokens of a prompt beyond which it is refused or cut, as the dialect does; None: never
     refuses: tuple[str, ...] = ()  # what it does not take in a request, of REFUSABLE
     stop_after: int | None = None  # the answer ends by itself after about this many tokens
     stop_spread: float = 0.0  # share by which stop_after varies, seeded by the prompt
@@ -148,7 +149,7 @@ def _check_values(settings: SimSettings) -> None:
     least = {"slots": 1, "tokens_per_chunk": 1, "default_max_tokens": 1, "step_ms": 0.0, "ttft_ms": 0.0}
     least |= {"step_ms_per_seq": 0.0, "jitter": 0.0, "queue_limit": 0, "fault_after": 0, "fault_seconds": 0.0}
     least |= {"stop_after": 1, "load_ms": 0.0, "slowdown": 0.0, "stop_spread": 0.0, "queue_wait_s": 0.0}
-    least |= {"stream_interval": 1, "drafted_tokens": 0, "thought_tokens": 0}
+    least |= {"stream_interval": 1, "drafted_tokens": 0, "thought_tokens": 0, "context": 1}
     for name, bound in least.items():
         value = getattr(settings, name)
         if value is not None and value < bound:

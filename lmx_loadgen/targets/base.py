@@ -66,7 +66,7 @@ class Target:
 
     `is_loaded` is false where its model is to be loaded before its blocks, which only `--isolate` does. Its requests do
     without the fields in `left_out` and use other names for those in `renamed`: it refuses them as they are. Where it
-    `merges_system`, its chat template has no system role.
+    `merges_system`, its chat template has no system role. `card` is its dialect card, where one is known.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Target:
     left_out: frozenset[str] = frozenset()
     renamed: Mapping[str, str] = field(default_factory=dict)
     merges_system: bool = False
+    card: Mapping[str, Any] | None = None
 
 
 class RequestSettings(Protocol):

@@ -77,7 +77,11 @@ def _v0(state: State, model: str) -> Json:
     loaded = model in state.loaded
     reply: Json = {"id": model, "object": "model", "type": "llm", "publisher": "sim", "arch": "llama"}
     reply |= {"compatibility_type": "mlx", "quantization": "4bit", "state": "loaded" if loaded else "not-loaded"}
-    return reply | {"max_context_length": 8192} | ({"loaded_context_length": 4096} if loaded else {})
+    return (
+        reply
+        | {"max_context_length": 8192}
+        | ({"loaded_context_length": state.settings.context or 4096} if loaded else {})
+    )
 
 
 def _v1(state: State, model: str) -> Json:

@@ -17,9 +17,9 @@ from lmx_loadgen.report.progress import ProgressView
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.terminal import print_summary, summary_json
 from lmx_loadgen.session.calibrated import calibration_for_run, workers_for
+from lmx_loadgen.session.dry_run import dry_run
 from lmx_loadgen.session.options import Options, resolved_profile, resume_options
 from lmx_loadgen.session.outcome import RunOutcome
-from lmx_loadgen.session.plan_description import dry_run_lines
 from lmx_loadgen.session.run import run
 from lmx_loadgen.system import lock
 
@@ -30,7 +30,7 @@ def run_command(flags: Mapping[str, Any]) -> int:
         _check_flags_with_resume(click.get_current_context())
     options = _options(flags)
     if flags["dry_run"]:
-        click.echo("\n".join(dry_run_lines(with_targets(options, flags))))
+        dry_run(with_targets(options, flags), lambda words: click.echo(sanitize(words, 4000)))
         return 0
     outcome = _measure(options, flags)
     _print(outcome, flags)

@@ -203,7 +203,11 @@ RUN_FLAGS: tuple[Flag, ...] = (
         type=PATH,
         help="Go on with the run in this folder, which was stopped or cut off.",
     ),
-    _measurement("--dry-run", is_flag=True, help="Print the plan and its duration, and do nothing."),
+    _measurement(
+        "--dry-run",
+        is_flag=True,
+        help="Open every file, ask the servers who they are (reads only), print the plan and its duration, and stop.",
+    ),
     flags.out("Where runs are stored."),
     flags.reference("expect"),
     flags.as_json("the summary as "),

@@ -5,8 +5,7 @@ whatever it answers, so that a server which hangs costs no more.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import anyio
@@ -15,6 +14,7 @@ import httpx
 from lmx_loadgen.decode.errors import plain
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.models import TargetSpec
+from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.address import is_loopback, normalize_url
 from lmx_loadgen.targets.base import Dialect
@@ -45,6 +45,8 @@ class _Seen:
     inventory: Inventory | None = None
     problem: str | None = None
     key_variable: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    is_there: bool = True
 
 
 async def discover(
@@ -53,33 +55,30 @@ async def discover(
     """Every server that was found on the `ports` of this machine, and each of the `own` targets whether or not it
     answers. Only loopback and the own targets are contacted. Never raises for what a server does."""
     anonymous = [TargetSpec(name="server", url=f"http://{host}:{port}") for port in ports for host in HOSTS]
-    named = list(own)
-    found: list[FoundServer | None] = [None] * (len(named) + len(anonymous))
-
-    async def look(place: int, spec: TargetSpec) -> None:
-        found[place] = await _look(spec, access, is_own=place < len(named))
-
+    seen = [_unseen(spec, is_own=True) for spec in own] + [_unseen(spec, is_own=False) for spec in anonymous]
     async with anyio.create_task_group() as group:
-        for place, spec in enumerate([*named, *anonymous]):
-            group.start_soon(partial(look, place, spec))
+        for one in seen:
+            group.start_soon(_look, one, access)
+    keys = Keys.sent_in(*(one.headers for one in seen))  # one server may repeat what another was sent
+    found = [_found(one, keys) for one in seen if one.is_there]
     return _named_apart(_once_each([one for one in found if one is not None]))
 
 
-async def _look(spec: TargetSpec, access: Access, *, is_own: bool) -> FoundServer | None:
-    """Who answers at one address; None where that is nobody, or no server of models."""
-    base_url = normalize_url(spec.url or "", spec.name)
-    seen = _Seen(spec, base_url, DIALECTS[spec.dialect or "openai"], is_own)
+def _unseen(spec: TargetSpec, *, is_own: bool) -> _Seen:
+    return _Seen(spec, normalize_url(spec.url or "", spec.name), DIALECTS[spec.dialect or "openai"], is_own)
+
+
+async def _look(seen: _Seen, access: Access) -> None:
+    """Find out who answers at one address."""
     async with httpx.AsyncClient(timeout=BUDGET_S, verify=access.verify, trust_env=False) as connection:
         try:
             with anyio.fail_after(BUDGET_S):
-                await _ask(seen, AdminClient(connection, base_url, {}, within_s=BUDGET_S), access)
+                await _ask(seen, AdminClient(connection, seen.base_url, {}, within_s=BUDGET_S), access)
         except httpx.ConnectError:
-            if not is_own:
-                return None
-            seen.problem = f"nothing answers at {base_url}"
+            seen.is_there = seen.is_own
+            seen.problem = f"nothing answers at {seen.base_url}"
         except TimeoutError:
             seen.problem = f"it did not answer within {BUDGET_S:g} s: is it busy, or does it hang?"
-    return _found(seen)
 
 
 async def _ask(seen: _Seen, client: AdminClient, access: Access) -> None:
@@ -92,16 +91,15 @@ async def _ask(seen: _Seen, client: AdminClient, access: Access) -> None:
             seen.dialect = DIALECTS[product.dialect]
     if not seen.is_own:
         seen.spec = seen.spec.model_copy(update={"name": name_of(seen.identity, seen.base_url)})
-    headers: dict[str, str] = {}
     if seen.identity is not None or seen.spec.dialect is not None:
         try:
-            headers = _keys(seen, access)
+            seen.headers = _keys(seen, access)
         except InputError as refused:
             seen.problem = str(refused)
             return
-    asking = replace(client, base_url=seen.base_url, headers=headers)
+    asking = replace(client, base_url=seen.base_url, headers=seen.headers)
     seen.inventory = await take_inventory(asking, seen.identity, seen.dialect)
-    seen.problem, seen.key_variable = _refused(seen, has_key=bool(headers))
+    seen.problem, seen.key_variable = _refused(seen)
 
 
 def _keys(seen: _Seen, access: Access) -> dict[str, str]:
@@ -110,7 +108,7 @@ def _keys(seen: _Seen, access: Access) -> dict[str, str]:
     return headers | admin_headers(seen.spec, seen.dialect, seen.base_url, access.env, access.home)
 
 
-def _refused(seen: _Seen, *, has_key: bool) -> tuple[str | None, str | None]:
+def _refused(seen: _Seen) -> tuple[str | None, str | None]:
     """Why it lists no models, and the variable that the key belongs in where it asks for one."""
     inventory = seen.inventory
     if inventory is None or inventory.is_list:
@@ -118,7 +116,7 @@ def _refused(seen: _Seen, *, has_key: bool) -> tuple[str | None, str | None]:
     is_litellm = seen.identity is not None and seen.identity.product is LITELLM and inventory.status in (400, 500)
     if inventory.status in (401, 403) or is_litellm:
         variable = key_variable(seen.spec, seen.base_url)
-        if has_key:
+        if seen.headers:
             return f"it refuses the key in {variable}", variable
         return "it asks for a key", variable
     if inventory.status == 503:
@@ -126,7 +124,8 @@ def _refused(seen: _Seen, *, has_key: bool) -> tuple[str | None, str | None]:
     return "it lists no models", None
 
 
-def _found(seen: _Seen) -> FoundServer | None:
+def _found(seen: _Seen, keys: Keys) -> FoundServer | None:
+    """What was found, with no key in it; None where it is no server of models."""
     status = seen.inventory.status if seen.inventory is not None else None
     is_stranger = seen.identity is None and not seen.is_own
     if is_stranger and status not in (None, 200, 401):  # a web server, or AirPlay's receiver
@@ -139,11 +138,11 @@ def _found(seen: _Seen) -> FoundServer | None:
         base_url=seen.base_url,
         dialect=seen.dialect,
         identity=seen.identity,
-        inventory=listed,
-        problem=seen.problem,
+        inventory=listed and listed.redacted(keys),
+        problem=seen.problem and keys.redact(seen.problem),
         key_variable=seen.key_variable,
         is_own=seen.is_own,
-        version=plain(version, 60) or None,
+        version=plain(keys.redact(version), 60) or None,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lmx_loadgen.decode.errors import plain
+from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.base import Dialect
 from lmx_loadgen.targets.client import AdminClient
 from lmx_loadgen.targets.models import ModelList, chat_models, list_models
@@ -46,6 +47,13 @@ class Inventory:
         """The loaded models that this machine computes."""
         return tuple(name for name in self.loaded if name not in self.cloud)
 
+    def redacted(self, keys: Keys) -> "Inventory":
+        """The same with every key in it masked."""
+        if not keys:
+            return self
+        loaded, installed = (tuple(map(keys.redact, names)) for names in (self.loaded, self.installed))
+        return replace(self, loaded=loaded, installed=installed, words=keys.redact(self.words))
+
 
 Parts = tuple[list[str], list[str], list[Any]]  # loaded, installed, entries that may tell a size
 
@@ -58,10 +66,9 @@ async def take_inventory(client: AdminClient, identity: Identity | None, dialect
     name = identity.product.name if identity is not None else ""
     loaded, installed, entries = await _ASKED.get(dialect.name, _by_product(name))(client, dialect, listed)
     tells = name not in _UNTOLD and not (dialect.name == "mlx-lm" and len(installed) != 1)
-    keys = client.keys
 
     def shown(names: list[str]) -> tuple[str, ...]:
-        safe = (plain(keys.redact(one), _MOST_LETTERS) for one in names[:_MOST_MODELS])
+        safe = (plain(client.keys.redact(one), _MOST_LETTERS) for one in names[:_MOST_MODELS])
         return tuple(dict.fromkeys(one for one in safe if one))
 
     found = Inventory(shown(loaded), shown(loaded + installed), tells_loaded=tells)

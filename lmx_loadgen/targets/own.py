@@ -33,9 +33,9 @@ def path() -> Path:
     return folders.config_folder() / NAME
 
 
-def read_own() -> dict[str, TargetSpec]:
+def read_own(where: Path | None = None) -> dict[str, TargetSpec]:
     """The user's own targets by name; none where there is no file. Raises ProfileError for one that is damaged."""
-    where = path()
+    where = where or path()
     try:
         with where.open("rb") as file:
             data = file.read(_MAX_FILE + 1)

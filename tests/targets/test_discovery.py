@@ -228,3 +228,16 @@ def test_names_with_terminal_commands_are_shown_without() -> None:
     shown = json.dumps(row, ensure_ascii=False)
     assert "red" in shown
     assert not any(ord(letter) < 32 or letter == "\u202e" for letter in shown)
+
+
+def test_a_key_that_another_server_was_sent_is_masked() -> None:
+    key = "a-secret-key-of-mine"
+    listed = {"version": f"1-{key}", "data": [{"id": f"m-{key}", "owned_by": "vllm"}]}
+    with (
+        start(SimSettings(dialect="ollama", api_key=key)) as sim,
+        raw_server(saying(json.dumps(listed).encode())) as port,
+    ):
+        rows = [server.as_row() for server in found([sim.port, port], env={"OLLAMA_API_KEY": key})]
+
+    assert len(rows) == 2
+    assert key not in json.dumps(rows)

@@ -209,7 +209,11 @@ def doctor(out: Path, as_json: bool) -> None:
         flags.INSECURE,
         flags.ALLOW_PLAIN_HTTP,
         flags.CA_FILE,
-        Flag("--i-own-this-server", is_flag=True, help="Allow eight requests at once on an address of the internet."),
+        Flag(
+            "--i-own-this-server",
+            is_flag=True,
+            help="Allow eight concurrent requests on a public address.",
+        ),
         Flag("--allow-concurrent", is_flag=True, help="Run even if another lmx-loadgen is measuring on this machine."),
         flags.as_json("the card as "),
     ]
@@ -218,9 +222,9 @@ def probe(**values: Any) -> None:
     """Find out with small requests what a server's answers are like: its dialect card.
 
     TARGET is written as for `run --target`. About fifteen requests show how it streams, which fields it honors, ignores
-    or refuses, its prefix cache, long prompts, errors and tool calls; then eight at once show how many it serves. Runs
-    against the same version of the server use the card. Exit codes: 0 probed; 2 a wrong argument; 5 the card cannot be
-    stored; 6 another run is on; 10 to 14 as for `run`; 20 the server answers no plain request.
+    or refuses, its prefix cache, long prompts, errors and tool calls. Eight concurrent ones show how many it serves.
+    Runs against the same version of the server use the card. Exit codes: 0 probed; 2 a wrong argument; 5 the card
+    cannot be stored; 6 another lmx-loadgen is measuring; 10 to 14 as for `run`; 20 the server answers no plain request.
     """
     from lmx_loadgen.commands.probe import probe_command
 
@@ -232,7 +236,7 @@ def probe(**values: Any) -> None:
 def targets(ctx: click.Context, as_json: bool) -> None:
     """Find the servers on this machine, what they have loaded, and the command that measures each.
 
-    Known ports of this machine and your own targets are asked, all at once, for two seconds at most. Only loopback
+    Asks the known ports of this machine and your own targets in parallel, for two seconds at most. Only loopback
     addresses and your own targets are contacted. Exit codes: 0 done; 2 a wrong argument; 3 the list of your own targets
     is damaged; 5 it cannot be stored.
     """

@@ -19,7 +19,8 @@ from lmx_loadgen.session.instrument import instrument
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.store.calibration import Calibration, find, read_calibrations
 from lmx_loadgen.system import folders, host, identity
-from lmx_loadgen.system.doctor import Diagnosis, Machine, examine
+from lmx_loadgen.system.diagnosis import Diagnosis, Machine
+from lmx_loadgen.system.doctor import examine
 from lmx_loadgen.system.local_network import privacy_hint
 from lmx_loadgen.system.probe import Probe
 from lmx_loadgen.targets import own

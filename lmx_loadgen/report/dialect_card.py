@@ -77,7 +77,7 @@ def _all_rows(card: DialectCard) -> Iterator[tuple[str, str]]:
         yield "prefix cache", f"{_YES_NO[cache.found]} ({times}{faster})"
     context = f" (context {card.long_prompts.context} tokens)" if card.long_prompts.context else ""
     yield "long prompts", _LONG[card.long_prompts.status] + context + _beside(card.long_prompts.words)
-    yield "at once", _at_once(card)
+    yield "concurrency", _at_once(card)
     for name, error in card.errors.items():
         status = f"{error.status}, {error.shape}" if error.status is not None else error.shape
         yield name, status + _beside(error.words)

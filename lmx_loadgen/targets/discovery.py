@@ -6,7 +6,6 @@ whatever it answers, so that a server which hangs costs no more.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -16,10 +15,11 @@ from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.models import TargetSpec
 from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets import DIALECTS
-from lmx_loadgen.targets.address import is_loopback, normalize_url
+from lmx_loadgen.targets.address import normalize_url
 from lmx_loadgen.targets.base import Dialect
 from lmx_loadgen.targets.client import AdminClient
 from lmx_loadgen.targets.found import FoundServer, name_of
+from lmx_loadgen.targets.found_once import named_apart, once_each
 from lmx_loadgen.targets.inventory import Inventory, take_inventory
 from lmx_loadgen.targets.keys import admin_headers, key_headers, key_variable
 from lmx_loadgen.targets.prepare import Access
@@ -61,7 +61,7 @@ async def discover(
             group.start_soon(_look, one, access)
     keys = Keys.sent_in(*(one.headers for one in seen))  # one server may repeat what another was sent
     found = [_found(one, keys) for one in seen if one.is_there]
-    return _named_apart(_once_each([one for one in found if one is not None]))
+    return named_apart(once_each([one for one in found if one is not None]))
 
 
 def _unseen(spec: TargetSpec, *, is_own: bool) -> _Seen:
@@ -144,32 +144,3 @@ def _found(seen: _Seen, keys: Keys) -> FoundServer | None:
         is_own=seen.is_own,
         version=plain(keys.redact(version), 60) or None,
     )
-
-
-def _once_each(found: Sequence[FoundServer]) -> list[FoundServer]:
-    """Without what was found twice: by an own name, or as one server on both of this machine's addresses."""
-    kept: list[FoundServer] = []
-    for one in found:
-        if not any(one.base_url == other.base_url or _is_same(one, other) for other in kept):
-            kept.append(one)
-    return kept
-
-
-def _is_same(one: FoundServer, other: FoundServer) -> bool:
-    """Whether two loopback addresses of one port are surely one server's."""
-    local = is_loopback(one.base_url) and is_loopback(other.base_url)
-    if not local or urlsplit(one.base_url).port != urlsplit(other.base_url).port:
-        return False
-    return (one.identity, one.inventory, one.problem) == (other.identity, other.inventory, other.problem)
-
-
-def _named_apart(found: Sequence[FoundServer]) -> list[FoundServer]:
-    """No two of one name: the second gets a number."""
-    named: list[FoundServer] = []
-    for one in found:
-        number, name = 1, one.name
-        while name in [other.name for other in named]:
-            number += 1
-            name = f"{one.name}-{number}"
-        named.append(replace(one, name=name))
-    return named

@@ -100,7 +100,7 @@ def test_lines_for_people_and_for_a_server_without_a_version() -> None:
         result = lmx_loadgen("probe", f"box={mlx.url}")
 
     assert "does not tell its version" in result.stdout
-    for name in ("role chunk", "tokens per chunk", "usage", "system role", "prefix cache", "at once", "tool calls"):
+    for name in ("role chunk", "tokens per chunk", "usage", "system role", "prefix cache", "concurrency", "tool calls"):
         assert f"  {name}" in result.stdout
 
 

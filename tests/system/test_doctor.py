@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.commands.doctor import diagnoses, exit_code, local_network_check
-from lmx_loadgen.system import doctor, lock
-from lmx_loadgen.system.doctor import Diagnosis, examine
+from lmx_loadgen.system import lock
+from lmx_loadgen.system.diagnosis import Diagnosis
+from lmx_loadgen.system.diagnosis import Machine as Found
+from lmx_loadgen.system.doctor import examine
+from lmx_loadgen.system.doctor_state import MB
 from lmx_loadgen.system.folders import LOCK_FOLDER_ENV
 from lmx_loadgen.system.probe import Probe
 from tests.helpers.machine import Machine
@@ -47,7 +50,7 @@ def found(probe: Probe, before: Mapping[str, Any] | None = None) -> dict[str, Di
     from lmx_loadgen.system import host
 
     state = host.state(probe)
-    return {one.check: one for one in examine(doctor.Machine(host.facts(probe), before or state, state), [OUT], probe)}
+    return {one.check: one for one in examine(Found(host.facts(probe), before or state, state), [OUT], probe)}
 
 
 def bad(probe: Probe, before: Mapping[str, Any] | None = None) -> list[str]:
@@ -116,7 +119,7 @@ def test_what_moves_to_and_from_swap_counts_and_not_what_lies_there() -> None:
     from lmx_loadgen.system import host
 
     state = host.state(mac())
-    busy = {**state, "swapped_out_bytes": state["swapped_out_bytes"] - 100 * doctor.MB}
+    busy = {**state, "swapped_out_bytes": state["swapped_out_bytes"] - 100 * MB}
 
     assert found(mac(), state)["swap"].status == "ok"
     assert "100 MB" in found(mac(), busy)["swap"].finding

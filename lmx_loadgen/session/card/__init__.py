@@ -1,1 +1,1 @@
-"""`probe`: a server's dialect card, from about a dozen small requests and eight at once."""
+"""`probe`: a server's dialect card, from about fifteen small requests and eight concurrent ones."""

@@ -170,11 +170,6 @@ def _object(data: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def nonced(nonce: str, text: str) -> list[dict[str, str]]:
-    """One message that no cache has seen."""
-    return [{"role": "user", "content": f"{nonce} {text}"}]
-
-
 def shown(words: str | None) -> str | None:
     """A server's words as the card keeps them."""
     return plain(words, 200) if words else None

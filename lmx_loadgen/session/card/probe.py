@@ -14,27 +14,31 @@ from lmx_loadgen import __version__
 from lmx_loadgen.errors import NothingMeasured
 from lmx_loadgen.profile.models import Request
 from lmx_loadgen.session.card import failures, request_fields, streaming, under_load
-from lmx_loadgen.session.card.ask import CardClient, CardReply, nonced
+from lmx_loadgen.session.card.ask import CardClient, CardReply
 from lmx_loadgen.session.card.context import context_of
+from lmx_loadgen.session.card.questions import (
+    CACHED_WORDS,
+    COUNT,
+    ENOUGH,
+    FEW,
+    LIMIT,
+    LOAD_LIMIT,
+    NATURAL_LIMIT,
+    SHORT,
+    STORY,
+    STORY_LIMIT,
+    SYSTEM,
+    Questions,
+    new,
+    words,
+)
 from lmx_loadgen.session.checks.tool_call import WEATHER
 from lmx_loadgen.store.cards import CacheFacts, DialectCard, LongPromptFacts, ToolCallFacts
 from lmx_loadgen.targets.base import Target, keys_of
 from lmx_loadgen.targets.client import AdminClient, NotInTime
 from lmx_loadgen.targets.probe import adapted
 
-_COUNT = "Count from 1 to 200 in words, one number a line, and leave none out."
-_SHORT = "Answer with the one word: yes."
-_STORY = "Invent the first sentence of a story."
-# Longer than what chat templates put there by themselves.
-_SYSTEM = "You are a clerk who answers in plain English. " * 6
-# Of the answers asked for: of the first, of one that should end by itself, of stories, of those at once.
-_LIMIT, _NATURAL_LIMIT, _STORY_LIMIT, _LOAD_LIMIT = 24, 64, 12, 48
-_FEW = 5
-# Events after which an answer surely has more tokens than a few.
-_ENOUGH = 4 * _FEW + 4
 AT_ONCE = 8
-_CACHED_WORDS = 400
-_WORDS = ("time", "year", "people", "way", "day", "man", "thing", "woman")
 
 
 class CardProbe:
@@ -48,7 +52,7 @@ class CardProbe:
 
     def __init__(self, target: Target, tls: ssl.SSLContext | None, report: Callable[[str], None]) -> None:
         self._target, self._tls, self._report = target, tls, report
-        self._client = CardClient(target, tls)
+        self._client, self._questions = CardClient(target, tls), Questions(target)
 
     async def card(self) -> DialectCard:
         """Raises InputError and NothingMeasured where the server answers no request."""
@@ -63,14 +67,14 @@ class CardProbe:
         self._report("long prompts and errors")
         long_prompts, errors = await self._long_prompts(), await self._errors()
         calls = await self._tool_call()
-        self._report(f"{AT_ONCE} requests at once")
+        self._report(f"{AT_ONCE} concurrent requests")
         at_once = under_load.at_once_facts(await self._at_once())
         if "max_completion_tokens" not in fields:
             # Last, since a server that ignores it may go on after it was left.
-            body = {**self._body(nonced(_nonce(), _COUNT)), "max_completion_tokens": _FEW}
+            body = {**self._questions.body(new(COUNT)), "max_completion_tokens": FEW}
             body.pop("max_tokens", None)
-            reply = await self._client.chat(body, enough=_ENOUGH)
-            fields["max_completion_tokens"] = request_fields.max_completion_tokens(reply, _FEW)
+            reply = await self._client.chat(body, enough=ENOUGH)
+            fields["max_completion_tokens"] = request_fields.max_completion_tokens(reply, FEW)
         server = self._target.server
         return DialectCard(
             tool_version=__version__,
@@ -82,8 +86,8 @@ class CardProbe:
             model=keys_of([self._target]).redact(self._target.model),
             requests=self._client.requests,
             seconds=round(time.monotonic() - began, 1),
-            stream=streaming.stream_facts(streamed, whole, _LIMIT),
-            usage=streaming.usage_facts(streamed, natural, whole, _LIMIT),
+            stream=streaming.stream_facts(streamed, whole, LIMIT),
+            usage=streaming.usage_facts(streamed, natural, whole, LIMIT),
             fields=dict(sorted(fields.items())),
             cache=cache,
             long_prompts=long_prompts,
@@ -94,55 +98,57 @@ class CardProbe:
 
     async def _adapt(self) -> None:
         """Find out what it refuses, as a run does, so that it answers at all."""
-        settings = Request(max_tokens=_LIMIT)
+        settings = Request(max_tokens=LIMIT)
         async with httpx.AsyncClient(timeout=10.0, verify=self._tls or True, trust_env=False) as client:
 
             async def count(request: httpx.Request) -> None:
                 self._client.requests += 1
 
             client.event_hooks["request"].append(count)
-            self._target = await adapted(self._target, "chat", _nonce(), settings, client)
-        self._client.target = self._target
+            self._target = await adapted(self._target, "chat", secrets.token_hex(8), settings, client)
+        self._client.target, self._questions = self._target, Questions(self._target)
 
     async def _first_answers(self) -> tuple[CardReply, CardReply, CardReply]:
         """One that its limit ends, the same whole, and one that should end by itself, without a word of usage. Raises
         NothingMeasured."""
-        messages = nonced(_nonce(), _COUNT)
-        streamed = await self._client.chat(self._body(messages))
+        messages = new(COUNT)
+        streamed = await self._client.chat(self._questions.body(messages))
         if not streamed.ok:
             await self._adapt()
-            streamed = await self._client.chat(self._body(messages))
+            streamed = await self._client.chat(self._questions.body(messages))
         if not streamed.ok:
             raise NothingMeasured(
                 f"{self._target.name} gave no answer to a plain request ({streamed.refusal}): nothing can be told of it"
             )
-        whole = await self._client.chat(self._whole(messages, _LIMIT))
-        body = self._body(nonced(_nonce(), _SHORT), _NATURAL_LIMIT)
+        whole = await self._client.chat(self._questions.whole(messages, LIMIT))
+        body = self._questions.body(new(SHORT), NATURAL_LIMIT)
         body.pop("stream_options", None)
         return streamed, whole, await self._client.chat(body)
 
     async def _fields(
         self, streamed: CardReply, whole: CardReply, natural: CardReply, known: Mapping[str, Any]
     ) -> dict[str, Any]:
-        forced = {**self._body(nonced(_nonce(), _SHORT), _NATURAL_LIMIT), "ignore_eos": True}
+        forced = {**self._questions.body(new(SHORT), NATURAL_LIMIT), "ignore_eos": True}
         found = {
-            "ignore_eos": request_fields.ignore_eos(natural, await self._client.chat(forced), _NATURAL_LIMIT),
-            "max_tokens": request_fields.max_tokens(streamed, whole, _LIMIT),
+            "ignore_eos": request_fields.ignore_eos(natural, await self._client.chat(forced), NATURAL_LIMIT),
+            "max_tokens": request_fields.max_tokens(streamed, whole, LIMIT),
             "stream_options": request_fields.stream_options(streamed),
         }
-        story = {**self._body(nonced(_nonce(), _STORY), _STORY_LIMIT), "temperature": 1.0}
+        story = {**self._questions.body(new(STORY), STORY_LIMIT), "temperature": 1.0}
         stories = [await self._client.chat({**story, "seed": seed}) for seed in request_fields.SEEDS]
         found |= request_fields.seed_and_temperature(stories)
         # The question of `whole`, whose nonce is as long.
-        clerk = [{"role": "system", "content": _SYSTEM}, *nonced(_nonce(), _COUNT)]
-        found["system role"] = request_fields.system_role(whole, await self._client.chat(self._whole(clerk, 1)))
+        clerk = [{"role": "system", "content": SYSTEM}, *new(COUNT)]
+        found["system role"] = request_fields.system_role(
+            whole, await self._client.chat(self._questions.whole(clerk, 1))
+        )
         return {name: fact for name, fact in found.items() if name not in known}
 
     async def _cache(self) -> CacheFacts:
         """A new prompt and the same again; where the server does not say what it had cached, another new one tells what
         chance does."""
-        new, other = (self._body(nonced(_nonce(), _words(_CACHED_WORDS)), 2) for _ in range(2))
-        cold, repeat = [await self._client.chat(new)], await self._client.chat(new)
+        one, other = (self._questions.body(new(words(CACHED_WORDS)), 2) for _ in range(2))
+        cold, repeat = [await self._client.chat(one)], await self._client.chat(one)
         if repeat.ok and repeat.usage[2] is None:
             cold.append(await self._client.chat(other))
         return under_load.cache_facts(cold, repeat)
@@ -158,14 +164,14 @@ class CardProbe:
         if context is None:
             return LongPromptFacts(status="unknown", words="it does not tell the length of its context")
         if context > under_load.MOST_CONTEXT:
-            words = f"its context is too long to fill for a look ({context} tokens)"
-            return LongPromptFacts(status="unknown", context=context, words=words)
+            too_long = f"its context is too long to fill for a look ({context} tokens)"
+            return LongPromptFacts(status="unknown", context=context, words=too_long)
         count = round(context * under_load.BEYOND) + 16
-        reply = await self._client.chat(self._whole(nonced(_nonce(), _words(count)), 1))
+        reply = await self._client.chat(self._questions.whole(new(words(count)), 1))
         return under_load.long_prompt_facts(reply, context, count)
 
     async def _errors(self) -> dict[str, Any]:
-        wrong = {**self._body(nonced(_nonce(), _SHORT), 1), "model": "no-such-model"}
+        wrong = {**self._questions.body(new(SHORT), 1), "model": "no-such-model"}
         return {
             "wrong model": failures.error_facts(await self._client.chat(wrong)),
             "bad JSON": failures.error_facts(await self._client.post(b'{"messages": [', is_streamed=True)),
@@ -173,44 +179,21 @@ class CardProbe:
 
     async def _tool_call(self) -> ToolCallFacts:
         messages = [{"role": "user", "content": WEATHER.prompt}]
-        body = {**self._body(messages, _NATURAL_LIMIT), "tools": WEATHER.tools}
+        body = {**self._questions.body(messages, NATURAL_LIMIT), "tools": WEATHER.tools}
         return failures.tool_call_facts(await self._client.chat(body))
 
     async def _at_once(self) -> list[CardReply]:
         replies: list[CardReply] = []
 
         async def one() -> None:
-            replies.append(await self._client.chat(self._body(nonced(_nonce(), _COUNT), _LOAD_LIMIT)))
+            replies.append(await self._client.chat(self._questions.body(new(COUNT), LOAD_LIMIT)))
 
         async with anyio.create_task_group() as group:
             for _ in range(AT_ONCE):
                 group.start_soon(one)
         return replies
 
-    def _body(self, messages: list[dict[str, str]], limit: int = _LIMIT) -> dict[str, Any]:
-        """A request with the fields that the server takes."""
-        fields = {"max_tokens": limit, "temperature": 0, "stream_options": {"include_usage": True}}
-        taken = {name: value for name, value in fields.items() if name not in self._target.left_out}
-        return {"messages": messages, **{self._target.renamed.get(name, name): value for name, value in taken.items()}}
-
-    def _whole(self, messages: list[dict[str, str]], limit: int) -> dict[str, Any]:
-        """The same, not streamed."""
-        body = {**self._body(messages, limit), "stream": False}
-        body.pop("stream_options", None)
-        return body
-
 
 def probe_card(target: Target, tls: ssl.SSLContext | None, report: Callable[[str], None]) -> DialectCard:
     """A server's dialect card. Raises InputError and NothingMeasured."""
     return anyio.run(CardProbe(target, tls, report).card)
-
-
-def _nonce() -> str:
-    return secrets.token_hex(8)
-
-
-def _words(count: int) -> str:
-    """So many words, each of a token at least."""
-    return " ".join(
-        ("time", "year", "people", "way", "day", "man", "thing", "woman")[place % 8] for place in range(count)
-    )

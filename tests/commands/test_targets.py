@@ -1,12 +1,16 @@
 """`lmx-loadgen targets`: what it prints of servers that are there, and nothing harmful of those that mean harm."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from lmx_loadgen.sim.process import start
 from lmx_loadgen.sim.settings import SimSettings
+from lmx_loadgen.system import folders
 from lmx_loadgen.targets import discovery
 from tests.helpers.cli import lmx_loadgen
 from tests.helpers.raw_server import raw_server, saying
@@ -56,3 +60,42 @@ def test_nothing_harmful_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "red" in shown
     assert all(letter.isprintable() or letter == "\n" for letter in shown)
+
+
+AUDITED = """
+import sys
+asked = []
+def note(event, arguments):
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        asked.append(arguments[1][0])
+    elif event == "socket.getaddrinfo" and arguments[0] is not None:
+        host = arguments[0]
+        asked.append(host.decode() if isinstance(host, bytes) else host)
+sys.addaudithook(note)
+from lmx_loadgen.cli import main
+try:
+    main()
+finally:
+    print("ASKED", *sorted(set(asked)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [("run", "--yes", "--dry-run"), ("run", "--dry-run"), ("targets",)])
+def test_nothing_but_loopback_is_contacted(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """By the interpreter's own account of every connection and every name it asks for."""
+    environment = os.environ | {folders.CONFIG_FOLDER_ENV: str(tmp_path), "HOME": str(tmp_path)}
+    lmx_loadgen("targets", "add", "far", "http://far.invalid", env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", AUDITED, *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("ASKED")]
+    own = {"far.invalid"} if arguments == ("targets",) else set()  # it was added to be asked
+
+    assert set(line.split()[1:]) - {"127.0.0.1", "::1"} == own

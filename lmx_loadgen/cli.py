@@ -108,15 +108,22 @@ def calibrate(**values: Any) -> None:
             "png",
             help="A page; a summary as Markdown; every statistic as CSV; the main figures as PNG (needs kaleido).",
         ),
-        flags.output("Where. [default: report.html, .md, .csv or .png in --results-dir]"),
+        Flag(
+            "--per",
+            type=click.Choice(["level", "request"]),
+            default="level",
+            show_default=True,
+            help="With --format csv: a row for each metric of a level, or for each request.",
+        ),
+        flags.output("Where. [default: report.html, .md, .csv or .png in --results-dir; requests.csv per request]"),
         Flag("--open/--no-open", "open_it", default=True, help="Open the page in the browser."),
     ]
 )
 def plot(**values: Any) -> None:
     """Draw stored runs as one HTML page that needs no network, or as Markdown, CSV or PNG.
 
-    RUN is a run's folder. Exit codes: 0 drawn; 2 a PNG that cannot be made; 3 a reference file that cannot be used;
-    4 no run, or one that cannot be read; 5 the report cannot be written.
+    RUN is a run's folder. Exit codes: 0 drawn; 2 a wrong flag, or a PNG that cannot be made; 3 a reference file that
+    cannot be used; 4 no run, or one that cannot be read; 5 the report cannot be written.
     """
     from lmx_loadgen.commands.plot import plot_command
 
@@ -140,6 +147,13 @@ def recompute(runs: tuple[Path, ...]) -> None:
 @main.command(
     params=[
         click.Argument(["sides"], nargs=-1, metavar="[A [B]]"),
+        Flag(
+            "--base",
+            multiple=True,
+            metavar="RUN",
+            help="A run to compare with: a folder, RUN:TARGET, or a folder of runs. Repeatable.",
+        ),
+        Flag("--new", multiple=True, metavar="RUN", help="A run to judge against those of --base. Repeatable."),
         flags.results_dir("Where runs and names of targets are looked for."),
         Flag(
             "--margin",
@@ -164,8 +178,10 @@ def compare(**values: Any) -> None:
     """Say what is better, and only what chance and drift do not explain.
 
     A and B are run folders, RUN:TARGET, or names of targets in the newest run. With one run, its two targets are
-    compared; with nothing, those of the newest run that has two. Verdicts are on B. Exit codes: 0 compared, every limit
-    kept; 2 a wrong argument; 4 no such run; 30 a limit of --fail-on is broken; 31 undecided; 32 refused.
+    compared; with nothing, those of the newest run that has two. Two separate runs are one observation each: better or
+    worse takes several runs of each (--base, --new), or three earlier runs of the same work in --results-dir. Verdicts
+    are on B. Exit codes: 0 compared, every limit kept; 2 a wrong argument; 4 no such run; 30 a limit of --fail-on is
+    broken; 31 inconclusive; 32 refused.
     """
     from lmx_loadgen.commands.compare import compare_command
 

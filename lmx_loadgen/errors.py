@@ -18,7 +18,7 @@
     ├── NothingMeasured         20   every request of the run failed
     ├── StoppedEarly            21   a level was given up, for its errors or for the server's silence
     ├── LimitBroken             30   `compare`: a figure is surely worse than a limit of --fail-on allows
-    ├── LimitUndecided          31   `compare`: whether a limit of --fail-on is kept is not settled
+    ├── LimitUndecided          31   `compare`: whether a limit of --fail-on is kept is inconclusive
     └── NotComparable           32   `compare`: the two sides did not do the same work
 
 Exit code 130 is Ctrl-C, as in every shell.

@@ -13,7 +13,7 @@ _STALLED = 0.05
 _SWAPPED_PAGES = 256
 _SWAPPED_BYTES = 64 * 2**20
 # Clocks read one after the other differ by less.
-_SLEPT_S = 0.1
+SLEPT_S = 0.1
 _CRITICAL = 4
 _THERMAL = ("nominal", "moderate", "heavy", "trapping", "sleeping")
 _TOLD_BY_MACOS = {
@@ -48,16 +48,21 @@ def taints(log: LogContents, segments: Sequence[Mapping[str, Any]]) -> list[str]
     found = []
     if log.header["host"].get("translated") is True:
         found.append("Rosetta translated this Python: install one for arm64, its timings are unreliable")
-    numbers = {segment["segment"] for segment in segments}
-    slept_s = sum(gap for gap in _growths(log.host, "asleep_s", numbers) if gap > _SLEPT_S)
-    if slept_s:
-        found.append(f"the machine slept for {slept_s:.0f} s while this level was measured")
+    if asleep_s := slept_s(log, segments):
+        found.append(f"the machine slept for {asleep_s:.0f} s while this level was measured")
     return found
+
+
+def slept_s(log: LogContents, segments: Sequence[Mapping[str, Any]]) -> float:
+    """How long the machine slept while these segments ran, in seconds."""
+    numbers = {segment["segment"] for segment in segments}
+    return sum(gap for gap in _growths(log.host, "asleep_s", numbers) if gap > SLEPT_S)
 
 
 def run_notes(log: LogContents) -> list[str]:
     """A sentence for each time the run was taken up again, and for whoever measured on this machine as well."""
     found = [_resumed(log, line) for line in log.resumes]
+    found += [_again(log, line) for line in log.again]
     ends = [line for line in [*log.superseded, log.end] if line is not None and line["type"] == "end"]
     others = [line.get("beside") for line in [log.header, *log.resumes]]
     others += [one for line in ends for one in line.get("joined") or []]
@@ -68,6 +73,14 @@ def run_notes(log: LogContents) -> list[str]:
                 "the same time: both are slower for it"
             )
     return list(dict.fromkeys(found))
+
+
+def _again(log: LogContents, line: dict[str, Any]) -> str:
+    concurrency = next((one["concurrency"] for one in log.header["plan"] if one["level"] == line["level"]), "?")
+    return (
+        f"round {line['block'] + 1} at concurrency {concurrency} was measured again: this machine slept or delayed too "
+        "many of its requests"
+    )
 
 
 def _resumed(log: LogContents, line: dict[str, Any]) -> str:

@@ -43,9 +43,14 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def load_point(concurrency: int) -> str:
+    """`concurrency 4`: what a level is called."""
+    return f"concurrency {concurrency}"
+
+
 def at_concurrency(concurrency: int) -> str:
     """`at concurrency 4`; empty for one request at a time, which goes without saying."""
-    return "" if concurrency == 1 else f"at concurrency {concurrency}"
+    return "" if concurrency == 1 else f"at {load_point(concurrency)}"
 
 
 # ---- shares -----------------------------------------------------------------------------------------

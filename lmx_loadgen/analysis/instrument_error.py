@@ -1,31 +1,36 @@
-"""How far a level's figures can be off by the instrument's own doing, and when they must not be believed.
+"""How far a level's figures can be off by the instrument's own doing, and which must not be believed.
 
-Errors come from the calibration that a run carries in its header: 99th percentiles of client − truth, at a load at
-least as high as the level's. An error is given in its metric's unit and applies to either side.
+Errors come from two witnesses, and the larger one counts: the calibration that a run carries in its header, at a load
+at least as high as the level's, and the stalls of the measuring process that this run saw itself. An error is given in
+its metric's unit and applies to either side.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from lmx_loadgen.analysis.delays import is_delayed_anywhere
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.analysis.records import Record
-from lmx_loadgen.store.calibration import CalibratedLevel, Calibration
+from lmx_loadgen.analysis.records import MOST_DELAY_NS, Record
+from lmx_loadgen.analysis.samples import Sample
+from lmx_loadgen.analysis.stats import Better, percentile
+from lmx_loadgen.analysis.window import Window
+from lmx_loadgen.store.calibration import CalibratedLevel, Calibration, SpreadResult
 from lmx_loadgen.store.result import MetricResult, Witness
 from lmx_loadgen.system.clock import NS
 
 # A figure that the instrument may have moved by more than this share of itself is not to be believed.
 MOST_ERROR = 0.05
-LAG_NS = 10_000_000
-MOST_LAGGED = 0.01
 MOST_CPU = 0.80
-_NAMED = 10
+
+Statistic = Literal["p50", "p90", "p95", "p99", "mean"]
+STATISTICS: tuple[Statistic, ...] = ("p50", "p90", "p95", "p99", "mean")
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentLoad:
-    """What a level's errors hang on: text reads a second, mean tokens of an answer, median TTFT and the window in
-    seconds; None where it has none."""
+    """What a level's errors hang on: text reads a second while its segments ran, mean tokens of an answer, median TTFT
+    and the window in seconds; None where it has none."""
 
     concurrency: int
     chunk_rate: float | None
@@ -34,41 +39,61 @@ class SegmentLoad:
     window_s: float | None
 
 
-Error = Callable[[CalibratedLevel, SegmentLoad, float], float | None]
+Pick = Callable[[SpreadResult], float]
+Error = Callable[[CalibratedLevel, SegmentLoad, float, Pick], float | None]
 
 
-def _tpot(level: CalibratedLevel, load: SegmentLoad) -> float | None:
+def _of_tail(spread: SpreadResult) -> float:
+    """By how much a single request may be off, 99 times in 100; so a percentile of the tail as well."""
+    return spread.p99
+
+
+def _of_middle(spread: SpreadResult) -> float:
+    """By how much a median is moved: half of the requests are off by the median error at most, and the others, but for
+    one in a hundred, by its 99th percentile."""
+    return (spread.p50 + spread.p99) / 2
+
+
+def _of_mean(spread: SpreadResult) -> float:
+    """The same, with the hundredth request."""
+    return _of_middle(spread) + spread.max / 100
+
+
+_PICKS: dict[Statistic, Pick] = {"p50": _of_middle, "mean": _of_mean}
+
+
+def _tpot(level: CalibratedLevel, load: SegmentLoad, pick: Pick) -> float | None:
     """The first and the last stamp are wrong by as much in a short answer as in a long one: the mean over its steps
     is wrong by their difference ÷ steps."""
     if load.tokens is None or load.tokens <= 1:
         return None
-    return level.tpot.p99 * (level.tokens - 1) / (load.tokens - 1)
+    return pick(level.tpot) * (level.tokens - 1) / (load.tokens - 1)
 
 
-def _decode(level: CalibratedLevel, load: SegmentLoad, value: float) -> float | None:
-    error = _tpot(level, load)  # d(1/t) = dt / t²
+def _decode(level: CalibratedLevel, load: SegmentLoad, value: float, pick: Pick) -> float | None:
+    error = _tpot(level, load, pick)  # d(1/t) = dt / t²
     return None if error is None else error * value * value
 
 
-def _of_window(level: CalibratedLevel, load: SegmentLoad, value: float) -> float | None:
+def _of_window(level: CalibratedLevel, load: SegmentLoad, value: float, pick: Pick) -> float | None:
     """Both edges of the window cut the same stream of arrivals, each of them off by a chunk's error."""
     return value * 2 * level.chunk.p99 / load.window_s if load.window_s else None
 
 
-def _prompt_rate(level: CalibratedLevel, load: SegmentLoad, value: float) -> float | None:
-    return value * level.ttft.p99 / load.ttft_s if load.ttft_s else None
+def _prompt_rate(level: CalibratedLevel, load: SegmentLoad, value: float, pick: Pick) -> float | None:
+    return value * pick(level.ttft) / load.ttft_s if load.ttft_s else None
 
 
 ERRORS: dict[str, Error] = {
-    "ttft": lambda level, load, value: level.ttft.p99,
-    "ttft_response": lambda level, load, value: level.ttft.p99,
-    "ttfo": lambda level, load, value: level.send.p99 + level.chunk.p99,
-    "e2e": lambda level, load, value: level.send.p99 + level.chunk.p99,
-    "tpot": lambda level, load, value: _tpot(level, load),
+    "ttft": lambda level, load, value, pick: pick(level.ttft),
+    "ttft_response": lambda level, load, value, pick: pick(level.ttft),
+    "ttfo": lambda level, load, value, pick: pick(level.send) + pick(level.chunk),
+    "e2e": lambda level, load, value, pick: pick(level.send) + pick(level.chunk),
+    "tpot": lambda level, load, value, pick: _tpot(level, load, pick),
     "decode_tok_s": _decode,
     "prompt_tok_s": _prompt_rate,
-    "chunk_gap": lambda level, load, value: level.gap.p99,
-    "longest_stall": lambda level, load, value: level.stall.p99,
+    "chunk_gap": lambda level, load, value, pick: pick(level.gap),
+    "longest_stall": lambda level, load, value, pick: pick(level.stall),
     "output_tok_s": _of_window,
     "request_rate": _of_window,
     "goodput": _of_window,
@@ -77,45 +102,104 @@ ERRORS: dict[str, Error] = {
 
 
 def load_of(
-    concurrency: int, metrics: Mapping[str, MetricResult], measured: Sequence[Record], window_s: float
+    concurrency: int, metrics: Mapping[str, MetricResult], measured: Sequence[Record], window: Window
 ) -> SegmentLoad:
-    """The load of a level, out of its figures and its measured requests. Its chunk rate is that while its segments ran:
-    pauses between them, and the other target's turns, are no time of its own."""
-    spans: dict[int, tuple[int, int]] = {}
-    for record in measured:
-        if record.send_ns is not None:
-            first, last = spans.get(record.segment, (record.send_ns, record.end_ns))
-            spans[record.segment] = (min(first, record.send_ns), max(last, record.end_ns))
-    seconds = sum(last - first for first, last in spans.values()) / NS
-    reads = sum(len(record.text_reads) for record in measured)
+    """The load of a level, out of its figures and its measured requests."""
     return SegmentLoad(
         concurrency=concurrency,
-        chunk_rate=reads / seconds if seconds > 0 else None,
+        chunk_rate=_chunk_rate(measured, window),
         tokens=metrics["output_tokens"].mean,
         ttft_s=metrics["ttft"].p50,
-        window_s=window_s or None,
+        window_s=window.seconds or None,
     )
 
 
+def _chunk_rate(measured: Sequence[Record], window: Window) -> float | None:
+    """Reads of text a second while the level's segments were under full load. Pauses and the turns of another target
+    between them are not the load that the instrument had to bear."""
+    spans = dict(window.spans)
+    for segment in {record.segment for record in measured} - set(spans):
+        mine = [record for record in measured if record.segment == segment and record.send_ns is not None]
+        if mine:
+            spans[segment] = (min(one.send_ns or 0 for one in mine), max(one.end_ns for one in mine))
+    reads = sum(
+        spans[record.segment][0] <= at_ns <= spans[record.segment][1]
+        for record in measured
+        if record.segment in spans
+        for at_ns, _ in record.text_reads
+    )
+    seconds = sum(end - start for start, end in spans.values()) / NS
+    return reads / seconds if seconds > 0 else None
+
+
 def with_errors(
-    calibration: Calibration | None, load: SegmentLoad, metrics: Mapping[str, MetricResult]
+    calibration: Calibration | None,
+    load: SegmentLoad,
+    metrics: Mapping[str, MetricResult],
+    samples: Mapping[str, Sample],
 ) -> dict[str, MetricResult]:
-    """The figures, each with the instrument's own error at this load; without a calibration, as they are."""
-    if calibration is None:
-        return dict(metrics)
-    level, _ = calibration.at(load.concurrency, load.chunk_rate)
+    """The figures, each with the instrument's own error at this load and the statistics that it taints. Without a
+    calibration no error is stated; what this run saw of itself taints all the same."""
+    level = calibration.at(load.concurrency, load.chunk_rate)[0] if calibration is not None else None
     return {
-        name: found.model_copy(update={"instrument_error": _error(name, level, load, found)})
+        name: found.model_copy(
+            update={
+                "left_out": len(samples[name].left_out) if name in samples else 0,
+                "instrument_error": _stated(name, level, load, found, samples.get(name)),
+                "tainted": [one for one in STATISTICS if _is_tainted(name, one, level, load, found, samples.get(name))],
+            }
+        )
         for name, found in metrics.items()
     }
 
 
-def _error(name: str, level: CalibratedLevel, load: SegmentLoad, found: MetricResult) -> float | None:
-    value = _middle(found)
-    return ERRORS[name](level, load, value) if name in ERRORS and value is not None else None
+def _stated(
+    name: str, level: CalibratedLevel | None, load: SegmentLoad, found: MetricResult, sample: Sample | None
+) -> float | None:
+    """The 99th percentile over requests: the larger of the calibration's and this run's own."""
+    value = shown(found)
+    if level is None or name not in ERRORS or value is None:
+        return None
+    calibrated = ERRORS[name](level, load, value, _of_tail)
+    own = percentile(sorted(sample.errors), 99) if sample is not None else None
+    return calibrated if calibrated is None else max(calibrated, own or 0.0)
 
 
-def _middle(found: MetricResult) -> float | None:
+def _is_tainted(
+    name: str,
+    statistic: Statistic,
+    level: CalibratedLevel | None,
+    load: SegmentLoad,
+    found: MetricResult,
+    sample: Sample | None,
+) -> bool:
+    value = getattr(found, statistic)
+    if not value:
+        return False
+    bound = ERRORS[name](level, load, value, _PICKS.get(statistic, _of_tail)) if level and name in ERRORS else None
+    own = _own_bound(statistic, sample, found.better) if sample is not None else 0.0
+    return bool(max(bound or 0.0, own) > MOST_ERROR * abs(value))
+
+
+def _own_bound(statistic: Statistic, sample: Sample, better: Better) -> float:
+    """By how much this statistic moves when each value moves by its own error, the one way or the other."""
+    values, errors = sample.values, sample.errors
+    if not any(errors):
+        return 0.0
+    as_shown = _of(statistic, values, better)
+    pairs = list(zip(values, errors, strict=True))
+    moved = [_of(statistic, [value + sign * error for value, error in pairs], better) for sign in (-1, 1)]
+    return max(abs(one - as_shown) for one in moved)
+
+
+def _of(statistic: Statistic, values: Sequence[float], better: Better) -> float:
+    if statistic == "mean":
+        return sum(values) / len(values)
+    return percentile(sorted(values), float(statistic[1:]), better=better) or 0.0
+
+
+def shown(found: MetricResult) -> float | None:
+    """What stands for a figure: its median, or the one value of a whole level."""
     return found.p50 if found.p50 is not None else found.mean
 
 
@@ -125,14 +209,16 @@ def witness(
     measured: Sequence[Record],
     segments: Sequence[Mapping[str, Any]],
 ) -> Witness:
-    """What was seen of the instrument itself while the level was measured."""
+    """What was seen of the instrument itself while the level was measured. A segment that was cut off says nothing of
+    how busy a whole one keeps it."""
     sent = [record for record in measured if record.lag_ns is not None]
-    lagged = _lagged(measured)
-    shares = [share for segment in segments if (share := segment["client"].get("cpu_share")) is not None]
+    lagged = [record for record in measured if is_delayed_anywhere(record)]
+    whole = [segment["client"] for segment in segments if segment["stopped"] is None]
+    shares = [share for client in whole if (share := client.get("cpu_share")) is not None]
     at, within = calibration.at(load.concurrency, load.chunk_rate) if calibration else (None, None)
     return Witness(
-        lag_threshold_s=LAG_NS / NS,
-        lag_max_s=max((record.lag_ns or 0 for record in sent), default=0) / NS if sent else None,
+        lag_threshold_s=MOST_DELAY_NS / NS,
+        lag_max_s=max(record.lag_ns or 0 for record in sent) / NS if sent else None,
         lagged=[record.id for record in lagged],
         lagged_share=len(lagged) / len(sent) if sent else None,
         cpu_share=max(shares, default=None),
@@ -141,28 +227,29 @@ def witness(
     )
 
 
-def _lagged(measured: Sequence[Record]) -> list[Record]:
-    return [record for record in measured if record.lag_ns is not None and record.lag_ns > LAG_NS]
+def taints(metrics: Mapping[str, MetricResult]) -> list[str]:
+    """Why figures of a level are not to be believed, a sentence for all of them; none when they are."""
+    found = [METRICS[name].title for name, one in metrics.items() if is_tainted(one)]
+    return [f"this machine may have moved {', '.join(found)} by more than {MOST_ERROR:.0%}"] if found else []
 
 
-def taints(metrics: Mapping[str, MetricResult], seen: Witness) -> list[str]:
-    """Why a level's figures are not to be believed, a sentence each; none when they are."""
-    reasons = []
-    if too_wrong := [words for name, found in metrics.items() if (words := _too_wrong(name, found))]:
-        reasons.append(f"the instrument's own error is over {MOST_ERROR:.0%} of {', '.join(too_wrong)}")
-    if seen.lagged_share is not None and seen.lagged_share > MOST_LAGGED:
-        named = ", ".join(map(str, seen.lagged[:_NAMED])) + (", …" if len(seen.lagged) > _NAMED else "")
-        reasons.append(
-            f"{seen.lagged_share:.1%} of the requests met an event-loop lag of over {LAG_NS / 1e6:g} ms "
-            f"(up to {(seen.lag_max_s or 0) * 1e3:.0f} ms; requests {named}): something else kept this machine busy"
-        )
+def is_tainted(found: MetricResult) -> bool:
+    """Whether what stands for the figure is tainted, not only its tail."""
+    return ("p50" if found.p50 is not None else "mean") in found.tainted
+
+
+def notes_of(seen: Witness, samples: Mapping[str, Sample], requests: int) -> list[str]:
+    """What a reader of the level should know of the instrument, beside what taints."""
+    notes = []
+    if left_out := frozenset[int]().union(*(sample.left_out for sample in samples.values())):
+        notes.append(left_out_words(len(left_out), requests))
     if seen.cpu_share is not None and seen.cpu_share > MOST_CPU:
-        reasons.append(f"a measuring process used {seen.cpu_share:.0%} of a core: use more of them with --workers")
-    return reasons
+        notes.append(f"a measuring process used {seen.cpu_share:.0%} of a core: use more of them with --workers")
+    if seen.within_calibration is False:
+        notes.append("the load is higher than any that was calibrated: the instrument's error may be larger than shown")
+    return notes
 
 
-def _too_wrong(name: str, found: MetricResult) -> str | None:
-    value = _middle(found)
-    if not value or found.instrument_error is None or found.instrument_error <= MOST_ERROR * abs(value):
-        return None
-    return f"{METRICS[name].title} (±{found.instrument_error / abs(value):.0%})"
+def left_out_words(left_out: int, requests: int) -> str:
+    """The sentence that counts what a level does without."""
+    return f"{left_out} of {requests} requests {'were' if left_out > 1 else 'was'} delayed by this machine and left out"

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from lmx_loadgen.analysis import conditions, instrument_error
 from lmx_loadgen.analysis.answer_notes import answer_notes
-from lmx_loadgen.analysis.metrics import METRICS, Metric, chunk_gaps
-from lmx_loadgen.analysis.records import Record, in_steady_or_all, records
-from lmx_loadgen.analysis.stats import PERCENTILES, Description, clustered_interval, describe, known
+from lmx_loadgen.analysis.metrics import METRICS, Metric
+from lmx_loadgen.analysis.records import Record, in_steady_or_all, records, stamped_by_loop
+from lmx_loadgen.analysis.samples import Sample, of_window, samples_of
+from lmx_loadgen.analysis.stats import PERCENTILES, Description, describe, interval_within_run, known
 from lmx_loadgen.analysis.tokens import Basis, choose_basis
 from lmx_loadgen.analysis.window import Window, level_metrics, little_note, window_of
 from lmx_loadgen.decode.chat import StreamRules
@@ -25,7 +26,6 @@ from lmx_loadgen.store.result import (
     TokenCounts,
     TokenSums,
     WindowResult,
-    Witness,
 )
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.carded import rules_by
@@ -43,7 +43,7 @@ def level_at(log: LogContents, target: Mapping[str, Any], concurrency: int) -> L
         if segment["target"] == target["name"] and segment["concurrency"] == concurrency
     )
     lines = [line for line in log.requests if line["target"] == target["name"] and line["level"] == number]
-    return level_result(log, target, number, records(lines))
+    return level_result(log, target, number, records(lines, stamped_by_loop(log.header, target)))
 
 
 def level_result(log: LogContents, target: Mapping[str, Any], number: int, of_level: Sequence[Record]) -> LevelResult:
@@ -53,16 +53,18 @@ def level_result(log: LogContents, target: Mapping[str, Any], number: int, of_le
     concurrency = next(segment["concurrency"] for segment in planned if segment["level"] == number)
     segments = [line for line in log.segments if line["target"] == target["name"] and line["level"] == number]
     measured = [record for record in of_level if record.measured]
-    chosen, sample = _sample(measured, concurrency)
+    chosen, sample = sample_of(measured, concurrency)
     basis = basis_of(target, chosen)
     window = window_of(segments)
     failed = [record for record in measured if record.outcome not in ("ok", "cancelled")]
     beside = sum(in_steady_or_all(concurrency, record.first_wave, sample) for record in failed)
     wanted = sum(1 for segment in planned if segment["level"] == number)
-    metrics = _metrics(chosen, beside, basis, profile, level_metrics(window, measured, basis, profile))
-    load = instrument_error.load_of(concurrency, metrics, measured, window.seconds)
+    samples = samples_of(chosen, basis, profile)
+    metrics = _metrics(samples, beside, concurrency, level_metrics(window, measured, basis, profile))
+    load = instrument_error.load_of(concurrency, metrics, measured, window)
     calibration = calibration_of(log.header)
-    metrics = instrument_error.with_errors(calibration, load, metrics)
+    rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in metrics if name not in samples}
+    metrics = instrument_error.with_errors(calibration, load, metrics, samples | rates)
     seen = instrument_error.witness(calibration, load, measured, segments)
     return LevelResult(
         level=number,
@@ -78,9 +80,9 @@ def level_result(log: LogContents, target: Mapping[str, Any], number: int, of_le
         finish_reasons=dict(sorted(Counter(record.finish_reason or UNKNOWN for record in chosen).items())),
         complete=len(segments) >= wanted and not any(line["stopped"] for line in segments),
         witness=seen,
-        tainted=instrument_error.taints(metrics, seen) + conditions.taints(log, segments),
+        tainted=instrument_error.taints(metrics) + conditions.taints(log, segments),
         notes=_notes(measured, chosen, sample, basis, window, target)
-        + _calibration_notes(seen)
+        + instrument_error.notes_of(seen, samples, sum(record.outcome != "cancelled" for record in measured))
         + _stop_notes(segments),
     )
 
@@ -96,18 +98,12 @@ def calibration_of(header: Mapping[str, Any]) -> Calibration | None:
         return None
 
 
-def _calibration_notes(seen: Witness) -> list[str]:
-    if seen.within_calibration is not False:
-        return []
-    return ["the load was higher than any that was calibrated: the instrument's own error may be larger than shown"]
-
-
 def _stop_notes(segments: Sequence[Mapping[str, Any]]) -> list[str]:
     """Why the level was given up, where it was."""
     return [f"stopped early: {line['stopped']}" for line in segments if line["stopped"] not in (None, "interrupted")]
 
 
-def _sample(measured: Sequence[Record], concurrency: int) -> tuple[list[Record], Any]:
+def sample_of(measured: Sequence[Record], concurrency: int) -> tuple[list[Record], Any]:
     """The answers that latencies are taken from: those sent under full load where there are enough of them."""
     ok = [record for record in measured if record.ok]
     after_first = [record for record in ok if not record.first_wave]
@@ -149,55 +145,37 @@ def _counts(of_level: Sequence[Record], measured: Sequence[Record], failed: Sequ
 
 
 def _metrics(
-    chosen: Sequence[Record],
-    failed: int,
-    basis: Basis,
-    profile: Mapping[str, Any],
-    of_level: Mapping[str, Description],
+    samples: Mapping[str, Sample], failed: int, slots: int, of_level: Mapping[str, Description]
 ) -> dict[str, MetricResult]:
-    results = {}
-    for name, metric in METRICS.items():
-        if metric.scope == "level":
-            description = of_level[name]
-        elif metric.scope == "gap":
-            description = _describe_gaps(metric, chosen)
-        else:
-            description = _describe_requests(metric, chosen, failed, basis, profile)
-        results[name] = _metric_result(metric, description)
-    return results
+    return {
+        name: _metric_result(
+            metric, of_level[name] if name in of_level else _describe(metric, samples[name], failed, slots)
+        )
+        for name, metric in METRICS.items()
+    }
 
 
-def _describe_requests(
-    metric: Metric, chosen: Sequence[Record], failed: int, basis: Basis, profile: Mapping[str, Any]
-) -> Description:
-    """A metric's sample of one value an answer. A failed request is worse than any; only of how long answers are it
-    says nothing."""
-    assert metric.of is not None
-    values = [metric.of(record, basis, profile) for record in chosen]
-    found = describe(known(values), failed=0 if metric.unit == "tokens" else failed, better=metric.better)
-    without = [record for record, value in zip(chosen, values, strict=True) if value is None]
-    return _with_reason(found, Counter(metric.reason(record, basis) for record in without))
+def _describe(metric: Metric, sample: Sample, failed: int, slots: int) -> Description:
+    """A metric's sample of one value an answer, or of all gaps of all answers together. A failed request is worse than
+    any; only of how long answers are, and of gaps, it says nothing."""
+    counts_failed = metric.scope == "request" and metric.unit != "tokens"
+    found = describe(sample.values, failed=failed if counts_failed else 0, better=metric.better)
+    return _with_reason(replace(found, ci95=interval_within_run(sample.bare, slots)), metric, sample)
 
 
-def _describe_gaps(metric: Metric, chosen: Sequence[Record]) -> Description:
-    """All gaps of all answers together; those of one answer are no independent samples."""
-    gaps = [chunk_gaps(record) for record in chosen]
-    found = describe([gap for of_answer in gaps for gap in of_answer])
-    found = replace(found, ci95=clustered_interval(gaps))
-    return _with_reason(found, Counter(metric.undefined for of_answer in gaps if not of_answer))
-
-
-def _with_reason(found: Description, without: Counter[str]) -> Description:
+def _with_reason(found: Description, metric: Metric, sample: Sample) -> Description:
     """Say why answers have no value: how many for which reason."""
-    if not without:
-        return found
-    if not found.n:
-        return replace(found, reason=f"no answer has a value: {', or '.join(without)}")
-    words = "; ".join(
+    left_out = len(sample.left_out)
+    if not found.n and sample.undefined:
+        return replace(found, reason=f"no answer has a value: {', or '.join(sample.undefined)}")
+    words = [found.reason] if found.reason else []
+    words += [
         f"{count} of the answers {'have' if count > 1 else 'has'} no value: {reason}"
-        for reason, count in without.items()
-    )
-    return replace(found, reason=f"{found.reason}; {words}" if found.reason else words)
+        for reason, count in sample.undefined.items()
+    ]
+    if left_out and metric.scope == "request":
+        words.append(f"{left_out} answers were delayed by this machine and left out")
+    return replace(found, reason="; ".join(words) or None)
 
 
 def _metric_result(metric: Metric, found: Description) -> MetricResult:
@@ -211,8 +189,12 @@ def _metric_result(metric: Metric, found: Description) -> MetricResult:
         max=found.max,
         unsupported=list(found.unsupported),
         reason=found.reason,
-        **{f"p{p}": found.percentiles.get(p) for p in PERCENTILES},
+        **_percentiles(found),
     )
+
+
+def _percentiles(found: Description) -> dict[str, Any]:
+    return {f"p{p}": found.percentiles.get(p) for p in PERCENTILES}
 
 
 def _tokens(chosen: Sequence[Record]) -> TokenCounts:

@@ -5,10 +5,11 @@ The values of single requests are computed here; those of a whole level, which n
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
+from lmx_loadgen.analysis.delays import is_delayed
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import Better
 from lmx_loadgen.analysis.tokens import Basis, hidden_tokens, output_tokens, prompt_tokens, read_tokens, usage_state
@@ -24,8 +25,9 @@ PerRequest = Callable[[Record, Basis, Mapping[str, Any]], float | None]
 class Metric:
     """What a metric is called, in which unit, which way is better, what it means and how it is computed.
 
-    `of` gives a single request's value; it is None for metrics of gaps and of whole levels. `undefined` says why an
-    answer has no value, or `why` where there are several reasons.
+    `of` gives a single request's value, None for one that this machine delayed; `raw` gives that one's too. Both are
+    None for metrics of gaps and of whole levels. `undefined` says why an answer has no value, or `why` where there are
+    several reasons.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Metric:
     scope: Scope = "request"
     of: PerRequest | None = None
     undefined: str = "no request has this value"
+    raw: PerRequest | None = None
     why: Callable[[Record, Basis], str] | None = None
 
     def reason(self, record: Record, basis: Basis) -> str:
@@ -228,7 +231,19 @@ _ALL = [
     ),
 ]  # fmt: skip
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+def _without_delayed(metric: Metric) -> Metric:
+    raw = metric.of
+    if raw is None:
+        return metric
+
+    def of(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
+        return None if is_delayed(metric.name, record) else raw(record, basis, profile)
+
+    return replace(metric, of=of, raw=raw)
+
+
+METRICS: dict[str, Metric] = {metric.name: _without_delayed(metric) for metric in _ALL}
 
 
 def markdown_table() -> str:

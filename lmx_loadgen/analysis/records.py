@@ -2,10 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lmx_loadgen.analysis.text_events import text_seen
 from lmx_loadgen.decode.chat import usage_counts
+
+# A request that was delayed by more than this is left out of the figures that it falsifies.
+MOST_DELAY_NS = 10_000_000
+
+
+class Stall(NamedTuple):
+    """A time in which the measuring process did something else, in ns; what happened in it is stamped up to `lag_ns`
+    late."""
+
+    start_ns: int
+    end_ns: int
+    lag_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +29,9 @@ class Record:
     gap is between reads, never 0. `read_characters` are the characters each of them brought, `characters` those of all
     text, and `running` the server's count of tokens until then (empty where its chunks carry none). `fewest_tokens` and
     `most_tokens` are what the text can be; `most_reasoning` is the latter of the reasoning alone. Times are monotonic
-    ns; token counts are None when unknown. `notes` are codes of what is to be known about how it came.
+    ns; token counts are None when unknown. `stalls` overlap its send or a read stamped by the event loop; `late_ns` is
+    by how much later than intended it was sent, opening a connection apart. `prompt_class` is short, medium, long, or
+    what the user's prompts are called. `notes` are codes of what is to be known about how it came.
     """
 
     id: int
@@ -51,6 +65,9 @@ class Record:
     most_reasoning: int | None = None
     usage_reasoning: int | None = None
     max_tokens: int | None = None
+    stalls: tuple[Stall, ...] = ()
+    late_ns: int = 0
+    prompt_class: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -79,8 +96,9 @@ _COPIED = ("id", "target", "level", "segment", "phase", "first_wave", "outcome",
 _COPIED_WHERE_KNOWN = ("reason", "status", "finish_reason", "model", "lag_ns")
 
 
-def record(line: dict[str, Any]) -> Record:
-    """The record of one request line."""
+def record(line: dict[str, Any], by_loop: bool = False) -> Record:
+    """The record of one request line. `by_loop` says that the event loop stamped its reads, which only a line that does
+    not name its stalls depends on."""
     send = line["send_ns"]
     seen = text_seen(line["events"], line["arrivals"], send)
     prompt, output, cached = usage_counts(line.get("usage"))
@@ -105,8 +123,41 @@ def record(line: dict[str, Any]) -> Record:
         most_reasoning=seen.most_reasoning,
         usage_reasoning=_reasoning_tokens(line.get("usage"), output),
         max_tokens=line.get("max_tokens"),
+        stalls=_stalls(line, by_loop),
+        late_ns=_late_ns(line),
+        prompt_class=str(line.get("prompt_id", "")).rpartition("-")[0],
         notes=_notes(line.get("notes"), seen.leading_white),
     )
+
+
+def records(lines: Iterable[dict[str, Any]], by_loop: bool = False) -> list[Record]:
+    """The records of all request lines, in the order the requests ended; `by_loop` as in `record`."""
+    return [record(line, by_loop) for line in lines]
+
+
+def stamped_by_loop(header: Mapping[str, Any], target: Mapping[str, Any]) -> bool:
+    """Whether a target's arrivals were stamped by the event loop, and not by the kernel."""
+    return header["instrument"].get("stamps") != "kernel" or str(target["base_url"]).startswith("https:")
+
+
+def _stalls(line: Mapping[str, Any], by_loop: bool) -> tuple[Stall, ...]:
+    """The line's stalls. An older line only knows its worst lag, which may have met any of its reads."""
+    send = line["send_ns"]
+    if send is None:
+        return ()
+    if "stalls" in line:
+        return tuple(Stall(send + start, send + start + lag, lag) for start, lag in line["stalls"])
+    lag = line.get("lag_ns") or 0
+    return (Stall(send, line["end_ns"], lag),) if by_loop and lag > MOST_DELAY_NS else ()
+
+
+def _late_ns(line: Mapping[str, Any]) -> int:
+    """How late the request was sent. A connection that had to be opened is the server's time as well as ours; and a
+    line without stalls only counts as late where its lag says so too."""
+    if line["send_ns"] is None or line.get("connect_ns") is not None or line.get("reconnected"):
+        return 0
+    late: int = max(0, line["send_ns"] - line["intended_ns"])
+    return late if "stalls" in line else min(late, line.get("lag_ns") or 0)
 
 
 def _notes(codes: Any, leading_white: bool) -> tuple[str, ...]:
@@ -122,11 +173,6 @@ def _reasoning_tokens(usage: Any, output: int | None) -> int | None:
     details = usage.get("completion_tokens_details")
     found = (details if isinstance(details, dict) else usage).get("reasoning_tokens")
     return found if type(found) is int and 0 <= found <= output else None
-
-
-def records(lines: Iterable[dict[str, Any]]) -> list[Record]:
-    """The records of all request lines, in the order the requests ended."""
-    return [record(line) for line in lines]
 
 
 def answer_text(line: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from statistics import fmean, median
 from typing import Literal, TypeVar
 
@@ -99,12 +100,56 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return _not_below(values, mean - half), mean + half
 
 
-def clustered_interval(groups: Sequence[Sequence[float]]) -> tuple[float, float] | None:
-    """The 95 % interval of the mean over all values of all groups, when only the groups are independent.
+def interval_within_run(blocks: Sequence[Sequence[Sequence[float]]], slots: int) -> tuple[float, float] | None:
+    """The 95 % interval of the mean over all answers' values, for this run: what another run would give is not in it.
 
-    Values of one group resemble each other (the gaps of one answer), and an interval that took each for news would be
-    too narrow. The mean is a ratio of sums over groups; its variance is n/(n−1) · Σ(sum − mean·size)² ÷ (Σ size)²
-    (Cochran, Sampling Techniques, 1977, section 6.3).
+    `blocks` hold the values of each answer, answers in the order they were sent. Requests that queue behind each other
+    are no independent samples: each waits for the ones before it. So the clusters are the blocks, where there are three
+    of them; else five to ten batches over time, of three answers a slot where there are as many, with their first
+    autocorrelation taken into account (batch means: Fishman, Principles of Discrete Event Simulation, 1978, section
+    5.3). None below about ten answers a slot, the first of each slot being left out.
+    """
+    blocks = [[answer for answer in block if answer] for block in blocks]
+    blocks = [block for block in blocks if block]
+    answers = [answer for block in blocks for answer in block]
+    if len(answers) < _LEAST_ANSWERS * slots:
+        return None
+    if len(blocks) >= _ENOUGH_BLOCKS:
+        return clustered_interval([_joined(block) for block in blocks])
+    count = min(_MOST_BATCHES, max(_LEAST_BATCHES, len(answers) // (3 * slots)))
+    edges = [len(answers) * place // count for place in range(count + 1)]
+    batches = [_joined(answers[start:end]) for start, end in pairwise(edges)]
+    return clustered_interval(batches, widened_by=math.sqrt(_inflation([fmean(batch) for batch in batches])))
+
+
+_LEAST_ANSWERS = 9
+_ENOUGH_BLOCKS = 3
+_LEAST_BATCHES, _MOST_BATCHES = 5, 10
+
+
+def _joined(answers: Sequence[Sequence[float]]) -> list[float]:
+    return [value for answer in answers for value in answer]
+
+
+def _inflation(means: Sequence[float]) -> float:
+    """By how much the variance of a mean of batches is larger than that of independent ones: 1 + 2r(1 − 1/n). The first
+    autocorrelation r of a short series comes out too low by about 1/n."""
+    n, middle = len(means), fmean(means)
+    away = [mean - middle for mean in means]
+    square = math.fsum(one * one for one in away)
+    if not square:
+        return 1.0
+    correlation = math.fsum(one * other for one, other in pairwise(away)) / square + 1 / n
+    return 1 + 2 * max(0.0, correlation) * (1 - 1 / n)
+
+
+def clustered_interval(groups: Sequence[Sequence[float]], widened_by: float = 1.0) -> tuple[float, float] | None:
+    """The 95 % interval of the mean over all values of all groups, when only the groups are independent (or nearly, and
+    the interval is `widened_by` a factor).
+
+    Values of one group resemble each other, and an interval that took each for news would be too narrow. The mean is a
+    ratio of sums over groups; its variance is n/(n−1) · Σ(sum − mean·size)² ÷ (Σ size)² (Cochran, Sampling Techniques,
+    1977, section 6.3).
     It does not begin below zero where `mean_interval` would not. None below two groups that have values.
     """
     groups = [group for group in groups if group]
@@ -115,7 +160,7 @@ def clustered_interval(groups: Sequence[Sequence[float]]) -> tuple[float, float]
     sums = [math.fsum(group) for group in groups]
     mean = math.fsum(sums) / size
     scatter = math.fsum((total - mean * len(group)) ** 2 for total, group in zip(sums, groups, strict=True))
-    half = t_quantile(0.975, n - 1) * math.sqrt(scatter * n / (n - 1)) / size
+    half = widened_by * t_quantile(0.975, n - 1) * math.sqrt(scatter * n / (n - 1)) / size
     return _not_below((value for group in groups for value in group), mean - half), mean + half
 
 

@@ -13,8 +13,9 @@ from lmx_loadgen.analysis.comparison.compare import comparisons_of
 from lmx_loadgen.analysis.conditions import conditions, run_notes
 from lmx_loadgen.analysis.level import basis_of, calibration_of, level_result, rules_of
 from lmx_loadgen.analysis.metrics import VERSION
+from lmx_loadgen.analysis.observed import observer_notes, with_observed
 from lmx_loadgen.analysis.quality import compute_repetition_ratio
-from lmx_loadgen.analysis.records import answer_text, record, records
+from lmx_loadgen.analysis.records import answer_text, record, records, stamped_by_loop
 from lmx_loadgen.analysis.stats import mean_count
 from lmx_loadgen.analysis.tokens import Basis, generated_tokens, output_tokens, prompt_tokens
 from lmx_loadgen.decode.chat import StreamRules
@@ -53,7 +54,7 @@ def summarize(log: LogContents) -> RunResult:
         instrument={"calibration": None, **header["instrument"]},
         targets=[_target(log, target) for target in header["targets"]],
         comparisons=comparisons_of(log),
-        notes=log.notes + run_notes(log) + conditions(log) + _calibration_notes(header),
+        notes=log.notes + run_notes(log) + conditions(log) + observer_notes(log) + _calibration_notes(header),
     )
 
 
@@ -67,7 +68,7 @@ def _calibration_notes(header: Mapping[str, Any]) -> list[str]:
 
 def _target(log: LogContents, target: Mapping[str, Any]) -> TargetResult:
     lines = [line for line in log.requests if line["target"] == target["name"]]
-    all_records = records(lines)
+    all_records = records(lines, stamped_by_loop(log.header, target))
     levels = []
     for number in sorted({segment["level"] for segment in log.header["plan"] if segment["target"] == target["name"]}):
         of_level = [record for record in all_records if record.level == number]
@@ -79,6 +80,7 @@ def _target(log: LogContents, target: Mapping[str, Any]) -> TargetResult:
     if others:
         notes.append(f"asked for {target['model']}, answered as {', '.join(others)}")
     levels = with_answers(levels, lines, target, log.header["profile"])
+    levels = with_observed(levels, log, target)
     checks = [line for line in log.checks if line["target"] == target["name"]]
     own, own_notes = server_benchmarks_of(checks)
     tool_calls, skills = tool_calls_of(checks), skills_of(checks)

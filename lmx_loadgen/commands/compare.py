@@ -7,15 +7,18 @@ from pathlib import Path
 import click
 
 from lmx_loadgen.analysis.comparison.blocks import Arm, arm_of
-from lmx_loadgen.analysis.comparison.compare import Rules, compare
+from lmx_loadgen.analysis.comparison.compare import compare
 from lmx_loadgen.analysis.comparison.gate import LimitResult, check_limit, parse_limit, worst
+from lmx_loadgen.analysis.comparison.runs import compare_runs
+from lmx_loadgen.analysis.comparison.sides import Rules, Side
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.commands.lookup import NamedRun, find_pair
-from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable, StorageError
+from lmx_loadgen.commands.lookup import NamedRun, earlier_runs, find_pair, find_replicates
+from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import NAME, read_reference
 from lmx_loadgen.store.result import write_whole
 from lmx_loadgen.system import package_data
+from lmx_loadgen.system.disk import make_folder
 
 _PAGE = Path("comparison.html")
 
@@ -23,6 +26,8 @@ _PAGE = Path("comparison.html")
 def compare_command(
     *,
     sides: Sequence[str],
+    base: Sequence[str],
+    new: Sequence[str],
     results_dir: Path,
     margin: float,
     accept: str | None,
@@ -34,13 +39,44 @@ def compare_command(
     parsed = [parse_limit(text) for text in limits]
     if accept is not None and not accept.strip():
         raise InputError("--accept needs a reason, which then stands beside the result")
-    a, b = _arms(find_pair(sides, results_dir), sides)
-    comparison = compare(a, b, Rules(margin=margin, accepted=accept))
-    _show(comparison, (a, b), shape, output)
+    rules = Rules(margin=margin, accepted=accept)
+    a, b = _replicates(sides, base, new, results_dir) if base or new else _pair(sides, results_dir)
+    is_one_run = a.runs[0].run_id == b.runs[0].run_id
+    comparison = compare(a.runs[0], b.runs[0], rules) if is_one_run else compare_runs(a, b, rules)
+    _show(comparison, (*a.runs, *b.runs), shape, output)
     checked = [result for limit in parsed for result in check_limit(limit, comparison)]
     error = _error(comparison, checked, bool(parsed))
     if error is not None:
         raise error
+
+
+def _pair(words: Sequence[str], results_dir: Path) -> tuple[Side, Side]:
+    """The two that were named; of separate runs with the earlier ones that did the same work."""
+    a, b = _arms(find_pair(words, results_dir), words)
+    if a.run_id == b.run_id:
+        return Side([a]), Side([b])
+    first, last = sorted((a, b), key=lambda arm: str(arm.log.header["started_at"]))
+    # Of one target the later run is what is asked about, and may differ from all before it.
+    asked_about = [first] if a.name == b.name else [a, b]
+    earlier = {arm.run_id: earlier_runs(arm, last, results_dir) for arm in asked_about}
+    return Side([a], earlier.get(a.run_id, [])), Side([b], earlier.get(b.run_id, []))
+
+
+def _replicates(words: Sequence[str], base: Sequence[str], new: Sequence[str], results_dir: Path) -> tuple[Side, Side]:
+    """The runs after --base and after --new. Raises InputError where there are none, or a run is named twice."""
+    if words or not base or not new:
+        raise InputError("--base and --new go together, and without other arguments: name the runs of both sides")
+    runs = [find_replicates(of_side, results_dir) for of_side in (base, new)]
+    ids = [(str(run.log.header["run_id"]), run.only_target) for of_side in runs for run in of_side]
+    if len(set(ids)) < len(ids):
+        raise InputError("--base and --new name the same measurement twice")
+    targets = [of_side[0].only_target for of_side in runs]
+    labels = targets if targets[0] != targets[1] else ["base", "new"]
+    a, b = (
+        Side([arm_of(run.log, run.only_target, label) for run in of_side])
+        for of_side, label in zip(runs, labels, strict=True)
+    )
+    return a, b
 
 
 def _arms(pair: Sequence[NamedRun], words: Sequence[str]) -> tuple[Arm, Arm]:
@@ -65,7 +101,7 @@ def _labels(runs: Sequence[NamedRun], targets: Sequence[str]) -> list[str]:
     return [f"{target}@{run_id}" for target, run_id in zip(targets, ids, strict=True)]
 
 
-def _show(comparison: Comparison, sides: tuple[Arm, Arm], shape: str, output: Path | None) -> None:
+def _show(comparison: Comparison, sides: Sequence[Arm], shape: str, output: Path | None) -> None:
     if shape == "html":
         path = output or _PAGE
         _write_page(path, comparison, sides)
@@ -95,17 +131,15 @@ def _text(comparison: Comparison, shape: str) -> str:
     return captured.get()
 
 
-def _write_page(path: Path, comparison: Comparison, sides: tuple[Arm, Arm]) -> None:
-    from lmx_loadgen.report.page import write_page
+def _write_page(path: Path, comparison: Comparison, sides: Sequence[Arm]) -> None:
+    from lmx_loadgen.report.page import build_page
     from lmx_loadgen.report.run_loader import labeled_views, view_of
 
     reference = read_reference(package_data.folder("reference") / NAME)
     logs = {side.run_id: side.log for side in sides}
     runs = labeled_views([view_of(summarize(log), log) for log in logs.values()])
-    try:
-        write_page(path, runs, comparisons=[comparison], reference=reference)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
+    make_folder(path.parent)
+    write_whole(path, build_page(runs, comparisons=[comparison], reference=reference).encode())
 
 
 def _error(comparison: Comparison, checked: Sequence[LimitResult], has_limits: bool) -> LoadgenError | None:
@@ -117,7 +151,7 @@ def _error(comparison: Comparison, checked: Sequence[LimitResult], has_limits: b
         return None
     outcome = worst(checked)
     sentences = "; ".join(result.sentence for result in checked if result.outcome == outcome)
-    if outcome == "worse":
+    if outcome == "broken":
         return LimitBroken(sentences)
     if outcome == "undecided":
         return LimitUndecided(sentences)

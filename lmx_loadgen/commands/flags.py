@@ -15,14 +15,26 @@ class Flag(click.Option):
     """One flag, as click declares it, and what else the tool needs to know of it.
 
     `group` is its heading in a `GroupedCommand`'s help, `key` the profile's key that it overrides; `with_resume` allows
-    it beside --resume.
+    it beside --resume. A `former` name is still understood, and shown nowhere.
     """
 
     def __init__(
-        self, *names: str, group: str = "", key: str | None = None, with_resume: bool = False, **settings: Any
+        self,
+        *names: str,
+        group: str = "",
+        key: str | None = None,
+        with_resume: bool = False,
+        former: str | None = None,
+        **settings: Any,
     ) -> None:
         super().__init__(names, **settings)
-        self.group, self.key, self.with_resume = group, key, with_resume
+        self.group, self.key, self.with_resume, self.former = group, key, with_resume, former
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        shown = self.opts
+        self.opts = [*shown, *([self.former] if self.former else [])]
+        super().add_to_parser(parser, ctx)
+        self.opts = shown
 
 
 class GroupedCommand(click.Command):

@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmx_loadgen.analysis.comparison.blocks import Arm, arm_of
+from lmx_loadgen.analysis.comparison.runs import does_same_work
+from lmx_loadgen.analysis.comparison.verdict import FEWEST
 from lmx_loadgen.analysis.stored_results import (
     StoredResult,
     all_results,
@@ -18,6 +21,8 @@ from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.imported import FOLDER, imported_store
 from lmx_loadgen.store.result import find_runs
+
+_MOST_EARLIER = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,50 @@ def find_pair(words: Sequence[str], results_dir: Path) -> list[NamedRun]:
             f"({', '.join(run.targets)}): say which two, like {run.folder}:{run.targets[0]} OTHER:TARGET"
         )
     return [NamedRun(run.folder, run.log, target) for target in run.targets]
+
+
+def find_replicates(words: Sequence[str], results_dir: Path) -> list[NamedRun]:
+    """The runs that the words name: each a run's folder, RUN:TARGET, or a folder of runs, which means all in it.
+
+    Raises InputError or ResultError.
+    """
+    found = []
+    for word in words:
+        run = _named_run(word, results_dir)
+        runs = [run] if run is not None else _runs_in(word)
+        if not runs:
+            raise ResultError(f"{word[:200]} is neither a run's folder nor a folder of runs")
+        found += runs
+    return found
+
+
+def _runs_in(word: str) -> list[NamedRun]:
+    """All runs of a folder, or of FOLDER:TARGET."""
+    name, _, target = word.rpartition(":")
+    for text, of_runs in ((word, None), (name, target)):
+        if text and (folders := find_runs(Path(text))):
+            runs = [NamedRun(folder, read_log(folder / eventlog.NAME), of_runs) for folder in folders]
+            for run in runs:
+                _check_target(run.folder, of_runs, run.targets)
+            return runs
+    return []
+
+
+def earlier_runs(like: Arm, until: Arm, results_dir: Path) -> list[Arm]:
+    """The newest runs in `results_dir` that did the same work by the same target as `like`, that one among them.
+
+    None is `until` or began after it; at most `_MOST_EARLIER`, and none at all below three, which tell too little.
+    """
+    found = [like]
+    for folder in reversed(find_runs(results_dir)):
+        with contextlib.suppress(ResultError):
+            header = eventlog.read_header(folder / eventlog.NAME)
+            is_before = header["run_id"] not in (like.run_id, until.run_id) and (
+                header["started_at"] < until.log.header["started_at"]
+            )
+            if len(found) < _MOST_EARLIER and is_before and does_same_work(header, like.name, like):
+                found.append(arm_of(read_log(folder / eventlog.NAME), like.name))
+    return found if len(found) >= FEWEST else []
 
 
 def find_results(words: Sequence[str], results_dir: Path, skipped: Callable[[str], None]) -> list[StoredResult]:

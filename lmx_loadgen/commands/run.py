@@ -1,6 +1,5 @@
 """`run` from its flags to its output: make the options, measure, print the result."""
 
-import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -31,9 +30,16 @@ def run_command(flags: Mapping[str, Any]) -> int:
     options = _options(flags)
     if flags["dry_run"]:
         dry_run(with_targets(options, flags), lambda words: click.echo(sanitize(words, 4000)))
+        if flags["repeat"] > 1:
+            click.echo(f"all of it {flags['repeat']} times, each a run of its own")
         return 0
-    outcome = _measure(options, flags)
-    _print(outcome, flags)
+    with lock.acquire(allow_concurrent=flags["allow_concurrent"]) as locked:
+        options = options if flags["resume"] else with_targets(options, flags)
+        for _ in range(flags["repeat"]):
+            outcome = _measure(options, flags, locked)
+            _print(outcome, flags)
+            if outcome.exit_code:
+                break
     return outcome.exit_code
 
 
@@ -55,15 +61,10 @@ def _options(flags: Mapping[str, Any]) -> Options:
     return Options(overrides=overrides, flags={key: flag.opts[0] for key, flag in PROFILE_FLAGS.items()}, **named)
 
 
-def _measure(options: Options, flags: Mapping[str, Any]) -> RunOutcome:
+def _measure(options: Options, flags: Mapping[str, Any], locked: lock.Lock) -> RunOutcome:
     silent = flags["as_json"] or flags["quiet"]
-    with contextlib.ExitStack() as stack:
-        locked = stack.enter_context(lock.acquire(allow_concurrent=flags["allow_concurrent"]))
-        if flags["resume"]:
-            options = resume_options(flags["resume"], locked)
-        else:
-            options = replace(with_targets(options, flags), lock=locked)
-        view = stack.enter_context(ProgressView(Console(stderr=True), quiet=silent))
+    with ProgressView(Console(stderr=True), quiet=silent) as view:
+        options = replace(options, lock=locked) if not flags["resume"] else resume_options(flags["resume"], locked)
         for warning in locked.warnings:
             view.say(warning)
         if options.resume_state is not None:

@@ -141,9 +141,12 @@ RUN_FLAGS: tuple[Flag, ...] = (
     _comparison(
         "--blocks", key="load.blocks", type=int, help="Blocks of each target a level. [default: 6; 1 for one target]"
     ),
-    _comparison("--settle", key="load.settle", metavar="2s", help="Pause before each block."),
+    _comparison("--pause", key="load.pause", former="--settle", metavar="2s", help="Pause before each block."),
     _comparison(
-        "--until-settled", is_flag=True, help="Add blocks until TTFT and decode tok/s are settled at each level."
+        "--until-conclusive",
+        former="--until-settled",
+        is_flag=True,
+        help="Add blocks until TTFT and decode tok/s are conclusive at each level.",
     ),
     _comparison(
         "--max-duration",
@@ -202,6 +205,13 @@ RUN_FLAGS: tuple[Flag, ...] = (
         metavar="RUN",
         type=PATH,
         help="Go on with the run in this folder, which was stopped or cut off.",
+    ),
+    _measurement(
+        "--repeat",
+        type=click.IntRange(1, 100),
+        default=1,
+        show_default=True,
+        help="Make this many whole runs, one after the other, to compare by --base and --new.",
     ),
     _measurement(
         "--dry-run",

@@ -155,10 +155,21 @@ class ClosedLoop:
             timing.end_ns = timing.end_ns or now_ns()
             began = timing.send_ns if timing.send_ns is not None else intended_ns
             lag = self.meter.worst_between(began, timing.end_ns)
+            stalls = self.meter.stalls_at(self._stamped_by_loop(slot, timing))
             self.emit(
-                FinishedRequest(job.segment, slot, number, phase, first_wave, template, nonce, intended_ns, timing, lag)
+                FinishedRequest(
+                    job.segment, slot, number, phase, first_wave, template, nonce, intended_ns, timing, lag, stalls
+                )
             )
         return timing
+
+    def _stamped_by_loop(self, slot: int, timing: RequestTiming) -> list[int]:
+        """The moments of a request that a stall of the loop falsifies: its send; and its reads, where the kernel does
+        not say when they came."""
+        if timing.send_ns is None:
+            return []
+        by_kernel = self._transports[slot].stamped_by_kernel(self._url)
+        return [timing.send_ns] if by_kernel else [timing.send_ns, *timing.arrival_ns]
 
     def end(self, stopped: str | None) -> SegmentEnd:
         """The marks of the segment, once it is over."""

@@ -5,7 +5,8 @@ meter asks to be woken every few milliseconds and notes how late it was woken.
 """
 
 import asyncio
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lmx_loadgen.load.messages import Alive, Job
@@ -16,11 +17,13 @@ _SPAN_NS = 100_000_000
 
 
 class LagMeter:
-    """Watches the running loop until closed. Lags are kept as the worst of every tenth of a second, in ns."""
+    """Watches the running loop until closed. Lags are kept as the worst of every tenth of a second, in ns, and those of
+    a period and more also as the stalls they were."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._worst: dict[int, int] = {}
+        self._stalls: list[tuple[int, int]] = []
         self._due = now_ns() + PERIOD_NS
         self._timer = loop.call_later(PERIOD_NS / NS, self._tick)
 
@@ -36,6 +39,25 @@ class LagMeter:
         for span in range(due_ns // _SPAN_NS, woke_ns // _SPAN_NS + 1):
             if lag > self._worst.get(span, 0):
                 self._worst[span] = lag
+        if lag >= PERIOD_NS:
+            self._stalls.append((due_ns, woke_ns))
+
+    def stalls_at(self, moments: Sequence[int]) -> list[tuple[int, int]]:
+        """The stalls that overlap one of the moments (in order), as (start, length), one still going on among them.
+
+        Between two looks nobody knows when the loop was taken, and after a stall what waited is done one by one: a
+        stall reaches a period further on either side.
+        """
+        if not moments:
+            return []
+        now = now_ns()
+        going_on = [(self._due, now)] if now - self._due >= PERIOD_NS else []
+        first = bisect_left(self._stalls, moments[0] - PERIOD_NS, key=lambda stall: stall[1])
+        return [
+            (start, end - start)
+            for start, end in (*self._stalls[first:], *going_on)
+            if bisect_left(moments, start - PERIOD_NS) < bisect_right(moments, end + PERIOD_NS)
+        ]
 
     def worst_between(self, start_ns: int, end_ns: int) -> int:
         """The worst lag in the tenths of a second that the span touches; 0 when nothing was late."""

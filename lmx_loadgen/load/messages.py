@@ -92,7 +92,8 @@ class Warm:
 
 @dataclass(slots=True)
 class FinishedRequest:
-    """One request that has ended, as it was seen on the wire."""
+    """One request that has ended, as it was seen on the wire. `stalls` are those of the event loop that overlap its
+    send or a read that the loop stamped: (start, length) in ns."""
 
     segment: int
     slot: int
@@ -104,6 +105,7 @@ class FinishedRequest:
     intended_ns: int
     timing: RequestTiming
     lag_ns: int | None
+    stalls: list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,15 @@
-"""Load profiles: YAML into a `Profile`, with every mistake named by file and key."""
+"""The models of a load profile: targets, load, prompts, requests, timeouts and limits."""
 
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
 from lmx_loadgen.profile.checks import Checks
 from lmx_loadgen.profile.durations import seconds, seconds_or_auto, share
 from lmx_loadgen.profile.fields import DAY_S, ConcurrencyLevel, Duration, Name, Number, ProfilePart, VariableName
 
 _NO_PROGRESS_S = 120.0
-_KEY_VARIABLES = ("api_key_env", "admin_key_env")
 
 
 def _levels(value: Any) -> Any:
@@ -59,7 +58,7 @@ class Load(ProfilePart):
     """A closed loop: `concurrency` levels, and for each `requests` and/or `duration` (seconds).
 
     With neither, a level has ten requests or four per slot, whichever is more. Several targets share a level in
-    `blocks` that take turns, with a pause of `settle` seconds before each. A level is given up, and with it the rest
+    `blocks` that take turns, with `pause` seconds before each. A level is given up, and with it the rest
     of its target, once `max_errors` of its requests have failed, or more than the share `max_error_rate` of the last
     twenty.
     """
@@ -74,9 +73,17 @@ class Load(ProfilePart):
         Literal["auto"] | Annotated[float, Field(ge=0, le=DAY_S, allow_inf_nan=False)], BeforeValidator(seconds_or_auto)
     ] = "auto"
     blocks: Annotated[StrictInt, Field(ge=1, le=100)] | None = None
-    settle: Annotated[float, BeforeValidator(seconds), Field(ge=0, le=3600, allow_inf_nan=False)] = 2.0
+    pause: Annotated[float, BeforeValidator(seconds), Field(ge=0, le=3600, allow_inf_nan=False)] = 2.0
     max_errors: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = None
     max_error_rate: Annotated[float, BeforeValidator(share), Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_former_name(cls, value: Any) -> Any:
+        """`settle` is what `pause` was called until 0.1; 0.2 no longer knows it."""
+        if isinstance(value, dict) and "settle" in value and "pause" not in value:
+            return {"pause" if key == "settle" else key: one for key, one in value.items()}
+        return value
 
 
 class Prompts(ProfilePart):

@@ -7,6 +7,7 @@ from typing import Any
 from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, change_interval, milliseconds, percent, rate
 from lmx_loadgen.report.baselines import Baseline, BaselineFigure
 from lmx_loadgen.report.card_data import Card
+from lmx_loadgen.report.comparison import shown_verdict
 from lmx_loadgen.report.findings import share_of_expected
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import mean_interval, stat
@@ -57,9 +58,9 @@ def warnings(card: Card) -> list[str]:
 
 
 def difference(baseline: Baseline, figure: BaselineFigure) -> DifferenceText:
-    """By how much ours differs: `+12 %`, `undecided`, `refused`, `equal`, or a dash."""
+    """By how much ours differs: `+12 %`, `inconclusive`, `refused`, `equal`, or a dash."""
     if figure.verdict in ("refused", "undecided"):
-        return DifferenceText(str(figure.verdict), figure.why)
+        return DifferenceText(shown_verdict(str(figure.verdict)), figure.why)
     if figure.change is None:
         return DifferenceText(UNDEFINED, figure.why)
     if figure.verdict == "equivalent":
@@ -77,7 +78,7 @@ def cell_texts(baseline: Baseline | None) -> list[DifferenceText]:
     if all(one.words == first.words for one, _ in differences):
         if first.words == UNDEFINED:
             return _their_figures(baseline, first.why)
-        if first.words in ("refused", "undecided", "equal"):
+        if first.words in ("refused", "inconclusive", "equal"):
             return [first]
     return [
         DifferenceText(f"{one.words} {name}", one.why, one.strong)

@@ -13,6 +13,8 @@ from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.store.comparison import AuditLine, Comparison, MetricComparison
 
 _NAME_WIDTH = 12
+# How a verdict is shown where it is not by its own name.
+_SHOWN = {"undecided": "inconclusive"}
 _STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "refused": "yellow", "equivalent": ""}
 STATUS = {"passed": "passed", "failed": "failed", "unknown": "not known"}
 
@@ -38,10 +40,15 @@ def _table(comparison: Comparison) -> Table:
         for place, found in enumerate(level.metrics.values()):
             concurrency = Text(str(level.concurrency) if place == 0 else "")
             cells = [Text(cell) for cell in cells_of(found)]
-            verdict = Text(found.verdict, style=_STYLES[found.verdict])
+            verdict = Text(shown_verdict(found.verdict), style=_STYLES[found.verdict])
             last = place == len(level.metrics) - 1
             table.add_row(concurrency, Text(figure_name(found)), *cells, verdict, end_section=last)
     return table
+
+
+def shown_verdict(verdict: str) -> str:
+    """A verdict as people read it: `undecided` is `inconclusive`."""
+    return _SHOWN.get(verdict, verdict)
 
 
 def figure_name(found: MetricComparison) -> str:
@@ -53,26 +60,25 @@ def figure_name(found: MetricComparison) -> str:
 
 def cells_of(found: MetricComparison) -> list[str]:
     """A's value, B's value, the change from A to B and its interval."""
-    if found.ratio is None or found.ci95 is None:
+    if found.ratio is None:
         return [UNDEFINED] * 4
     shown = milliseconds if found.unit == "s" else rate
-    edges = change_interval(found.ci95[0] - 1, found.ci95[1] - 1)
+    edges = UNDEFINED if found.ci95 is None else change_interval(found.ci95[0] - 1, found.ci95[1] - 1)
     return [shown(found.a), shown(found.b), percent(found.ratio - 1, signed=True), edges]
 
 
 def _below(comparison: Comparison) -> Iterator[tuple[str, str]]:
     if comparison.mode == "sequential":
-        yield "sequential: the two were measured in different runs", "yellow"
-    if comparison.until_settled:
-        yield "measured until settled: the intervals allow for having looked at the results meanwhile", "dim"
-    yield f"practical margin ±{percent(comparison.margin)}; verdicts corrected for their number (Holm)", "dim"
+        yield "sequential: the two were measured in separate runs", "yellow"
+    if comparison.until_conclusive:
+        yield "measured until conclusive: the intervals allow for the looks at the results meanwhile", "dim"
+    yield f"practical margin ±{percent(comparison.margin)}; intervals and verdicts hold for all figures together", "dim"
     if comparison.accepted is not None:
         yield f"failed checks accepted: {sanitize(comparison.accepted, 300)}", "yellow"
     yield _audit_summary(comparison.audit), "dim"
     for line in comparison.audit:
-        if line.status != "passed":
-            style = "red" if line.status == "failed" else "yellow"
-            yield f"  {audit_words(line)}", style
+        if line.sentence:
+            yield f"  {audit_words(line)}", "red" if line.status == "failed" else "dim"
     for note in comparison.notes:
         yield sanitize(note, 400), "yellow"
 
@@ -98,7 +104,7 @@ def markdown(comparison: Comparison) -> str:
     lines += [f"| C | figure | {a} | {b} | change | 95 % interval | {b} is |", "|--:|---|--:|--:|--:|--:|---|"]
     for level in comparison.levels:
         for found in level.metrics.values():
-            cells = " | ".join([figure_name(found), *cells_of(found), found.verdict])
+            cells = " | ".join([figure_name(found), *cells_of(found), shown_verdict(found.verdict)])
             lines.append(f"| {level.concurrency} | {cells} |")
     lines += ["", f"| same work? | | {a} | {b} | |", "|---|---|---|---|---|"]
     for line in comparison.audit:

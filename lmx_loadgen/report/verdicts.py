@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import plotly.graph_objects as go
 
-from lmx_loadgen.analysis.formats import UNDEFINED, change_interval, milliseconds, percent, rate
+from lmx_loadgen.analysis.formats import milliseconds, percent, rate
 from lmx_loadgen.report.charts import Chart, Option
-from lmx_loadgen.report.comparison import STATUS, cells_of, figure_name
+from lmx_loadgen.report.comparison import STATUS, cells_of, figure_name, shown_verdict
 from lmx_loadgen.report.figures import CURVE_HEIGHT
 from lmx_loadgen.report.markup import (
     NUMBER,
@@ -118,7 +118,7 @@ def _rows(one: Comparison) -> list[_Row]:
 def _forest(one: Comparison) -> go.Figure | None:
     """Ratios with intervals; a refused row has its reason where its number would be."""
     rows = _rows(one)
-    judged = [row for row in rows if row[1].ratio is not None]
+    judged = [row for row in rows if row[1].ratio is not None and row[1].ci95 is not None]
     if not judged:
         return None
     figure = go.Figure()
@@ -127,7 +127,7 @@ def _forest(one: Comparison) -> go.Figure | None:
     for verdict, symbol in _SYMBOLS.items():
         _add_verdicts(figure, [row for row in judged if row[1].verdict == verdict], verdict, symbol)
     for _, found, name in rows:
-        if found.ratio is None:
+        if found.ratio is None or found.ci95 is None:
             figure.add_annotation(
                 x=0, y=name, text=plotly_text(f"no verdict: {found.reason}", 46), showarrow=False,
                 font={"size": 11, "color": MUTED[0]},
@@ -164,10 +164,12 @@ def _add_verdicts(figure: go.Figure, rows: Sequence[_Row], verdict: str, symbol:
             "width": 5,
         },
         mode="markers",
-        name=verdict,
+        name=shown_verdict(verdict),
         marker={"symbol": symbol, "size": 10, "color": colour, "line": {"width": 1.5, "color": colour}},
         customdata=[f"{low:+.1f} to {high:+.1f} %" for _, low, high in points],
-        hovertemplate="%{y}<br>%{x:+.1f} % (95 % interval %{customdata})<br>" + verdict + "<extra></extra>",
+        hovertemplate="%{y}<br>%{x:+.1f} % (95 % interval %{customdata})<br>"
+        + shown_verdict(verdict)
+        + "<extra></extra>",
     )
 
 
@@ -229,7 +231,7 @@ def figures_table(one: Comparison) -> Markup:
     head = [
         column("Concur\u00adrency", number=True),
         column("Figure"),
-        *(column(name, number=True) for name in (a, b, "Change", "95 % interval", "Bootstrap")),
+        *(column(name, number=True) for name in (a, b, "Change", "95 % interval")),
         column(f"{b} is"),
     ]
     bodies = [h("tbody", None, _figure_rows(level)) for level in one.levels]
@@ -247,16 +249,14 @@ def _figure_rows(level: LevelComparison) -> list[Markup]:
 
 
 def _figure_row(level: LevelComparison, found: MetricComparison, place: int, reason: str | None) -> Markup:
-    edges = found.bootstrap95
-    cells = [*cells_of(found), UNDEFINED if edges is None else change_interval(edges[0] - 1, edges[1] - 1)]
     return row(
         h("td", NUMBER, str(level.concurrency) if place == 0 else ""),
         h("td", {"class": "fig"}, figure_name(found)),
-        number_cells(cells),
+        number_cells(cells_of(found)),
         h(
             "td",
             {"class": "why" if reason else None},
-            chip(found.verdict, _CHIPS.get(found.verdict, "")),
+            chip(shown_verdict(found.verdict), _CHIPS.get(found.verdict, "")),
             sanitize(reason, 400) if reason else None,
         ),
     )

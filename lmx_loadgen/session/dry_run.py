@@ -39,7 +39,7 @@ def dry_run(options: Options, say: Callable[[str], None]) -> None:
     profile = resolved_profile(options)
     _open_files(profile, options)
     if not options.i_own_this_server:
-        check_owned(profile, until_settled=options.until_settled)
+        check_owned(profile, until_conclusive=options.until_conclusive)
     asked = anyio.run(_asked, profile, options)
     keys = keys_of(asked.ready.values())  # one server may repeat what another was sent
     for spec in profile.targets:
@@ -105,7 +105,7 @@ def _estimate(profile: Profile, plan: Sequence[Segment], rates: Mapping[str, Rat
     """About how long the run will take; None where nothing was measured of any target."""
     if not rates:
         return None
-    seconds = profile.load.settle * max(0, len(plan) - 1)
+    seconds = profile.load.pause * max(0, len(plan) - 1)
     for segment in plan:
         if (rate := rates.get(segment.target)) is not None:
             seconds += seconds_of(segment, rate, profile.request.max_tokens)

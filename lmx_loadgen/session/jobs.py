@@ -31,9 +31,14 @@ class JobMaker:
         self._run_key = run_key
         self._insecure = insecure
         self._ca_file = ca_file
+        self._renewed = 0
         self._templates: dict[str, tuple[list[BodyTemplate], list[BodyTemplate]]] = {}
         rounds = max(1, min(_ORDER_ROUNDS, _MOST_ORDERED // len(book.measured)))
         self._order = order_of(book, profile.request.seed or 0, len(book.measured) * rounds)
+
+    def renew_nonces(self) -> None:
+        """From now on a segment that was run before sends its prompts under nonces that no server has seen."""
+        self._renewed += 1
 
     def prompt_id(self, phase: str, template: int) -> str:
         return (self._book.measured if phase == "measured" else self._book.warmup)[template].id
@@ -114,7 +119,8 @@ class JobMaker:
 
     def _nonce_key(self, segment: Segment) -> str:
         repeat = self._profile.prompts.cache == "repeat"
-        return "repeat" if repeat else f"{self._run_key}/{segment.segment}"
+        again = f"/{self._renewed}" if self._renewed else ""
+        return "repeat" if repeat else f"{self._run_key}/{segment.segment}{again}"
 
     def _for_target(self, target: Target) -> tuple[list[BodyTemplate], list[BodyTemplate]]:
         if target.name not in self._templates:

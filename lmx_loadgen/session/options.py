@@ -13,8 +13,8 @@ from lmx_loadgen.session.resume import ResumeState, load_resume_state
 from lmx_loadgen.system.lock import Lock
 from lmx_loadgen.targets.own import find_target, with_address
 
-DEFAULT_MAX_DURATION_S = 1200.0  # of --until-settled
-_MIN_BLOCKS_TO_SETTLE = 4
+DEFAULT_MAX_DURATION_S = 1200.0  # of --until-conclusive
+_MIN_BLOCKS_UNTIL_CONCLUSIVE = 4
 # Options that a header keeps for nothing but resuming the run.
 RESUMED_OPTIONS = (
     *("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark"),
@@ -39,7 +39,7 @@ class Options:
     ca_file: str | None = None
     probe: bool = True
     accept: str | None = None
-    until_settled: bool = False
+    until_conclusive: bool = False
     isolate: bool = False
     max_duration: float | None = None
     reference: Path | None = None
@@ -67,10 +67,10 @@ def resolved_profile(options: Options) -> Profile:
     for text in options.models:
         specs = _with_model(specs, text)
     profile = profile.model_copy(update={"targets": specs})
-    if options.until_settled:
-        _check_until_settled(profile)
+    if options.until_conclusive:
+        _check_until_conclusive(profile)
     elif options.max_duration is not None:
-        raise InputError("--max-duration goes with --until-settled: it limits the blocks that are added")
+        raise InputError("--max-duration goes with --until-conclusive: it limits the blocks that are added")
     if options.accept is not None and not options.accept.strip():
         raise InputError("--accept needs a reason, which then stands in the result")
     if options.isolate and len(specs) < 2:
@@ -87,19 +87,19 @@ def resume_options(folder: Path, lock: Lock | None = None) -> Options:
         stamps=header["instrument"]["stamps"],
         workers=header["instrument"]["workers"],
         accept=header.get("accepted"),
-        until_settled=header["until_settled"],
+        until_conclusive=header["until_conclusive"],
         lock=lock,
         resume_state=resume_state,
         **{name: resume_state.resume_info[name] for name in RESUMED_OPTIONS if name in resume_state.resume_info},
     )
 
 
-def _check_until_settled(profile: Profile) -> None:
+def _check_until_conclusive(profile: Profile) -> None:
     targets = len(profile.targets)
     if targets < 2:
-        raise InputError("--until-settled needs two targets to compare: give --target twice")
-    if blocks_of(profile.load, targets) < _MIN_BLOCKS_TO_SETTLE:
-        raise InputError(f"--until-settled needs --blocks of at least {_MIN_BLOCKS_TO_SETTLE} to begin with")
+        raise InputError("--until-conclusive needs two targets to compare: give --target twice")
+    if blocks_of(profile.load, targets) < _MIN_BLOCKS_UNTIL_CONCLUSIVE:
+        raise InputError(f"--until-conclusive needs --blocks of at least {_MIN_BLOCKS_UNTIL_CONCLUSIVE} to begin with")
 
 
 def _with_model(specs: list[TargetSpec], text: str) -> list[TargetSpec]:

@@ -2,8 +2,9 @@
 
 Several targets are measured in blocks that take turns. Whatever changes while a session goes on (heat, memory
 pressure, other programs) then falls on all of them alike: each level is a row of rounds, a round is one block of every
-target, and rounds come in pairs of which the second is the first in reverse (ABBA), so that no target is always first
-and a steady drift cancels out. Which order a row begins with is drawn from the profile's seed.
+target, and rounds come in pairs of which the second is the first in reverse, so that no target is always first and a
+steady drift cancels out. Rounds are the rows of a Williams design, of two targets plain ABBA (AB BA AB BA …): what a
+block leaves behind for the next one falls on all targets alike as well. The seed of the profile decides who is A.
 """
 
 import math
@@ -15,6 +16,7 @@ from typing import Any
 from lmx_loadgen.profile.models import Load, Profile
 
 DEFAULT_BLOCKS = 6
+FEWEST_BLOCKS = 3  # that a verdict can be made of
 _LEAST_IN_BLOCK = 8
 _LEAST_BLOCK_S = 5.0
 # What an estimate goes by, since nobody knows yet: a small model on a Mac.
@@ -114,14 +116,19 @@ def _share(load: Load, concurrency: int, blocks: int) -> tuple[int | None, float
 
 
 def _turn(targets: Sequence[str], seed: str, block: int) -> list[str]:
-    """The order of a round. Two rounds mirror each other, and every second pair begins with the other end; with more
-    than two targets the row also moves on by one a pair, so that each stands in each place."""
-    pair, second = divmod(block, 2)
+    """The order of a round: the next row of a Williams design (E. J. Williams, Aust. J. Sci. Res. A 2, 1949).
+
+    Its first row is 1, 2, n, 3, n − 1, …, and each further row counts one on. Over n rows (2n where n is odd, for then
+    it takes the mirrored rows too) each target stands once in each place and comes once after each other one. A row
+    is followed by its own mirror image, which with an even n is a row of the design as well.
+    """
     names = list(targets)
     random.Random(seed).shuffle(names)
-    shift = pair // 2 % len(names)
-    names = names[shift:] + names[:shift] if len(names) > 2 else names
-    return names[::-1] if (pair + second) % 2 else names
+    pair, second = divmod(block, 2)
+    first_row = [place // 2 + 1 if place % 2 else -(place // 2) for place in range(len(names))]
+    pairs = len(names) // 2 if len(names) % 2 == 0 else len(names)
+    row = [names[(place + pair % pairs) % len(names)] for place in first_row]
+    return row[::-1] if second else row
 
 
 def described(
@@ -132,7 +139,7 @@ def described(
     blocks = blocks_of(load, len(targets))
     letters = {name: chr(ord("A") + place % 26) for place, name in enumerate(targets)}
     levels = "1 level" if len(load.concurrency) == 1 else f"{len(load.concurrency)} levels"
-    in_turn = f", {blocks} blocks of each in turn, {load.settle:g} s between them" if len(targets) > 1 else ""
+    in_turn = f", {blocks} blocks of each in turn, {load.pause:g} s between them" if len(targets) > 1 else ""
     lines = [f"plan: {levels}{in_turn}"]
     for level, concurrency in enumerate(load.concurrency):
         of_level = [segment for segment in plan if segment.level == level]
@@ -145,6 +152,8 @@ def described(
             rows = [[segment for segment in of_level if segment.block == block] for block in range(blocks)]
             order = ": " + " ".join("".join(letters[segment.target] for segment in row) for row in rows)
         lines.append(f"  concurrency {concurrency}, {amount}{each}{order}")
+    if len(targets) > 1 and blocks < FEWEST_BLOCKS:
+        lines.append(f"  too few blocks for a verdict, use at least {FEWEST_BLOCKS}")
     if len(targets) > 1:
         lines.append("  " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if afterwards := _afterwards(profile):
@@ -189,4 +198,4 @@ def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:
         turns = math.ceil(segment.requests / segment.concurrency) if segment.requests is not None else math.inf
         loaded = min(turns * each_s, math.inf if segment.duration is None else segment.duration + each_s)
         total += segment.warmup * each_s + loaded
-    return total + profile.load.settle * max(0, len(plan) - 1)
+    return total + profile.load.pause * max(0, len(plan) - 1)

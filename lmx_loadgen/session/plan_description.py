@@ -14,10 +14,10 @@ def plan_description(
     lines = described(profile, plan, [spec.name for spec in profile.targets], estimate)
     if options.server_benchmark:
         lines.append("and Opta-LMX measures itself, one answer after the other")
-    if options.until_settled:
-        from lmx_loadgen.analysis.comparison.verdict import MOST_BLOCKS
+    if options.until_conclusive:
+        from lmx_loadgen.analysis.comparison.looks import MOST_BLOCKS
 
-        lines.append("then, at each level, two rounds more at a time until its verdicts are settled:")
+        lines.append("then, at each level, two more rounds at a time until its verdicts are conclusive:")
         max_min = (options.max_duration or DEFAULT_MAX_DURATION_S) / 60
         lines.append(f"up to {MOST_BLOCKS} blocks of each, and none begun that would end after {max_min:g} min")
     return lines

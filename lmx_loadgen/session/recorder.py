@@ -1,9 +1,11 @@
 """Records a run: decodes each request as it ends, appends it to the event log, and updates the display."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from lmx_loadgen.analysis.conditions import SLEPT_S
+from lmx_loadgen.analysis.delays import may_be_delayed
 from lmx_loadgen.load.messages import FinishedRequest, SegmentEnd
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.jobs import PROBE_TOKENS, JobMaker
@@ -55,6 +57,7 @@ class Recorder:
         log: its event log, with the line that the run begins with.
         count: counts the tokens of a text, where the profile names a tokenizer.
         resume_state: what was measured before, when the run is resumed.
+        samples: gives the lines of what runs beside the load that have come since it was called last.
     """
 
     def __init__(
@@ -68,12 +71,14 @@ class Recorder:
         view: View,
         count: TokenCounter | None = None,
         resume_state: ResumeState | None = None,
+        samples: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self.folder = folder
         self._profile = profile
         self._rules = {target.name: target.dialect.rules for target in targets}
         self._keys = keys_of(targets)
         self._jobs = jobs
+        self._samples = samples
         self._view = view
         self._count = count
         self._segment: Segment | None = None
@@ -81,6 +86,8 @@ class Recorder:
         self._next_id = resume_state.next_id if resume_state is not None else 0
         self.answered: set[str] = resume_state.answered if resume_state is not None else set()
         self.error_limits = ErrorLimits(profile.load.max_errors, profile.load.max_error_rate)
+        self.delayed_blocks: set[tuple[int, int]] = set()
+        self._asleep_s: Any = None
         self._log = log
 
     def begin(self, segment: Segment, *, phase: str | None = None) -> None:
@@ -93,6 +100,11 @@ class Recorder:
         assert self._segment is not None
         place = {"segment": self._segment.segment, "when": when}
         self._log.append({"type": "host", "at_ns": now_ns(), **place, "state": state})
+        asleep_s = state.get("asleep_s")
+        if when == "before":
+            self._asleep_s = asleep_s
+        elif when == "after" and None not in (asleep_s, self._asleep_s) and asleep_s - self._asleep_s > SLEPT_S:
+            self.delayed_blocks.add((self._segment.level, self._segment.block))
 
     def measuring(self) -> None:
         """The warm-ups are done."""
@@ -123,15 +135,18 @@ class Recorder:
         self._next_id += 1
         self._log.append(line)
         self.error_limits.note_outcome(line["outcome"], line["reason"])
+        if line["phase"] == "measured" and may_be_delayed(line):
+            self.delayed_blocks.add((segment.level, segment.block))
         if line["outcome"] == "ok":
             self.answered.add(segment.target)
         if line["phase"] == "measured" and line["outcome"] != "cancelled":
             self._view.finished(*quick_look(line, self._rules[segment.target]))
 
     def end_segment(self, end: SegmentEnd) -> None:
-        """Store the marks of the segment that has ended."""
+        """Store the marks of the segment that has ended, and the samples that were taken beside it."""
         segment = self._segment
         assert segment is not None
+        self._store_samples()
         self._log.append(
             {
                 "type": "segment",
@@ -156,6 +171,12 @@ class Recorder:
         self._log.sync()
         self._view.end_segment()
 
+    def measure_again(self, level: int, block: int, segments: Sequence[int]) -> None:
+        """Store that a round is measured again: what was stored of its segments is void."""
+        self.delayed_blocks.discard((level, block))
+        place = {"level": level, "block": block, "segments": list(segments)}
+        self._log.append({"type": "again", "at_ns": now_ns(), **place})
+
     def check(self, target: Target, line: dict[str, Any]) -> None:
         """Store the outcome of a check of a target."""
         self._log.append({"type": "check", "at_ns": now_ns(), "target": target.name, **self._keys.redact_in(line)})
@@ -163,9 +184,14 @@ class Recorder:
     def end(self, reason: str | None, joined: Sequence[dict[str, Any]] = ()) -> None:
         """Store the end line and close the log; a run with a `reason` is not complete. `joined` are others that
         measured on this machine at the same time."""
+        self._store_samples()
         ending = {"complete": reason is None, "reason": reason and self._keys.redact(reason)}
         self._log.append({"type": "end", "end_ns": now_ns(), **ending, "joined": list(joined)})
         self._log.close()
+
+    def _store_samples(self) -> None:
+        for line in self._samples():
+            self._log.append(line)
 
 
 def _redact_response(sent: FinishedRequest, keys: Keys) -> None:

@@ -66,6 +66,7 @@ def request_line(
         "tokenizer_tokens": _counted(count, prompt_text, answer.events) if count is not None else None,
         "max_tokens": max_tokens,
         "lag_ns": sent.lag_ns,
+        "stalls": [[start - (timing.send_ns or 0), length] for start, length in sent.stalls],
         **({"notes": notes} if notes else {}),
     }
 

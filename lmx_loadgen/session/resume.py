@@ -115,9 +115,14 @@ class ResumeState:
         return sorted({line["segment"] for line in lines} - self._finished_numbers)
 
     def blocks_begun(self, level: int) -> int:
-        """How many rounds of a level had begun, also those added until it settled."""
-        lines = [*self.log.requests, *self.log.segments]
+        """How many rounds of a level had begun, also those added until it was conclusive."""
+        lines = [*self.log.requests, *self.log.segments, *self.log.again]
         return max((line["block"] + 1 for line in lines if line["level"] == level), default=0)
+
+    @property
+    def measured_again(self) -> list[int]:
+        """The level of each round that was measured again."""
+        return [line["level"] for line in self.log.again]
 
     @property
     def next_id(self) -> int:

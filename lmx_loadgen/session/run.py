@@ -1,10 +1,12 @@
 """One run from start to end: set up, measure what the plan says, store the result."""
 
 import contextlib
+from collections.abc import Callable
 
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.messages import INTERRUPTED
+from lmx_loadgen.observe.observer import Samples, observing
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.run import CheckRunner
@@ -16,9 +18,10 @@ from lmx_loadgen.session.outcome import Recorded, RunOutcome, store_outcome
 from lmx_loadgen.session.ownership import check_owned
 from lmx_loadgen.session.recorder import Recorder, View
 from lmx_loadgen.session.run_log import open_log
-from lmx_loadgen.session.runner import Runner, UntilSettled
+from lmx_loadgen.session.runner import Runner, UntilConclusive
 from lmx_loadgen.session.setup import Calibrated, RunSetup, set_up
 from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.store.eventlog import NAME, read_log
 from lmx_loadgen.system import open_files, priority, sleep
 from lmx_loadgen.system.clock import Anchor
 
@@ -31,7 +34,7 @@ def run(options: Options, view: View, calibrated: Calibrated) -> RunOutcome:
     """
     profile = resolved_profile(options)
     if not options.i_own_this_server:
-        check_owned(profile, until_settled=options.until_settled)
+        check_owned(profile, until_conclusive=options.until_conclusive)
     return store_outcome(record(profile, options, view, calibrated))
 
 
@@ -44,14 +47,15 @@ def record(profile: Profile, options: Options, view: View, calibrated: Calibrate
         stack.enter_context(stop.armed())
         for line in setup.announcement():
             view.say(line)
-        recorder, driver = _start_recording(setup, view, stop)
+        samples = stack.enter_context(observing(target.base_url for target in setup.targets.values()))
+        recorder, driver = _start_recording(setup, view, stop, samples)
         with contextlib.closing(driver), sleep.prevented(), priority.giving_way():
             error = _measure(setup, recorder, driver, stop, view)
     return Recorded(recorder.folder, stop.signal, error)
 
 
-def _start_recording(setup: RunSetup, view: View, stop: StopFlag) -> tuple[Recorder, Driver]:
-    """The recorder on the run's log, and the driver that feeds it."""
+def _start_recording(setup: RunSetup, view: View, stop: StopFlag, samples: Samples) -> tuple[Recorder, Driver]:
+    """The recorder on the run's log, and the driver that feeds it; `samples` is what is observed beside the load."""
     anchor = Anchor.take()
     driver = Driver(setup.workers, lambda sent: recorder.sent(sent), stop)
     try:
@@ -65,6 +69,7 @@ def _start_recording(setup: RunSetup, view: View, stop: StopFlag) -> tuple[Recor
             view=view,
             count=setup.count,
             resume_state=setup.options.resume_state,
+            samples=samples,
         )
     except BaseException:
         driver.close()
@@ -87,10 +92,11 @@ def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag
         driver=driver,
         stop=stop,
         probe=setup.options.probe,
-        until=_until_settled(setup.options, recorder),
+        until=_until_conclusive(setup.options, recorder),
         checks=_checks(setup, recorder, stop),
         before_segment=isolation if setup.options.isolate else lambda segment: None,
         resume_state=setup.options.resume_state,
+        tainted=_tainted(recorder),
     )
     reason = None
     try:
@@ -132,13 +138,25 @@ def _checks(setup: RunSetup, recorder: Recorder, stop: StopFlag) -> CheckRunner 
     return checks if checks and options.probe else None
 
 
-def _until_settled(options: Options, recorder: Recorder) -> UntilSettled | None:
-    """Whether to add rounds until the verdicts are settled, judged by what has been stored."""
-    if not options.until_settled:
+def _tainted(recorder: Recorder) -> Callable[[int, int], bool]:
+    """Whether this machine moved a round's figures, judged by what has been stored of it."""
+
+    def tainted(level: int, block: int) -> bool:
+        if (level, block) not in recorder.delayed_blocks:
+            return False  # no need to read all that was stored
+        from lmx_loadgen.analysis.comparison.taint import is_round_tainted
+
+        return is_round_tainted(read_log(recorder.folder / NAME), level, block)
+
+    return tainted
+
+
+def _until_conclusive(options: Options, recorder: Recorder) -> UntilConclusive | None:
+    """Whether to add rounds until the verdicts are conclusive, judged by what has been stored."""
+    if not options.until_conclusive:
         return None
-    from lmx_loadgen.analysis.comparison.compare import settled
-    from lmx_loadgen.analysis.comparison.verdict import MOST_BLOCKS
-    from lmx_loadgen.store.eventlog import NAME, read_log
+    from lmx_loadgen.analysis.comparison.compare import conclusive
+    from lmx_loadgen.analysis.comparison.looks import MOST_BLOCKS
 
     max_s = options.max_duration or DEFAULT_MAX_DURATION_S
-    return UntilSettled(lambda level: settled(read_log(recorder.folder / NAME), level), max_s, MOST_BLOCKS)
+    return UntilConclusive(lambda level: conclusive(read_log(recorder.folder / NAME), level), max_s, MOST_BLOCKS)

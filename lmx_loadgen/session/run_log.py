@@ -43,7 +43,7 @@ def _header(setup: RunSetup, ready: Ready, anchor: Anchor, other_run: Mapping[st
     return {
         **header(setup.profile, targets, setup.plan, instrument, setup.run_id, anchor, hypotheses),
         "accepted": options.accept,
-        "until_settled": options.until_settled,
+        "until_conclusive": options.until_conclusive,
         "beside": other_run,
         "going_on": {name: getattr(options, name) for name in RESUMED_OPTIONS}
         | {

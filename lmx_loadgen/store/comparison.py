@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Verdict = Literal["better", "worse", "equivalent", "undecided", "refused"]
+# Why a verdict is undecided (the first four) or refused.
+ReasonCode = Literal["chance", "drift", "carry_over", "unreplicated", "audit", "tainted", "few_blocks"]
 
 
 class _Model(BaseModel):
@@ -30,41 +32,48 @@ class BlockValue(_Model):
 
 
 class Drift(_Model):
-    """A trend of block values over a session: Mann-Kendall's two-sided `p`, and `change`, the ratio of where Theil and
-    Sen's line ends to where it begins."""
+    """How values changed while they were measured: the two-sided `p` of no change, corrected for the kinds that were
+    looked for, and `change` as a ratio of late to early.
+
+    `kind` is a `trend` over the blocks (Mann-Kendall's p; Theil and Sen's line), a `step` between two of them, or a
+    change `within` a block's requests.
+    """
 
     p: float
     change: float
+    kind: Literal["trend", "step", "within"] = "trend"
 
 
 class MetricComparison(_Model):
     """B against A in one figure at one level.
 
-    `a` and `b` are geometric means of the blocks' values, `ratio` is b / a with its 95 % interval (t over blocks, made
-    wider where a run looked at its results while it went on) and a second one by bootstrap. `p_holm` is corrected for
-    all figures and levels. `drift` is of the ratio where blocks are paired, else of both runs together. `more_blocks`
-    is about how many more would settle an undecided one, None where that is over 200 or makes no sense. `drifted` says
-    that a trend explains the difference as well, and so took back the verdict.
+    `a` and `b` are medians of the blocks' values (of the runs' where runs are compared). `ratio` is b / a by what is
+    tested: shifts within a prompt class, whose shares of it are in `weights`. `ci95` is simultaneous: it holds for all
+    figures, levels and targets together and never contradicts the verdict; `ci95_single` is the interval of this figure
+    for a reader who looks at no other. `p_holm` is corrected like `ci95`. `n` counts rounds where both took turns, else
+    the runs of the side with fewer. `drift` is of the ratio. `more_blocks` is about how many more blocks would make it
+    conclusive, None where that is over 200 or makes no sense.
     """
 
     title: str
     unit: str
     better: Literal["lower", "higher"]
     verdict: Verdict
+    reason_code: ReasonCode | None = None
     reason: str | None = None
     n: int = 0
     a: float | None = None
     b: float | None = None
     ratio: float | None = None
     ci95: tuple[float, float] | None = None
-    bootstrap95: tuple[float, float] | None = None
+    ci95_single: tuple[float, float] | None = None
     p: float | None = None
     p_holm: float | None = None
     more_blocks: int | None = None
-    drifted: bool = False
     drift: Drift | None = None
     drift_a: Drift | None = None
     drift_b: Drift | None = None
+    weights: dict[str, float] = {}
     blocks_a: list[BlockValue] = []
     blocks_b: list[BlockValue] = []
 
@@ -94,16 +103,21 @@ class AuditLine(_Model):
 
 
 class Comparison(_Model):
-    """Two sides compared: `interleaved` within one session, or `sequential`, where drift is confounded with the side.
+    """Two sides compared: `interleaved` within one session, or `sequential`, where a run is one observation.
 
-    `accepted` is the reason for which failed checks were overridden. `sentences` are for reading, the first one first.
+    `runs_a` and `runs_b` are the ids of the runs of either side where they are separate; `scatter_runs` are those that
+    only tell how far runs of the same work lie apart. `accepted` is the reason for which failed checks were overridden.
+    `sentences` are for reading, the first one first.
     """
 
     a: ComparedSide
     b: ComparedSide
     mode: Literal["interleaved", "sequential"]
-    until_settled: bool
+    until_conclusive: bool
     margin: float
+    runs_a: list[str] = []
+    runs_b: list[str] = []
+    scatter_runs: list[str] = []
     accepted: str | None = None
     sentences: list[str] = []
     audit: list[AuditLine] = []

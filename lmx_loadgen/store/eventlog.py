@@ -104,8 +104,8 @@ class EventLog:
 class LogContents:
     """A log as read: lines as dicts, and a note for everything that had to be left out.
 
-    `superseded` are the lines, of every type, that a later `resume` line did away with; their `superseded_by` is its
-    attempt. All times are on the header's clock.
+    `superseded` are the lines, of every type, that a later `resume` or `again` line did away with; their
+    `superseded_by` is the attempt of the resume, or None. All times are on the header's clock.
     """
 
     header: dict[str, Any]
@@ -115,8 +115,10 @@ class LogContents:
     notes: list[str] = field(default_factory=list)
     host: list[dict[str, Any]] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
     resumes: list[dict[str, Any]] = field(default_factory=list)
     superseded: list[dict[str, Any]] = field(default_factory=list)
+    again: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_log(path: Path) -> LogContents:
@@ -146,14 +148,26 @@ def read_log(path: Path) -> LogContents:
         segments=found["segment"],
         host=found["host"],
         checks=found["check"],
+        samples=[line for line in kept if line["type"] == "sample"],
         end=found["end"][0] if found["end"] else None,
         notes=notes + faults,
         resumes=found["resume"],
         superseded=superseded,
+        again=found["again"],
     )
 
 
-_KINDS = ("request", "segment", "host", "check", "end", "resume")
+def read_header(path: Path) -> dict[str, Any]:
+    """The first line of a log alone. Raises ResultError as `read_log` does."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+    except OSError as error:
+        raise ResultError(f"cannot read {path}: {_os_error_text(error)}") from None
+    return _header(path, [(1, _parsed(first))])[0]
+
+
+_KINDS = ("request", "segment", "host", "check", "end", "resume", "again")
 
 
 def _valid_lines(
@@ -174,9 +188,9 @@ def _valid_lines(
 def _without_superseded(
     valid: Sequence[dict[str, Any]], header: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The lines that count, with their times on the header's clock, and those that a resume did away with: all lines
-    of the segments that it does again, and an end that was none."""
-    if all(line["type"] != "resume" for line in valid):
+    """The lines that count, with their times on the header's clock, and those that a resume, or a round measured again,
+    did away with: all lines of the segments that are done again, and an end that was none."""
+    if all(line["type"] not in ("resume", "again") for line in valid):
         return list(valid), []
     kept: list[dict[str, Any]] = []
     superseded: list[dict[str, Any]] = []
@@ -184,8 +198,10 @@ def _without_superseded(
     for line in valid:
         if line["type"] == "resume":
             shift_ns = _shift_ns(line["clock"], header["clock"], latest_ns)
-            void = [one["type"] == "end" or one.get("segment") in line["redo"] for one in kept]
-            superseded += [one | {"superseded_by": line["attempt"]} for one in compress(kept, void)]
+        if line["type"] in ("resume", "again"):
+            redo, ends = (line["redo"], True) if line["type"] == "resume" else (line["segments"], False)
+            void = [(ends and one["type"] == "end") or one.get("segment") in redo for one in kept]
+            superseded += [one | {"superseded_by": line.get("attempt")} for one in compress(kept, void)]
             kept = [one for one, is_void in zip(kept, void, strict=True) if not is_void]
         shifted = _shifted(line, shift_ns)
         latest_ns = max([latest_ns, *(moment for _, moment in _moments(shifted))])

@@ -16,6 +16,7 @@ Offset = Annotated[int, Strict(), Field(ge=-_MAX, le=_MAX)]
 Text = Annotated[str, Strict()]
 Flag = Annotated[bool, Strict()]
 Seconds = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Figure = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 
 EventKind = Literal["role", "content", "reasoning", "tool", "usage", "finish", "error", "ping", "done", "other"]
 Outcome = Literal[
@@ -108,7 +109,7 @@ class HeaderLine(OpenLine):
     """The first line: everything that was known before the first request."""
 
     type: Literal["header"]
-    schema: Literal[2]
+    schema: Literal[3]
     tool_version: Text
     run_id: Text
     clock: Clock
@@ -121,7 +122,7 @@ class HeaderLine(OpenLine):
     versions: NotRequired[dict[Text, Any]]
     prompt_preview: NotRequired[Text]
     accepted: NotRequired[Annotated[Text | None, Field(description="why failed checks of a comparison are overridden")]]
-    until_settled: NotRequired[Annotated[Flag, Field(description="whether results decided how long it went on")]]
+    until_conclusive: NotRequired[Annotated[Flag, Field(description="whether results decided how long it went on")]]
     going_on: NotRequired[Annotated[dict[Text, Any], Field(description="what a resumed run needs beside all this")]]
     beside: NotRequired[Annotated[Measurer | None, Field(description="who was measuring already")]]
 
@@ -179,6 +180,15 @@ class RequestLine(SegmentPlace):
     tokenizer_tokens: NotRequired[TokenizerTokens | None]
     max_tokens: Count | None
     lag_ns: Annotated[Ns | None, Field(description="worst event-loop lag during the request")]
+    stalls: NotRequired[
+        Annotated[
+            list[tuple[Offset, Ns]],
+            Field(
+                description="stalls of the event loop that overlap its send, or a read the loop stamped: "
+                "[start in nanoseconds since send_ns, nanoseconds]"
+            ),
+        ]
+    ]
     notes: NotRequired[
         Annotated[list[Text], Field(description="codes of what is to be known of how its answer came, like held_open")]
     ]
@@ -207,6 +217,29 @@ class HostStateLine(OpenLine):
     state: dict[Text, Any]
 
 
+class SampleLine(OpenLine):
+    """What a program beside the load said of the machine over the last `interval_s`, or the `error` that ended it.
+
+    What it does not tell is null. Watts, degrees Celsius, bytes; `gpu_busy` is a share of the time.
+    """
+
+    type: Literal["sample"]
+    at_ns: Ns
+    source: Text
+    error: NotRequired[Text]
+    interval_s: NotRequired[Figure]
+    gpu_power_w: NotRequired[Figure | None]
+    cpu_power_w: NotRequired[Figure | None]
+    ram_power_w: NotRequired[Figure | None]
+    system_power_w: NotRequired[Annotated[Figure | None, Field(description="of the whole machine")]]
+    gpu_mhz: NotRequired[Annotated[Figure | None, Field(description="while it was busy")]]
+    gpu_busy: NotRequired[Figure | None]
+    gpu_temp_c: NotRequired[Figure | None]
+    cpu_temp_c: NotRequired[Figure | None]
+    ram_bytes: NotRequired[Figure | None]
+    swap_bytes: NotRequired[Figure | None]
+
+
 class CheckLine(OpenLine):
     """What a target was asked to do outside all measured windows, and what came of it, as it came."""
 
@@ -232,6 +265,17 @@ class ResumeLine(OpenLine):
     beside: NotRequired[Measurer | None]
 
 
+class AgainLine(OpenLine):
+    """A round is measured again, since this machine delayed too many of its requests: the lines of its segments before
+    this one are void."""
+
+    type: Literal["again"]
+    at_ns: Ns
+    level: Count
+    block: Count
+    segments: list[Count]
+
+
 class EndLine(OpenLine):
     """The last line; without it the run was cut off."""
 
@@ -247,8 +291,10 @@ LINES: dict[str, TypeAdapter[Any]] = {
     "request": TypeAdapter(RequestLine),
     "segment": TypeAdapter(SegmentLine),
     "host": TypeAdapter(HostStateLine),
+    "sample": TypeAdapter(SampleLine),
     "check": TypeAdapter(CheckLine),
     "resume": TypeAdapter(ResumeLine),
+    "again": TypeAdapter(AgainLine),
     "end": TypeAdapter(EndLine),
 }
 

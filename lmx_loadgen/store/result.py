@@ -35,7 +35,12 @@ class _Model(BaseModel):
 
 class MetricResult(_Model):
     """One metric of one level. Times are in seconds; a None is undefined, and `reason` says why. `unsupported` names
-    percentiles with fewer than five samples beyond them."""
+    percentiles with fewer than five samples beyond them. `ci95` is of the mean within this run.
+
+    `left_out` counts the answers that this machine delayed and the sample does without. `instrument_error` is the 99th
+    percentile, over requests, of the instrument's error: the larger of the calibration's and what this run saw itself.
+    `tainted` names the statistics that the instrument may have moved by more than 5 %.
+    """
 
     unit: str
     better: Literal["lower", "higher"]
@@ -50,7 +55,9 @@ class MetricResult(_Model):
     max: float | None = None
     unsupported: list[str] = []
     reason: str | None = None
+    left_out: int = 0
     instrument_error: float | None = None
+    tainted: list[Literal["p50", "p90", "p95", "p99", "mean"]] = []
 
 
 class RequestCounts(_Model):
@@ -98,7 +105,8 @@ class ErrorCount(_Model):
 class Witness(_Model):
     """The instrument itself while a level was measured.
 
-    `lagged` are the ids of the requests that met an event-loop lag over the threshold between send and last chunk.
+    `lagged` are the ids of the requests whose send, or a read that the event loop stamped, was late by more than the
+    threshold; `lag_max_s` is the worst lag of the loop, whether it met any.
     `cpu_share` is of one core, of the busiest measuring process. `calibrated_at` is the concurrency of the calibrated
     level whose errors are given, and `within_calibration` whether that level's load was at least as high.
     """
@@ -151,6 +159,25 @@ class ServerWord(_Model):
     client_toks_per_sec: float | None = None
 
 
+class ObservedResult(_Model):
+    """The machine while the load was full, from `seconds` of samples beside it; only where the server runs on it.
+
+    Powers are means in watts; `system_power_w` is of the whole machine, and `tokens_per_joule` output tok/s ÷ it, idle
+    power included. `gpu_clock_share` is the GPU's lowest clock over five seconds as a share of its median in the first
+    minute of the target's load. A None is not known; `reason` says why of powers.
+    """
+
+    source: str
+    seconds: float
+    system_power_w: float | None = None
+    gpu_power_w: float | None = None
+    cpu_power_w: float | None = None
+    tokens_per_joule: float | None = None
+    gpu_temp_max_c: float | None = None
+    gpu_clock_share: float | None = None
+    reason: str | None = None
+
+
 class LevelResult(_Model):
     """One concurrency level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
     first wave, `all` keeps it, `none` is empty."""
@@ -172,6 +199,7 @@ class LevelResult(_Model):
     notes: list[str] = []
     quality: QualityResult | None = None
     server_word: ServerWord | None = None
+    observed: ObservedResult | None = None
 
 
 class ToolCallBenchmark(_Model):

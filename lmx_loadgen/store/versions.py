@@ -59,7 +59,51 @@ def _result_1_to_2(result: Document) -> Document:
     return result | {"schema": 2, "tool": tool}
 
 
+def _log_2_to_3(line: Document) -> Document:
+    """Version 3 says `until_conclusive` and `load.pause` where it was `until_settled` and `load.settle`."""
+    if line.get("type") != "header":
+        return line
+    line = _renamed(line, "until_settled", "until_conclusive")
+    return line | {"schema": 3} | ({"profile": _with_pause(line["profile"])} if "profile" in line else {})
+
+
+def _result_2_to_3(result: Document) -> Document:
+    """Version 3 has the new names of the log, a reason code beside each verdict, and no interval by bootstrap."""
+    comparisons = result.get("comparisons")
+    if isinstance(comparisons, list):
+        comparisons = [_comparison_with_codes(one) if isinstance(one, dict) else one for one in comparisons]
+        result = result | {"comparisons": comparisons}
+    return result | {"schema": 3} | ({"profile": _with_pause(result["profile"])} if "profile" in result else {})
+
+
+def _comparison_with_codes(comparison: Document) -> Document:
+    levels = comparison.get("levels")
+    if isinstance(levels, list):
+        levels = [
+            level | {"metrics": {name: _figure_with_code(one) for name, one in level["metrics"].items()}}
+            for level in levels
+        ]
+        comparison = comparison | {"levels": levels}
+    return _renamed(comparison, "until_settled", "until_conclusive")
+
+
+def _figure_with_code(figure: Document) -> Document:
+    codes = {"undecided": "drift" if figure.get("drifted") else "chance", "refused": "audit"}
+    kept = {key: value for key, value in figure.items() if key not in ("bootstrap95", "drifted")}
+    return kept | {"reason_code": codes.get(str(figure.get("verdict")))}
+
+
+def _with_pause(profile: Any) -> Any:
+    load = profile.get("load") if isinstance(profile, dict) else None
+    return profile | {"load": _renamed(load, "settle", "pause")} if isinstance(load, dict) else profile
+
+
+def _renamed(document: Document, old: str, new: str) -> Document:
+    """The document with one key under its new name, where it stood."""
+    return {new if key == old else key: value for key, value in document.items()}
+
+
 # The event log's version stands in its header and is that of every line; migrations are given line by line.
-EVENT_LOG = Format("event log", "schema", {1: _log_1_to_2})
-RESULT = Format("result", "schema", {1: _result_1_to_2})
+EVENT_LOG = Format("event log", "schema", {1: _log_1_to_2, 2: _log_2_to_3})
+RESULT = Format("result", "schema", {1: _result_1_to_2, 2: _result_2_to_3})
 CALIBRATION = Format("calibration", "schema_version", {})

@@ -104,6 +104,10 @@ class StampedTransport(httpx.AsyncBaseTransport):
         exchange = self._link.exchange if self._link is not None else None
         return max(self._heard_ns, exchange.last_ns if exchange is not None else 0)
 
+    def stamped_by_kernel(self, url: httpx.URL) -> bool:
+        """Whether arrivals from this address have the kernel's stamps: never through TLS."""
+        return self._stamps is StampSource.KERNEL and url.scheme != "https"
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send, and return when the headers are there.
 

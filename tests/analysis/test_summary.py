@@ -148,12 +148,16 @@ def test_an_undefined_value_says_why() -> None:
 
 
 def test_gaps_are_pooled_and_their_interval_is_not() -> None:
-    # four gaps of 20 ms in each of two answers, of 40 ms in a third: mean (8·20 + 4·40) ÷ 12 = 26.67 ms, n 12;
-    # by answers: 20, 20, 40, standard error 6.67, t(0.975, 2) = 4.3027
-    lines = [request_line(steady(step=step)) for step in (20, 20, 40)]
+    # four gaps of 20 ms in each of two blocks of answers, of 40 ms in a third: mean (2·20 + 40) ÷ 3 = 26.67 ms, n 120;
+    # by blocks: 20, 20, 40, standard error 6.67, t(0.975, 2) = 4.3027
+    lines = [
+        request_line(steady(step=step), segment=block, id=10 * block + place)
+        for block, step in enumerate((20, 20, 40))
+        for place in range(10)
+    ]
     gap = level_of(made_log(lines)).metrics["chunk_gap"]
 
-    assert (gap.n, gap.mean) == (12, pytest.approx(0.02667, abs=1e-4))
+    assert (gap.n, gap.mean) == (120, pytest.approx(0.02667, abs=1e-4))
     assert gap.ci95 == pytest.approx((0, 0.02667 + 4.3027 * 0.006667), abs=1e-4)  # no time is below zero
 
 

@@ -1,121 +1,283 @@
-"""How often verdicts are right, over hundreds of sessions whose truth is known. Prints a table:
+"""How often verdicts are right, over hundreds of sessions whose truth is known:
 
-python -m tests.benchmarks.verdicts
+python -m tests.benchmarks.verdicts [--world NAME] [--sessions N] [--output reference/verdicts.md]
+
+A world fails only where chance does not explain it: where the 99 % bound (Clopper and Pearson, Biometrika 26, 1934) of
+a share lies beyond its limit. The exit code is 1 then.
 """
 
+import argparse
+import random
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Block
-from lmx_loadgen.analysis.comparison.compare import PRIMARY
+from lmx_loadgen.analysis.comparison.carry_over import carry_overs, found_carry_over
 from lmx_loadgen.analysis.comparison.judge import JudgeOptions, LevelBlocks, judge
-from lmx_loadgen.analysis.comparison.verdict import ALPHA, LOOK_EVERY, MOST_BLOCKS, alpha_at_look
+from lmx_loadgen.analysis.comparison.looks import LOOK_EVERY, MOST_BLOCKS, Look, look_after
+from lmx_loadgen.analysis.comparison.verdict import MARGIN
 from lmx_loadgen.store.comparison import MetricComparison
-from tests.benchmarks.made_sides import PROFILE, Session, World
+from tests.benchmarks.made_sides import Session, World, long_tails, made_run, student_2
 
-LEVELS = range(len(PROFILE.load.concurrency))
-PLANNED = 6
-WAY = JudgeOptions(is_paired=True, is_final=False)
-FAMILY = len(COMPARED) * len(LEVELS)
+SESSIONS = 400
+MOST_FALSE = 0.05
+PRIMARY = [one.name for one in COMPARED.values() if one.is_primary]
+_CONFIDENCE = 0.99
 
+Figures = dict[str, MetricComparison]
 Blocks = tuple[list[Block], list[Block]]
+
+
+def planned(world: World, seed: int) -> list[Figures]:
+    """A session as planned, each other target against the first, judged at its end."""
+    session = Session(world, seed)
+    measured = [session.planned(level) for level in range(len(world.concurrency))]
+    first, *others = world.targets
+    comparisons = len(measured) * len(others)
+    return [
+        found
+        for other in others
+        for found in _judged([(level[first], level[other]) for level in measured], (first, other), comparisons)
+    ]
+
+
+def until_conclusive(world: World, seed: int) -> list[Figures]:
+    """A session that adds two rounds to a level until its primary verdicts are conclusive, then goes on to the next."""
+    session = Session(world, seed)
+    levels, looks = [], []
+    for level in range(len(world.concurrency)):
+        found = session.planned(level)
+        while (have := len(found["a"])) < MOST_BLOCKS and not _is_conclusive(world, (found["a"], found["b"])):
+            more = session.more(level, range(have, have + LOOK_EVERY))
+            found = {name: found[name] + more[name] for name in found}
+        levels.append((found["a"], found["b"]))
+        looks.append(have)
+    return _judged(levels, ("a", "b"), len(levels), looks, world.blocks)
+
+
+def separate_runs(runs: int) -> Callable[[World, int], list[Figures]]:
+    """So many runs of each side. The only one of B is throttled, or one in four of all."""
+
+    def judged(world: World, seed: int) -> list[Figures]:
+        def side(is_b: bool) -> list[Block]:
+            return [made_run(world, seed, n, is_b=is_b, throttled=_throttled(seed, n, is_b)) for n in range(runs)]
+
+        def _throttled(seed: int, number: int, is_b: bool) -> bool:
+            return is_b if runs == 1 else random.Random(f"{seed}/{number}/{is_b}").random() < 0.25
+
+        return judge([LevelBlocks((side(False), side(True)))], JudgeOptions(False, is_final=False))
+
+    return judged
+
+
+def _judged(
+    levels: Sequence[Blocks], names: tuple[str, str], comparisons: int, looks: Sequence[int] = (), first: int = 0
+) -> list[Figures]:
+    options = JudgeOptions(True, comparisons=comparisons, is_final=False)
+    failed = found_carry_over([carry_overs(*blocks, names) for blocks in levels], MARGIN)
+    made = [
+        LevelBlocks(blocks, look=_last_look(looks[place], first) if looks else None, carry_over=failed[place])
+        for place, blocks in enumerate(levels)
+    ]
+    return judge(made, options)
+
+
+def _last_look(blocks: int, first: int) -> Look | None:
+    look = look_after(blocks, first)
+    return None if look is None else replace(look, is_last=True)
+
+
+def _is_conclusive(world: World, blocks: Blocks) -> bool:
+    options = JudgeOptions(True, comparisons=len(world.concurrency), is_final=False)
+    (failed,) = found_carry_over([carry_overs(*blocks, ("a", "b"))], MARGIN)
+    look = look_after(len(blocks[0]), world.blocks)
+    (found,) = judge([LevelBlocks(blocks, look=look, carry_over=failed)], options)
+    return all(found[name].verdict != "undecided" for name in PRIMARY)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world, how it is measured, and what is promised of it beside 5 % false verdicts: `power` by figure, and whether
+    intervals may cover more than 97 % (`wide` says why)."""
+
+    world: World
+    way: Callable[[World, int], list[Figures]] = planned
+    most_covered: float = 0.97
+    power: Mapping[str, float] = field(default_factory=dict)
+    wide: str = ""
+    covers: bool = True
+    all_covered: float = 0.95
+
+
+_EVERY_MAIN = dict.fromkeys(("ttft_p50", "decode_tok_s_p50", "output_tok_s", "e2e_p50"), 0.95)
+_OUTLIERS = "a single block far off widens Student's t"
+CASES: dict[str, Case] = {
+    "plain": Case(World()),
+    "wander and drift": Case(World(wander=0.03, trend=0.10)),
+    "lognormal": Case(World(noise=0.3)),
+    "t(2)": Case(World(shape=student_2)),
+    "bimodal 20 %": Case(World(slow_share=0.2), wide=_OUTLIERS),
+    "bimodal 50 %": Case(World(slow_share=0.5), wide=_OUTLIERS),
+    "prompt mixtures": Case(World(mixture=True), wide="stalls have two modes, and a class few requests"),
+    "outlier blocks": Case(World(outliers=0.1), wide=_OUTLIERS),
+    "carry-over after B": Case(World(after_b=0.03), wide="the first round lacks what the others have"),
+    "carry-over after B, 12 blocks": Case(World(after_b=0.03, blocks=12), wide="the first round lacks it"),
+    "unequal variance": Case(World(noise=0.01, noise_b=0.10)),
+    "heavy tails": Case(World(shape=long_tails), wide=_OUTLIERS),
+    "8 levels": Case(World(concurrency=(1, 2, 3, 4, 6, 8, 12, 16))),
+    "3 blocks": Case(World(blocks=3)),
+    "12 blocks": Case(World(blocks=12)),
+    "throttling within a round": Case(World(throttle=0.2), wide=_OUTLIERS),
+    "sequential, offsets of 2 %": Case(World(offset=0.02), separate_runs(1), covers=False),
+    "sequential, late throttling": Case(World(throttle=0.3), separate_runs(1), covers=False),
+    "3 runs against 3, offsets of 2 %": Case(World(offset=0.02), separate_runs(3), wide="Welch's t of so few runs"),
+    "5 runs against 5, offsets of 2 %": Case(World(offset=0.02), separate_runs(5)),
+    "5 runs against 5, late throttling": Case(World(offset=0.02, throttle=0.3), separate_runs(5)),
+    "until conclusive, plain": Case(World(), until_conclusive, 0.98),
+    "until conclusive, carry-over": Case(World(after_b=0.03), until_conclusive, 0.98),
+    "until conclusive, bimodal": Case(World(slow_share=0.2), until_conclusive, 0.98),
+    "until conclusive, lognormal": Case(World(noise=0.3), until_conclusive, 0.98),
+    "three targets": Case(World(targets=("a", "b", "c"))),
+    # Here either family can be wrong: that of the differences and that of the equivalences.
+    "B 3 % slower, the margin": Case(World(ratio=1 + MARGIN), all_covered=0.90),
+    "B 5 % slower": Case(World(ratio=1.05), power=_EVERY_MAIN),
+    "B 10 % slower, bimodal 20 %": Case(World(ratio=1.1, slow_share=0.2), power={"ttft_p50": 0.6}, wide=_OUTLIERS),
+    "B 5 % slower, until conclusive": Case(World(ratio=1.05), until_conclusive, 0.98, _EVERY_MAIN),
+}
 
 
 @dataclass
 class Tally:
-    """What came out for one figure at one level: verdicts, and how many intervals covered the truth."""
+    """What came out of the sessions of one world. Counts by figure are over all levels and targets."""
 
-    verdicts: Counter[str] = field(default_factory=Counter)
-    covered: int = 0
-    blocks: int = 0
+    case: Case
+    sessions: int = 0
+    false: int = 0
+    falsely_equivalent: int = 0
+    all_covered: int = 0
+    n: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    equivalent: Counter[str] = field(default_factory=Counter)
+    covered: Counter[str] = field(default_factory=Counter)
+    blocks: Counter[str] = field(default_factory=Counter)
 
-    @property
-    def n(self) -> int:
-        return sum(self.verdicts.values())
+    def add(self, levels: Sequence[Figures], targets: int) -> None:
+        ratio, self.sessions = self.case.world.ratio, self.sessions + 1
+        wrong = equal = False
+        all_covered = True
+        for place, figures in enumerate(levels):
+            is_c = targets > 2 and place >= len(levels) // (targets - 1)  # C is as fast as A
+            for name, one in figures.items():
+                truth = 1.0 if is_c else 1 / ratio if COMPARED[name].higher_is_better else ratio
+                wrong |= one.verdict in ("better", "worse") and (truth == 1 or one.verdict == "better")
+                equal |= one.verdict == "equivalent" and ratio >= 1 + MARGIN
+                self.n[name] += 1
+                self.found[name] += one.verdict == "worse"
+                self.equivalent[name] += one.verdict == "equivalent"
+                self.blocks[name] += one.n
+                self.covered[name] += one.ci95_single is not None and _within(one.ci95_single, truth)
+                all_covered &= one.ci95 is not None and _within(one.ci95, truth)
+        self.false += wrong
+        self.falsely_equivalent += equal
+        self.all_covered += all_covered
 
-    def share(self, *names: str) -> float:
-        return sum(self.verdicts[name] for name in names) / self.n
+    def faults(self) -> Iterator[str]:
+        """A sentence for each limit that is broken, whatever chance does."""
+        for what, count in (("false verdicts", self.false), ("false equivalences", self.falsely_equivalent)):
+            if bounds(count, self.sessions)[0] > MOST_FALSE:
+                yield f"{what} in {count / self.sessions:.1%} of the sessions, over {MOST_FALSE:.0%}"
+        for name, wanted in self.case.power.items():
+            if bounds(self.found[name], self.n[name])[1] < wanted:
+                yield f"power for {name} {self.found[name] / self.n[name]:.1%}, below {wanted:.0%}"
+        if self.case.covers:
+            yield from self._faults_of_intervals()
 
-    @property
-    def coverage(self) -> float:
-        return self.covered / self.n
-
-
-Tallies = dict[tuple[int, str], Tally]
-
-
-def default_plan(world: World, seed: int) -> list[dict[str, MetricComparison]]:
-    """A session of six blocks a level, judged at its end."""
-    session = Session(world, seed)
-    return judge([LevelBlocks(session.planned(level)) for level in LEVELS], WAY)
-
-
-def until_settled(world: World, seed: int) -> list[dict[str, MetricComparison]]:
-    """A session that adds two rounds to a level until its primary verdicts are settled, then goes on to the next; what
-    `run --until-settled` does."""
-    session = Session(world, seed)
-    levels = []
-    for level in LEVELS:
-        blocks = session.planned(level)
-        while (have := len(blocks[0])) < MOST_BLOCKS and not _settled(blocks):
-            more = session.more(level, range(have, have + LOOK_EVERY))
-            blocks = blocks[0] + more[0], blocks[1] + more[1]
-        levels.append(LevelBlocks(blocks, alpha=alpha_at_look(len(blocks[0]), PLANNED)))
-    return judge(levels, WAY)
-
-
-def _settled(blocks: Blocks) -> bool:
-    way = JudgeOptions(is_paired=True, is_final=False, family=FAMILY)
-    (found,) = judge([LevelBlocks(blocks, alpha=alpha_at_look(len(blocks[0]), PLANNED))], way)
-    return all(found[name].verdict != "undecided" for name in PRIMARY)
-
-
-WAYS = {"default plan": default_plan, "until settled": until_settled}
-
-
-HOT = World(wander=0.03, trend=0.10)
-CASES = {
-    "A/A": ("default plan", World(), 400),
-    "A/A, looked at again and again": ("until settled", World(), 400),
-    "A/A on a machine that wanders by 3 % and drifts by 10 %": ("default plan", HOT, 400),
-    "A/A on such a machine, looked at again and again": ("until settled", HOT, 400),
-    "B 5 % slower": ("default plan", World(ratio=1.05), 200),
-    "B 5 % slower, looked at again and again": ("until settled", World(ratio=1.05), 200),
-}
+    def _faults_of_intervals(self) -> Iterator[str]:
+        for name, n in self.n.items():
+            low, high = bounds(self.covered[name], n)
+            if high < 0.93 or (low > self.case.most_covered and not self.case.wide):
+                yield f"intervals of {name} cover {self.covered[name] / n:.1%}"
+        if bounds(self.all_covered, self.sessions)[1] < self.case.all_covered:
+            yield f"all intervals together cover {self.all_covered / self.sessions:.1%}"
 
 
-def tallied(way: str, world: World, seeds: Sequence[int]) -> Tallies:
-    """The outcomes of so many sessions."""
-    tallies: Tallies = {(level, name): Tally() for level in LEVELS for name in COMPARED}
+def _within(interval: tuple[float, float], truth: float) -> bool:
+    return interval[0] <= truth <= interval[1]
+
+
+def bounds(count: int, n: int) -> tuple[float, float]:
+    """Clopper and Pearson's bounds of a share, each at 99 %."""
+    from scipy.special import betaincinv
+
+    rest = 1 - _CONFIDENCE
+    low = 0.0 if count == 0 else float(betaincinv(count, n - count + 1, rest))
+    return low, 1.0 if count == n else float(betaincinv(count + 1, n - count, 1 - rest))
+
+
+def tallied(case: Case, seeds: Sequence[int]) -> Tally:
+    """The outcomes of a session for each seed."""
+    tally = Tally(case)
     for seed in seeds:
-        for level, found in enumerate(WAYS[way](world, seed)):
-            for name, one in found.items():
-                tally = tallies[level, name]
-                tally.verdicts[one.verdict] += 1
-                assert one.ci95 is not None
-                truth = 1 / world.ratio if COMPARED[name].higher_is_better else world.ratio
-                tally.covered += one.ci95[0] <= truth <= one.ci95[1]
-                tally.blocks += one.n
-    return tallies
+        tally.add(case.way(case.world, seed), len(case.world.targets))
+    return tally
 
 
-def table(title: str, tallies: Tallies) -> str:
-    """One line a figure and level, shares in percent."""
-    names = ("better", "worse", "equivalent", "undecided")
-    lines = [title, f"{'C':>3} {'figure':18}" + "".join(f"{name:>11}" for name in (*names, "covered", "blocks"))]
-    for (level, name), tally in tallies.items():
-        shares = "".join(f"{tally.share(verdict):11.1%}" for verdict in names)
-        rest = f"{tally.coverage:11.1%}{tally.blocks / tally.n:11.1f}"
-        lines.append(f"{PROFILE.load.concurrency[level]:>3} {name:18}{shares}{rest}")
-    return "\n".join(lines)
+HEAD = (
+    "| world | sessions | false | false equivalent | found: TTFT | decode | system | E2E | stall | equivalent: TTFT "
+    "| decode | covered: TTFT | decode | system | E2E | stall | all together | rounds | |"
+)
 
 
-def main() -> None:
-    print(f"figures may be wrong in {ALPHA:.0%} of the sessions at most; 3 % noise a request, the machine drifts\n")
-    for title, (way, world, count) in CASES.items():
-        print(table(f"{title}, {way}, {count} sessions", tallied(way, world, range(count))) + "\n", flush=True)
+def row(name: str, tally: Tally) -> str:
+    """One world's line of the table; shares in percent, the worst coverage of five figures last."""
+
+    def share(counts: Counter[str], names: Sequence[str]) -> list[str]:
+        return [f"{100 * counts[one] / tally.n[one]:.1f}" for one in names]
+
+    cells = [name, str(tally.sessions), f"{100 * tally.false / tally.sessions:.1f}"]
+    cells.append(f"{100 * tally.falsely_equivalent / tally.sessions:.1f}")
+    cells += share(tally.found, list(COMPARED)) + share(tally.equivalent, PRIMARY)
+    cells += share(tally.covered, list(COMPARED)) if tally.case.covers else ["—"] * len(COMPARED)
+    cells.append(f"{100 * tally.all_covered / tally.sessions:.1f}" if tally.case.covers else "—")
+    cells.append(f"{sum(tally.blocks.values()) / sum(tally.n.values()):.1f}")
+    cells.append("; ".join(tally.faults()) or "ok")
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--world", action="append", choices=list(CASES), help="only this one; repeatable")
+    parser.add_argument("--sessions", type=int, default=SESSIONS)
+    parser.add_argument("--output", type=Path, help="also write the table there")
+    asked = parser.parse_args()
+    lines = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
+    print("\n".join(lines))
+    failed = False
+    for name in asked.world or CASES:
+        tally = tallied(CASES[name], range(asked.sessions))
+        failed |= any(True for _ in tally.faults())
+        lines.append(row(name, tally))
+        print(lines[-1], flush=True)
+    if asked.output is not None:
+        asked.output.write_text(
+            INTRODUCTION.format(sessions=asked.sessions) + "\n".join(lines) + "\n", encoding="utf-8"
+        )
+    return 1 if failed else 0
+
+
+INTRODUCTION = """# How often verdicts are right
+
+Made by `python -m tests.benchmarks.verdicts --output reference/verdicts.md`: {sessions} simulated sessions in each
+world, two levels (1 and 4 users) of six blocks unless it says otherwise, 3 % noise a request, a machine that wanders.
+Shares in percent. `false` is a session in which any figure at any level was called better or worse and was not; it is
+5 % at most. `found` is a figure called worse, `covered` an interval of one figure alone that covers the truth (93 to
+97 %; up to 98 % until conclusive; more where one block far off widens Student's t), `all together` a session whose
+simultaneous intervals all do. A world fails only where the 99 % bound by Clopper and Pearson lies beyond a limit.
+
+"""
 
 
 if __name__ == "__main__":

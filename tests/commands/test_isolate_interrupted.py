@@ -20,7 +20,7 @@ from tests.helpers.cli import lmx_loadgen, sentence_of
 from tests.helpers.hostile_server import Asked, Told, answering, as_json, as_text, chunk, stream
 from tests.helpers.killed_runs import wait_for
 
-SHORT = ("-n", "2", "--max-tokens", "4", "--blocks", "2", "--settle", "0", "--no-calibrate")
+SHORT = ("-n", "2", "--max-tokens", "4", "--blocks", "2", "--pause", "0", "--no-calibrate")
 LMX = SimSettings(dialect="lmx", ttft_ms=5.0, prefill_tok_s=None, step_ms=1.0, engine="independent", admin_key="k")
 
 

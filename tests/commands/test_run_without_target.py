@@ -18,7 +18,7 @@ from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.targets import discovery, own
 from tests.helpers.cli import lmx_loadgen
 
-TINY = ("-c", "1", "-n", "2", "--blocks", "1", "--settle", "0", "--max-tokens", "4", "--warmup", "0", "--no-calibrate")
+TINY = ("-c", "1", "-n", "2", "--blocks", "1", "--pause", "0", "--max-tokens", "4", "--warmup", "0", "--no-calibrate")
 DIALECTS = ("openai", "lmx", "ollama", "lmstudio", "llamacpp", "mlx-lm", "vllm")
 
 

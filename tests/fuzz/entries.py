@@ -14,6 +14,7 @@ import httpx
 import pydantic_core
 
 from lmx_loadgen.analysis.plan_importer import results_in
+from lmx_loadgen.analysis.request_rows import request_rows
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.commands.targets import target_lines
 from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
@@ -131,6 +132,12 @@ def _prompts(path: Path) -> None:
     prompt_book(Prompts(file=str(path)), path.parent)
 
 
+def _log(path: Path) -> None:
+    log = read_log(path)
+    summarize(log)
+    request_rows(log)
+
+
 def _json(path: Path) -> object:
     with contextlib.suppress(ValueError):
         return pydantic_core.from_json(path.read_bytes())
@@ -150,7 +157,7 @@ ENTRIES: dict[str, Callable[[bytes], None]] = {
     "reference": _file(read_reference, "reference.yaml"),
     "prompts": _file(_prompts, "prompts.jsonl"),
     "tokenizer": _file(lambda path: token_counter(str(path), path.parent)("some text"), "tokenizer.json"),
-    "log": _file(lambda path: summarize(read_log(path)), "events.jsonl"),
+    "log": _file(_log, "events.jsonl"),
     "result": _file(lambda path: read_result(path.parent), "run/result.json"),
     "calibration": _file(lambda path: read_calibrations(path.parent, "fuzz"), f"c/{path_for(Path(), 'fuzz').name}"),
     "foreign": _file(_foreign, "plan/one.json"),

@@ -30,7 +30,7 @@ from lmx_loadgen.system.clock import now_ns
 
 TTFT_S, TOKENS, USERS = 0.02, 8, 2
 SETTINGS = SimSettings(ttft_ms=TTFT_S * 1000, prefill_tok_s=None, step_ms=2.0, engine="independent", prefix_cache=True)
-FLAGS = ["-c", f"1,{USERS}", "--blocks", "2", "-n", "8", "--max-tokens", str(TOKENS), "--settle", "0", "--seed", "7"]
+FLAGS = ["-c", f"1,{USERS}", "--blocks", "2", "-n", "8", "--max-tokens", str(TOKENS), "--pause", "0", "--seed", "7"]
 LOAD = ("warmup", "measured")  # what is sent beside it may be the same prompt again, on purpose
 KILLS, IN_A_ROW = 20, 5
 MOST_LINES, MOST_PAUSE_S, START_S = 30, 0.04, 1.5
@@ -194,7 +194,10 @@ def request(line: dict[str, Any]) -> tuple[Any, ...]:
 def figures(level: LevelResult) -> dict[str, Any]:
     """Of a level all that does not depend on how long anything took."""
     parts = level.model_dump(include={"level", "concurrency", "requests", "sample", "tokens", "errors", "complete"})
-    samples = {name: level.metrics[name].n for name in ("ttft", "e2e", "output_tokens", "prompt_tok_s")}
+    samples = {
+        name: level.metrics[name].n + level.metrics[name].left_out
+        for name in ("ttft", "e2e", "output_tokens", "prompt_tok_s")
+    }
     tokens = level.metrics["output_tokens"]
     ends = (level.finish_reasons, level.token_basis, level.window.segments)
     return parts | {"samples": samples, "output_tokens": (tokens.mean, tokens.min, tokens.max), "ends": ends}

@@ -55,7 +55,7 @@ def session(
 ) -> LogContents:
     """A session of one level. All times grow by the share `drift` over its blocks, the first being `1 + begins`."""
     draw, now, made = random.Random(seed), 1000.0, _Log([], [], [])
-    turns = [list(targets)[:: -1 if block % 4 in (1, 2) else 1] for block in range(blocks)]
+    turns = [list(targets)[:: -1 if block % 2 else 1] for block in range(blocks)]
     places = [(block, name) for block, turn in enumerate(turns) for name in turn]
     for place, (block, name) in enumerate(places):
         slower = (1 + begins) * (1 + drift * place / max(1, len(places) - 1))

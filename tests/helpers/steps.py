@@ -5,7 +5,7 @@ from typing import Any
 
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import Segment, make_plan
-from lmx_loadgen.session.runner import Runner, UntilSettled
+from lmx_loadgen.session.runner import Runner, UntilConclusive
 from lmx_loadgen.session.stop_rules import ErrorLimits
 
 
@@ -18,6 +18,7 @@ class Steps:
     def __init__(self) -> None:
         self.segments: list[Segment] = []
         self.answered: set[str] = set()
+        self.again: list[tuple[int, int, list[int]]] = []
         self.error_limits = ErrorLimits()
 
     def jobs(self, segment: Segment, target: object, workers: int) -> list[object]:
@@ -35,6 +36,12 @@ class Steps:
     def run(self, *arguments: object) -> object:
         return SimpleNamespace(stopped=None)
 
+    def renew_nonces(self) -> None:
+        """Prompts get other nonces."""
+
+    def measure_again(self, level: int, block: int, segments: list[int]) -> None:
+        self.again.append((level, block, segments))
+
     def measuring(self) -> None:
         """A segment's warm-up is over."""
 
@@ -45,7 +52,7 @@ class Steps:
         """The machine's state beside a segment."""
 
 
-def course(steps: Steps, profile: Profile, until: UntilSettled | None) -> Runner:
+def course(steps: Steps, profile: Profile, until: UntilConclusive | None) -> Runner:
     parts: dict[str, Any] = {"jobs": steps, "recorder": steps, "driver": steps, "targets": {"a": None, "b": None}}
     plan = make_plan(profile, ["a", "b"])
     return Runner(profile=profile, plan=plan, workers=1, stop=lambda: False, until=until, probe=False, **parts)

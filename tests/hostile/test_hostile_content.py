@@ -117,7 +117,7 @@ def tool(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-LOAD = ("-c", "2", "--blocks", "2", "-n", "24", "--settle", "0", "--warmup", "0", "--no-calibrate")
+LOAD = ("-c", "2", "--blocks", "2", "-n", "24", "--pause", "0", "--warmup", "0", "--no-calibrate")
 
 
 @pytest.mark.slow

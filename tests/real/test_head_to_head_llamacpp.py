@@ -12,7 +12,7 @@ from tests.helpers.servers.models import find_smollm2
 
 pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
 
-ONE_LEVEL = ("--concurrency", "1", "--requests", "24", "--blocks", "4", "--max-tokens", "16", "--settle", "0")
+ONE_LEVEL = ("--concurrency", "1", "--requests", "24", "--blocks", "4", "--max-tokens", "16", "--pause", "0")
 # The client may have to wait for a core, which taints a run; it is compared anyway.
 BUSY = ("--accept", "the servers share this machine with the client")
 PROMPT = "Explain in detail how a bicycle stays upright."
@@ -51,6 +51,7 @@ def test_the_audit_passes(measured: StoredRun) -> None:
     status = {line["key"]: line["status"] for line in comparison["audit"]}
 
     del status["tainted"]  # how busy this machine was is not the servers' doing
+    assert status.pop("carry_over") == "unknown"  # too few blocks to tell
     assert set(status.values()) == {"passed"}, comparison["audit"]
 
 

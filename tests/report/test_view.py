@@ -4,7 +4,7 @@ from typing import Any
 
 from lmx_loadgen.report.palette import SERIES_COLOURS, dark_to_light, series_styles
 from lmx_loadgen.report.run_loader import labeled_views
-from lmx_loadgen.report.view import RunView, Series, errors_of, level_notes, same_work, series_of, target_notes
+from lmx_loadgen.report.view import RunView, Series, failures_of, level_notes, same_work, series_of, target_notes
 
 Loader = Callable[..., RunView]
 
@@ -59,9 +59,7 @@ def test_the_same_work_is_the_same_prompts_whatever_their_file_is_called(load_ru
 def test_failures_of_all_levels_are_added_up(load_run: Loader) -> None:
     run = load_run("failed")
 
-    assert errors_of(run.result["targets"][0]) == [
-        {"outcome": "http_error", "status": 503, "reason": "server busy, please try again", "count": 10}
-    ]
+    assert failures_of(run.result["targets"][0]) == [("HTTP error 503", "server busy, please try again", 10)]
 
 
 def test_notes_say_what_weakens_the_figures() -> None:

@@ -142,12 +142,12 @@ def test_the_simulator_listens_on_127_0_0_1_alone_unless_told_otherwise() -> Non
         pass
 
 
-def test_a_load_that_goes_on_until_it_is_settled_is_heavy_wherever_it_begins() -> None:
+def test_a_load_that_goes_on_until_it_is_conclusive_is_heavy_wherever_it_begins() -> None:
     profile = Profile(
         targets=[TargetSpec(name="ollama", url="http://8.8.8.8"), TargetSpec(name="lmx")],
         load=Load(concurrency=[1], requests=12, warmup=0),
     )
 
     check_owned(profile)
-    with pytest.raises(InputError, match="to go on until settled"):
-        check_owned(profile, until_settled=True)
+    with pytest.raises(InputError, match="to go on until conclusive"):
+        check_owned(profile, until_conclusive=True)

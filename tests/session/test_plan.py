@@ -1,6 +1,7 @@
 """What runs after what, and which worker does which part of it."""
 
 import itertools
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from lmx_loadgen.load.schedule import stagger_offsets
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.jobs import JobMaker
-from lmx_loadgen.session.plan import Segment, estimate_s, make_plan, rounds
+from lmx_loadgen.session.plan import Segment, described, estimate_s, make_plan, rounds
+from lmx_loadgen.session.runner import UntilConclusive
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
+from tests.helpers.steps import Steps, course
 
 TARGET = Target("box", DIALECTS["openai"], "http://127.0.0.1:1/v1", "m", {}, {"Authorization": "Bearer secret"})
 
@@ -44,8 +47,8 @@ def test_two_targets_take_turns_in_rounds_that_mirror_each_other() -> None:
     for seed in range(20):
         plan = make_plan(Profile(load=Load(concurrency=[1, 8]), request=Request(seed=seed)), ["a", "b"])
 
-        assert order(plan, 0) in ("ab ba ba ab ab ba", "ba ab ab ba ba ab")
-        assert order(plan, 1) in ("ab ba ba ab ab ba", "ba ab ab ba ba ab")
+        assert order(plan, 0) in ("ab ba ab ba ab ba", "ba ab ba ab ba ab")
+        assert order(plan, 1) in ("ab ba ab ba ab ba", "ba ab ba ab ba ab")
         assert [one.segment for one in plan] == list(range(24))
 
 
@@ -63,6 +66,28 @@ def test_a_steady_drift_falls_on_all_targets_alike(targets: int, pairs: int, see
     places = {name: [place for place, one in enumerate(plan) if one.target == name] for name in names}
 
     assert len({sum(of_target) for of_target in places.values()}) == 1
+
+
+@pytest.mark.parametrize("targets", [2, 3, 4, 5, 6, 7])
+def test_each_target_comes_equally_often_after_each_other_and_in_each_place(targets: int) -> None:
+    """A Williams design: what a block leaves behind falls on all others alike."""
+    names = [f"t{number}" for number in range(targets)]
+    rounds_of_design = targets if targets % 2 == 0 else 2 * targets
+    plan = make_plan(Profile(load=Load(blocks=rounds_of_design)), names)
+    rows = [[one.target for one in plan if one.block == block] for block in range(rounds_of_design)]
+    after = Counter(pair for row in rows for pair in itertools.pairwise(row))
+
+    assert after == dict.fromkeys(itertools.permutations(names, 2), rounds_of_design // targets)
+    for place in range(targets):
+        assert len(set(Counter(row[place] for row in rows).values())) == 1
+
+
+@pytest.mark.parametrize(("blocks", "expected"), [(2, True), (3, False)])
+def test_the_plan_says_where_no_verdict_can_come_of_it(blocks: int, expected: bool) -> None:
+    profile = Profile(load=Load(blocks=blocks))
+    lines = described(profile, make_plan(profile, ["a", "b"]), ["a", "b"])
+
+    assert any("too few blocks for a verdict, use at least 3" in line for line in lines) is expected
 
 
 def test_blocks_of_a_round_have_the_same_prompts_and_the_next_round_goes_on_from_there() -> None:
@@ -93,7 +118,7 @@ def test_rounds_can_be_added_to_a_plan_that_has_run() -> None:
     later = rounds(profile, ["a", "b"], 0, range(6, 8), 6, first=50)
 
     whole = order(make_plan(profile, ["a", "b"])) + " " + order(later)
-    assert whole in ("ab ba ba ab ab ba ba ab", "ba ab ab ba ba ab ab ba")
+    assert whole in ("ab ba ab ba ab ba ab ba", "ba ab ba ab ba ab ba ab")
     assert [(one.segment, one.block, one.offset) for one in later] == [
         (50, 6, 60),
         (51, 6, 60),
@@ -103,7 +128,7 @@ def test_rounds_can_be_added_to_a_plan_that_has_run() -> None:
 
 
 def test_the_estimate_is_of_full_answers_at_30_tokens_a_second_with_the_pauses() -> None:
-    load = Load(concurrency=[2], requests=10, warmup=1, settle=2)
+    load = Load(concurrency=[2], requests=10, warmup=1, pause=2)
     profile = Profile(load=load, request=Request(max_tokens=285))  # ten seconds an answer
     two = make_plan(profile, ["a", "b"])
 
@@ -198,3 +223,53 @@ def test_a_load_that_was_never_full_has_no_end_of_its_ramp() -> None:
     merged = merge_ends([end(), end(ramp_end_ns=None, stopped="interrupted")])
 
     assert (merged.ramp_end_ns, merged.stopped) == (None, "interrupted")
+
+
+class Tainted:
+    """Says of the rounds it is given that they are tainted, so often each."""
+
+    def __init__(self, **rounds: int) -> None:
+        self.left = {(0, int(name[1:])): times for name, times in rounds.items()}
+
+    def __call__(self, level: int, block: int) -> bool:
+        left = self.left.get((level, block), 0)
+        self.left[level, block] = left - 1
+        return left > 0
+
+
+def rounds_run(steps: Steps) -> list[int]:
+    """The block of each segment, in the order they ran."""
+    return [segment.block for segment in steps.segments]
+
+
+def again(tainted: Tainted, blocks: int = 3) -> Steps:
+    steps = Steps()
+    load = Load(concurrency=[1], blocks=blocks, pause=0)
+    made = course(steps, Profile(load=load), UntilConclusive(lambda level: True, 1000, 30))
+    made.tainted = tainted
+    made.run()
+    return steps
+
+
+def test_a_tainted_round_is_measured_again_under_its_own_numbers() -> None:
+    steps = again(Tainted(b1=1))
+
+    assert rounds_run(steps) == [0, 0, 1, 1, 1, 1, 2, 2]
+    numbers = [segment.segment for segment in steps.segments]
+    assert numbers == [0, 1, 2, 3, 2, 3, 4, 5]
+    assert steps.again == [(0, 1, [2, 3])]
+
+
+def test_at_most_two_rounds_of_a_level_are_measured_again() -> None:
+    assert rounds_run(again(Tainted(b0=1, b1=5))) == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
+    assert rounds_run(again(Tainted(b1=5))) == [0, 0, 1, 1, 1, 1, 1, 1, 2, 2]
+
+
+def test_what_is_measured_again_is_sent_under_nonces_that_were_never_sent() -> None:
+    profile = Profile(load=Load(concurrency=[1]), prompts=Prompts(text="Hello"))
+    maker = JobMaker(profile, prompt_book(profile.prompts, Path()), "run", insecure=False, ca_file=None)
+    (segment,) = make_plan(profile, ["box"])
+    first = maker.jobs(segment, TARGET, 1)[0].nonce_key
+    maker.renew_nonces()
+
+    assert maker.jobs(segment, TARGET, 1)[0].nonce_key != first

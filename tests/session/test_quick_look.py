@@ -33,7 +33,7 @@ def line_of(*late: bytes, texts: int = 5, notes: tuple[str, ...] = ()) -> dict[s
         timing.arrival_ns.append((1_000 + at_ms) * MS)
         timing.arrival_bytes.append(len(piece))
     timing.first_text_ns = timing.arrival_ns[0]
-    sent = FinishedRequest(0, 0, 0, "measured", False, 0, "0" * 16, 1_000 * MS, timing, 0)
+    sent = FinishedRequest(0, 0, 0, "measured", False, 0, "0" * 16, 1_000 * MS, timing, 0, [])
     segment = Segment(0, "here", 0, 1, 0, 1, None, 0)
     return request_line(sent, segment, id=0, prompt_id="p", endpoint="chat", rules=EXACT, max_tokens=5)
 

@@ -25,7 +25,7 @@ from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import Segment, make_plan
 from lmx_loadgen.session.recorder import Silent
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
-from lmx_loadgen.session.runner import UntilSettled
+from lmx_loadgen.session.runner import UntilConclusive
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import LogContents, read_log
@@ -40,7 +40,7 @@ from tests.helpers.made_lines import header_line, made_log, request_line, segmen
 from tests.helpers.steps import Steps, course
 
 FAST = SimSettings(ttft_ms=20.0, prefill_tok_s=None, step_ms=1.0, engine="independent")
-PAIR = ("-c", "1,2", "--blocks", "2", "-n", "8", "--max-tokens", "8", "--settle", "0", "--no-calibrate", "--quiet")
+PAIR = ("-c", "1,2", "--blocks", "2", "-n", "8", "--max-tokens", "8", "--pause", "0", "--no-calibrate", "--quiet")
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_cut_off_anywhere_a_run_goes_on_to_the_same_end(
     assert f"stored in {folder}" in result.stdout
     assert [line["redo"] for line in log.resumes] == [redo]
     check_equal(folder, whole)
-    assert {line["segment"] for line in log.superseded} == set(redo)
+    assert {line["segment"] for line in log.superseded if line["superseded_by"] is not None} == set(redo)
     (note,) = [note for note in read_result(folder).notes if "taken up again" in note]
     assert ("from the start of the block" in note) == bool(redo)
     for target in read_result(folder).targets:
@@ -196,7 +196,7 @@ def test_stopped_in_the_middle_only_what_is_in_flight_is_lost_and_the_run_can_go
     ]
 
 
-# Until settled
+# Until conclusive
 
 
 class Cut(Steps):
@@ -220,14 +220,14 @@ def past_at(profile: Profile, segments: list[Segment]) -> ResumeState:
 
 @pytest.mark.parametrize("last", range(32))
 def test_rounds_that_were_added_are_gone_on_with_wherever_it_was_cut_off(last: int) -> None:
-    profile = Profile(load=Load(concurrency=[1, 2], settle=0))
+    profile = Profile(load=Load(concurrency=[1, 2], pause=0))
     known: list[Segment] = []
 
     def settled(level: int) -> bool:
         """By what is in the log: ten blocks at the first level."""
         return len({one.block for one in known if one.level == level}) >= (10 if level == 0 else 6)
 
-    until = UntilSettled(settled, 1000, 30)
+    until = UntilConclusive(settled, 1000, 30)
 
     def goes_through(steps: Cut, resume_state: ResumeState | None = None) -> list[Segment]:
         made = course(steps, profile, until)
@@ -244,6 +244,29 @@ def test_rounds_that_were_added_are_gone_on_with_wherever_it_was_cut_off(last: i
 
     assert first == undisturbed[: last + 1]
     assert second == undisturbed[last:]
+
+
+def test_a_round_that_was_being_measured_again_is_gone_on_with(tmp_path: Path) -> None:
+    """Cut off in the second segment of a round that was void: its first is done, and one of the two extra rounds is
+    spent."""
+    profile = Profile(load=Load(concurrency=[1], blocks=3, pause=0))
+    plan = make_plan(profile, ["a", "b"])
+    places = [segment.as_dict() for segment in plan]
+    lines = [segment_line(place, place + 1, place + 2, **places[place]) for place in range(4)]
+    header = header_line(profile=profile.model_dump(mode="json"), plan=places)
+    again = {"type": "again", "at_ns": 10, "level": 0, "block": 1, "segments": [2, 3]}
+    written = [header, *lines, again, segment_line(20, 21, 22, **places[2])]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in written))
+    resume_state = ResumeState(tmp_path, read_log(tmp_path / "events.jsonl"))
+    steps = Steps()
+    made = course(steps, profile, UntilConclusive(lambda level: True, 1000, 30))
+    made.resume_state = resume_state
+    made.tainted = lambda level, block: True
+    made.run()
+
+    assert [one["segment"] for one in resume_state.log.superseded] == [2, 3]
+    assert [segment.segment for segment in steps.segments] == [3, 2, 3, 4, 5]
+    assert steps.again == [(0, 1, [2, 3])]
 
 
 # An aborted target
@@ -279,7 +302,7 @@ def kinds(steps: Aborting) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("bad", ["a", "b"])
 def test_probes_of_a_target_that_was_aborted_are_made_when_its_run_goes_on(bad: str) -> None:
     """Its own: those of the other, which had the numbers that its would have had, are there already."""
-    profile = Profile(load=Load(concurrency=[1, 2], settle=0))
+    profile = Profile(load=Load(concurrency=[1, 2], pause=0))
 
     def went(bad: str | None, resume_state: ResumeState | None) -> Aborting:
         steps = Aborting(bad)

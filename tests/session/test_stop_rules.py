@@ -110,7 +110,7 @@ def test_warm_ups_that_fail_end_a_level_too(sim: SimProcess, tool: Pipeline) -> 
     assert {line["phase"] for line in log.requests} == {"warmup"}
 
 
-FEW = ("-c", "1,2", "--blocks", "2", "-n", "8", "--settle", "0", "--max-tokens", "4", "--warmup", "0", "--no-calibrate")
+FEW = ("-c", "1,2", "--blocks", "2", "-n", "8", "--pause", "0", "--max-tokens", "4", "--warmup", "0", "--no-calibrate")
 
 
 @pytest.mark.slow

@@ -198,10 +198,10 @@ def test_what_is_no_schema_is_refused(path: Path, schema: Any) -> None:
 
 
 def test_a_later_schema_is_refused_and_says_what_to_do(path: Path) -> None:
-    path.write_text(json.dumps(header_line() | {"schema": 3}) + "\n")
+    path.write_text(json.dumps(header_line() | {"schema": 4}) + "\n")
 
     with pytest.raises(
-        ResultError, match=r"events\.jsonl has event log schema 3, .* reads up to 2: update lmx-loadgen"
+        ResultError, match=r"events\.jsonl has event log schema 4, .* reads up to 3: update lmx-loadgen"
     ):
         read_log(path)
 

@@ -20,7 +20,7 @@ def test_a_result_is_read_as_it_was_written(result: RunResult, tmp_path: Path) -
     assert path == tmp_path / "result.json"
     assert read_result(tmp_path) == result
     assert json.loads(path.read_text()) == result.as_dict()
-    assert json.loads(path.read_text())["schema"] == 2
+    assert json.loads(path.read_text())["schema"] == 3
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -54,7 +54,7 @@ def test_a_folder_that_is_gone_is_a_clear_error(tmp_path: Path) -> None:
         (b"\xff\xfe", "is not a result of lmx-loadgen: not JSON"),
         (b"[]", "is not a result of lmx-loadgen: the file"),
         (b"{}", "is not a result of lmx-loadgen: metrics_version: Field required"),
-        (b'{"schema": 3}', "has result schema 3, and this version .* reads up to 2: update lmx-loadgen to read it"),
+        (b'{"schema": 4}', "has result schema 4, and this version .* reads up to 3: update lmx-loadgen to read it"),
         (b'{"schema": "x"}', "has no result schema version"),
     ],
 )
@@ -77,7 +77,7 @@ def test_a_result_of_version_1_is_read(result: RunResult, tmp_path: Path) -> Non
     found = read_result(tmp_path)
 
     assert (found.tool.version, found.tool.computed_by) == ("0.0.9", "0.0.9")
-    assert found.schema_ == 2
+    assert found.schema_ == 3
     assert found.targets == result.targets
 
 

@@ -95,7 +95,7 @@ Change = Callable[[dict[str, Any]], object]
         (REQUEST, lambda line: line["events"][0].__setitem__(2, None)),
         (REQUEST, lambda line: line["events"][0].__setitem__(0, -1)),
         (REQUEST, lambda line: line.update(usage=[1])),
-        (header_line(), lambda line: line.update(schema=3)),
+        (header_line(), lambda line: line.update(schema=4)),
         (resume_line(), lambda line: line.update(redo=[-1])),
         (resume_line(), lambda line: line.update(attempt=0)),
         (header_line(), lambda line: line["profile"].update(reading_tok_s=0)),

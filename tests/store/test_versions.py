@@ -46,3 +46,33 @@ def test_what_is_no_version_is_refused(version: Any) -> None:
 @pytest.mark.parametrize("form", [EVENT_LOG, RESULT, CALIBRATION], ids=lambda form: form.name)
 def test_no_step_is_missing(form: Format) -> None:
     assert sorted(form.migrations) == list(range(1, form.newest))
+
+
+def test_a_log_of_version_2_says_pause_and_until_conclusive() -> None:
+    old = {"type": "header", "schema": 2, "until_settled": True, "profile": {"load": {"settle": 1.5, "blocks": 4}}}
+
+    assert EVENT_LOG.migrated(old, 2) == {
+        "type": "header",
+        "schema": 3,
+        "until_conclusive": True,
+        "profile": {"load": {"pause": 1.5, "blocks": 4}},
+    }
+    assert EVENT_LOG.migrated({"type": "request"}, 2) == {"type": "request"}
+
+
+@pytest.mark.parametrize(
+    ("figure", "code"),
+    [
+        ({"verdict": "undecided", "drifted": True}, "drift"),
+        ({"verdict": "undecided", "drifted": False}, "chance"),
+        ({"verdict": "refused", "drifted": False}, "audit"),
+        ({"verdict": "worse", "drifted": False}, None),
+    ],
+)
+def test_a_result_of_version_2_gets_the_codes_of_its_verdicts(figure: dict[str, Any], code: str | None) -> None:
+    metrics = {"ttft_p50": figure | {"bootstrap95": [0.9, 1.1]}}
+    old = {"schema": 2, "comparisons": [{"until_settled": False, "levels": [{"metrics": metrics}]}]}
+    (comparison,) = RESULT.migrated(old, 2)["comparisons"]
+
+    assert comparison["until_conclusive"] is False
+    assert comparison["levels"][0]["metrics"]["ttft_p50"] == {"verdict": figure["verdict"], "reason_code": code}

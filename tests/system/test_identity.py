@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lmx_loadgen.analysis.comparison.compare import _other_machine
+from lmx_loadgen.analysis.comparison.sides import are_several_machines, machine_of
 from lmx_loadgen.errors import Busy
 from lmx_loadgen.session import calibrated
 from lmx_loadgen.store.calibration import Calibration, store
@@ -88,8 +88,13 @@ def test_an_earlier_version_that_is_measuring_is_noticed(two_ids: tuple[str, str
 
 
 def test_runs_are_of_two_machines_only_where_that_is_sure() -> None:
-    assert _other_machine({"machine_id": "a"}, {"machine_id": "b"})
-    assert _other_machine({"name": "a"}, {"name": "b"})
-    assert not _other_machine({"machine_id": "a"}, {"machine_id": "a"})
-    assert not _other_machine({"name": "a"}, {"machine_id": "b"})  # an earlier version's run: nobody knows
-    assert not _other_machine({}, {})
+    def several(*hosts: dict[str, str]) -> bool:
+        return are_several_machines({"host": one} for one in hosts)
+
+    assert several({"machine_id": "a"}, {"machine_id": "b"})
+    assert several({"name": "a"}, {"name": "b"})
+    assert several({"machine_id": "a"}, {"name": "b"}, {"machine_id": "c"})
+    assert not several({"machine_id": "a"}, {"machine_id": "a"})
+    assert not several({"name": "a"}, {"machine_id": "b"})  # an earlier version's run: nobody knows
+    assert not several({}, {})
+    assert machine_of({"host": {}}) is None

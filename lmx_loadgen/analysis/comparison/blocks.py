@@ -6,31 +6,31 @@ are. Every figure compared is therefore one value a block, and statistics begin 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.analysis.records import Record, records
+from lmx_loadgen.analysis.records import Record, records, stamped_by_loop
 from lmx_loadgen.analysis.stats import percentile
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.analysis.window import Window, output_rate, window_of
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.system.clock import NS
 
-# A run that was not measured in blocks is cut into this many, one after the other.
-CHUNKS = 6
-_FEWEST_BLOCKS = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A figure that two sides are compared by: the median over a block's requests, or the rate of the whole block."""
+    """A figure that two sides are compared by: the median over a block's requests, or the rate of the whole block.
+
+    The primary ones are what a comparison is made for; they are tested first, and decide when it is conclusive.
+    """
 
     name: str
     metric: str
     statistic: Literal["median", "rate"]
+    is_primary: bool = False
 
     @property
     def higher_is_better(self) -> bool:
@@ -40,8 +40,8 @@ class Compared:
 COMPARED: dict[str, Compared] = {
     one.name: one
     for one in (
-        Compared("ttft_p50", "ttft", "median"),
-        Compared("decode_tok_s_p50", "decode_tok_s", "median"),
+        Compared("ttft_p50", "ttft", "median", is_primary=True),
+        Compared("decode_tok_s_p50", "decode_tok_s", "median", is_primary=True),
         Compared("output_tok_s", "output_tok_s", "rate"),
         Compared("e2e_p50", "e2e", "median"),
         Compared("longest_stall_p50", "longest_stall", "median"),
@@ -53,25 +53,32 @@ COMPARED: dict[str, Compared] = {
 class Block:
     """One block of one side at one level.
 
-    `at_s` is the middle of the block in Unix seconds. `samples` are the values of its answers by metric, `failed` is
-    how many requests stand beside them without any, and `rates` has what only the whole block has: its value and the
-    seconds it is a mean over.
+    `at_s` is the middle of the block in Unix seconds. `samples` are the values of its answers by metric and by class of
+    prompt, in the order they ended; `failed` is how many requests stand beside them without any. `rates` has what only
+    the whole block has. `after` is the target of the block just before it.
     """
 
     number: int
     at_s: float
-    samples: Mapping[str, Sequence[float]]
+    samples: Mapping[str, Mapping[str, Sequence[float]]]
     failed: int
-    rates: Mapping[str, tuple[float, float]]
+    rates: Mapping[str, float]
+    after: str | None = None
 
     def value(self, compared: Compared) -> float | None:
         """The block's one value; None where it has none, or none above zero, which no ratio can be made of."""
         if compared.statistic == "rate":
-            found = self.rates.get(compared.metric, (None, 0.0))[0]
+            found = self.rates.get(compared.metric)
         else:
             better = METRICS[compared.metric].better
-            found = percentile(sorted(self.samples.get(compared.metric, ())), 50, failed=self.failed, better=better)
+            values = [value for of_class in self.samples.get(compared.metric, {}).values() for value in of_class]
+            found = percentile(sorted(values), 50, failed=self.failed, better=better)
         return found if found is not None and found > 0 else None
+
+    def logs(self, compared: Compared) -> dict[str, list[float]]:
+        """Logarithms of its answers' values by class of prompt; those that are not above zero have none."""
+        by_class = self.samples.get(compared.metric, {})
+        return {name: [math.log(value) for value in values if value > 0] for name, values in by_class.items()}
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ class Arm:
     @cached_property
     def records(self) -> list[Record]:
         """The same as records."""
-        return records(self.lines)
+        return records(self.lines, stamped_by_loop(self.log.header, self.target))
 
     @cached_property
     def levels(self) -> dict[int, int]:
@@ -137,45 +144,40 @@ def arm_of(log: LogContents, target: str, label: str | None = None) -> Arm:
     return Arm(label or target, log, found)
 
 
-def blocks_of_arm(arm: Arm, concurrency: int, basis: Basis, *, cut: bool) -> list[Block]:
-    """The side's blocks at a concurrency, in the order of their numbers.
-
-    With `cut`, a run in one piece is cut into `CHUNKS`. Pieces of one stretch of time are no pairs with those of
-    another, so this is only for sides that are not paired.
-    """
-    segments = arm.segments(concurrency)
-    if cut and len(segments) < _FEWEST_BLOCKS:
-        segments = [piece for segment in segments for piece in _pieces(segment)]
+def blocks_of_arm(arm: Arm, concurrency: int, basis: Basis) -> list[Block]:
+    """The side's blocks at a concurrency, in the order of their numbers."""
     at_level = arm.at(concurrency)
+    after = _targets_before(arm.log, arm.levels[concurrency])
     found = []
-    for segment in segments:
-        in_segment = [one for one in at_level if one.segment == segment["segment"]]
-        mine = [one for one in in_segment if _within(segment, one)]
+    for segment in arm.segments(concurrency):
+        mine = [one for one in at_level if one.segment == segment["segment"]]
         if mine:
             at_s = arm.unix_s((segment["start_ns"] + segment["end_ns"]) // 2)
-            window = window_of([segment])
-            found.append(block_of(mine, segment["block"], at_s, concurrency, basis, arm.profile, window, in_segment))
+            block = block_of(mine, segment["block"], at_s, concurrency, basis, arm.profile, window_of([segment]))
+            found.append(replace(block, after=after.get(segment["segment"])))
     return sorted(found, key=lambda block: block.number)
 
 
-def _pieces(segment: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A segment's time under full load, cut into equal pieces that look like segments."""
-    (span,) = window_of([segment]).spans.values() or [(0, 0)]
-    step = (span[1] - span[0]) / CHUNKS
-    edges = [span[0] + round(step * place) for place in range(CHUNKS + 1)]
-    return [
-        {**segment, "block": segment["block"] * CHUNKS + place, "piece": True, "ramp_end_ns": start}
-        | {"drain_start_ns": end, "start_ns": start, "end_ns": end}
-        for place, (start, end) in enumerate(pairwise(edges))
-        if end > start
-    ]
+def run_as_block(arm: Arm, concurrency: int, basis: Basis) -> Block | None:
+    """All that a run measured at a concurrency as one block: where runs are compared, a run is one observation.
+
+    None where no segment of it ran to its end, or none of its requests was measured.
+    """
+    segments = arm.segments(concurrency)
+    whole = {line["segment"] for line in segments}
+    requests = [one for one in arm.at(concurrency) if one.segment in whole]
+    if not segments or not requests:
+        return None
+    at_s = arm.unix_s((segments[0]["start_ns"] + segments[-1]["end_ns"]) // 2)
+    return block_of(requests, 0, at_s, concurrency, basis, arm.profile, window_of(segments))
 
 
-def _within(segment: Mapping[str, Any], one: Record) -> bool:
-    """Whether a request belongs to a piece: by when it was sent (the last piece's edge is the window's)."""
-    if "piece" not in segment:
-        return True
-    return one.send_ns is not None and segment["start_ns"] <= one.send_ns < segment["end_ns"]
+def _targets_before(log: LogContents, level: int) -> dict[int, str]:
+    """By segment, the target whose block at the same level ran just before it, also one that was measured again."""
+    void = (line for line in log.superseded if line["type"] == "segment")
+    started = [line for line in (*log.segments, *void) if line["level"] == level and line["start_ns"] is not None]
+    started.sort(key=lambda line: line["start_ns"])
+    return {late["segment"]: early["target"] for early, late in pairwise(started)}
 
 
 def block_of(
@@ -186,14 +188,13 @@ def block_of(
     basis: Basis,
     profile: Mapping[str, Any],
     window: Window,
-    in_segment: Sequence[Record] | None = None,
 ) -> Block:
-    """A block out of its requests, and its rates out of all that arrived inside its window (an answer may span several
-    pieces of a segment). The first wave is left out where there are enough others."""
+    """A block out of its requests, and its rates out of all that arrived inside its window. The first wave is left out
+    where there are enough others."""
     steady = [one for one in mine if not one.first_wave]
     chosen = steady if concurrency > 1 and sum(one.ok for one in steady) >= concurrency else list(mine)
     answers = [one for one in chosen if one.ok]
-    rate = output_rate(window, in_segment or mine, basis)
+    rate = output_rate(window, mine, basis)
     return Block(
         number=number,
         at_s=at_s,
@@ -203,12 +204,16 @@ def block_of(
             if one.statistic == "median"
         },
         failed=sum(not one.ok for one in chosen),
-        rates={} if rate is None else {"output_tok_s": (rate, window.seconds)},
+        rates={} if rate is None else {"output_tok_s": rate},
     )
 
 
-def _values(metric: str, answers: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> list[float]:
+def _values(metric: str, answers: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> dict[str, list[float]]:
     of = METRICS[metric].of
     assert of is not None
-    values = (of(answer, basis, profile) for answer in answers)
-    return [value for value in values if value is not None and math.isfinite(value)]
+    found: dict[str, list[float]] = {}
+    for answer in answers:
+        value = of(answer, basis, profile)
+        if value is not None and math.isfinite(value):
+            found.setdefault(answer.prompt_class, []).append(value)
+    return found

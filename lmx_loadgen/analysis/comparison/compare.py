@@ -1,70 +1,47 @@
-"""Two sides compared: audited first, then judged block by block, then said in words."""
+"""Two sides compared: audited first, then judged, then said in words; and whether a run may end."""
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
-from lmx_loadgen.analysis.comparison import verdict
-from lmx_loadgen.analysis.comparison.audit import At, audit, refuses
-from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm, arm_of, blocks_of_arm
+from lmx_loadgen.analysis.comparison import carry_over
+from lmx_loadgen.analysis.comparison.audit import audit
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm, Block, arm_of, blocks_of_arm
+from lmx_loadgen.analysis.comparison.document import comparison_of, goes_on_until_conclusive
+from lmx_loadgen.analysis.comparison.finding import At
 from lmx_loadgen.analysis.comparison.judge import JudgeOptions, LevelBlocks, judge
-from lmx_loadgen.analysis.comparison.sentences import headlines, of_level
-from lmx_loadgen.analysis.conditions import conditions
-from lmx_loadgen.analysis.level import basis_of, level_at
-from lmx_loadgen.analysis.tokens import Basis
+from lmx_loadgen.analysis.comparison.looks import Look, look_after
+from lmx_loadgen.analysis.comparison.runs import compare_runs
+from lmx_loadgen.analysis.comparison.sides import Rules, Side, basis_at, level_of, places_of, refusals_at, starts_of
 from lmx_loadgen.errors import ResultError
-from lmx_loadgen.store.comparison import AuditLine, ComparedSide, Comparison, LevelComparison, MetricComparison
+from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.eventlog import LogContents
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a comparison goes by. `accepted` is the reason for which failed checks are overridden; `family` counts all
-    verdicts of a run that is not over, or has several comparisons."""
-
-    margin: float = verdict.MARGIN
-    accepted: str | None = None
-    family: int | None = None
 
 
 def compare(a: Arm, b: Arm, rules: Rules | None = None) -> Comparison:
     """B against A at every concurrency both were measured at. Raises ResultError when there is none."""
+    if a.run_id != b.run_id:
+        return compare_runs(Side([a]), Side([b]), rules)
     rules = rules or Rules()
-    shared = sorted(set(a.levels) & set(b.levels))
-    places = [_at(a, b, concurrency) for concurrency in shared if a.at(concurrency) and b.at(concurrency)]
-    if not places:
-        raise ResultError(
-            f"{a.label} and {b.label} were measured at no concurrency in common "
-            f"({_concurrencies(a)} against {_concurrencies(b)}): there is nothing to compare"
-        )
+    places = places_of(a, b)
     lines = audit(a, b, places)
-    is_paired = a.run_id == b.run_id
-    found = judge([_level(at, lines, rules) for at in places], _judge_options(a, b, rules))
-    for line in lines:
-        line.accepted = line.status == "failed" and rules.accepted is not None
-    comparison = Comparison(
-        a=_compared_side(a),
-        b=_compared_side(b),
-        mode="interleaved" if is_paired else "sequential",
-        until_settled=is_paired and _is_sequential_test(a),
-        margin=rules.margin,
-        accepted=rules.accepted,
-        audit=lines,
-        levels=[_in_units(at, metrics) for at, metrics in zip(places, found, strict=True)],
-        notes=_notes(a, b, is_paired),
-    )
-    for level in comparison.levels:
-        level.sentences = of_level(level, comparison)
-    comparison.sentences = headlines(comparison)
-    return comparison
+    blocks = [_blocks(at) for at in places]
+    carried = {at.concurrency: _carry_overs(at, of_both) for at, of_both in zip(places, blocks, strict=True)}
+    lines += carry_over.audit_lines(carried, (a.label, b.label), rules.margin)
+    failed = carry_over.found_carry_over(list(carried.values()), rules.margin)
+    levels = [
+        LevelBlocks(of_both, refusals_at(at, lines, rules), _look(at, of_both), {} if rules.accepted else of_level)
+        for at, of_both, of_level in zip(places, blocks, failed, strict=True)
+    ]
+    options = JudgeOptions(True, rules.margin, rules.comparisons, starts_of(a, b), (a.label, b.label))
+    return comparison_of(Side([a]), Side([b]), rules, lines, places, judge(levels, options))
 
 
 def comparisons_of(log: LogContents) -> list[Comparison]:
     """Of one run: each other target against the first, at the levels both have answers at."""
     names = [target["name"] for target in log.header["targets"]]
     # Of several comparisons each is one more chance of a false finding.
-    rules = Rules(accepted=log.header.get("accepted"), family=_family(log) if len(names) > 2 else None)
+    rules = Rules(accepted=log.header.get("accepted"), comparisons=_comparisons(log) if len(names) > 2 else None)
     found = []
     for name in names[1:]:
         with contextlib.suppress(ResultError):  # cut short before both were measured
@@ -72,131 +49,60 @@ def comparisons_of(log: LogContents) -> list[Comparison]:
     return found
 
 
-def settled(log: LogContents, level: int) -> bool:
-    """Whether every verdict on TTFT and decode tok/s at a level is settled, of a run that is still being measured.
+def conclusive(log: LogContents, level: int) -> bool:
+    """Whether every verdict on a primary figure at a level is conclusive, of a run that is still being measured.
 
-    A refused one is settled too: more blocks would not mend what it was refused for.
+    A refused one is conclusive too: more blocks would not mend what it was refused for.
     """
     names = [target["name"] for target in log.header["targets"]]
     plan = log.header["plan"]
     concurrency = next(segment["concurrency"] for segment in plan if segment["level"] == level)
-    rules = Rules(accepted=log.header.get("accepted"), family=_family(log))
+    rules = Rules(accepted=log.header.get("accepted"), comparisons=_comparisons(log))
+    options = JudgeOptions(True, rules.margin, rules.comparisons, is_final=False)
     for name in names[1:]:
         a, b = arm_of(log, names[0]), arm_of(log, name)
         if not a.at(concurrency) or not b.at(concurrency):
             return True
-        at = _at(a, b, concurrency)
-        options = replace(_judge_options(a, b, rules), is_final=False)
-        one = _level(at, audit(a, b, [at]), rules)
-        (found,) = judge([one], options)
-        if any(found[name].verdict in ("undecided", "refused") and name not in one.refusals for name in PRIMARY):
+        at = level_of(a, b, concurrency)
+        blocks = _blocks(at)
+        refusals = refusals_at(at, audit(a, b, [at]), rules)
+        (carried,) = carry_over.found_carry_over([_carry_overs(at, blocks)], rules.margin)
+        look = look_after(_pairs(blocks), _planned(at))
+        (found,) = judge([LevelBlocks(blocks, refusals, look, {} if rules.accepted else carried)], options)
+        primary = [found[one.name].verdict for one in COMPARED.values() if one.is_primary and one.name not in refusals]
+        if any(one in ("undecided", "refused") for one in primary):
             return False
     return True
 
 
-def _family(log: LogContents) -> int:
-    """How many verdicts a run gives in all: of each other target, at each level, in each figure."""
+def _comparisons(log: LogContents) -> int:
+    """How many levels a run compares in all: those of each target but the first."""
     levels = {segment["level"] for segment in log.header["plan"]}
-    return len(COMPARED) * len(levels) * max(1, len(log.header["targets"]) - 1)
+    return len(levels) * max(1, len(log.header["targets"]) - 1)
 
 
-PRIMARY = ("ttft_p50", "decode_tok_s_p50")
+def _blocks(at: At) -> tuple[list[Block], list[Block]]:
+    a, b = (blocks_of_arm(arm, at.concurrency, basis_at(at)) for arm in (at.a, at.b))
+    return a, b
 
 
-def _judge_options(a: Arm, b: Arm, rules: Rules) -> JudgeOptions:
-    starts = [arm.unix_s(arm.log.header["clock"]["mono_ns"]) for arm in (a, b)]
-    return JudgeOptions(a.run_id == b.run_id, rules.margin, rules.family, (starts[0], starts[1]))
+def _carry_overs(at: At, blocks: tuple[Sequence[Block], Sequence[Block]]) -> list[carry_over.CarryOver]:
+    return carry_over.carry_overs(*blocks, (at.a.name, at.b.name))
 
 
-def _level(at: At, lines: list[AuditLine], rules: Rules) -> LevelBlocks:
-    basis = at.basis or Basis("events", False, False)
-    cut = at.a.run_id != at.b.run_id
-    a, b = (blocks_of_arm(arm, at.concurrency, basis, cut=cut) for arm in (at.a, at.b))
-    refusals = {} if rules.accepted is not None else _refusals(at, lines)
-    pairs = len({block.number for block in a} & {block.number for block in b})
-    return LevelBlocks((a, b), refusals, _alpha(at, pairs))
+def _look(at: At, blocks: tuple[Sequence[Block], Sequence[Block]]) -> Look | None:
+    """The look that the blocks of a stored run are: the last one, unless the run may still be resumed."""
+    if not goes_on_until_conclusive(at.a):
+        return None
+    look = look_after(_pairs(blocks), _planned(at))
+    is_over = at.a.log.end is not None and at.a.log.end["complete"]
+    return replace(look, is_last=True) if look is not None and is_over else look
 
 
-def _refusals(at: At, lines: list[AuditLine]) -> dict[str, str]:
-    found = {name: [line.sentence for line in lines if refuses(line, name, at.concurrency)] for name in COMPARED}
-    return {name: "; ".join(sentences) for name, sentences in found.items() if sentences}
+def _pairs(blocks: tuple[Sequence[Block], Sequence[Block]]) -> int:
+    return len({block.number for block in blocks[0]} & {block.number for block in blocks[1]})
 
 
-def _is_sequential_test(arm: Arm) -> bool:
-    """Whether the run's own results decided how long it went on."""
-    return bool(arm.log.header.get("until_settled"))
-
-
-def _alpha(at: At, pairs: int) -> float:
-    """What a verdict at this level may spend: all of 5 %, or what the look it is made at leaves."""
-    if at.a.run_id != at.b.run_id or not _is_sequential_test(at.a):
-        return verdict.ALPHA
+def _planned(at: At) -> int:
     level = at.a.levels[at.concurrency]
-    planned = len({one["block"] for one in at.a.log.header["plan"] if one["level"] == level})
-    return verdict.alpha_at_look(max(pairs, planned), planned)
-
-
-def _at(a: Arm, b: Arm, concurrency: int) -> At:
-    basis = common_basis(a, b, concurrency)
-    results = level_at(a.log, a.target, concurrency), level_at(b.log, b.target, concurrency)
-    return At(a, b, concurrency, basis, results)
-
-
-def common_basis(a: Arm, b: Arm, concurrency: int) -> Basis | None:
-    """What can be counted in the answers of both: tokens, else characters, else nothing."""
-    answers = [[one for one in arm.at(concurrency) if one.ok] for arm in (a, b)]
-    bases = [basis_of(arm.target, of_arm) for arm, of_arm in zip((a, b), answers, strict=True)]
-    prompt_exact = all(one.prompt_exact for one in bases)
-    if all(one.kind == bases[0].kind and one.exact for one in bases):
-        return Basis(bases[0].kind, True, prompt_exact)
-    usage = [basis_of(arm.target, of_arm, tokenizer=False) for arm, of_arm in zip((a, b), answers, strict=True)]
-    if all(one.kind == "usage" and one.exact for one in usage):
-        return Basis("usage", True, all(one.prompt_exact for one in usage))
-    if all(answer.characters for of_arm in answers for answer in of_arm):
-        return Basis("characters", False, False)
-    return None
-
-
-def _in_units(at: At, metrics: dict[str, MetricComparison]) -> LevelComparison:
-    basis = at.basis
-    if basis is not None and basis.kind == "characters":
-        for found in metrics.values():
-            found.unit = "characters/s" if found.unit == "tok/s" else found.unit
-    return LevelComparison(
-        concurrency=at.concurrency, token_basis=basis.kind if basis is not None else None, metrics=metrics
-    )
-
-
-def _compared_side(arm: Arm) -> ComparedSide:
-    return ComparedSide(
-        label=arm.label,
-        target=arm.name,
-        run_id=arm.run_id,
-        model=str(arm.target["model"]),
-        started_at=str(arm.log.header["started_at"]),
-    )
-
-
-def _notes(a: Arm, b: Arm, interleaved: bool) -> list[str]:
-    notes = []
-    if not interleaved:
-        notes.append(
-            f"{a.label} and {b.label} were measured one after the other: whatever else changed in between looks like "
-            "a difference (measure both in one run to tell them apart)"
-        )
-        if _other_machine(a.log.header["host"], b.log.header["host"]):
-            notes.append(f"{a.label} and {b.label} were measured on different machines")
-    for arm in (a, b):
-        notes += [f"{arm.label}: {words}" if not interleaved else words for words in conditions(arm.log)]
-    return list(dict.fromkeys(notes))
-
-
-def _other_machine(host: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two runs surely come from two machines. Earlier versions called a machine `name`: such a run and a later
-    one cannot be held against each other."""
-    key = "machine_id" if "machine_id" in host and "machine_id" in other else "name"
-    return (host.get(key) != other.get(key)) and ("machine_id" in host) == ("machine_id" in other)
-
-
-def _concurrencies(arm: Arm) -> str:
-    return ", ".join(map(str, sorted(arm.levels))) or "none"
+    return len({one["block"] for one in at.a.log.header["plan"] if one["level"] == level})

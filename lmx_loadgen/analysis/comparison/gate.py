@@ -10,7 +10,7 @@ from lmx_loadgen.analysis.formats import change_range
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
 
-LimitState = Literal["kept", "worse", "undecided", "invalid"]
+LimitState = Literal["kept", "broken", "undecided", "invalid"]
 
 # Short names beside those of `COMPARED`.
 ALIASES = {
@@ -21,6 +21,8 @@ ALIASES = {
     "e2e": "e2e_p50",
     "longest_stall": "longest_stall_p50",
 }
+# What more blocks alone would not mend, however far the interval is from the limit.
+_NOTHING_KEPT = ("drift", "carry_over", "unreplicated")
 _WRITTEN = re.compile(r"\s*([a-z0-9_]+)\s*([<>])\s*([+\-−]?\d+(?:\.\d+)?)\s*%\s*\Z")
 
 
@@ -66,25 +68,25 @@ def check_limit(limit: Limit, comparison: Comparison) -> list[LimitResult]:
 
 def _check_level(limit: Limit, found: MetricComparison, concurrency: int, comparison: Comparison) -> LimitResult:
     where = f"{found.title} at concurrency {concurrency}"
+    if found.reason_code in _NOTHING_KEPT:
+        return LimitResult("undecided", f"{where} is inconclusive ({limit.text}): {found.reason}")
     if found.ci95 is None:
         return LimitResult("invalid", f"{where} was not compared ({limit.text}): {found.reason}")
     low, high = found.ci95
     change = change_range(low - 1, high - 1)
-    if found.drifted:
-        return LimitResult("undecided", f"{where} is undecided ({limit.text}): {found.reason}")
     if (low > limit.ratio) if limit.over else (high < limit.ratio):
         return LimitResult(
-            "worse", f"{where} of {comparison.b.label} breaks the limit {limit.text}: it changed by {change}"
+            "broken", f"{where} of {comparison.b.label} breaks the limit {limit.text}: it changed by {change}"
         )
     if (high <= limit.ratio) if limit.over else (low >= limit.ratio):
         return LimitResult("kept", f"{where} keeps the limit {limit.text}: it changed by {change}")
     return LimitResult(
-        "undecided", f"{where} is undecided ({limit.text}): it changed by {change}, more blocks would tell"
+        "undecided", f"{where} is inconclusive ({limit.text}): it changed by {change}, more blocks would tell"
     )
 
 
 def worst(found: Sequence[LimitResult]) -> LimitState:
-    """What a build goes by: worse before invalid before undecided before kept; without any level, invalid."""
+    """What a build goes by: broken before invalid before undecided before kept; without any level, invalid."""
     outcomes = {one.outcome for one in found}
-    ranked: tuple[LimitState, ...] = ("worse", "invalid", "undecided", "kept")
+    ranked: tuple[LimitState, ...] = ("broken", "invalid", "undecided", "kept")
     return next((outcome for outcome in ranked if outcome in outcomes), "invalid")

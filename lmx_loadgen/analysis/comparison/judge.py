@@ -1,38 +1,50 @@
-"""From two sides' blocks to a verdict on each figure: estimate, correct for many tests, judge, ask for drift."""
+"""From both sides' blocks to verdicts: estimate, correct for many tests, judge, ask for other causes."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import median
 
 from lmx_loadgen.analysis.comparison import drift, verdict
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Block, Compared
+from lmx_loadgen.analysis.comparison.carry_over import CarryOver, words_of
+from lmx_loadgen.analysis.comparison.families import Allotment, allotted
+from lmx_loadgen.analysis.comparison.looks import Look
+from lmx_loadgen.analysis.comparison.shift import Shift, log_value, quantum, shares, shift_between
 from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.store.comparison import BlockValue, Drift, MetricComparison
+from lmx_loadgen.store.comparison import BlockValue, Drift, MetricComparison, ReasonCode
 
 _FEW = "fewer than three blocks of both sides have a value"
+_NO_VALUE = "one of the two runs has no value"
+UNREPLICATED = "two runs are one observation each, and the scatter between runs is unknown"
+CHANCE: Allotment = Allotment(verdict.ALPHA, verdict.ALPHA, 1.0)
 
 
 @dataclass(frozen=True)
 class LevelBlocks:
-    """What is known of one level: the blocks of A and of B, why figures are refused (by name), and how much of the
-    5 % a verdict here may spend."""
+    """What is known of one level: the blocks of A and of B (or their runs, a block each), why figures are refused (a
+    code and a sentence by name), which look at growing data this is, what blocks leave behind by figure, and values of
+    other runs, a group each, that tell by figure how far runs lie apart."""
 
     blocks: tuple[Sequence[Block], Sequence[Block]]
-    refusals: Mapping[str, str] = field(default_factory=dict)
-    alpha: float = verdict.ALPHA
+    refusals: Mapping[str, tuple[ReasonCode, str]] = field(default_factory=dict)
+    look: Look | None = None
+    carry_over: Mapping[str, CarryOver] = field(default_factory=dict)
+    scatter: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeOptions:
-    """How to judge. `starts` are the Unix seconds at which the sides' runs began; `family` counts tests that are made
-    elsewhere or are still to come; `is_final` adds what only a reader of the result needs."""
+    """How to judge. Blocks are paired where both sides took turns; else each is a run. `starts` are the Unix seconds at
+    which the sides' runs began; `comparisons` counts the levels of all targets, also those judged elsewhere or still to
+    come; `is_final` adds what only a reader of the result needs."""
 
     is_paired: bool
     margin: float = verdict.MARGIN
-    family: int | None = None
+    comparisons: int | None = None
     starts: tuple[float, float] = (0.0, 0.0)
+    labels: tuple[str, str] = ("A", "B")
     is_final: bool = True
 
 
@@ -41,46 +53,64 @@ class _Figure:
     """A figure of a level on its way to a verdict."""
 
     compared: Compared
-    alpha: float
+    level: LevelBlocks
     blocks: tuple[list[Block], list[Block]]
-    refused: str | None
+    refused: tuple[ReasonCode, str] | None
+    shifts: list[Shift] = field(default_factory=list)
     estimate: verdict.Estimate | None = None
-    p_adjusted: float = 1.0
+    difference: Allotment = CHANCE
+    equivalence: Allotment = CHANCE
 
-    @property
-    def logs(self) -> tuple[list[float], list[float]]:
-        a, b = ([math.log(block.value(self.compared) or 1.0) for block in arm] for arm in self.blocks)
-        return a, b
+    def nominal(self, alpha: float) -> float:
+        """What a test at this look is held against where all looks may spend `alpha`."""
+        return self.level.look.nominal(alpha) if self.level.look is not None else alpha
 
-    @property
-    def times(self) -> tuple[list[float], list[float]]:
-        a, b = ([block.at_s for block in arm] for arm in self.blocks)
-        return a, b
+    def overall(self, p: float) -> float:
+        return self.level.look.overall(p) if self.level.look is not None else p
 
 
 def judge(levels: Sequence[LevelBlocks], options: JudgeOptions) -> list[dict[str, MetricComparison]]:
-    """The verdict on B of every figure at every level, corrected for all of them together (Holm)."""
+    """The verdict on B of every figure at every level, corrected for all of them together."""
     figures = [{name: _figure(level, one, options.is_paired) for name, one in COMPARED.items()} for level in levels]
-    tested = {
-        f"{place}/{name}": one
-        for place, of_level in enumerate(figures)
-        for name, one in of_level.items()
-        if one.estimate is not None
-    }
-    ps = {key: one.estimate.p * verdict.ALPHA / one.alpha for key, one in tested.items() if one.estimate is not None}
-    for key, p in verdict.holm(ps, options.family).items():
-        tested[key].p_adjusted = p
-    family = max(options.family or 0, len(tested))
-    return [{name: _judged(one, options, family) for name, one in of_level.items()} for of_level in figures]
+    tested = {f"{place}/{name}": one for place, of in enumerate(figures) for name, one in of.items() if one.estimate}
+    differences, equivalences = {}, {}
+    for key, one in tested.items():
+        assert one.estimate is not None
+        differences[key] = one.overall(one.estimate.p)
+        # Two one-sided tests at α go with the two-sided 1 − 2 α interval.
+        equivalences[key] = one.overall(min(1.0, 2 * one.estimate.p_equivalence(options.margin))) / 2
+    comparisons = max(options.comparisons or 0, len(levels))
+    for key, allotment in _allotted(differences, tested, comparisons).items():
+        tested[key].difference = allotment
+    for key, allotment in _allotted(equivalences, tested, comparisons).items():
+        tested[key].equivalence = allotment
+    return [{name: _judged(one, options) for name, one in of_level.items()} for of_level in figures]
+
+
+def _allotted(ps: Mapping[str, float], tested: Mapping[str, _Figure], comparisons: int) -> dict[str, Allotment]:
+    primary = {key: p for key, p in ps.items() if tested[key].compared.is_primary}
+    secondary = {key: p for key, p in ps.items() if key not in primary}
+    firsts = sum(one.is_primary for one in COMPARED.values())
+    sizes = firsts * comparisons, (len(COMPARED) - firsts) * comparisons
+    return allotted(primary, secondary, sizes, verdict.ALPHA)
 
 
 def _figure(level: LevelBlocks, compared: Compared, is_paired: bool) -> _Figure:
     blocks = _with_values(level.blocks, compared, is_paired)
-    figure = _Figure(compared, level.alpha, blocks, level.refusals.get(compared.name))
-    if figure.refused is None and min(len(arm) for arm in blocks) < verdict.FEWEST:
-        figure.refused = _FEW
-    if figure.refused is None:
-        figure.estimate = (verdict.paired if is_paired else verdict.unpaired)(*figure.logs)
+    figure = _Figure(compared, level, blocks, level.refusals.get(compared.name))
+    if figure.refused is None and min(map(len, blocks)) < (verdict.FEWEST if is_paired else 1):
+        figure.refused = ("few_blocks", _FEW if is_paired else _NO_VALUE)
+    if figure.refused is None and is_paired:
+        figure.shifts = [one for pair in zip(*blocks, strict=True) if (one := shift_between(*pair, compared))]
+        if len(figure.shifts) < verdict.FEWEST:
+            figure.refused = ("few_blocks", _FEW)
+        else:
+            figure.estimate = verdict.paired([one.log for one in figure.shifts])
+    elif figure.refused is None:
+        figure.estimate = verdict.between_runs(*run_logs(blocks, compared), level.scatter.get(compared.name, ()))
+    if figure.estimate is not None:
+        floor = max(quantum(side, compared) for side in blocks)
+        figure.estimate = figure.estimate.with_floor(floor)
     return figure
 
 
@@ -95,97 +125,120 @@ def _with_values(
     return kept[0], kept[1]
 
 
-def _judged(figure: _Figure, options: JudgeOptions, family: int) -> MetricComparison:
-    metric, estimate = METRICS[figure.compared.metric], figure.estimate
+def run_logs(blocks: tuple[Sequence[Block], Sequence[Block]], compared: Compared) -> tuple[list[float], list[float]]:
+    """The values of runs, a logarithm each."""
+    a, b = ([log for run in side if (log := log_value(run, compared)) is not None] for side in blocks)
+    return a, b
+
+
+def _judged(figure: _Figure, options: JudgeOptions) -> MetricComparison:
+    metric = METRICS[figure.compared.metric]
     result = MetricComparison(title=metric.title, unit=metric.unit, better=metric.better, verdict="refused")
-    if estimate is None:
-        result.reason = figure.refused
+    if figure.refused is not None:
+        result.reason_code, result.reason = figure.refused
         return result
-    result.n, result.ratio, result.ci95 = estimate.n, estimate.ratio, estimate.interval(figure.alpha)
-    result.p, result.p_holm = estimate.p, figure.p_adjusted
-    result.a, result.b = (math.exp(fmean(arm)) for arm in figure.logs)
-    result.verdict = verdict.judged(
-        estimate,
-        result.ci95,
-        figure.p_adjusted,
-        margin=options.margin,
-        higher_is_better=figure.compared.higher_is_better,
-    )
-    _apply_drift_test(result, figure, estimate, options)
-    if result.verdict == "undecided" and result.reason is None:
-        result.more_blocks = verdict.more_blocks(estimate, margin=options.margin, alpha=figure.alpha, family=family)
-        result.reason = _blocks_needed(result.more_blocks)
+    result.a, result.b = (median(known) for known in ([block.value(figure.compared) or 0.0 for block in side]
+                                                      for side in figure.blocks))  # fmt: skip
+    result.weights = shares(figure.shifts)
+    if figure.estimate is None:
+        logs = run_logs(figure.blocks, figure.compared)
+        result.n, result.ratio = min(map(len, logs)), math.exp(median(logs[1]) - median(logs[0]))
+        result.verdict, result.reason_code, result.reason = "undecided", "unreplicated", UNREPLICATED
+    else:
+        _decide(result, figure, figure.estimate, options)
     if options.is_final:
-        result.bootstrap95 = _bootstrap(figure, options.is_paired)
-        result.blocks_a, result.blocks_b = (
-            _block_values(arm, figure.compared, start) for arm, start in zip(figure.blocks, options.starts, strict=True)
-        )
+        _add_details(result, figure, options)
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class _DriftFinding:
-    """A trend, by how much it may have moved the difference (a logarithm), and that in words."""
+def _decide(result: MetricComparison, figure: _Figure, estimate: verdict.Estimate, options: JudgeOptions) -> None:
+    """The verdict and the interval that goes with it: that of `better` or `worse` leaves out 1, that of `equivalent`
+    is within the margin, and that of `undecided` is neither.
 
-    trend: drift.Trend
-    change: float
-    words: str
+    Intervals at the levels of Holm's later steps do not hold all together. They are those of the first step
+    (Bonferroni), but where a difference is certain they never reach over to 1 (after Strassburger and Bretz, Stat. Med.
+    27, 2008, and Guilbaud, Biom. J. 50, 2008).
+    """
+    result.n, result.ratio = estimate.n, estimate.ratio
+    result.p, result.p_holm = estimate.p, figure.difference.p_adjusted
+    result.ci95_single = estimate.interval(figure.nominal(verdict.ALPHA))
+    single, apart = (figure.nominal(of) for of in (figure.difference.single_step, figure.difference.alpha))
+    alike = figure.nominal(2 * figure.equivalence.alpha)
+    if figure.equivalence.p_adjusted <= verdict.ALPHA:
+        result.verdict, result.ci95 = "equivalent", estimate.equivalence_interval(alike / 2)
+    elif figure.difference.p_adjusted <= verdict.ALPHA:
+        result.verdict = "better" if (estimate.mean > 0) == figure.compared.higher_is_better else "worse"
+        result.ci95 = _beside_1(estimate.interval(single), estimate.interval(apart))
+    else:
+        result.verdict, result.ci95 = "undecided", estimate.interval(min(single, alike))
+    if options.is_paired:
+        _ask_what_else(result, figure, estimate, options)
+    if result.verdict == "undecided" and result.reason_code is None:
+        result.reason_code = "chance"
+        result.more_blocks = verdict.more_blocks(
+            estimate, margin=options.margin, alpha=apart, alpha_equivalence=alike / 2
+        )
+        result.reason = _needed(result.more_blocks, "block" if options.is_paired else "run")
 
 
-def _apply_drift_test(
+def _beside_1(wide: tuple[float, float], narrow: tuple[float, float]) -> tuple[float, float]:
+    """The wide interval, cut off where it reaches over to 1 at the edge of the narrow one, which does not."""
+    return (narrow[0] if wide[0] <= 1 < narrow[0] else wide[0]), (narrow[1] if narrow[1] < 1 <= wide[1] else wide[1])
+
+
+def _ask_what_else(
     result: MetricComparison, figure: _Figure, estimate: verdict.Estimate, options: JudgeOptions
 ) -> None:
-    """Take back a verdict that a trend explains as well; where there is none, let it be the reason why."""
-    (times_a, times_b), (logs_a, logs_b) = figure.times, figure.logs
-    of_each = drift.trend(times_a, logs_a), drift.trend(times_b, logs_b)
-    result.drift_a, result.drift_b = (_drift(one, one.change) if one else None for one in of_each)
-    findings = _ratio_drift(figure) if options.is_paired else _run_drifts(figure, of_each)
-    if findings:
-        result.drift = _drift(findings[0].trend, findings[0].change)
-    certain = abs(estimate.mean) if options.is_paired else _certain_difference(estimate)
-    for one in findings:
-        if one.trend.is_real and abs(one.change) > math.log(1 + options.margin) and abs(one.change) >= certain:
-            result.verdict, result.drifted = "undecided", True
-            change = percent(abs(math.expm1(one.change)))
-            result.reason = f"{one.words.format(change)}, which may be all of the difference"
-            return
+    """Take back a verdict that a drift or a carry-over explains as well, and let it be the reason. The interval then
+    covers what it may have done."""
+    change = drift.change_over_blocks([one.log for one in figure.shifts])
+    if change is not None:
+        result.drift = _drift(change)
+        if change.is_real and abs(change.change) > max(math.log(1 + options.margin), abs(estimate.mean)):
+            percents = percent(abs(math.expm1(change.change)))
+            words = (
+                f"the ratio of the two changed by {percents} while it was measured, which may be all of the difference"
+            )
+            _take_back(result, "drift", words, change.change)
+    carried = figure.level.carry_over.get(figure.compared.name)
+    if carried is not None and abs(carried.effect) >= abs(estimate.mean) and result.reason_code is None:
+        words = f"{words_of(carried, options.labels)}, which may be all of the difference"
+        _take_back(result, "carry_over", words, carried.effect)
 
 
-def _ratio_drift(figure: _Figure) -> list[_DriftFinding]:
-    """In one session only the pairs' ratio matters: what changes both alike has cancelled out."""
-    (times, _), (logs_a, logs_b) = figure.times, figure.logs
-    trend = drift.trend(times, [b - a for a, b in zip(logs_a, logs_b, strict=True)])
-    words = "the ratio of the two changed by {} while it was measured"
-    return [_DriftFinding(trend, trend.change, words)] if trend is not None else []
+def _take_back(result: MetricComparison, code: ReasonCode, words: str, change: float) -> None:
+    assert result.ci95 is not None
+    result.verdict, result.reason_code, result.reason = "undecided", code, words
+    result.ci95 = result.ci95[0] * math.exp(-abs(change)), result.ci95[1] * math.exp(abs(change))
 
 
-def _run_drifts(figure: _Figure, of_each: Sequence[drift.Trend | None]) -> list[_DriftFinding]:
-    """Of two runs: a trend common to both, carried from the middle of one to the middle of the other; and that of each
-    alone, since a machine that heats up in the first run is hot, and steady, in all of the second."""
-    (times_a, times_b), (logs_a, logs_b) = figure.times, figure.logs
-    found = []
-    if (trend := drift.shared_trend([(times_a, logs_a), (times_b, logs_b)])) is not None:
-        distance_s = abs(sum(times_b) / len(times_b) - sum(times_a) / len(times_a))
-        words = "both runs drifted, by {} from the middle of one to that of the other"
-        found.append(_DriftFinding(trend, trend.slope * min(distance_s, trend.span_s), words))
-    words = "one of the two runs changed by {} while it was measured"
-    return found + [_DriftFinding(one, one.change, words) for one in of_each if one is not None]
-
-
-def _certain_difference(estimate: verdict.Estimate) -> float:
-    """The difference that is certain: the end of the interval that is nearer to none, as a logarithm."""
-    low, high = (math.log(edge) for edge in estimate.interval(verdict.ALPHA))
-    return min(abs(low), abs(high)) if (low > 0) == (high > 0) else 0.0
-
-
-def _drift(trend: drift.Trend, change: float) -> Drift:
-    return Drift(p=trend.p, change=math.exp(change))
-
-
-def _blocks_needed(more: int | None) -> str:
+def _needed(more: int | None, what: str) -> str:
     if more is None:
-        return f"over {verdict.MOST_MORE} more blocks of each would be needed to settle it"
-    return f"about {more} more block{'s' if more > 1 else ''} of each would settle it"
+        return f"more than {verdict.MOST_MORE} further {what}s of each would be needed"
+    return f"about {more} more {what}{'s' if more > 1 else ''} of each would make it conclusive"
+
+
+def _add_details(result: MetricComparison, figure: _Figure, options: JudgeOptions) -> None:
+    """What only a reader needs: each block's value, and how each side changed by itself."""
+    result.blocks_a, result.blocks_b = (
+        _block_values(side, figure.compared, start) for side, start in zip(figure.blocks, options.starts, strict=True)
+    )
+    of_each = [_clearest_change(side, figure.compared) for side in figure.blocks]
+    result.drift_a, result.drift_b = (None if one is None else _drift(one) for one in of_each)
+
+
+def _clearest_change(blocks: Sequence[Block], compared: Compared) -> drift.Change | None:
+    logs = [log for block in blocks if (log := log_value(block, compared)) is not None]
+    within = [drift.centered(list(block.logs(compared).values())) for block in blocks]
+    found = [one for one in (drift.change_over_blocks(logs), drift.change_within_blocks(within)) if one is not None]
+    if not found:
+        return None
+    clearest = min(found, key=lambda one: one.p)
+    return drift.Change(clearest.kind, min(1.0, clearest.p * len(found)), clearest.change)
+
+
+def _drift(change: drift.Change) -> Drift:
+    return Drift(p=change.p, change=math.exp(change.change), kind=change.kind)
 
 
 def _block_values(blocks: Sequence[Block], compared: Compared, start: float) -> list[BlockValue]:
@@ -194,26 +247,3 @@ def _block_values(blocks: Sequence[Block], compared: Compared, start: float) -> 
         for block in blocks
         if (value := block.value(compared)) is not None
     ]
-
-
-def _bootstrap(figure: _Figure, is_paired: bool) -> tuple[float, float] | None:
-    a, b = figure.blocks
-    pools = [_pool(arm, figure.compared) for arm in (a, b)]
-
-    def log_ratio(from_a: Sequence[int], from_b: Sequence[int]) -> float | None:
-        values = [pool(drawn) for pool, drawn in zip(pools, (from_a, from_b), strict=True)]
-        return math.log(values[1] / values[0]) if values[0] > 0 and values[1] > 0 else None
-
-    return verdict.bootstrap(log_ratio, len(a), len(b), is_paired=is_paired, seed=len(a))
-
-
-def _pool(blocks: Sequence[Block], compared: Compared) -> Callable[[Sequence[int]], float]:
-    """A function from a draw of blocks to the figure over all that is in them."""
-    import numpy as np
-
-    if compared.statistic == "rate":
-        rates = np.array([block.rates[compared.metric] for block in blocks])
-        amounts, seconds = rates[:, 0] * rates[:, 1], rates[:, 1]
-        return lambda drawn: float(amounts[list(drawn)].sum() / seconds[list(drawn)].sum())
-    samples = [np.asarray(block.samples[compared.metric]) for block in blocks]
-    return lambda drawn: float(np.median(np.concatenate([samples[place] for place in drawn])))

@@ -59,9 +59,15 @@ def sentence(name: str, found: MetricComparison, concurrency: int, comparison: C
     """One verdict in one sentence, with its interval and the blocks behind it."""
     a, b, words = comparison.a.label, comparison.b.label, _in_unit(WORDS[name], found.unit)
     at = f"at concurrency {concurrency}"
-    if found.verdict == "refused" or found.ratio is None or found.ci95 is None:
+    if found.verdict == "refused" or found.ratio is None:
         return f"No verdict on {found.title} {at}: {found.reason}."
-    blocks = f"{found.n} {'paired ' if comparison.mode == 'interleaved' else ''}blocks"
+    if found.ci95 is None:
+        change = percent(found.ratio - 1, signed=True)
+        return (
+            f"Whether {a} or {b} {words.question} {at} is inconclusive: {b} differs by {change}, but {found.reason} "
+            f"(compare several runs of each, or measure both in one run)."
+        )
+    blocks = _behind(found, comparison)
     signed = change_range(found.ci95[0] - 1, found.ci95[1] - 1)
     if found.verdict == "equivalent":
         return (
@@ -70,7 +76,7 @@ def sentence(name: str, found: MetricComparison, concurrency: int, comparison: C
         )
     if found.verdict == "undecided":
         return (
-            f"Whether {a} or {b} {words.question} {at} is undecided: {found.reason} "
+            f"Whether {a} or {b} {words.question} {at} is inconclusive: {found.reason} "
             f"(95 % interval of the difference {signed}, {blocks})."
         )
     # In one session the winner is the subject; of two runs it is the second, which is asked about.
@@ -89,6 +95,15 @@ def sentence(name: str, found: MetricComparison, concurrency: int, comparison: C
         f"{words.subject(b)} {percent(abs(ratio - 1))} {step} {words.other(a)} {at} "
         f"(95 % interval {interval}, {blocks})."
     )
+
+
+def _behind(found: MetricComparison, comparison: Comparison) -> str:
+    """What an interval was made of."""
+    if comparison.mode == "interleaved":
+        return f"{found.n} paired blocks"
+    a, b = len(comparison.runs_a), len(comparison.runs_b)
+    runs = f"{b} run{'s' if b != 1 else ''} against {a}"
+    return f"{runs}, scatter of {len(comparison.scatter_runs)} runs" if comparison.scatter_runs else runs
 
 
 _FIRST = ("ttft_p50", "decode_tok_s_p50", "output_tok_s")

@@ -1,153 +1,139 @@
-"""From the values of two sides' blocks to a verdict.
+"""From differences of logarithms to an estimate with its interval, its test of a difference, and that of none.
 
 Everything is done on logarithms of ratios: a ratio of 2 and one of ½ are then equally far from 1, and an interval of
 B/A is the mirror of that of A/B.
 """
 
 import math
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from lmx_loadgen.analysis.stats import t_quantile
-from lmx_loadgen.store.comparison import Verdict
 
 ALPHA = 0.05
 MARGIN = 0.03
 FEWEST = 3
 MOST_MORE = 200
-# Looks of a run that goes on until it is settled: after the planned blocks, then every two, up to so many.
-LOOK_EVERY = 2
-MOST_BLOCKS = 30
-_RESAMPLES = 1000
+TRIMMED_FROM = 8
+_TRIM = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean log-ratio with its standard error and degrees of freedom. `n` is the number of blocks behind it: pairs
-    where they are paired, else those of the side that has fewer."""
+    """A mean log-ratio with its standard error and degrees of freedom.
+
+    `n` is the number of rounds behind it, of runs on the side that has fewer where runs are compared. `floor` is the
+    clock's resolution relative to the values: nothing is known more closely than that.
+    """
 
     n: int
     mean: float
     error: float
     df: float
+    floor: float = 0.0
 
     @property
     def ratio(self) -> float:
         return math.exp(self.mean)
 
+    def half_width(self, alpha: float) -> float:
+        """Half the 1 − `alpha` interval of the logarithm, Student's t; the clock's resolution at least."""
+        return max(t_quantile(1 - alpha / 2, self.df) * self.error, self.floor)
+
     def interval(self, alpha: float) -> tuple[float, float]:
-        """The 1 − `alpha` interval of the ratio, Student's t on the logarithms."""
-        half = t_quantile(1 - alpha / 2, self.df) * self.error
+        """The 1 − `alpha` interval of the ratio."""
+        half = self.half_width(alpha)
         return math.exp(self.mean - half), math.exp(self.mean + half)
+
+    def equivalence_interval(self, alpha: float) -> tuple[float, float]:
+        """The 1 − `alpha` interval that goes with two one-sided tests at `alpha`: it always has 1 in it, and lies
+        within a margin just where the tests say so (Berger and Hsu, Stat. Sci. 11, 1996)."""
+        low, high = self.interval(2 * alpha)
+        return min(1.0, low), max(1.0, high)
 
     @property
     def p(self) -> float:
         """Two-sided p of "the ratio is 1"."""
-        from scipy.special import stdtr
+        if abs(self.mean) <= self.floor:
+            return 1.0
+        return 2 * _tail(abs(self.mean), self.error, self.df) if self.mean else 1.0
 
-        if self.error == 0:
-            return 1.0 if self.mean == 0 else 0.0
-        return float(2 * stdtr(self.df, -abs(self.mean) / self.error))
+    def p_equivalence(self, margin: float) -> float:
+        """The p of "they differ by the margin or more": the larger of two one-sided tests' (Schuirmann, J.
+        Pharmacokinet. Biopharm. 15, 1987)."""
+        room = math.log(1 + margin) - abs(self.mean)
+        return 1.0 if room <= self.floor else _tail(room, self.error, self.df)
+
+    def with_floor(self, floor: float) -> "Estimate":
+        return replace(self, floor=floor)
 
 
-def paired(logs_a: Sequence[float], logs_b: Sequence[float]) -> Estimate:
-    """B against A where block k of both was measured in the same round: the mean of the pairs' differences."""
-    differences = [b - a for a, b in zip(logs_a, logs_b, strict=True)]
+def paired(differences: Sequence[float]) -> Estimate:
+    """Of the rounds' differences: their mean; from eight on without the outer fifth on either side.
+
+    The trimmed mean's error is of the winsorized values, as in Yuen's test (Biometrika 61, 1974; for one sample Tukey
+    and McLaughlin, Sankhyā A 25, 1963): SSD_w / (h (h − 1)), h being how many are left, with h − 1 degrees of freedom.
+    """
     n = len(differences)
-    return Estimate(n, fmean(differences), math.sqrt(_variance(differences) / n), n - 1)
+    cut = int(_TRIM * n) if n >= TRIMMED_FROM else 0
+    ordered = sorted(differences)
+    kept = ordered[cut : n - cut]
+    winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
+    left = len(kept)
+    error = math.sqrt(_squares(winsorized) / (left * (left - 1)))
+    return Estimate(n, fmean(kept), error, left - 1)
 
 
-def unpaired(logs_a: Sequence[float], logs_b: Sequence[float]) -> Estimate:
-    """B against A where each was measured by itself (Welch's t, with his degrees of freedom)."""
-    parts = [_variance(logs) / len(logs) for logs in (logs_a, logs_b)]
-    error = math.sqrt(sum(parts))
-    spread = sum(part**2 / (len(logs) - 1) for part, logs in zip(parts, (logs_a, logs_b), strict=True))
-    df = sum(parts) ** 2 / spread if spread > 0 else len(logs_a) + len(logs_b) - 2
-    return Estimate(min(len(logs_a), len(logs_b)), fmean(logs_b) - fmean(logs_a), error, df)
+def between_runs(
+    logs_a: Sequence[float], logs_b: Sequence[float], scatter: Sequence[Sequence[float]] = ()
+) -> Estimate | None:
+    """B against A where each value is of a whole run.
 
-
-def holm(ps: Mapping[str, float], family: int | None = None) -> dict[str, float]:
-    """p-values after Holm's step-down correction (Scand. J. Statist. 6, 1979) for the family they are of.
-
-    `family` counts tests that are not made yet as well: they are taken to have p = 1, which can only be too careful.
+    Two runs of each side or more: Welch's t (Biometrika 34, 1947), with his degrees of freedom. Where a side has one
+    run, the runs of the other tell how far runs lie apart, or those of each group in `scatter`; three are needed for
+    that, else None.
     """
-    size = max(family or 0, len(ps))
-    adjusted: dict[str, float] = {}
-    largest = 0.0
-    for place, name in enumerate(sorted(ps, key=lambda name: ps[name])):
-        largest = max(largest, min(1.0, (size - place) * ps[name]))
-        adjusted[name] = largest
-    return adjusted
+    if not logs_a or not logs_b:
+        return None
+    sizes, mean = (len(logs_a), len(logs_b)), fmean(logs_b) - fmean(logs_a)
+    if min(sizes) >= 2:
+        parts = [_squares(logs) / (len(logs) - 1) / len(logs) for logs in (logs_a, logs_b)]
+        spread = sum(part**2 / (size - 1) for part, size in zip(parts, sizes, strict=True))
+        df = sum(parts) ** 2 / spread if spread > 0 else sum(sizes) - 2
+        return Estimate(min(sizes), mean, math.sqrt(sum(parts)), df)
+    groups = [group for group in (logs_a, logs_b, *scatter) if len(group) >= FEWEST]
+    df = sum(len(group) - 1 for group in groups)
+    if not groups:
+        return None
+    variance = sum(_squares(group) for group in groups) / df
+    return Estimate(min(sizes), mean, math.sqrt(variance * (1 / sizes[0] + 1 / sizes[1])), df)
 
 
-def alpha_at_look(blocks: int, first: int) -> float:
-    """How much of `ALPHA` a look at so many blocks may spend, when looks come after `first` blocks and every two more.
+def more_blocks(estimate: Estimate, *, margin: float, alpha: float, alpha_equivalence: float) -> int | None:
+    """How many more rounds should make it conclusive, if they are like those there are; None for over `MOST_MORE`.
 
-    Lan and DeMets' spending function of Pocock's kind, α ln(1 + (e − 1) t) (Biometrika 70, 1983), t being the share of
-    `MOST_BLOCKS`. A look spends what has become free since the one before; the sum over all looks is α at most, so by
-    Bonferroni's inequality the chance of any false finding is too, however the looks depend on each other.
-    """
-    if first >= MOST_BLOCKS:
-        return ALPHA
-    before = _spent(blocks - LOOK_EVERY) if blocks > first else 0.0
-    return _spent(blocks) - before
-
-
-def _spent(blocks: int) -> float:
-    return ALPHA * math.log(1 + (math.e - 1) * min(1.0, blocks / MOST_BLOCKS))
-
-
-def judged(
-    estimate: Estimate, interval: tuple[float, float], p_adjusted: float, *, margin: float, higher_is_better: bool
-) -> Verdict:
-    """The verdict on B: `equivalent` when the whole interval is within the margin, else better or worse where chance
-    does not explain the difference, else undecided."""
-    if 1 / (1 + margin) < interval[0] and interval[1] < 1 + margin:
-        return "equivalent"
-    if p_adjusted >= ALPHA:
-        return "undecided"
-    return "better" if (estimate.mean > 0) == higher_is_better else "worse"
-
-
-def more_blocks(estimate: Estimate, *, margin: float, alpha: float, family: int) -> int | None:
-    """How many more blocks a side should settle it, if they are like those there are; None for over `MOST_MORE`.
-
-    Settled is a difference that is significant even as the least of its family, or an interval inside the margin.
+    Conclusive is a difference that is significant at `alpha`, or one within the margin at `alpha_equivalence`.
     """
     deviation = estimate.error * math.sqrt(estimate.n)
     distance, room = abs(estimate.mean), math.log(1 + margin) - abs(estimate.mean)
     per_block = estimate.df / estimate.n
     for n in range(estimate.n + 1, estimate.n + MOST_MORE + 1):
         df, error = max(1.0, per_block * n), deviation / math.sqrt(n)
-        found = t_quantile(1 - alpha / family / 2, df) * error < distance
-        if found or t_quantile(1 - alpha / 2, df) * error < room:
+        if max(t_quantile(1 - alpha / 2, df) * error, estimate.floor) < distance:
+            return n - estimate.n
+        if max(t_quantile(1 - alpha_equivalence, df) * error, estimate.floor) < room:
             return n - estimate.n
     return None
 
 
-def bootstrap(
-    pooled: Callable[[Sequence[int], Sequence[int]], float | None], n_a: int, n_b: int, *, is_paired: bool, seed: int
-) -> tuple[float, float] | None:
-    """A second 95 % interval of the ratio, of another kind: blocks are drawn with replacement, their requests pooled.
+def _tail(distance: float, error: float, df: float) -> float:
+    """The chance that Student's t exceeds distance ÷ error."""
+    from scipy.special import stdtr
 
-    `pooled` gives the log-ratio of a draw (places of blocks of A and of B). None where draws often have none.
-    """
-    draw = random.Random(seed)
-    found = []
-    for _ in range(_RESAMPLES):
-        from_a = draw.choices(range(n_a), k=n_a)
-        from_b = from_a if is_paired else draw.choices(range(n_b), k=n_b)
-        if (value := pooled(from_a, from_b)) is not None:
-            found.append(value)
-    if len(found) < _RESAMPLES * 0.95:
-        return None
-    found.sort()
-    edge = round(len(found) * ALPHA / 2)
-    return math.exp(found[edge]), math.exp(found[-1 - edge])
+    return float(stdtr(df, -distance / error)) if error > 0 else 0.0
 
 
-def _variance(values: Sequence[float]) -> float:
+def _squares(values: Sequence[float]) -> float:
     mean = fmean(values)
-    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    return math.fsum((value - mean) ** 2 for value in values)

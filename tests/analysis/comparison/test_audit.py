@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.comparison.blocks import arm_of
-from lmx_loadgen.analysis.comparison.compare import Rules, compare
+from lmx_loadgen.analysis.comparison.compare import compare
+from lmx_loadgen.analysis.comparison.sides import Rules
 from lmx_loadgen.store.comparison import AuditLine, Comparison
 from tests.helpers.made_sessions import PROFILE, Made, session
+from tests.helpers.make_runs import calibration
 from tests.helpers.snapshots import check_snapshot, numbers_in
 
+BY_LENGTH = {"output_tok_s", "e2e_p50", "longest_stall_p50"}
+OTHER_TEXT = "attention is a set of weights, one for each pair of words in a sentence, that says who listens to whom"
 EVERYTHING = {"ttft_p50", "decode_tok_s_p50", "output_tok_s", "e2e_p50", "longest_stall_p50"}
 
 
@@ -61,28 +65,27 @@ def cached(line: dict[str, Any], number: int) -> dict[str, Any]:
 
 def failing(line: dict[str, Any], number: int) -> dict[str, Any]:
     lost = {"outcome": "http_error", "status": 503, "arrivals": [], "events": [], "finish_reason": None, "usage": None}
-    return line | (lost if number % 12 == 0 else {})
+    return line | (lost if number % 4 == 0 else {})
 
 
-def lagged(line: dict[str, Any], number: int) -> dict[str, Any]:
-    return line | {"lag_ns": 50_000_000 if number == 3 else 0}
+def longer_prompts(line: dict[str, Any], number: int) -> dict[str, Any]:
+    """No template: the longer the prompt, the more it adds."""
+    return line | {"usage": line["usage"] | {"prompt_tokens": 46 + number % 8}}
+
+
+def delayed(at_ms: float, length_ms: float, share: int) -> Any:
+    """Every so many requests, the loop stood still from so long after the send on."""
+    stall = [[round(at_ms * 1e6), round(length_ms * 1e6)]]
+    return lambda line, number: line | {"stalls": stall if number % share == 0 else []}
 
 
 # What differs on ollama's side; what the audit shows of both; and the numbers that its sentence names.
 TRIPPED: dict[str, tuple[Made, str, str, set[float]]] = {
-    "prompt_tokens": (Made(prompt=31), "30 tokens", "31 tokens", {30, 31}),
-    "output_length": (Made(tokens=9), "10 tokens", "9 tokens", {10, 9}),
-    "finish_reasons": (
-        Made(change=every_third(finish_reason="stop")),
-        "100 % length",
-        "67 % length, 33 % stop",
-        {100, 67, 33},
-    ),
+    "prompt_tokens": (Made(change=longer_prompts), "30 tokens", "49.5 tokens", {30, 49.5}),
     "coherence": (Made(text="again"), "0 % degenerate", "100 % degenerate", {0, 100}),
     "reasoning": (Made(change=with_reasoning), "0 % with reasoning", "100 % with reasoning", {100}),
-    "tainted": (Made(change=lagged), "clean", "tainted", {2.1, 50, 11}),
-    "error_rate": (Made(change=failing), "0 % failed", "8.3 % failed", {0, 8.3}),
-    "cache": (Made(change=cached), "unique", "unique, 50 % cached", {0, 50}),
+    "error_rate": (Made(change=failing), "0 % failed", "25 % failed", {0, 25}),
+    "cache_new_nonce": (Made(change=cached), "unique", "unique, 50 % cached", {0, 50}),
     "model": (Made(model="qwen2.5:14b"), "qwen2.5:7b", "qwen2.5:14b", {7, 14}),
 }
 
@@ -105,16 +108,92 @@ def test_a_check_that_fails_refuses_every_figure_and_says_why(key: str) -> None:
     assert level.metrics["ttft_p50"].reason in sentence
 
 
-def test_snapshot_of_what_each_check_says() -> None:
-    said = [line_of(compared(Made(), other), key).sentence for key, (other, *_) in TRIPPED.items()]
+# The same for what refuses only the figures that depend on the length of answers, or that it is about.
+IN_PART: dict[str, tuple[Made, str, str, set[float], set[str]]] = {
+    "output_length": (Made(tokens=9), "10 tokens", "9 tokens", {10, 9}, BY_LENGTH),
+    "finish_reasons": (
+        Made(change=every_third(finish_reason="stop")),
+        "100 % length",
+        "67 % length, 33 % stop",
+        {100, 67, 33},
+        BY_LENGTH,
+    ),
+    "tainted": (
+        Made(change=delayed(180, 20, 1)),
+        "clean",
+        "tainted: TTFT, Decode tok/s",
+        {5},
+        {"ttft_p50", "decode_tok_s_p50"},
+    ),
+}
 
-    check_snapshot("audit.txt", "\n".join(f"{key}: {sentence}" for key, sentence in zip(TRIPPED, said, strict=True)))
+
+@pytest.mark.parametrize("key", IN_PART)
+def test_a_check_refuses_only_the_figures_that_depend_on_what_it_checks(key: str) -> None:
+    other, a, b, numbers, figures = IN_PART[key]
+    comparison = compared(Made(), other)
+    line = line_of(comparison, key)
+
+    assert (line.status, line.a, line.b) == ("failed", a, b)
+    assert numbers <= set(numbers_in(line.sentence))
+    assert refused(comparison) == set(line.metrics) == figures
+
+
+def test_snapshot_of_what_each_check_says() -> None:
+    sides = {key: one[0] for key, one in TRIPPED.items()} | {key: one[0] for key, one in IN_PART.items()}
+    said = [f"{key}: {line_of(compared(Made(), other), key).sentence}" for key, other in sides.items()]
+
+    check_snapshot("audit.txt", "\n".join(said))
+
+
+def test_requests_that_this_machine_delayed_are_counted_and_refuse_nothing() -> None:
+    calibrated = {"instrument": {"loop": "uvloop", "stamps": "loop", "workers": 1, "calibration": calibration()}}
+    comparison = compared(Made(), Made(change=delayed(0, 20, 24)), **calibrated)
+
+    line = line_of(comparison, "tainted")
+    assert (line.status, numbers_in(line.b)) == ("passed", [2, 48])
+    assert refused(comparison) == set()
+
+
+def test_another_chat_template_is_a_note() -> None:
+    """It adds as many tokens to every prompt."""
+    line = line_of(compared(Made(), Made(prompt=51)), "prompt_tokens")
+
+    assert line.status == "passed"
+    assert numbers_in(line.sentence) == [21]
+    assert line_of(compared(Made(), Made(prompt=34)), "prompt_tokens").sentence == ""
+    assert line_of(compared(Made(), Made(prompt=430)), "prompt_tokens").status == "failed"
+
+
+@pytest.mark.parametrize("key", ["error_rate", "finish_reasons", "reasoning", "coherence"])
+def test_what_chance_explains_is_not_known_and_refuses_nothing(key: str) -> None:
+    """A few of nine requests are of the other kind."""
+    changes: dict[str, Any] = {
+        "error_rate": failing,
+        "finish_reasons": lambda line, n: line | ({"finish_reason": "stop"} if n % 5 == 0 else {}),
+        "reasoning": lambda line, n: with_reasoning(line, n) if n % 5 == 0 else line,
+        "coherence": lambda line, n: line | ({"events": [[0, "content", "again " * 40]]} if n % 3 == 0 else {}),
+    }
+    comparison = compared(Made(), Made(change=changes[key]), blocks=3, requests=3)
+
+    assert line_of(comparison, key).status == "unknown"
+    assert not any(key in (found.reason or "") for found in comparison.levels[0].metrics.values())
+
+
+def test_opta_lmx_against_ollama_of_one_model_is_not_refused() -> None:
+    """MLX 4-bit against Q4_K_M: another template, chunks for tokens, `stop` at the limit, other words."""
+    lmx = Made(dialect="lmx", finish="stop", model="mlx-community/Qwen2.5-7B-Instruct-4bit", prompt=12, text=OTHER_TEXT)
+    ollama = Made(ttft=250, dialect="ollama", model="qwen2.5:7b-instruct-q4_K_M", prompt=38)
+    comparison = compared(lmx, ollama)
+
+    assert {line.key for line in comparison.audit if line.status == "failed"} == set()
+    assert refused(comparison) == set()
 
 
 def test_weights_of_different_bits_are_refused() -> None:
     comparison = compared(Made(server={"quantization": "Q8_0"}), Made(server={"quantization": "Q4_K_M"}))
 
-    assert sides_of(comparison, "quantisation") == ("failed", "8-bit", "4-bit")
+    assert sides_of(comparison, "quantization") == ("failed", "8-bit", "4-bit")
     assert refused(comparison) == EVERYTHING
 
 
@@ -122,8 +201,8 @@ def test_prompts_that_were_repeats_are_refused() -> None:
     profile = PROFILE | {"prompts": {"cache": "repeat"}}
     comparison = compared(Made(), Made(), profile=profile)
 
-    assert sides_of(comparison, "cache") == ("failed", "repeats", "repeats")
-    assert "--cache unique" in line_of(comparison, "cache").sentence
+    assert sides_of(comparison, "cache_new_nonce") == ("failed", "repeats", "repeats")
+    assert "--cache unique" in line_of(comparison, "cache_new_nonce").sentence
     assert refused(comparison) == EVERYTHING
 
 
@@ -225,11 +304,11 @@ def test_a_tokenizer_counts_both_sides_alike() -> None:
 def test_one_answer_that_ends_otherwise_is_chance() -> None:
     one = Made(change=lambda line, number: line | ({"finish_reason": "stop"} if number == 0 else {}))
 
-    assert line_of(compared(Made(), one, blocks=3, requests=5), "finish_reasons").status == "passed"
+    assert line_of(compared(Made(), one, blocks=3, requests=5), "finish_reasons").status == "unknown"
 
 
 def test_what_is_accepted_is_compared_and_the_reason_stands_beside_it() -> None:
-    comparison = compared(Made(), Made(prompt=40, ttft=260), Rules(accepted="templates differ on purpose"))
+    comparison = compared(Made(), Made(change=longer_prompts, ttft=260), Rules(accepted="templates differ on purpose"))
 
     assert comparison.accepted == "templates differ on purpose"
     assert line_of(comparison, "prompt_tokens").accepted
@@ -292,6 +371,6 @@ def test_a_server_that_does_not_say_who_answered_goes_by_what_was_asked() -> Non
 def test_repeats_on_one_side_alone_are_named_on_that_side() -> None:
     repeated = PROFILE | {"prompts": PROFILE["prompts"] | {"cache": "repeat"}}
     a, b = session({"lmx": Made()}), session({"ollama": Made()}, run_id="4567cdef", profile=repeated)
-    line = line_of(compare(arm_of(a, "lmx"), arm_of(b, "ollama")), "cache")
+    line = line_of(compare(arm_of(a, "lmx"), arm_of(b, "ollama")), "cache_new_nonce")
 
     assert (line.status, line.a, line.b) == ("failed", "unique", "repeats")

@@ -1,73 +1,99 @@
-"""Trends, against scipy's Kendall and Theil-Sen."""
+"""Changes while it was measured: trends against scipy's, and steps against draws whose truth is known."""
 
 import math
 import random
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lmx_loadgen.analysis.comparison.drift import shared_trend, trend
+from lmx_loadgen.analysis.comparison.drift import centered, change_over_blocks, change_within_blocks, step, trend
+
+LOGS = st.lists(st.floats(-20, 20), min_size=4, max_size=12)
 
 
 @given(st.lists(st.integers(-1000, 1000), min_size=4, max_size=12, unique=True))
-def test_p_is_kendall_s_exact_one(values: list[int]) -> None:
-    times = list(range(len(values)))
-    found = trend(times, [float(value) for value in values])
+def test_p_of_a_trend_is_kendall_s_exact_one(values: list[int]) -> None:
+    other = stats.kendalltau(range(len(values)), values, method="exact")
 
-    assert found is not None
-    assert found.p == pytest.approx(stats.kendalltau(times, values, method="exact").pvalue)
+    assert trend([float(value) for value in values]).p == pytest.approx(other.pvalue)
 
 
 def test_the_slope_is_theil_s_and_sen_s() -> None:
     draw = random.Random(3)
-    times = [draw.uniform(0, 600) for _ in range(9)]
-    logs = [0.0002 * time + draw.gauss(0, 0.01) for time in times]
-    found = trend(times, logs)
+    logs = [0.01 * place - draw.random() * 0.001 * place for place in range(9)]
+
+    assert trend(logs).change == pytest.approx(8 * stats.theilslopes(logs, range(9)).slope)
+
+
+@settings(deadline=None)  # the first of each length draws what chance does
+@given(LOGS)
+def test_no_change_is_more_than_the_values_span(logs: list[float]) -> None:
+    found = change_over_blocks(logs)
 
     assert found is not None
-    assert found.slope == pytest.approx(stats.theilslopes(logs, times).slope)
-    assert found.change == pytest.approx(found.slope * (max(times) - min(times)))
+    assert abs(found.change) <= max(logs) - min(logs) + 1e-9
+    assert 0 <= found.p <= 1
 
 
-def test_three_blocks_are_no_trend() -> None:
-    assert trend([0, 1, 2], [0.0, 1.0, 2.0]) is None
+def test_three_blocks_are_no_change() -> None:
+    assert change_over_blocks([0.0, 1.0, 2.0]) is None
 
 
-def test_two_runs_that_each_drift_a_little_do_so_together() -> None:
-    first, second = [0.0, 0.01, 0.005, 0.02, 0.03], [0.05, 0.06, 0.055, 0.07, 0.08]
-    times = [0.0, 1.0, 2.0, 3.0, 4.0]
-    alone = trend(times, first)
-    both = shared_trend([(times, first), ([time + 5 for time in times], second)])
+def test_a_step_of_15_percent_in_six_blocks_is_seen() -> None:
+    """A trend alone sees it in 14 % of the sessions."""
+    draw = np.random.default_rng(1)
+    rows = draw.normal(0, 0.02, (300, 6)) + math.log(1.15) * np.array([0, 0, 0, 1, 1, 1])
+    found = [change_over_blocks(row.tolist()) for row in rows]
+    alone = [trend(row.tolist()).is_real for row in rows]
 
-    assert alone is not None
-    assert both is not None
-    assert not alone.is_real
-    assert both.is_real
-
-
-def test_a_jump_between_two_runs_is_no_trend_of_either() -> None:
-    flat = [0.01, 0.0, 0.012, 0.001, 0.006, 0.004]
-    times = [float(place) for place in range(6)]
-    both = shared_trend([(times, flat), ([time + 6 for time in times], [log + 0.5 for log in flat])])
-
-    assert both is not None
-    assert not both.is_real
-    assert abs(both.slope) < 0.01
+    seen = [one for one in found if one is not None and one.is_real]
+    assert len(seen) / 300 >= 0.9
+    assert sum(alone) / 300 <= 0.3
+    assert sum(one.kind == "step" for one in seen) / len(seen) >= 0.9
+    assert np.mean([one.change for one in seen]) == pytest.approx(math.log(1.15), abs=0.01)
 
 
-def test_false_alarms_are_as_rare_as_they_say() -> None:
-    draw = random.Random(1)
-    times = [float(place) for place in range(6)]
-    found = [trend(times, [draw.gauss(0, 1) for _ in times]) for _ in range(1000)]
+@pytest.mark.parametrize("blocks", [4, 6, 12, 30])
+def test_false_alarms_are_as_rare_as_they_say(blocks: int) -> None:
+    rows = np.random.default_rng(blocks).standard_normal((1500, blocks))
+    found = [change_over_blocks(row.tolist()) for row in rows]
 
-    assert sum(one is not None and one.is_real for one in found) / 1000 <= 0.05
+    assert sum(one is not None and one.is_real for one in found) / 1500 <= 0.065
+
+
+def test_one_block_that_is_off_is_no_step() -> None:
+    assert not step([0.0, 0.01, 0.5, 0.02, 0.005, 0.015]).is_real
 
 
 def test_ties_are_nothing_that_rises() -> None:
-    found = trend([0, 1, 2, 3], [1.0, 1.0, 1.0, 1.0])
+    found = change_over_blocks([1.0, 1.0, 1.0, 1.0])
 
     assert found is not None
-    assert (found.p, found.slope) == (pytest.approx(1.0), 0.0)
-    assert not math.isnan(found.change)
+    assert (found.p, found.change) == (1.0, 0.0)
+
+
+def test_a_machine_that_slows_down_within_a_block_is_seen() -> None:
+    draw = np.random.default_rng(4)
+    seen = false = 0
+    for _ in range(100):
+        blocks = draw.normal(0, 0.03, (6, 8))
+        found = change_within_blocks(blocks.tolist())
+        false += found is not None and found.is_real
+        blocks[3, 4:] += math.log(1.15)
+        found = change_within_blocks(blocks.tolist())
+        seen += found is not None and found.is_real
+
+    assert seen >= 65
+    assert false <= 12
+
+
+def test_blocks_of_a_few_requests_tell_nothing_of_what_is_within() -> None:
+    assert change_within_blocks([[0.0, 1.0, 2.0, 3.0, 4.0]] * 6) is None
+    assert change_within_blocks([[0.5] * 8] * 6) is None
+
+
+def test_classes_of_prompts_are_centered_and_take_turns() -> None:
+    assert centered([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]]) == [-1.0, -10.0, 0.0, 0.0, 1.0, 10.0]

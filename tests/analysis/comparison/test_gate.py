@@ -2,21 +2,21 @@ import pytest
 
 from lmx_loadgen.analysis.comparison.gate import Limit, check_limit, parse_limit, worst
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, MetricComparison
+from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, MetricComparison, ReasonCode
 from tests.helpers.snapshots import numbers_in
 
 SIDE = ComparedSide(label="new", target="lmx", run_id="1", model="m", started_at="")
 
 
-def comparison(*intervals: tuple[float, float] | None, drifted: bool = False) -> Comparison:
+def comparison(*intervals: tuple[float, float] | None, code: ReasonCode | None = None) -> Comparison:
     """One whose TTFT has these intervals, a level each."""
     levels = []
     for place, interval in enumerate(intervals):
         found = MetricComparison(title="TTFT", unit="s", better="lower", verdict="undecided", reason="why")
-        found.ci95, found.drifted = interval, drifted
+        found.ci95, found.reason_code = interval, code
         metrics = {"ttft_p50": found}
         levels.append(LevelComparison(concurrency=place + 1, token_basis="usage", metrics=metrics))
-    return Comparison(a=SIDE, b=SIDE, mode="sequential", until_settled=False, margin=0.03, levels=levels)
+    return Comparison(a=SIDE, b=SIDE, mode="sequential", until_conclusive=False, margin=0.03, levels=levels)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_is_no_limit(text: str) -> None:
 @pytest.mark.parametrize(
     ("interval", "outcome"),
     [
-        ((1.06, 1.20), "worse"),
+        ((1.06, 1.20), "broken"),
         ((0.90, 1.05), "kept"),  # surely not over 5 %, though it may have grown
         ((1.01, 1.04), "kept"),
         ((1.04, 1.20), "undecided"),  # the point is over the limit, the interval not wholly
@@ -65,11 +65,16 @@ def test_a_limit_downwards() -> None:
     limit = Limit("ttft < -3%", "ttft_p50", False, 0.97)
     outcomes = [one.outcome for one in check_limit(limit, comparison((0.90, 0.96), (0.97, 1.1), (0.9, 1.1)))]
 
-    assert outcomes == ["worse", "kept", "undecided"]
+    assert outcomes == ["broken", "kept", "undecided"]
 
 
-def test_a_drift_settles_nothing() -> None:
-    (found,) = check_limit(parse_limit("ttft > 5%"), comparison((1.5, 1.6), drifted=True))
+@pytest.mark.parametrize(
+    ("interval", "code"), [((1.5, 1.6), "drift"), ((0.9, 1.01), "carry_over"), (None, "unreplicated")]
+)
+def test_what_chance_is_not_the_reason_for_keeps_no_limit(
+    interval: tuple[float, float] | None, code: ReasonCode
+) -> None:
+    (found,) = check_limit(parse_limit("ttft > 5%"), comparison(interval, code=code))
 
     assert found.outcome == "undecided"
 
@@ -80,7 +85,7 @@ def test_the_worst_of_all_levels_is_what_a_build_goes_by() -> None:
     def outcome(*intervals: tuple[float, float] | None) -> str:
         return worst(check_limit(limit, comparison(*intervals)))
 
-    assert outcome((1.0, 1.01), (1.06, 1.1), None) == "worse"
+    assert outcome((1.0, 1.01), (1.06, 1.1), None) == "broken"
     assert outcome((1.0, 1.01), None, (0.9, 1.1)) == "invalid"
     assert outcome((1.0, 1.01), (0.9, 1.1)) == "undecided"
     assert outcome((1.0, 1.01), (0.9, 1.02)) == "kept"

@@ -88,8 +88,10 @@ def _taken(found: Sequence[FoundServer], *, say: bool) -> Selection:
         _first_line(f"Measuring the built-in simulator: {why}.", found, say)
         return _SIMULATOR
     if say:
+        models = {name: model for name, _, model in (text.partition("=") for text in selection.models)}
         taken = [one for one in found if one.target in selection.targets]
-        _say(f"Measuring {', '.join(f'{one.name} ({names(one.candidates)})' for one in taken)}.")
+        shown = [f"{one.name} ({models.get(one.name, one.candidates[0])})" for one in taken]
+        _say(f"Measuring {', '.join(shown)}.")
         for pair in same_pairs(found, fits_into(host.facts()["memory_gb"])):
             if pair.both_loaded and pair.needs_isolation:
                 both = " and ".join(one.name for one in pair.servers)

@@ -95,7 +95,9 @@ async def _ask(seen: _Seen, client: AdminClient, access: Access) -> None:
         try:
             seen.headers = _keys(seen, access)
         except InputError as refused:
+            variable = seen.spec.api_key_env
             seen.problem = str(refused)
+            seen.key_variable = variable if variable and not access.env.get(variable) else None
             return
     asking = replace(client, base_url=seen.base_url, headers=seen.headers)
     seen.inventory = await take_inventory(asking, seen.identity, seen.dialect)

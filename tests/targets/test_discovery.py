@@ -190,6 +190,16 @@ def test_own_targets_are_shown_whether_they_answer_or_not(unused_port: int) -> N
     assert "nothing answers" in str(far.reason)
 
 
+def test_an_own_target_whose_key_is_not_set_says_so() -> None:
+    with start(SimSettings(dialect="vllm", api_key="a-secret-key")) as sim:
+        own = [TargetSpec(name="box", url=f"http://127.0.0.1:{sim.port}", api_key_env="BOX_KEY")]
+        row = only(found([], own))
+        assert only(found([], own, {"BOX_KEY": "a-secret-key"}))["measurable"]
+
+    assert "BOX_KEY is empty" in row["reason"]
+    assert row["command"] == "export BOX_KEY=KEY && lmx-loadgen run --target box"
+
+
 HOSTILE: dict[str, Behavior] = {
     "silence": silent,
     "endless headers": endless_headers,

@@ -36,7 +36,7 @@ class _Commands(click.Group):
         except LoadgenError as error:
             raise _Failure(error) from error
         except KeyboardInterrupt:
-            click.echo("stopped; nothing was measured", err=True)
+            click.echo("interrupted", err=True)
             ctx.exit(130)
 
 
@@ -284,6 +284,34 @@ def targets_remove(name: str) -> None:
     from lmx_loadgen.commands.targets import remove_target
 
     remove_target(name)
+
+
+@main.command(
+    params=[
+        Flag("--port", type=click.IntRange(0, 65535), default=8799, show_default=True, help="0 takes a free one."),
+        Flag("--target", default="lmx", show_default=True, metavar="NAME[=URL]", help="The server to measure."),
+        Flag("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need an admin key."),
+        Flag("--allow-host", "hosts", multiple=True, metavar="NAME", help="Another name of this machine. Repeatable."),
+        Flag("--tokenizer", type=PATH, metavar="FILE", help="Count tokens with this tokenizer.json."),
+        Flag(
+            "--results-dir",
+            type=PATH,
+            default=Path("~/.opta-lmx/benchmarks"),
+            show_default=True,
+            help="Where results are stored, one a file.",
+        ),
+    ]
+)
+def serve(**values: Any) -> None:
+    """Serve the benchmark plan's endpoints: POST /admin/benchmark/run and GET /admin/benchmark/results.
+
+    The admin key is that of LMX_ADMIN_KEY or ~/.opta-lmx/admin.key; without one, only this machine is served. SIGTERM
+    and Ctrl-C stop a run and keep what was measured. Needs pip install 'lmx-loadgen[serve]'. Exit codes: 2 a wrong
+    flag, or a port that is taken; 130 Ctrl-C; 143 SIGTERM.
+    """
+    from lmx_loadgen.commands.serve import serve_command
+
+    serve_command(**values)
 
 
 @main.group()

@@ -19,7 +19,8 @@
     ├── StoppedEarly            21   a level was given up, for its errors or for the server's silence
     ├── LimitBroken             30   `compare`: a figure is surely worse than a limit of --fail-on allows
     ├── LimitUndecided          31   `compare`: whether a limit of --fail-on is kept is inconclusive
-    └── NotComparable           32   `compare`: the two sides did not do the same work
+    ├── NotComparable           32   `compare`: the two sides did not do the same work
+    └── Interrupted            130   Ctrl-C, or whoever asked for the run, before anything was measured
 
 Exit code 130 is Ctrl-C, as in every shell.
 """
@@ -61,9 +62,14 @@ class StorageError(LoadgenError):
 
 
 class Busy(LoadgenError):
-    """Another lmx-loadgen is measuring on this machine; the message names it."""
+    """Another lmx-loadgen is measuring on this machine, `since` then (ISO 8601), if that is known; the message names
+    it."""
 
     exit_code = 6
+
+    def __init__(self, message: str, since: str | None = None) -> None:
+        super().__init__(message)
+        self.since = since
 
 
 class NotResumable(LoadgenError):
@@ -146,6 +152,12 @@ class NotComparable(LoadgenError):
     """The comparison was refused: the two sides did not do the same work."""
 
     exit_code = 32
+
+
+class Interrupted(LoadgenError):
+    """A run was asked to stop before anything was measured."""
+
+    exit_code = 130
 
 
 def first_fault(problem: "ValidationError", document: str = "", *, lower: bool = False) -> str:

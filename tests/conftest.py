@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.system import folders
 
 
@@ -61,4 +62,6 @@ def check_recomputed(path: Path) -> None:
     except ResultError:
         return
     if stored is not None and (stored.metrics_version, stored.tool.computed_by) == (VERSION, __version__):
-        assert as_bytes(summarize(read_log(log))) == path.read_bytes(), f"{path} is not what its event log gives"
+        assert as_bytes(summarize(MeasuredRun(read_log(log)))) == path.read_bytes(), (
+            f"{path} is not what its event log gives"
+        )

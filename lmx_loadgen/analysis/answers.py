@@ -6,57 +6,48 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmx_loadgen.analysis.level import basis_of, rules_of
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.quality import classify_coherence
-from lmx_loadgen.analysis.records import Record, answer_text, records
+from lmx_loadgen.analysis.records import Record, answer_text
 from lmx_loadgen.analysis.stats import known, median_of
 from lmx_loadgen.analysis.tokens import Basis, generated_tokens
 from lmx_loadgen.decode.chat import TEXT_KINDS, StreamRules
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.eventlog import LogLine
 from lmx_loadgen.store.result import LevelResult, QualityResult, ServerWord, StabilityResult
 from lmx_loadgen.system.clock import NS
 
 
-def with_answers(
-    levels: Sequence[LevelResult], lines: Sequence[dict[str, Any]], target: LogLine, profile: LogLine
-) -> list[LevelResult]:
-    """The levels with `quality` and `server_word`, out of all of the target's request lines."""
-    stability_lines = [line for line in lines if line["phase"] == "stability" and line["outcome"] == "ok"]
-    done = []
-    for level in levels:
-        good = [line for line in lines if line["level"] == level.level and _is_answer(line)]
-        answers = records(good)
-        basis = basis_of(target, answers)
-        found = quality_of(good, answers, basis, rules_of(target))
-        if found is not None:
-            found = found.model_copy(update={"stability": _stability(stability_lines, level.concurrency)})
-        word = _server_word(good, answers, basis, profile)
-        done.append(level.model_copy(update={"quality": found, "server_word": word}))
-    return done
-
-
-def _is_answer(line: LogLine) -> bool:
-    return bool(line["phase"] == "measured" and line["outcome"] == "ok")
+def with_answers(run: MeasuredRun, target: LogLine, point: LoadPoint) -> LevelResult:
+    """A target's level with `quality` and `server_word`."""
+    name = str(target["name"])
+    answers = [one for one in run.requests(name, point) if one.measured and one.ok]
+    basis = basis_of(target, answers)
+    found = quality_of(answers, basis, rules_of(target))
+    if found is not None:
+        same_prompt = [one for one in run.beside(name, "stability") if one.ok]
+        found = found.model_copy(update={"stability": _stability(same_prompt, point)})
+    word = _server_word(answers, basis, run.profile)
+    return run.level(name, point).model_copy(update={"quality": found, "server_word": word})
 
 
 # ---- quality ----------------------------------------------------------------------------------------
 
 
-def quality_of(
-    good: Sequence[dict[str, Any]], answers: Sequence[Record], basis: Basis, rules: StreamRules
-) -> QualityResult | None:
-    """Every answer judged, out of its line and its record; None where there is none."""
-    if not good:
+def quality_of(answers: Sequence[Record], basis: Basis, rules: StreamRules) -> QualityResult | None:
+    """Every answer judged; None where there is none."""
+    if not answers:
         return None
     ends = Counter[bool | None]()
     flags = Counter[str]()
-    for line, answer in zip(good, answers, strict=True):
+    for answer in answers:
         count = generated_tokens(answer, basis)
-        natural = completed_naturally(line, count, basis, rules)
+        natural = completed_naturally(answer, count, basis, rules)
         ends[natural] += 1
-        flags[coherence_of(line, natural, count)] += 1
+        flags[coherence_of(answer, natural, count)] += 1
     return QualityResult(
-        answers=len(good),
+        answers=len(answers),
         flags=dict(sorted(flags.items())),  # type: ignore[arg-type]
         natural=ends[True],
         limited=ends[False],
@@ -64,20 +55,22 @@ def quality_of(
     )
 
 
-def coherence_of(line: LogLine, natural: bool | None, count: int | None) -> Any:
+def coherence_of(answer: Record, natural: bool | None, count: int | None) -> Any:
     """The plan's flag of one answer. What may have ended by itself is not called truncated."""
-    limit = line["max_tokens"] or 0
-    return classify_coherence(answer_text(line), natural is not False, count if count is not None else limit, limit)
+    limit = answer.max_tokens or 0
+    return classify_coherence(
+        answer_text(answer.line), natural is not False, count if count is not None else limit, limit
+    )
 
 
-def completed_naturally(line: LogLine, count: int | None, basis: Basis, rules: StreamRules) -> bool | None:
+def completed_naturally(answer: Record, count: int | None, basis: Basis, rules: StreamRules) -> bool | None:
     """Whether an answer ended by itself; None where that cannot be told.
 
     Some servers say `stop` also where the limit ended the answer, so the number of tokens has to tell. Text events are
     no tokens, but each holds one at least; with far fewer of them than tokens allowed, the limit was not reached. An
     answer beyond the limit was not ended by it.
     """
-    finish, limit = line["finish_reason"], line["max_tokens"] or 0
+    finish, limit = answer.finish_reason, answer.max_tokens or 0
     if finish == "length":
         return False
     says_how = rules.finish_reason_exact and finish is not None
@@ -90,16 +83,16 @@ def completed_naturally(line: LogLine, count: int | None, basis: Basis, rules: S
     return True if says_how or count < limit // 2 else None
 
 
-def _stability(stability_lines: Sequence[LogLine], concurrency: int) -> StabilityResult | None:
+def _stability(same_prompt: Sequence[Record], point: LoadPoint) -> StabilityResult | None:
     """Answers to one prompt among others, against the one that was given alone."""
-    reference = next((line for line in stability_lines if line["concurrency"] == 1), None)
-    concurrent = [line for line in stability_lines if line["concurrency"] == concurrency]
-    if reference is None or concurrency == 1 or len(concurrent) < 2:
+    alone = next((one.line for one in same_prompt if one.load_point.slots == 1), None)
+    concurrent = [one for one in same_prompt if one.load_point == point]
+    if alone is None or point.slots == 1 or len(concurrent) < 2:
         return None  # of a single one left nothing can be said of answers at once
-    wanted = answer_text(reference)
-    places = [place for line in concurrent if (place := _first_difference(wanted, answer_text(line))) is not None]
+    wanted = answer_text(alone)
+    places = [place for one in concurrent if (place := _first_difference(wanted, answer_text(one.line))) is not None]
     first = min(places, default=None)
-    token = None if first is None else _token_at(reference, first)
+    token = None if first is None else _token_at(alone, first)
     return StabilityResult(
         answers=len(concurrent),
         same=len(concurrent) - len(places),
@@ -141,17 +134,13 @@ def _stability_sentence(answers: int, differing: int, token: int | None) -> str:
 # ---- the server's own word --------------------------------------------------------------------------
 
 
-def _server_word(
-    good: Sequence[LogLine], answers: Sequence[Record], basis: Basis, profile: LogLine
-) -> ServerWord | None:
-    pairs = zip(good, answers, strict=True)
-    with_timings = [
-        (one, found) for line, one in pairs if (found := _server_timings(line.get("server_timings"))) is not None
-    ]
+def _server_word(answers: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> ServerWord | None:
+    timings = [(one, _server_timings(one.line.get("server_timings"))) for one in answers]
+    with_timings = [(one, found) for one, found in timings if found is not None]
     if not with_timings:
         return None
     seen = [one for one, _ in with_timings]
-    ttft = [(one.first_text_ns - one.send_ns) / NS for one in seen if one.first_text_ns and one.send_ns]
+    waits = [one.ttft_ns / NS for one in seen if one.ttft_ns is not None]
     of = METRICS["decode_tok_s"].of
     assert of is not None
     return ServerWord(
@@ -159,7 +148,7 @@ def _server_word(
         answers=len(with_timings),
         prompt_sec=median_of([prompt for _, (_, prompt, _) in with_timings]),
         toks_per_sec=median_of([rate for _, (_, _, rate) in with_timings]),
-        client_ttft_sec=median_of(ttft),
+        client_ttft_sec=median_of(waits),
         client_toks_per_sec=median_of([of(one, basis, profile) for one in seen]),
     )
 

@@ -18,7 +18,7 @@ def cache_of(probes: Sequence[Record]) -> CacheResult | None:
     """What a target's probe requests show, in the order they were sent; None when there was no probe."""
     if not probes:
         return None
-    waits = [_ttft(one) if one.ok else None for one in probes]
+    waits = [one.ttft_ns / NS if one.ok and one.ttft_ns is not None and one.ttft_ns > 0 else None for one in probes]
     if len(probes) != 3 or None in waits:
         return CacheResult(sentence="whether it has a prefix cache is not known: the probe was not answered in full")
     *cold, repeat = (wait for wait in waits if wait is not None)
@@ -53,9 +53,3 @@ def _sentence(found: bool | None, cold: float, repeat: float) -> str:
     if not found:
         return f"no prefix cache showed: a repeated prompt took as long as a new one ({times})"
     return f"a prefix cache answers repeated prompts {cold / repeat:.3g} times as fast ({times})"
-
-
-def _ttft(one: Record) -> float | None:
-    if one.send_ns is None or one.first_text_ns is None or one.first_text_ns <= one.send_ns:
-        return None
-    return (one.first_text_ns - one.send_ns) / NS

@@ -4,7 +4,9 @@ from collections.abc import Container, Mapping, Sequence
 from statistics import median_high
 from typing import Any
 
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.profile.load_point import load_point
+from lmx_loadgen.store.eventlog import LogContents, LogLine
+from lmx_loadgen.store.segment_key import SegmentKey, segment_key
 
 _SLOWED = 0.95
 _FREE = 0.10
@@ -55,14 +57,14 @@ def taints(log: LogContents, segments: Sequence[Mapping[str, Any]]) -> list[str]
 
 def slept_s(log: LogContents, segments: Sequence[Mapping[str, Any]]) -> float:
     """How long the machine slept while these segments ran, in seconds."""
-    numbers = {segment["segment"] for segment in segments}
-    return sum(gap for gap in _growths(log.host, "asleep_s", numbers) if gap > SLEPT_S)
+    keys = set(map(segment_key, segments))
+    return sum(gap for gap in _growths(log.host, "asleep_s", keys) if gap > SLEPT_S)
 
 
 def run_notes(log: LogContents) -> list[str]:
     """A sentence for each time the run was taken up again, and for whoever measured on this machine as well."""
     found = [_resumed(log, line) for line in log.resumes]
-    found += [_again(log, line) for line in log.again]
+    found += [_again(line) for line in log.again]
     ends = [line for line in [*log.superseded, log.end] if line is not None and line["type"] == "end"]
     others = [line.get("beside") for line in [log.header, *log.resumes]]
     others += [one for line in ends for one in line.get("joined") or []]
@@ -75,12 +77,9 @@ def run_notes(log: LogContents) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _again(log: LogContents, line: dict[str, Any]) -> str:
-    concurrency = next((one["concurrency"] for one in log.header["plan"] if one["level"] == line["level"]), "?")
-    return (
-        f"round {line['block'] + 1} at concurrency {concurrency} was measured again: this machine slept or delayed too "
-        "many of its requests"
-    )
+def _again(line: LogLine) -> str:
+    where = f"round {line['block'] + 1} at {load_point(line['load_point']).label}"
+    return f"{where} was measured again: this machine slept or delayed too many of its requests"
 
 
 def _resumed(log: LogContents, line: dict[str, Any]) -> str:
@@ -189,18 +188,18 @@ def _paged(lines: Sequence[dict[str, Any]]) -> str | None:
     return f"memory was short: {moved / 1e6:.0f} MB were swapped in or out while blocks were measured"
 
 
-def _growths(lines: Sequence[dict[str, Any]], name: str, segments: Container[int] | None = None) -> list[float]:
+def _growths(lines: Sequence[dict[str, Any]], name: str, segments: Container[SegmentKey] | None = None) -> list[float]:
     """By how much a counter grew in each segment, from the look before it to the one after it."""
-    before: dict[int, float] = {}
+    before: dict[SegmentKey, float] = {}
     found = []
     for line in lines:
-        number, value = line["segment"], line["state"].get(name)
-        if (segments is not None and number not in segments) or not isinstance(value, int | float):
+        key, value = segment_key(line), line["state"].get(name)
+        if (segments is not None and key not in segments) or not isinstance(value, int | float):
             continue
         if line["when"] == "before":
-            before[number] = value
-        elif line["when"] == "after" and number in before:
-            found.append(value - before.pop(number))
+            before[key] = value
+        elif line["when"] == "after" and key in before:
+            found.append(value - before.pop(key))
     return found
 
 

@@ -5,6 +5,7 @@ Values come in base units (seconds, tokens a second); `None` is undefined and is
 
 from collections.abc import Callable
 
+from lmx_loadgen.profile.load_point import ALONE, LoadPoint
 from lmx_loadgen.system.clock import moment
 
 UNDEFINED = "—"
@@ -43,14 +44,9 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def load_point(concurrency: int) -> str:
-    """`concurrency 4`: what a level is called."""
-    return f"concurrency {concurrency}"
-
-
-def at_concurrency(concurrency: int) -> str:
+def at_load(point: LoadPoint) -> str:
     """`at concurrency 4`; empty for one request at a time, which goes without saying."""
-    return "" if concurrency == 1 else f"at {load_point(concurrency)}"
+    return "" if point == ALONE else f"at {point.label}"
 
 
 # ---- shares -----------------------------------------------------------------------------------------

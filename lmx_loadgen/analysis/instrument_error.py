@@ -32,7 +32,7 @@ class SegmentLoad:
     """What a level's errors hang on: text reads a second while its segments ran, mean tokens of an answer, median TTFT
     and the window in seconds; None where it has none."""
 
-    concurrency: int
+    slots: int
     chunk_rate: float | None
     tokens: float | None
     ttft_s: float | None
@@ -101,12 +101,10 @@ ERRORS: dict[str, Error] = {
 }
 
 
-def load_of(
-    concurrency: int, metrics: Mapping[str, MetricResult], measured: Sequence[Record], window: Window
-) -> SegmentLoad:
+def load_of(slots: int, metrics: Mapping[str, MetricResult], measured: Sequence[Record], window: Window) -> SegmentLoad:
     """The load of a level, out of its figures and its measured requests."""
     return SegmentLoad(
-        concurrency=concurrency,
+        slots=slots,
         chunk_rate=_chunk_rate(measured, window),
         tokens=metrics["output_tokens"].mean,
         ttft_s=metrics["ttft"].p50,
@@ -118,14 +116,14 @@ def _chunk_rate(measured: Sequence[Record], window: Window) -> float | None:
     """Reads of text a second while the level's segments were under full load. Pauses and the turns of another target
     between them are not the load that the instrument had to bear."""
     spans = dict(window.spans)
-    for segment in {record.segment for record in measured} - set(spans):
-        mine = [record for record in measured if record.segment == segment and record.send_ns is not None]
+    for block in {record.block for record in measured} - set(spans):
+        mine = [record for record in measured if record.block == block and record.send_ns is not None]
         if mine:
-            spans[segment] = (min(one.send_ns or 0 for one in mine), max(one.end_ns for one in mine))
+            spans[block] = (min(one.send_ns or 0 for one in mine), max(one.end_ns for one in mine))
     reads = sum(
-        spans[record.segment][0] <= at_ns <= spans[record.segment][1]
+        spans[record.block][0] <= at_ns <= spans[record.block][1]
         for record in measured
-        if record.segment in spans
+        if record.block in spans
         for at_ns, _ in record.text_reads
     )
     seconds = sum(end - start for start, end in spans.values()) / NS
@@ -140,7 +138,7 @@ def with_errors(
 ) -> dict[str, MetricResult]:
     """The figures, each with the instrument's own error at this load and the statistics that it taints. Without a
     calibration no error is stated; what this run saw of itself taints all the same."""
-    level = calibration.at(load.concurrency, load.chunk_rate)[0] if calibration is not None else None
+    level = calibration.at(load.slots, load.chunk_rate)[0] if calibration is not None else None
     return {
         name: found.model_copy(
             update={
@@ -215,7 +213,7 @@ def witness(
     lagged = [record for record in measured if is_delayed_anywhere(record)]
     whole = [segment["client"] for segment in segments if segment["stopped"] is None]
     shares = [share for client in whole if (share := client.get("cpu_share")) is not None]
-    at, within = calibration.at(load.concurrency, load.chunk_rate) if calibration else (None, None)
+    at, within = calibration.at(load.slots, load.chunk_rate) if calibration else (None, None)
     return Witness(
         lag_threshold_s=MOST_DELAY_NS / NS,
         lag_max_s=max(record.lag_ns or 0 for record in sent) / NS if sent else None,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,12 +10,13 @@ from pydantic import ValidationError
 from lmx_loadgen.analysis import conditions, instrument_error
 from lmx_loadgen.analysis.answer_notes import answer_notes
 from lmx_loadgen.analysis.metrics import METRICS, Metric
-from lmx_loadgen.analysis.records import Record, in_steady_or_all, records, stamped_by_loop
+from lmx_loadgen.analysis.records import Record, in_steady_or_all
 from lmx_loadgen.analysis.samples import Sample, of_window, samples_of
 from lmx_loadgen.analysis.stats import PERCENTILES, Description, describe, interval_within_run, known
 from lmx_loadgen.analysis.tokens import Basis, choose_basis
 from lmx_loadgen.analysis.window import Window, level_metrics, little_note, window_of
 from lmx_loadgen.decode.chat import StreamRules
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.calibration import Calibration
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import (
@@ -35,41 +36,37 @@ UNKNOWN = "unknown"
 _MANY_COALESCED = 0.5
 
 
-def level_at(log: LogContents, target: Mapping[str, Any], concurrency: int) -> LevelResult:
-    """The level of a target that was measured at this concurrency."""
-    number = next(
-        segment["level"]
-        for segment in log.header["plan"]
-        if segment["target"] == target["name"] and segment["concurrency"] == concurrency
-    )
-    lines = [line for line in log.requests if line["target"] == target["name"] and line["level"] == number]
-    return level_result(log, target, number, records(lines, stamped_by_loop(log.header, target)))
+@dataclass(frozen=True)
+class MeasuredLevel:
+    """What was measured at one load point of one target: the lines of its segments, of which `planned` were to be, and
+    all its requests, warm-ups included."""
+
+    target: Mapping[str, Any]
+    load_point: LoadPoint
+    planned: int
+    segments: Sequence[Mapping[str, Any]]
+    requests: Sequence[Record]
 
 
-def level_result(log: LogContents, target: Mapping[str, Any], number: int, of_level: Sequence[Record]) -> LevelResult:
-    """A level out of all its requests, warm-ups included."""
-    profile = log.header["profile"]
-    planned = [segment for segment in log.header["plan"] if segment["target"] == target["name"]]
-    concurrency = next(segment["concurrency"] for segment in planned if segment["level"] == number)
-    segments = [line for line in log.segments if line["target"] == target["name"] and line["level"] == number]
-    measured = [record for record in of_level if record.measured]
-    chosen, sample = sample_of(measured, concurrency)
+def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
+    """The figures of a level."""
+    profile, target, segments, slots = log.header["profile"], level.target, level.segments, level.load_point.slots
+    measured = [record for record in level.requests if record.measured]
+    chosen, sample = sample_of(measured, slots)
     basis = basis_of(target, chosen)
     window = window_of(segments)
     failed = [record for record in measured if record.outcome not in ("ok", "cancelled")]
-    beside = sum(in_steady_or_all(concurrency, record.first_wave, sample) for record in failed)
-    wanted = sum(1 for segment in planned if segment["level"] == number)
+    beside = sum(in_steady_or_all(record, sample) for record in failed)
     samples = samples_of(chosen, basis, profile)
-    metrics = _metrics(samples, beside, concurrency, level_metrics(window, measured, basis, profile))
-    load = instrument_error.load_of(concurrency, metrics, measured, window)
+    metrics = _metrics(samples, beside, slots, level_metrics(window, measured, basis, profile))
+    load = instrument_error.load_of(slots, metrics, measured, window)
     calibration = calibration_of(log.header)
     rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in metrics if name not in samples}
     metrics = instrument_error.with_errors(calibration, load, metrics, samples | rates)
     seen = instrument_error.witness(calibration, load, measured, segments)
     return LevelResult(
-        level=number,
-        concurrency=concurrency,
-        requests=_counts(of_level, measured, failed),
+        load_point=level.load_point,
+        requests=_counts(level.requests, measured, failed),
         window=WindowResult(seconds=window.seconds or None, segments=len(segments)),
         sample=sample,
         token_basis=basis.kind,
@@ -78,7 +75,7 @@ def level_result(log: LogContents, target: Mapping[str, Any], number: int, of_le
         metrics=metrics,
         errors=_errors(failed),
         finish_reasons=dict(sorted(Counter(record.finish_reason or UNKNOWN for record in chosen).items())),
-        complete=len(segments) >= wanted and not any(line["stopped"] for line in segments),
+        complete=len(segments) >= level.planned and not any(line["stopped"] for line in segments),
         witness=seen,
         tainted=instrument_error.taints(metrics) + conditions.taints(log, segments),
         notes=_notes(measured, chosen, sample, basis, window, target)
@@ -100,18 +97,23 @@ def calibration_of(header: Mapping[str, Any]) -> Calibration | None:
 
 def _stop_notes(segments: Sequence[Mapping[str, Any]]) -> list[str]:
     """Why the level was given up, where it was."""
-    return [f"stopped early: {line['stopped']}" for line in segments if line["stopped"] not in (None, "interrupted")]
+    return [f"stopped early: {line['stopped']}" for line in segments if line["stopped"] and not _is_interruption(line)]
 
 
-def sample_of(measured: Sequence[Record], concurrency: int) -> tuple[list[Record], Any]:
+def _is_interruption(line: Mapping[str, Any]) -> bool:
+    """Whether the run was only to end. Earlier versions stored no kind, and of an interruption this one word."""
+    return bool(line.get("stop_kind", line["stopped"]) == "interrupted")
+
+
+def sample_of(measured: Sequence[Record], slots: int) -> tuple[list[Record], Any]:
     """The answers that latencies are taken from: those sent under full load where there are enough of them."""
     ok = [record for record in measured if record.ok]
     after_first = [record for record in ok if not record.first_wave]
     if not ok:
         return [], "none"
-    if concurrency == 1:
+    if slots == 1:
         return ok, "steady"
-    return (after_first, "steady") if len(after_first) >= concurrency else (ok, "all")
+    return (after_first, "steady") if len(after_first) >= slots else (ok, "all")
 
 
 def rules_of(target: Mapping[str, Any]) -> StreamRules:

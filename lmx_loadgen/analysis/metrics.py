@@ -48,7 +48,7 @@ class Metric:
 
 
 def ttft(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
-    return _seconds(record.send_ns, record.first_text_ns)
+    return None if record.ttft_ns is None else record.ttft_ns / NS
 
 
 def ttft_response(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:

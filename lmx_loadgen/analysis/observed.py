@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.analysis.window import Window, window_of
 from lmx_loadgen.store.eventlog import LogContents
@@ -26,17 +27,17 @@ POWERS = {"system_power_w": "machine", "gpu_power_w": "GPU", "cpu_power_w": "CPU
 SampleDict = Mapping[str, Any]
 
 
-def with_observed(levels: Sequence[LevelResult], log: LogContents, target: Mapping[str, Any]) -> list[LevelResult]:
+def with_observed(levels: Sequence[LevelResult], run: MeasuredRun, target: str) -> list[LevelResult]:
     """A target's levels, each with what was observed beside it."""
-    samples = [line for line in log.samples if "interval_s" in line]
-    if not samples or not is_loopback(target["base_url"]):
+    samples = [line for line in run.log.samples if "interval_s" in line]
+    if not samples or not is_loopback(run.targets[target]["base_url"]):
         return list(levels)
-    segments = [line for line in log.segments if line["target"] == target["name"]]
-    reference, source = _first_mhz(_inside(window_of(segments), samples)), samples[0]["source"]
+    mine = [window_of([line]) for line in run.log.segments if line["target"] == target]
+    reference, source = _first_mhz(_inside(mine, samples)), samples[0]["source"]
     found = []
     for level in levels:
-        window = window_of(line for line in segments if line["level"] == level.level)
-        observed = _observed(level, window, _inside(window, samples), reference, source)
+        window = window_of(run.segments(target, level.load_point))
+        observed = _observed(level, window, _inside([window], samples), reference, source)
         found.append(level.model_copy(update={"observed": observed}))
     return found
 
@@ -68,11 +69,12 @@ def _observed(
     )
 
 
-def _inside(window: Window, samples: Iterable[SampleDict]) -> list[SampleDict]:
-    """The samples whose whole time lies inside the window."""
+def _inside(windows: Sequence[Window], samples: Iterable[SampleDict]) -> list[SampleDict]:
+    """The samples whose whole time lies inside one of the windows."""
     return [
         sample
         for sample in samples
+        for window in windows
         for start, end in window.spans.values()
         if start <= sample["at_ns"] - sample["interval_s"] * NS and sample["at_ns"] <= end
     ]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from lmx_loadgen.analysis.older_results import older_results
 from lmx_loadgen.errors import first_fault
-from lmx_loadgen.store.imported import ORIGINS
+from lmx_loadgen.store.imported import ORIGINS, OURS
 from lmx_loadgen.store.plan_result import only_plan_keys
 from lmx_loadgen.store.result import FEWEST_RUNS, BenchmarkResult, BenchmarkRunStats
 from lmx_loadgen.targets import DIALECTS
@@ -77,7 +77,7 @@ def _origin(item: Mapping[str, Any]) -> str:
     origin, backend = item.get("origin"), item.get("backend")
     if isinstance(origin, str) and origin in ORIGINS:
         return origin
-    return "lmx-loadgen" if isinstance(backend, str) and backend in DIALECTS else "opta-lmx"
+    return OURS if isinstance(backend, str) and backend in DIALECTS else "opta-lmx"
 
 
 def _corrected(result: BenchmarkResult, stats: BenchmarkRunStats) -> BenchmarkResult:

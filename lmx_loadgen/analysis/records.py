@@ -1,11 +1,13 @@
 """Request lines of an event log as typed records: absolute times in ns, None where something did not happen."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lmx_loadgen.analysis.text_events import text_seen
 from lmx_loadgen.decode.chat import usage_counts
+from lmx_loadgen.profile.load_point import LoadPoint
+from lmx_loadgen.store.segment_key import SegmentKey, SegmentPhase, segment_key
 
 # A request that was delayed by more than this is left out of the figures that it falsifies.
 MOST_DELAY_NS = 10_000_000
@@ -31,13 +33,13 @@ class Record:
     `most_tokens` are what the text can be; `most_reasoning` is the latter of the reasoning alone. Times are monotonic
     ns; token counts are None when unknown. `stalls` overlap its send or a read stamped by the event loop; `late_ns` is
     by how much later than intended it was sent, opening a connection apart. `prompt_class` is short, medium, long, or
-    what the user's prompts are called. `notes` are codes of what is to be known about how it came.
+    what the user's prompts are called. `notes` are codes of what is to be known about how it came. `line` is the line
+    that it was read from, which has the text of its answer.
     """
 
     id: int
-    target: str
-    level: int
-    segment: int
+    key: SegmentKey
+    slot: int
     phase: str
     first_wave: bool
     outcome: str
@@ -68,7 +70,26 @@ class Record:
     stalls: tuple[Stall, ...] = ()
     late_ns: int = 0
     prompt_class: str = ""
+    prompt_id: str = ""
     notes: tuple[str, ...] = ()
+    line: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def target(self) -> str:
+        return self.key.target
+
+    @property
+    def load_point(self) -> LoadPoint:
+        return self.key.load_point
+
+    @property
+    def block(self) -> int:
+        return self.key.block
+
+    @property
+    def segment_phase(self) -> SegmentPhase:
+        """Which kind of segment it belongs to."""
+        return self.key.phase
 
     @property
     def ok(self) -> bool:
@@ -87,16 +108,22 @@ class Record:
         return self.text_reads[0][0] if self.text_reads else None
 
     @property
+    def ttft_ns(self) -> int | None:
+        """Time to first token: what TTFT is, wherever it is shown."""
+        first = self.first_text_ns
+        return None if first is None or self.send_ns is None else first - self.send_ns
+
+    @property
     def last_text_ns(self) -> int | None:
         return self.text_reads[-1][0] if self.text_reads else None
 
 
 # What a record has from its line as it is.
-_COPIED = ("id", "target", "level", "segment", "phase", "first_wave", "outcome", "intended_ns", "end_ns")
+_COPIED = ("id", "slot", "phase", "first_wave", "outcome", "intended_ns", "end_ns", "prompt_id")
 _COPIED_WHERE_KNOWN = ("reason", "status", "finish_reason", "model", "lag_ns")
 
 
-def record(line: dict[str, Any], by_loop: bool = False) -> Record:
+def record(line: Mapping[str, Any], by_loop: bool = False) -> Record:
     """The record of one request line. `by_loop` says that the event loop stamped its reads, which only a line that does
     not name its stalls depends on."""
     send = line["send_ns"]
@@ -106,6 +133,7 @@ def record(line: dict[str, Any], by_loop: bool = False) -> Record:
     copied: dict[str, Any] = {name: line[name] for name in _COPIED}
     return Record(
         **copied | {name: line.get(name) for name in _COPIED_WHERE_KNOWN},
+        key=segment_key(line),
         send_ns=send,
         text_reads=tuple(zip(seen.at_ns, seen.events, strict=True)),
         characters=seen.all_characters,
@@ -125,12 +153,13 @@ def record(line: dict[str, Any], by_loop: bool = False) -> Record:
         max_tokens=line.get("max_tokens"),
         stalls=_stalls(line, by_loop),
         late_ns=_late_ns(line),
-        prompt_class=str(line.get("prompt_id", "")).rpartition("-")[0],
+        prompt_class=str(line["prompt_id"]).rpartition("-")[0],
         notes=_notes(line.get("notes"), seen.leading_white),
+        line=line,
     )
 
 
-def records(lines: Iterable[dict[str, Any]], by_loop: bool = False) -> list[Record]:
+def records(lines: Iterable[Mapping[str, Any]], by_loop: bool = False) -> list[Record]:
     """The records of all request lines, in the order the requests ended; `by_loop` as in `record`."""
     return [record(line, by_loop) for line in lines]
 
@@ -180,9 +209,9 @@ def answer_text(line: Mapping[str, Any]) -> str:
     return "".join(text for _, kind, text in line["events"] if kind in ("content", "reasoning"))
 
 
-def in_steady_or_all(concurrency: int, first_wave: bool, sample: str) -> bool:
+def in_steady_or_all(one: Record, sample: str) -> bool:
     """Whether a level's latencies, whose `sample` is `steady` or `all`, are taken from a request of this kind.
 
-    At concurrency 1 there is no ramp, and the first request is as good as any other.
+    Where one request is in flight at a time there is no ramp, and the first is as good as any other.
     """
-    return sample != "steady" or concurrency == 1 or not first_wave
+    return sample != "steady" or one.load_point.slots == 1 or not one.first_wave

@@ -52,7 +52,7 @@ class Sample:
 
 def samples_of(chosen: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> dict[str, Sample]:
     """The samples of all metrics of requests and of gaps, out of a level's answers."""
-    in_order = sorted(chosen, key=lambda record: (record.segment, record.send_ns or 0))
+    in_order = sorted(chosen, key=lambda record: (record.block, record.send_ns or 0))
     found = {}
     for name, metric in METRICS.items():
         if metric.scope == "request":
@@ -71,7 +71,7 @@ def _of_requests(metric: Metric, chosen: Sequence[Record], basis: Basis, profile
         kept = defined
     blocks: dict[int, list[list[Value]]] = {}
     for record, value in kept:
-        blocks.setdefault(record.segment, []).append([Value(value, _error(metric, record, value, basis))])
+        blocks.setdefault(record.block, []).append([Value(value, _error(metric, record, value, basis))])
     left_out = frozenset(record.id for record, _ in defined) - frozenset(record.id for record, _ in kept)
     undefined = Counter(metric.reason(record, basis) for record, value in raw if value is None)
     return Sample(list(blocks.values()), left_out, undefined)
@@ -86,7 +86,7 @@ def _error(metric: Metric, record: Record, value: float, basis: Basis) -> float:
         each = seconds / max(1.0, _steps(record, basis))
         return each if metric.name == "tpot" else each * value * value
     if metric.name == "prompt_tok_s":
-        wait = (record.first_text_ns or 0) - (record.send_ns or 0)
+        wait = record.ttft_ns or 0
         return value * seconds * NS / wait if wait > 0 else 0.0
     if metric.name == "below_reading_share":
         span = (record.last_text_ns or 0) - (record.first_text_ns or 0)
@@ -112,7 +112,7 @@ def _of_gaps(metric: Metric, chosen: Sequence[Record]) -> Sample:
         kept = [Value(gap, lag / NS) for gap, lag in zip(gaps, lags, strict=True) if lag <= MOST_DELAY_NS]
         if len(kept) < len(gaps):
             left_out.add(record.id)
-        blocks.setdefault(record.segment, []).append(kept)
+        blocks.setdefault(record.block, []).append(kept)
     return Sample(list(blocks.values()), frozenset(left_out), undefined)
 
 

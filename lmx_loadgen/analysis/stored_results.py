@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.imported import FOLDER, imported_store, marked
-from lmx_loadgen.store.plan_result import read_benchmark, read_json
+from lmx_loadgen.store.plan_result import json_files, read_benchmark, read_json
 from lmx_loadgen.store.result import BenchmarkResult, RunResult, find_runs, read_result
 from lmx_loadgen.system.clock import EARLIEST, moment
 
@@ -41,7 +42,7 @@ def read_or_summarize(folder: Path) -> RunResult:
     """A run's result; that of a run that was killed before it could store one is made now. Raises ResultError."""
     if (folder / result.NAME).is_file():
         return read_result(folder)
-    return summarize(eventlog.read_log(folder / eventlog.NAME))
+    return summarize(MeasuredRun(eventlog.read_log(folder / eventlog.NAME)))
 
 
 def results_of_run(run: RunResult, folder: Path, target: str | None = None) -> list[StoredResult]:
@@ -68,6 +69,26 @@ def results_in_file(path: Path) -> list[StoredResult]:
     if not read.results:
         raise ResultError(f"{path} has no result: {read.faults[0]}")
     return [StoredResult(one, path.name, path) for one in read.results]
+
+
+def plain_results(folder: Path, skipped: Callable[[str], None]) -> list[BenchmarkResult]:
+    """The plan's results that lie right in a folder, one a file, as Opta-LMX and the service store them.
+
+    JSON of another kind is passed over; `skipped` gets a sentence for each file that is damaged.
+    """
+    found: list[BenchmarkResult] = []
+    for path in json_files(folder):
+        try:
+            data = read_json(path)
+        except ResultError as error:
+            skipped(str(error))
+            continue
+        if isinstance(data, dict) and "model_id" in data:
+            read = results_in(data, path.name)
+            found += read.results
+            for fault in read.faults:
+                skipped(f"{path}: {fault}")
+    return found
 
 
 def _of_runs(results_dir: Path, skipped: Callable[[str], None]) -> Iterator[StoredResult]:

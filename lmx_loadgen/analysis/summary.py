@@ -10,16 +10,16 @@ from lmx_loadgen.analysis.answers import coherence_of, completed_naturally, with
 from lmx_loadgen.analysis.cache import cache_of
 from lmx_loadgen.analysis.checks import server_benchmarks_of, skills_of, tool_calls_of
 from lmx_loadgen.analysis.comparison.compare import comparisons_of
-from lmx_loadgen.analysis.conditions import conditions, run_notes
-from lmx_loadgen.analysis.level import basis_of, calibration_of, level_result, rules_of
+from lmx_loadgen.analysis.conditions import run_notes
+from lmx_loadgen.analysis.level import basis_of, calibration_of, rules_of
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.observed import observer_notes, with_observed
 from lmx_loadgen.analysis.quality import compute_repetition_ratio
-from lmx_loadgen.analysis.records import answer_text, record, records, stamped_by_loop
+from lmx_loadgen.analysis.records import Record, answer_text
 from lmx_loadgen.analysis.stats import mean_count
 from lmx_loadgen.analysis.tokens import Basis, generated_tokens, output_tokens, prompt_tokens
 from lmx_loadgen.decode.chat import StreamRules
-from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import (
     FEWEST_RUNS,
     BenchmarkResult,
@@ -35,11 +35,10 @@ from lmx_loadgen.system.clock import Anchor
 _UNCALIBRATED = "not calibrated: by how much the instrument itself is wrong is not known"
 
 
-def summarize(log: LogContents) -> RunResult:
-    """The result of the run that this log is of."""
-    header = log.header
+def summarize(run: MeasuredRun) -> RunResult:
+    """The result of a run."""
+    header, end = run.header, run.log.end
     anchor = Anchor(**header["clock"])
-    end = log.end
     return RunResult(
         metrics_version=VERSION,
         tool=Tool(version=header["tool_version"], computed_by=__version__),
@@ -52,9 +51,12 @@ def summarize(log: LogContents) -> RunResult:
         versions=header.get("versions", {}),
         profile=header["profile"],
         instrument={"calibration": None, **header["instrument"]},
-        targets=[_target(log, target) for target in header["targets"]],
-        comparisons=comparisons_of(log),
-        notes=log.notes + run_notes(log) + conditions(log) + observer_notes(log) + _calibration_notes(header),
+        targets=[_target(run, target) for target in header["targets"]],
+        comparisons=comparisons_of(run),
+        notes=[
+            *(*run.log.notes, *run_notes(run.log), *run.conditions),
+            *(*observer_notes(run.log), *_calibration_notes(header)),
+        ],
     )
 
 
@@ -66,28 +68,22 @@ def _calibration_notes(header: Mapping[str, Any]) -> list[str]:
     return [busy] if calibration.busy else []
 
 
-def _target(log: LogContents, target: Mapping[str, Any]) -> TargetResult:
-    lines = [line for line in log.requests if line["target"] == target["name"]]
-    all_records = records(lines, stamped_by_loop(log.header, target))
-    levels = []
-    for number in sorted({segment["level"] for segment in log.header["plan"] if segment["target"] == target["name"]}):
-        of_level = [record for record in all_records if record.level == number]
-        if of_level:
-            levels.append(level_result(log, target, number, of_level))
-    answered = sorted({record.model for record in all_records if record.ok and record.model})
+def _target(run: MeasuredRun, target: Mapping[str, Any]) -> TargetResult:
+    name = target["name"]
+    answered = sorted({one.model for one in run.records if one.target == name and one.ok and one.model})
     notes = list(target["notes"])
     others = [model for model in answered if model != target["model"]]
     if others:
         notes.append(f"asked for {target['model']}, answered as {', '.join(others)}")
-    levels = with_answers(levels, lines, target, log.header["profile"])
-    levels = with_observed(levels, log, target)
-    checks = [line for line in log.checks if line["target"] == target["name"]]
+    levels = [with_answers(run, target, point) for point in run.load_points(name) if run.requests(name, point)]
+    levels = with_observed(levels, run, name)
+    checks = run.checks(name)
     own, own_notes = server_benchmarks_of(checks)
     tool_calls, skills = tool_calls_of(checks), skills_of(checks)
     # The plan's result has one tool call: the first.
     checked = {"tool_call": tool_calls[0] if tool_calls else None, "skills": list(skills)}
     return TargetResult(
-        name=target["name"],
+        name=name,
         dialect=target["dialect"],
         base_url=target["base_url"],
         server=target["server"] | ({"card": target["card"]} if target.get("card") else {}),
@@ -95,12 +91,12 @@ def _target(log: LogContents, target: Mapping[str, Any]) -> TargetResult:
         models_answered=answered,
         notes=notes + own_notes,
         levels=levels,
-        cache=cache_of([record for record in all_records if record.phase == "probe"]),
+        cache=cache_of(run.beside(name, "probe")),
         hypothesis=_hypothesis(target),
         tool_calls=tool_calls,
         skills=skills,
         server_benchmarks=own,
-        benchmark=_benchmark(log, target, lines, levels[0], checked) if levels else None,
+        benchmark=_benchmark(run, target, levels[0], checked) if levels else None,
     )
 
 
@@ -113,37 +109,31 @@ def _hypothesis(target: Mapping[str, Any]) -> Hypothesis | None:
 
 
 def _benchmark(
-    log: LogContents,
-    target: Mapping[str, Any],
-    lines: Sequence[dict[str, Any]],
-    level: LevelResult,
-    checked: Mapping[str, Any],
+    run: MeasuredRun, target: Mapping[str, Any], level: LevelResult, checked: Mapping[str, Any]
 ) -> BenchmarkResult:
     """The plan's result of this target, from its lowest level, with what came of its checks."""
-    of_level = [line for line in lines if line["level"] == level.level]
-    good = [line for line in of_level if line["phase"] == "measured" and line["outcome"] == "ok"]
-    host, server = log.header["host"], target["server"]
+    good = [one for one in run.requests(target["name"], level.load_point) if one.measured and one.ok]
+    host, server = run.header["host"], target["server"]
     chip = host.get("chip") or "unknown chip"
     memory = host.get("memory_gb")
     return BenchmarkResult(
         model_id=target["model"],
         backend=target["dialect"],
-        timestamp=log.header["started_at"],
+        timestamp=run.header["started_at"],
         status="ok" if len(good) >= FEWEST_RUNS else "insufficient_data",
         hardware=f"{chip}, {memory:g} GB" if memory else chip,
         lmx_version=server.get("version") if server.get("product") == "opta-lmx" else None,
-        prompt_preview=(log.header.get("prompt_preview") or "")[:100],
+        prompt_preview=(run.header.get("prompt_preview") or "")[:100],
         stats=_run_stats(good, target, level).model_copy(update=checked),
     )
 
 
-def _run_stats(good: Sequence[dict[str, Any]], target: Mapping[str, Any], level: LevelResult) -> BenchmarkRunStats:
+def _run_stats(good: Sequence[Record], target: Mapping[str, Any], level: LevelResult) -> BenchmarkRunStats:
     """Under two answers there is the text of one at most, and no statistic."""
     warmups = level.requests.warmup
     if not good:
         return BenchmarkRunStats(runs_completed=0, warmup_runs_discarded=warmups)
-    chosen = records(good)
-    basis = basis_of(target, chosen)
+    basis = basis_of(target, good)
     text = _text_stats(good[0], basis, rules_of(target))
     if len(good) < 2:
         return BenchmarkRunStats(runs_completed=len(good), warmup_runs_discarded=warmups, **text)
@@ -155,23 +145,22 @@ def _run_stats(good: Sequence[dict[str, Any]], target: Mapping[str, Any], level:
         toks_per_sec_p50=rate.p50,
         toks_per_sec_p95=rate.p95,
         toks_per_sec_mean=rate.mean,
-        prompt_tokens=mean_count(prompt_tokens(record, basis) for record in chosen),
-        output_tokens=mean_count(output_tokens(record, basis) for record in chosen),
+        prompt_tokens=mean_count(prompt_tokens(record, basis) for record in good),
+        output_tokens=mean_count(output_tokens(record, basis) for record in good),
         runs_completed=len(good),
         warmup_runs_discarded=warmups,
         **text,
     )
 
 
-def _text_stats(line: dict[str, Any], basis: Basis, rules: StreamRules) -> dict[str, Any]:
+def _text_stats(answer: Record, basis: Basis, rules: StreamRules) -> dict[str, Any]:
     """What there is to say of one answer's text, in the plan's words."""
-    text, answer = answer_text(line), record(line)
-    count = generated_tokens(answer, basis)
-    natural = completed_naturally(line, count, basis, rules)
+    text, count = answer_text(answer.line), generated_tokens(answer, basis)
+    natural = completed_naturally(answer, count, basis, rules)
     return {
         "output_text": text,
         "output_token_count": output_tokens(answer, basis),
         "completed_naturally": natural,
         "repetition_ratio": compute_repetition_ratio(text),
-        "coherence_flag": coherence_of(line, natural, count),
+        "coherence_flag": coherence_of(answer, natural, count),
     }

@@ -28,7 +28,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Window:
-    """The windows of a level's segments: `spans` maps a segment to its (start, end) in ns."""
+    """The windows of a level's segments: `spans` maps a segment's block to its (start, end) in ns."""
 
     spans: Mapping[int, Span]
 
@@ -38,10 +38,10 @@ class Window:
 
     @cached_property
     def shift_ns(self) -> dict[int, int]:
-        """What to add to a moment of each segment for its place in the window, the spans laid end to end."""
+        """What to add to a moment of each block for its place in the window, the spans laid end to end."""
         shifts, place = {}, 0
-        for segment, (start, end) in sorted(self.spans.items()):
-            shifts[segment] = place - start
+        for block, (start, end) in sorted(self.spans.items()):
+            shifts[block] = place - start
             place += end - start
         return shifts
 
@@ -51,7 +51,7 @@ class Window:
 
 
 def window_of(segments: Iterable[Mapping[str, Any]]) -> Window:
-    """The windows of these segment lines; a segment whose load was never full has none.
+    """The windows of these lines of one level's segments; a segment whose load was never full has none.
 
     An interrupted segment never drained: its window closes when it was stopped.
     """
@@ -60,7 +60,7 @@ def window_of(segments: Iterable[Mapping[str, Any]]) -> Window:
         start = line.get("ramp_end_ns")
         end = line["end_ns"] if line.get("drain_start_ns") is None else line["drain_start_ns"]
         if start is not None and end > start:
-            spans[line["segment"]] = (start, end)
+            spans[line["block"]] = (start, end)
     return Window(spans)
 
 
@@ -72,8 +72,8 @@ def level_metrics(
         reason = "the load was never full for a moment: more requests than slots are needed"
         return {name: Description(n=0, reason=reason) for name in _NAMES}
     tokens = _token_arrivals(sent, basis)
-    ended = [(record.segment, record.end_ns, 1.0) for record in sent if record.ok]
-    good = [(record.segment, record.end_ns, 1.0) for record in sent if meets_slo(record, basis, profile)]
+    ended = [(record.block, record.end_ns, 1.0) for record in sent if record.ok]
+    good = [(record.block, record.end_ns, 1.0) for record in sent if meets_slo(record, basis, profile)]
     found = {"output_tok_s": _rate(window, tokens), "request_rate": _rate(window, ended)}
     if any(limit is not None for limit in profile["slo"].values()):
         found["goodput"] = _rate(window, good)
@@ -90,7 +90,7 @@ def output_rate(window: Window, sent: Sequence[Record], basis: Basis) -> float |
 
 def little_note(window: Window, sent: Sequence[Record]) -> str | None:
     """Little's law says occupancy = throughput × mean time in flight; a sentence when they differ by over 10 %."""
-    ended = [record for record in sent if record.send_ns is not None and _inside(window, record.segment, record.end_ns)]
+    ended = [record for record in sent if record.send_ns is not None and _inside(window, record.block, record.end_ns)]
     if window.seconds <= 0 or not any(record.ok for record in ended):
         return None
     occupancy = _occupancy(window, sent).mean
@@ -110,7 +110,7 @@ Weighted = tuple[int, int, float]
 
 
 def _token_arrivals(sent: Sequence[Record], basis: Basis) -> list[Weighted]:
-    """(segment, time, tokens) of each read of text. Answers without a count of tokens, and those cut off by the end of
+    """(block, time, tokens) of each read of text. Answers without a count of tokens, and those cut off by the end of
     the run, count with as many a text event as the others have; failed ones delivered nothing."""
     counts = [(record, visible_tokens(record, basis)) for record in sent if record.ok]
     known = [tokens / record.text_events for record, tokens in counts if tokens is not None and record.text_events]
@@ -119,7 +119,7 @@ def _token_arrivals(sent: Sequence[Record], basis: Basis) -> list[Weighted]:
     for record in sent:
         if record.ok or record.outcome == "cancelled":
             reads = zip(record.text_reads, _tokens_of_reads(record, basis, typical), strict=False)
-            arrivals += [(record.segment, at_ns, tokens) for (at_ns, _), tokens in reads]
+            arrivals += [(record.block, at_ns, tokens) for (at_ns, _), tokens in reads]
     return arrivals
 
 
@@ -129,8 +129,8 @@ def _tokens_of_reads(record: Record, basis: Basis, typical: float) -> tuple[floa
     return counted or read_tokens(record, basis, typical * record.text_events) or ()
 
 
-def _inside(window: Window, segment: int, at_ns: int) -> bool:
-    span = window.spans.get(segment)
+def _inside(window: Window, block: int, at_ns: int) -> bool:
+    span = window.spans.get(block)
     return span is not None and span[0] <= at_ns <= span[1]
 
 
@@ -138,8 +138,8 @@ def _rate(window: Window, happenings: Sequence[Weighted]) -> Description:
     inside = [happening for happening in happenings if _inside(window, happening[0], happening[1])]
     total = math.fsum(weight for _, _, weight in inside)
     sums = [0.0] * _BATCHES
-    for segment, at_ns, weight in inside:
-        sums[_batch(window, at_ns + window.shift_ns[segment])] += weight
+    for block, at_ns, weight in inside:
+        sums[_batch(window, at_ns + window.shift_ns[block])] += weight
     return _described(window, len(inside), total, sums)
 
 
@@ -163,7 +163,7 @@ def _occupancy(window: Window, sent: Sequence[Record]) -> Description:
     sums = [0.0] * _BATCHES
     n = total_ns = 0
     for record in sent:
-        span = window.spans.get(record.segment)
+        span = window.spans.get(record.block)
         if span is None or record.send_ns is None:
             continue
         start, end = max(record.send_ns, span[0]), min(record.end_ns, span[1])
@@ -171,7 +171,7 @@ def _occupancy(window: Window, sent: Sequence[Record]) -> Description:
             continue
         n += 1
         total_ns += end - start
-        _share_out(window, start + window.shift_ns[record.segment], end - start, sums)
+        _share_out(window, start + window.shift_ns[record.block], end - start, sums)
     return _described(window, n, total_ns / NS, sums)
 
 

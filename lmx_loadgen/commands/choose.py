@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import click
 
 from lmx_loadgen.commands.targets import names
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.profile.loading import load_profile, overridden
+from lmx_loadgen.profile.loading import load_profile
+from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.session.choice import SamePair, Selection, automatic, fits_into, offers, same_pairs
@@ -28,27 +28,28 @@ _LINE = 1000
 _SIMULATOR = Selection(("sim",))
 
 
-def with_targets(options: Options, flags: Mapping[str, Any]) -> Options:
-    """The options with targets: those given, else the profile's, else those that are found and chosen.
+def with_targets(flags: Mapping[str, Any], asked: Profile) -> Mapping[str, Any]:
+    """The flags of `run` with targets: those given, else the profile's, else those that are found and chosen. `asked`
+    is the profile without any.
 
     Raises InputError and ProfileError.
     """
-    if AUTO in options.targets and len(options.targets) > 1:
+    targets = flags["targets"]
+    if AUTO in targets and len(targets) > 1:
         raise InputError(f"--target {AUTO} stands for every local server: give no other --target beside it")
-    profile = overridden(load_profile(options.profile), options.overrides, options.flags)
-    if (options.targets and AUTO not in options.targets) or (profile.targets and not options.targets):
-        return options
-    prompt_book(profile.prompts, base_dir=Path.cwd())  # what is wrong with it is known before anybody is asked
-    found = _local_servers(options)
+    if (targets and AUTO not in targets) or (not targets and load_profile(flags["profile"]).targets):
+        return flags
+    prompt_book(asked.prompts, base_dir=Path())  # what is wrong with it is known before anybody is asked
+    found = _local_servers(flags)
     if is_interactive(flags):
         selection = _asked(found)
-    elif flags["yes"] or options.targets:
+    elif flags["yes"] or targets:
         selection = _taken(found, say=not flags["quiet"])
     else:
         selection = _simulator(found, say=not flags["quiet"])
-    models = [text for text in selection.models if text.partition("=")[0] not in _named(options.models)]
-    isolate = options.isolate or selection.isolate
-    return replace(options, targets=selection.targets, models=[*models, *options.models], isolate=isolate)
+    models = [text for text in selection.models if text.partition("=")[0] not in _named(flags["models"])]
+    isolate = flags["isolate"] or selection.isolate
+    return {**flags, "targets": selection.targets, "models": (*models, *flags["models"]), "isolate": isolate}
 
 
 def is_interactive(flags: Mapping[str, Any]) -> bool:
@@ -56,9 +57,10 @@ def is_interactive(flags: Mapping[str, Any]) -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty() and not (flags["yes"] or flags["as_json"] or flags["quiet"])
 
 
-def _local_servers(options: Options) -> list[FoundServer]:
+def _local_servers(flags: Mapping[str, Any]) -> list[FoundServer]:
     """Nothing but this machine is asked: a target of one's own elsewhere is measured when it is named."""
-    access = Access(os.environ, folders.home(), tls(options), allow_plain_http=options.allow_plain_http)
+    trusted = tls(Options(insecure=flags["insecure"], ca_file=flags["ca_file"]))
+    access = Access(os.environ, folders.home(), trusted, allow_plain_http=flags["allow_plain_http"])
     return look_around(access, [spec for spec in own.read_own().values() if is_loopback(spec.url or "")])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from lmx_loadgen.analysis.comparison.blocks import Arm, arm_of
 from lmx_loadgen.analysis.comparison.runs import does_same_work
 from lmx_loadgen.analysis.comparison.verdict import FEWEST
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.stored_results import (
     StoredResult,
     all_results,
@@ -18,7 +19,7 @@ from lmx_loadgen.analysis.stored_results import (
 )
 from lmx_loadgen.errors import InputError, ResultError
 from lmx_loadgen.store import eventlog, result
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.imported import FOLDER, imported_store
 from lmx_loadgen.store.result import find_runs
 
@@ -27,15 +28,15 @@ _MOST_EARLIER = 20
 
 @dataclass(frozen=True, slots=True)
 class NamedRun:
-    """A run as named: its folder, its log, and a target of it where one was named."""
+    """A run as named: its folder, what was measured, and a target of it where one was named."""
 
     folder: Path
-    log: LogContents
+    measured: MeasuredRun
     target: str | None = None
 
     @property
     def targets(self) -> list[str]:
-        return [str(target["name"]) for target in self.log.header["targets"]]
+        return list(self.measured.targets)
 
     @property
     def only_target(self) -> str:
@@ -66,7 +67,7 @@ def find_pair(words: Sequence[str], results_dir: Path) -> list[NamedRun]:
             f"{run.folder} has {len(run.targets)} target{'s' if len(run.targets) != 1 else ''} "
             f"({', '.join(run.targets)}): say which two, like {run.folder}:{run.targets[0]} OTHER:TARGET"
         )
-    return [NamedRun(run.folder, run.log, target) for target in run.targets]
+    return [NamedRun(run.folder, run.measured, target) for target in run.targets]
 
 
 def find_replicates(words: Sequence[str], results_dir: Path) -> list[NamedRun]:
@@ -89,7 +90,7 @@ def _runs_in(word: str) -> list[NamedRun]:
     name, _, target = word.rpartition(":")
     for text, of_runs in ((word, None), (name, target)):
         if text and (folders := find_runs(Path(text))):
-            runs = [NamedRun(folder, read_log(folder / eventlog.NAME), of_runs) for folder in folders]
+            runs = [NamedRun(folder, _measured(folder), of_runs) for folder in folders]
             for run in runs:
                 _check_target(run.folder, of_runs, run.targets)
             return runs
@@ -106,10 +107,10 @@ def earlier_runs(like: Arm, until: Arm, results_dir: Path) -> list[Arm]:
         with contextlib.suppress(ResultError):
             header = eventlog.read_header(folder / eventlog.NAME)
             is_before = header["run_id"] not in (like.run_id, until.run_id) and (
-                header["started_at"] < until.log.header["started_at"]
+                header["started_at"] < until.header["started_at"]
             )
             if len(found) < _MOST_EARLIER and is_before and does_same_work(header, like.name, like):
-                found.append(arm_of(read_log(folder / eventlog.NAME), like.name))
+                found.append(arm_of(_measured(folder), like.name))
     return found if len(found) >= FEWEST else []
 
 
@@ -138,8 +139,12 @@ def _two_runs(first: str, second: str, results_dir: Path) -> list[NamedRun]:
     if runs == [None, None] and first != second:  # two names of targets: in the newest run that has both
         newest = _newest(results_dir, lambda targets: {first, second} <= set(targets))
         if newest is not None:
-            return [NamedRun(newest.folder, newest.log, target) for target in (first, second)]
+            return [NamedRun(newest.folder, newest.measured, target) for target in (first, second)]
     return [run or _newest_with(word, results_dir) for run, word in zip(runs, (first, second), strict=True)]
+
+
+def _measured(folder: Path) -> MeasuredRun:
+    return MeasuredRun(read_log(folder / eventlog.NAME))
 
 
 def _named_run(word: str, results_dir: Path) -> NamedRun | None:
@@ -147,7 +152,7 @@ def _named_run(word: str, results_dir: Path) -> NamedRun | None:
     if found is None:
         return None
     folder, target = found
-    run = NamedRun(folder, read_log(folder / eventlog.NAME), target)
+    run = NamedRun(folder, _measured(folder), target)
     _check_target(folder, target, run.targets)
     return run
 
@@ -181,7 +186,7 @@ def _newest(results_dir: Path, wanted: Callable[[Sequence[str]], bool]) -> Named
     """The newest run whose targets are `wanted`; a damaged run is passed over."""
     for folder in reversed(find_runs(results_dir)):
         with contextlib.suppress(ResultError):
-            run = NamedRun(folder, read_log(folder / eventlog.NAME))
+            run = NamedRun(folder, _measured(folder))
             if wanted(run.targets):
                 return run
     return None
@@ -191,7 +196,7 @@ def _newest_with(target: str, results_dir: Path) -> NamedRun:
     run = _newest(results_dir, lambda targets: target in targets)
     if run is None:
         raise ResultError(f"{target} is neither a run nor a target of any run in {results_dir}: name a run's folder")
-    return NamedRun(run.folder, run.log, target)
+    return NamedRun(run.folder, run.measured, target)
 
 
 def _newest_with_pair(results_dir: Path) -> NamedRun:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from lmx_loadgen.analysis.stored_results import plain_results
 from lmx_loadgen.errors import InputError, ResultError
-from lmx_loadgen.report.run_loader import logs, views
+from lmx_loadgen.report.run_loader import measured_runs, views
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import RunView, series_of
 from lmx_loadgen.store.imported import imported_results
@@ -40,9 +41,9 @@ def plot_command(
 ) -> None:
     """Write the report, print its path, and with `open_it` open a page in the browser.
 
-    Named runs are drawn alone; else everything in `results_dir`, what was imported there too. With `per` request it
-    is a CSV of the requests of runs. Raises ResultError, ProfileError (the reference file), StorageError, and
-    InputError where a PNG cannot be made, or requests are asked for in another format.
+    Named runs are drawn alone; else everything in `results_dir`: runs, what was imported there, and files of the plan.
+    With `per` request it is a CSV of the requests of runs. Raises ResultError, ProfileError (the reference file),
+    StorageError, and InputError where a PNG cannot be made, or requests are asked for in another format.
     """
     if per == "request":
         if shape != "csv":
@@ -59,7 +60,7 @@ def plot_command(
 
 
 def _material(runs: Sequence[Path], results_dir: Path, reference: Path | None, shape: str) -> Material:
-    imported = [] if runs else imported_results(results_dir)
+    imported = [] if runs else [*imported_results(results_dir), *plain_results(results_dir, _warn)]
     try:
         drawn = views(runs, results_dir, _warn)
     except ResultError:
@@ -101,7 +102,9 @@ def _requests(runs: Sequence[Path], results_dir: Path) -> bytes:
     from lmx_loadgen.analysis.request_rows import request_rows
     from lmx_loadgen.report import csv
 
-    return csv.requests_table(row for log in logs(runs, results_dir, _warn) for row in request_rows(log)).encode()
+    return csv.requests_table(
+        row for run in measured_runs(runs, results_dir, _warn) for row in request_rows(run)
+    ).encode()
 
 
 def _png(material: Material) -> bytes:

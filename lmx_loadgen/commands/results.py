@@ -15,11 +15,18 @@ from lmx_loadgen.commands.lookup import find_result, find_results
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.store.imported import imported_store, origin_note
-from lmx_loadgen.store.plan_result import identity, json_files, plan_fields, read_json, slug, undefined, write_new
+from lmx_loadgen.store.plan_result import (
+    PLAN_FOLDER,
+    identity,
+    json_files,
+    plan_fields,
+    read_json,
+    slug,
+    undefined,
+    write_new,
+)
 from lmx_loadgen.store.result import BenchmarkResult
 from lmx_loadgen.system import folders
-
-PLAN_FOLDER = Path("~/.opta-lmx/benchmarks")
 
 _MAX_FAULTS_SHOWN = 5
 # What servers often do not tell and a tokenizer does.

@@ -14,22 +14,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.messages import (
     HEADER,
-    INTERRUPTED,
+    Alive,
+    EndSegment,
     FinishedRequest,
     Go,
     Job,
     Ready,
     SegmentEnd,
-    Stop,
     Warm,
     packed,
 )
 from lmx_loadgen.load.schedule import stagger_offsets
+from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.stamps import StampSource
 
@@ -71,6 +72,7 @@ class WorkerProcess:
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
         self.heard = time.monotonic()
+        self.ready: Ready | None = None
 
     def send(self, message: Any) -> None:
         """Hand the message over. Raises WorkerDied where the process is gone, or takes nothing for half a minute."""
@@ -123,6 +125,10 @@ class WorkerProcess:
             "lost"
         )
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     def close(self) -> None:
         """Let the process go: it ends when its stdin does, and is killed if it does not."""
         process = self._process
@@ -136,6 +142,10 @@ class WorkerProcess:
             process.kill()
             process.wait()
         self._stderr.close()
+
+
+# Starts a measuring process, given its loop, its stamps and its environment.
+StartWorker = Callable[[str, StampSource, Mapping[str, str] | None], WorkerProcess]
 
 
 class _Patience:
@@ -160,24 +170,27 @@ class _Patience:
                 raise worker.stuck()
 
 
+class SegmentListener(Protocol):
+    """What hears of a segment while it runs, in the order in which the parent hears of it."""
+
+    def measuring(self) -> None:
+        """The warm-ups are done."""
+
+    def sent(self, sent: FinishedRequest) -> None:
+        """A request has ended."""
+
+    def quiet(self, worker: int, quiet_ns: int | None) -> None:
+        """How long one of the workers has heard nothing from the server; None while it expects nothing."""
+
+    def why_stop(self) -> Stop | None:
+        """Asked about ten times a second: why the segment is to be stopped, None while it is not."""
+
+
 class Driver:
-    """Runs one segment after the other on its workers.
+    """Runs one segment after the other on its workers."""
 
-    Args:
-        workers: the measuring processes.
-        on_sent: called with each request as it ends, in the order they are heard of.
-        stop_asked: asked about ten times a second; once it says yes the segment is stopped.
-    """
-
-    def __init__(
-        self,
-        workers: Sequence[WorkerProcess],
-        on_sent: Callable[[FinishedRequest], None],
-        stop_asked: Callable[[], bool],
-    ) -> None:
+    def __init__(self, workers: Sequence[WorkerProcess]) -> None:
         self._workers = workers
-        self._on_sent = on_sent
-        self._stop_asked = stop_asked
         self._selector = selectors.DefaultSelector()
         for worker in workers:
             self._selector.register(worker.fd, selectors.EVENT_READ, worker)
@@ -185,60 +198,51 @@ class Driver:
     def wait_ready(self) -> Ready:
         """What loop and stamps the workers use. Raises WorkerDied if one does not come up."""
         deadline = time.monotonic() + _START_WAIT_S
-        ready: list[Ready] = []
-        while len(ready) < len(self._workers):
-            ready += [message for _, message in self._messages() if isinstance(message, Ready)]
+        while not all(worker.ready for worker in self._workers):  # one that is used again said so long ago
+            for worker, message in self._messages():
+                if isinstance(message, Ready):
+                    worker.ready = message
             if time.monotonic() > deadline:
                 raise WorkerDied(f"a measuring process did not start within {_START_WAIT_S:g} s")
-        return ready[0]
+        assert self._workers[0].ready is not None
+        return self._workers[0].ready
 
-    def run(
-        self,
-        jobs: Sequence[Job],
-        stagger_ns: int | None,
-        on_start: Callable[[], None],
-        halt: Callable[[], str | None] = lambda: None,
-    ) -> SegmentEnd:
+    def run(self, jobs: Sequence[Job], stagger_ns: int | None, listener: SegmentListener) -> SegmentEnd:
         """Run one segment, a job for each worker, and return its merged marks.
 
-        `stagger_ns` is the spread of the slots' starts; None takes the mean response time of the warm-ups.
-        `on_start` is called when the warm-ups are done and measuring begins. Once `halt` gives a reason the segment is
-        stopped for it. Raises WorkerDied when a worker is gone or stuck.
+        `stagger_ns` is the spread of the slots' starts; None takes the mean response time of the warm-ups. Raises
+        WorkerDied when a worker is gone or stuck.
         """
         for worker, job in zip(self._workers, jobs, strict=True):
             worker.send(job)
         warm: list[Warm] = []
         ends: dict[WorkerProcess, SegmentEnd] = {}
-        stopped: str | None = None
+        stopped: Stop | None = None
         patience = _Patience()
         while len(ends) < len(self._workers):
-            if stopped is None and (stopped := self._why_stop(ends.values(), halt)) is not None:
+            if stopped is None and (stopped := listener.why_stop()) is not None:
                 self._stop(jobs[0].segment, stopped)
                 patience.end_within_s()
             patience.check([worker for worker in self._workers if worker not in ends])
             for worker, message in self._messages():
                 if isinstance(message, FinishedRequest):
-                    self._on_sent(message)
+                    listener.sent(message)
+                elif isinstance(message, Alive):
+                    listener.quiet(self._workers.index(worker), message.quiet_ns)
                 elif isinstance(message, SegmentEnd):
                     ends[worker] = message
                 elif isinstance(message, Warm):
                     warm.append(message)
                     # What failed last may have been heard of in this very read.
                     is_ready = len(warm) == len(self._workers) and stopped is None
-                    if is_ready and self._why_stop(ends.values(), halt) is None:
-                        on_start()
+                    if is_ready and listener.why_stop() is None:
+                        listener.measuring()
                         self._go(jobs, warm, stagger_ns)
         return merge_ends([ends[worker] for worker in self._workers])
 
-    def _why_stop(self, ends: Iterable[SegmentEnd], halt: Callable[[], str | None]) -> str | None:
-        """The user, too many errors, or one worker that has given up: then the others do too."""
-        if self._stop_asked():
-            return INTERRUPTED
-        return halt() or next((end.stopped for end in ends if end.stopped), None)
-
-    def _stop(self, segment: int, reason: str) -> None:
+    def _stop(self, segment: str, why: Stop) -> None:
         for worker in self._workers:
-            worker.send(Stop(segment, reason))
+            worker.send(EndSegment(segment, why))
 
     def _go(self, jobs: Sequence[Job], warm: Sequence[Warm], stagger_ns: int | None) -> None:
         if stagger_ns is None:

@@ -9,11 +9,11 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmx_loadgen.load.sender import BodyTemplate
+from lmx_loadgen.load.request import BodyTemplate
+from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.wire.timing import Limits, RequestTiming
 
 HEADER = struct.Struct("!I")
-INTERRUPTED = "interrupted"
 
 
 def packed(message: Any) -> bytes:
@@ -24,14 +24,14 @@ def packed(message: Any) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One segment's share of work for one worker. Times are nanoseconds.
+    """One segment's share of work for one worker. Times are nanoseconds. `segment` is the text of its key.
 
     `order` says which template each request takes, by the request's number in the level, round and round;
     `numbers` of this worker are `first`, `first + step`, … so that workers never send the same request.
-    `no_progress` is how many seconds may pass without one byte from the server.
+    `no_progress` is how many seconds may pass without one byte from the server: it says how often the worker must look.
     """
 
-    segment: int
+    segment: str
     url: str
     headers: list[tuple[str, str]] = field(repr=False)
     limits: Limits
@@ -60,18 +60,22 @@ class Go:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """Close the requests in flight and end this segment, also when it has not begun yet. `reason` is stored."""
+class EndSegment:
+    """Close the requests in flight and end this segment, also when it has not begun yet. `why` is stored."""
 
-    segment: int
-    reason: str = INTERRUPTED
+    segment: str
+    why: Stop
 
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """The worker's event loop still turns; said about once a second while a segment is on."""
+    """The worker's event loop still turns; said about once a second while a segment is on.
 
-    segment: int
+    `quiet_ns` is how long no byte has come on any of its connections; None while it expects none.
+    """
+
+    segment: str
+    quiet_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class Ready:
 class Warm:
     """Connections are open and warm-ups done; their mean response time tells how far to spread the start."""
 
-    segment: int
+    segment: str
     mean_response_ns: int | None
 
 
@@ -95,7 +99,7 @@ class FinishedRequest:
     """One request that has ended, as it was seen on the wire. `stalls` are those of the event loop that overlap its
     send or a read that the loop stamped: (start, length) in ns."""
 
-    segment: int
+    segment: str
     slot: int
     number: int
     phase: str
@@ -115,12 +119,12 @@ class SegmentEnd:
     `cpu_share` is of one core while measuring; memory is the process's peak so far.
     """
 
-    segment: int
+    segment: str
     start_ns: int | None
     ramp_end_ns: int | None
     drain_start_ns: int | None
     end_ns: int
-    stopped: str | None
+    stopped: Stop | None
     cpu_share: float | None
     cpu_s: float
     peak_rss_bytes: int

@@ -27,10 +27,13 @@ def _skill(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+SkillName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@/-]{0,119}$")]
+
+
 class SkillSpec(ProfilePart):
     """A skill to run; without `arguments` it gets the least that its own schema asks for."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@/-]{0,119}$")]
+    name: SkillName
     arguments: dict[str, Any] | None = None
 
 

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_valida
 from lmx_loadgen.profile.checks import Checks
 from lmx_loadgen.profile.durations import seconds, seconds_or_auto, share
 from lmx_loadgen.profile.fields import DAY_S, ConcurrencyLevel, Duration, Name, Number, ProfilePart, VariableName
+from lmx_loadgen.profile.load_point import Closed, LoadPoint
 
 _NO_PROGRESS_S = 120.0
 
@@ -84,6 +85,14 @@ class Load(ProfilePart):
         if isinstance(value, dict) and "settle" in value and "pause" not in value:
             return {"pause" if key == "settle" else key: one for key, one in value.items()}
         return value
+
+    def points(self) -> list[LoadPoint]:
+        """The load points that the levels are, in the order they run."""
+        return [Closed(concurrency=concurrency) for concurrency in self.concurrency]
+
+    def heaviest(self) -> LoadPoint:
+        """The level with the most requests in flight."""
+        return max(self.points(), key=lambda point: point.slots)
 
 
 class Prompts(ProfilePart):

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lmx_loadgen.analysis.formats import at_concurrency
+from lmx_loadgen.analysis.formats import at_load
 from lmx_loadgen.analysis.model_names import same_weights, weight_bits
 from lmx_loadgen.analysis.published import LONG_CONTEXT, apple_chip, bits_of
-from lmx_loadgen.report.view import Level, Series, newest_first, prompt_tokens, same_work, stat
+from lmx_loadgen.profile.load_point import ALONE
+from lmx_loadgen.report.view import Level, Series, newest_first, point_of, prompt_tokens, same_work, stat
 from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, Verdict
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
 from lmx_loadgen.store.result import FEWEST_RUNS
@@ -81,8 +82,8 @@ def all_baselines(
                 group[0], series, server, reference
             )
             found += [measured] if measured else []
-        found += [_published(group[0], figure) for figure in published if figure.server == server]
-    return found + [_published(group[0], figure) for figure in published if figure.server not in RIVALS]
+        found += published_baselines(group[0].level_at(ALONE), [one for one in published if one.server == server])
+    return found + published_baselines(group[0].level_at(ALONE), [one for one in published if one.server not in RIVALS])
 
 
 def best_baseline(baseline: Sequence[Baseline], server: Server) -> Baseline | None:
@@ -119,9 +120,9 @@ def _server_of(side: ComparedSide, series: Sequence[Series]) -> Server | None:
 def _from_comparison(
     comparison: Comparison, one: Series, newest: Series, theirs: ComparedSide, server: Server, *, swapped: bool
 ) -> Baseline:
-    wanted = next((level["concurrency"] for level in newest.levels()), None)
-    level = next((level for level in comparison.levels if level.concurrency == wanted), comparison.levels[0])
-    about = [at_concurrency(level.concurrency)]
+    wanted = next(map(point_of, newest.levels()), None)
+    level = next((level for level in comparison.levels if level.load_point == wanted), comparison.levels[0])
+    about = [at_load(level.load_point)]
     if one is not newest:
         about.append(f"in an earlier run, {one.run.label}")
     if level.token_basis == "characters":
@@ -164,11 +165,11 @@ def _separate_runs(
     comparable = [one for one in there if same_work(ours, one) and same(ours, one, reference)]
     comparable.sort(key=lambda one: one.run is not ours.run)
     for one in comparable:
-        level = one.level_at(levels[0]["concurrency"]) if levels else None
+        level = one.level_at(point_of(levels[0])) if levels else None
         if level is not None:
             how: How = "one run" if one.run is ours.run else "separate runs"
             rate, ttft = (_means_compared(levels[0], level, metric) for metric in ("decode_tok_s", "ttft"))
-            return Baseline(server, how, one.name, rate, ttft, about=at_concurrency(level["concurrency"]))
+            return Baseline(server, how, one.name, rate, ttft, about=at_load(point_of(level)))
     return None
 
 
@@ -219,30 +220,37 @@ def why_unreliable(level: Level) -> str:
 
 
 def _failed(level: Level) -> float:
-    ok, failed = int(level["requests"]["ok"]), int(level["requests"]["failed"] or 0)
+    ok, failed = int(level["requests"]["ok"] or 0), int(level["requests"]["failed"] or 0)
     return failed / (ok + failed) if ok + failed else 0.0
 
 
 # ---- published ---------------------------------------------------------------------------------------
 
 
-def _published(ours: Series, figure: PublishedFigure) -> Baseline:
+def published_baselines(level: Level | None, published: Sequence[PublishedFigure], why: str = "") -> list[Baseline]:
+    """What is published, held against what was measured with one request at a time; with a reason `why` not, only shown
+    beside it."""
+    return [_published(level, figure, why) for figure in published]
+
+
+def _published(level: Level | None, figure: PublishedFigure, why: str) -> Baseline:
     chip = apple_chip(figure.hardware) or figure.hardware
     return Baseline(
         figure.server,
         "published",
         chip,
-        _published_figure(ours, figure, "decode_tok_s", figure.toks_per_sec),
-        _published_figure(ours, figure, "ttft", figure.ttft_sec),
+        _published_figure(level, figure, "decode_tok_s", figure.toks_per_sec, why),
+        _published_figure(level, figure, "ttft", figure.ttft_sec, why),
         source=figure.source,
         about="; ".join(_circumstances(figure)),
         same_chip=figure.same_chip,
     )
 
 
-def _published_figure(ours: Series, figure: PublishedFigure, metric: str, value: float | None) -> BaselineFigure:
+def _published_figure(
+    level: Level | None, figure: PublishedFigure, metric: str, value: float | None, why: str
+) -> BaselineFigure:
     """A change only where it was the same chip and the same kind of work."""
-    level = ours.level_at(1)
     our_mean = None if level is None else stat(level, metric, "mean")
     if value is None:
         return BaselineFigure()
@@ -254,7 +262,7 @@ def _published_figure(ours: Series, figure: PublishedFigure, metric: str, value:
         return BaselineFigure(value, why="" if figure.same_chip is False else "whether it is our chip is not known")
     if metric == "decode_tok_s" and not level.get("token_basis_exact"):
         return BaselineFigure(value, why="our rate counts chunks, which may hold several tokens")
-    why = why_unreliable(level) or _other_context(level, figure, metric)
+    why = why or why_unreliable(level) or _other_context(level, figure, metric)
     return BaselineFigure(value, why=why) if why else BaselineFigure(value, our_mean / value - 1)
 
 

@@ -1,7 +1,8 @@
 """What a report card is made of: every model on every backend, with its newest run and those before it.
 
-A card is of one model on one backend on one machine. Results that were imported have the plan's statistics and no
-request behind them: they stand on cards of their own, and nothing is compared with them.
+A card is of one model on one backend on one machine. Results that were imported, or lie about as the plan's files, have
+its statistics and no request behind them: they stand on cards of their own, beside what is published, and no other run
+is compared with them.
 """
 
 from collections import defaultdict
@@ -11,10 +12,12 @@ from typing import Any, Literal
 
 from lmx_loadgen.analysis.formats import short_time
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.analysis.published import matching
-from lmx_loadgen.report.baselines import Baseline, all_baselines
+from lmx_loadgen.analysis.published import apple_chip, matching
+from lmx_loadgen.profile.load_point import ALONE
+from lmx_loadgen.report.baselines import Baseline, all_baselines, published_baselines
 from lmx_loadgen.report.view import Level, Series, newest_first, same_work, stat
 from lmx_loadgen.store.comparison import Comparison
+from lmx_loadgen.store.imported import OURS
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
 from lmx_loadgen.store.result import BenchmarkResult
 from lmx_loadgen.system.clock import EARLIEST, moment
@@ -23,7 +26,7 @@ from lmx_loadgen.system.clock import EARLIEST, moment
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
     """One run of a card's model. `level` is its lowest level; `same_work` whether it asked for what the newest run
-    asked for, at the same concurrency and by the same count of tokens: only then may a line join them."""
+    asked for, at the same load and by the same count of tokens: only then may a line join them."""
 
     label: str
     started_at: str
@@ -33,7 +36,7 @@ class EarlierRun:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One model on one backend. `levels` are those of the newest run, lowest concurrency first; `runs` are all, newest
+    """One model on one backend. `levels` are those of the newest run, lightest load first; `runs` are all, newest
     first; `series` is None where the result was imported. `published` are figures of the same weights."""
 
     origin: Literal["measured", "imported"]
@@ -94,7 +97,7 @@ def cards_of(
     for one in series:
         groups[_key(one)].append(one)
     found = [_measured(newest_first(group), series, comparisons, reference) for group in groups.values()]
-    return [*found, *_imported(imported)]
+    return [*found, *_imported(imported, reference)]
 
 
 def _key(one: Series) -> tuple[str, str, str, str]:
@@ -136,7 +139,7 @@ def _published(reference: Reference | None, target: dict[str, Any], chip: str | 
 
 def _earlier_run(one: Series, newest: Series) -> EarlierRun:
     first, shown = (next(iter(series.levels()), None) for series in (one, newest))
-    conditions = [(level or {}).get(key) for level in (first, shown) for key in ("concurrency", "token_basis")]
+    conditions = [(level or {}).get(key) for level in (first, shown) for key in ("load_point", "token_basis")]
     same = same_work(one, newest) and conditions[:2] == conditions[2:]
     return EarlierRun(one.run.label, str(one.run.result.get("started_at")), first, same)
 
@@ -144,19 +147,23 @@ def _earlier_run(one: Series, newest: Series) -> EarlierRun:
 # ---- imported results -------------------------------------------------------------------------------
 
 
-def _imported(results: Sequence[BenchmarkResult]) -> list[Card]:
+def _imported(results: Sequence[BenchmarkResult], reference: Reference | None) -> list[Card]:
     groups: dict[tuple[str, str, str], list[BenchmarkResult]] = defaultdict(list)
     for result in results:
         groups[result.model_id, result.backend, result.hardware].append(result)
     return [
-        _imported_card(sorted(group, key=lambda one: moment(one.timestamp) or EARLIEST, reverse=True))
+        _imported_card(sorted(group, key=lambda one: moment(one.timestamp) or EARLIEST, reverse=True), reference)
         for group in groups.values()
     ]
 
 
-def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
+def _imported_card(group: Sequence[BenchmarkResult], reference: Reference | None) -> Card:
     newest = group[0]
     levels = imported_levels(newest)
+    is_ours = newest.origin == OURS
+    target = {"model": newest.model_id, "dialect": newest.backend if is_ours else "lmx"}
+    published = _published(reference, target, newest.hardware if apple_chip(newest.hardware) else None)
+    why = "" if is_ours else "the server measured itself"
     return Card(
         origin="imported",
         model=newest.model_id,
@@ -164,7 +171,7 @@ def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
         machine=newest.hardware,
         series=None,
         levels=levels,
-        target={"benchmark": newest.model_dump(mode="json")},
+        target={"benchmark": newest.model_dump(mode="json")} | ({"dialect": newest.backend} if is_ours else {}),
         runs=[
             EarlierRun(
                 short_time(one.timestamp),
@@ -174,6 +181,8 @@ def _imported_card(group: Sequence[BenchmarkResult]) -> Card:
             )
             for one in group
         ],
+        baseline=published_baselines(levels[0] if levels else None, published, why),
+        published=published,
     )
 
 
@@ -189,6 +198,7 @@ def imported_levels(result: BenchmarkResult) -> list[Level]:
     }
     return [
         {
+            "load_point": ALONE.model_dump(),
             "concurrency": 1,
             "requests": {"ok": stats.runs_completed, "failed": None},
             "metrics": {

@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, change_interval, milliseconds, percent, rate
+from lmx_loadgen.analysis.formats import UNDEFINED, at_load, change_interval, milliseconds, percent, rate
 from lmx_loadgen.report.baselines import Baseline, BaselineFigure
 from lmx_loadgen.report.card_data import Card
 from lmx_loadgen.report.comparison import shown_verdict
 from lmx_loadgen.report.findings import share_of_expected
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import mean_interval, stat
+from lmx_loadgen.report.view import mean_interval, point_of, stat
 from lmx_loadgen.store.result import FEWEST_RUNS, NOT_SUPPORTED
 
 JUDGED = ("call_produced", "tool_name_correct", "params_valid_json", "params_match_schema")
@@ -180,6 +180,6 @@ def against_hypothesis(card: Card) -> str | None:
     share = None if level is None else share_of_expected(card.target, level)
     if level is None or share is None:
         return None
-    where = at_concurrency(level["concurrency"])
+    where = at_load(point_of(level))
     unit = "tok/s" if level.get("token_basis_exact", True) else "chunks/s"
     return f"Measured: {rate(mean(card, 'decode_tok_s'))} {f'{unit} {where}'.strip()}, {sanitize(share, 200)}."

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, count, interval, milliseconds, plural, rate
+from lmx_loadgen.analysis.formats import UNDEFINED, at_load, count, interval, milliseconds, plural, rate
 from lmx_loadgen.report import card_words, checks, dialect_card
 from lmx_loadgen.report.baselines import RIVALS, Baseline, BaselineFigure, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
@@ -11,7 +11,7 @@ from lmx_loadgen.report.markup import NUMBER, Child, Markup, about, boxed_table,
 from lmx_loadgen.report.page_header import key_sample
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.tables import first_answer
-from lmx_loadgen.report.view import Level, as_shown, is_weak, mean_interval, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, as_shown, is_weak, mean_interval, point_of, prompt_tokens, stat
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES, PublishedFigure, Server
 
@@ -44,7 +44,7 @@ def summary(cards: Sequence[Card]) -> Markup:
 
 
 def _row(card: Card) -> Markup:
-    where = at_concurrency(card.first["concurrency"]) if card.first else ""
+    where = at_load(point_of(card.first)) if card.first else ""
     return row(
         h("th", {"scope": "row"}, _model(card), h("span", {"class": "model"}, where) if where else None),
         h("td", None, _who(card)),
@@ -226,7 +226,7 @@ def _level(level: Level) -> Markup:
         "tbody",
         None,
         row(
-            h("th", {"scope": "rowgroup", "rowspan": "2"}, count(level["concurrency"])),
+            h("th", {"scope": "rowgroup", "rowspan": "2"}, point_of(level).cell),
             _figures(level, "decode_tok_s", "tok/s"),
             h("td", spanned, f"{count(prompt_tokens(level))} / {count(output_tokens(level))}"),
             h("td", spanned, runs),

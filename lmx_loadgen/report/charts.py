@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.records import Record
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.report import figures, samples
-from lmx_loadgen.report.view import Series, better_words, concurrencies
+from lmx_loadgen.report.view import Series, better_words, load_points, point_of
 
 # The page carries plotly.js (5 MB). These bounds keep the rest within about 3 MB, however much was measured.
 CURVE_POINTS = 2_000
@@ -60,12 +62,12 @@ def concurrency_charts(series: Sequence[Series]) -> list[Chart]:
 
 
 def distribution_charts(series: Sequence[Series]) -> list[Chart]:
-    """How TTFT and chunk gaps spread at one concurrency, which the reader chooses."""
-    levels = concurrencies(series)
-    most = max(FEWEST, min(CURVE_POINTS, ALL_CURVE_POINTS // max(1, 2 * len(levels) * len(series))))
-    fullest = _fullest(series, levels)
-    ttft = _distributions(series, levels, samples.ttft_s, "ttft", most, log_x=False)
-    gaps = _distributions(series, levels, samples.chunk_gaps_s, "chunk_gap", most, log_x=True)
+    """How TTFT and chunk gaps spread at one load, which the reader chooses."""
+    points = load_points(series)
+    most = max(FEWEST, min(CURVE_POINTS, ALL_CURVE_POINTS // max(1, 2 * len(points) * len(series))))
+    fullest = _fullest(series, points)
+    ttft = _distributions(series, points, samples.ttft_s, "ttft", most, log_x=False)
+    gaps = _distributions(series, points, samples.chunk_gaps_s, "chunk_gap", most, log_x=True)
     within = "Share of requests whose first token came within that time. Failed ones never came."
     pauses = "Share of pauses between pieces of text that were at most that long. A long right tail is stutter."
     return [
@@ -76,27 +78,27 @@ def distribution_charts(series: Sequence[Series]) -> list[Chart]:
 
 def _distributions(
     series: Sequence[Series],
-    levels: Sequence[int],
-    values_of: Callable[[Sequence[figures.RequestDict], str], list[float]],
+    points: Sequence[LoadPoint],
+    values_of: Callable[[Sequence[Record], str], list[float]],
     metric: str,
     most: int,
     *,
     log_x: bool,
 ) -> list[Option]:
     options = []
-    for concurrency in levels:
-        pairs = [(one, level) for one in series if (level := one.level_at(concurrency)) is not None]
+    for point in points:
+        pairs = [(one, level) for one in series if (level := one.level_at(point)) is not None]
         curves = [
             (one, *_sample_of(one.requests_of(level), level["sample"], values_of, metric)) for one, level in pairs
         ]
-        options.append(Option(str(concurrency), figures.distribution(curves, metric, most, log_x=log_x)))
+        options.append(Option(point.cell, figures.distribution(curves, metric, most, log_x=log_x)))
     return options
 
 
 def _sample_of(
-    requests: Sequence[figures.RequestDict],
+    requests: Sequence[Record],
     sample: str,
-    values_of: Callable[[Sequence[figures.RequestDict], str], list[float]],
+    values_of: Callable[[Sequence[Record], str], list[float]],
     metric: str,
 ) -> tuple[list[float], int]:
     """A metric's values, and how many are missing because their request failed: none where gaps are pooled."""
@@ -104,14 +106,14 @@ def _sample_of(
     return values_of(requests, sample), failed
 
 
-def _fullest(series: Sequence[Series], levels: Sequence[int]) -> int:
+def _fullest(series: Sequence[Series], points: Sequence[LoadPoint]) -> int:
     """The highest level that most series measured: where servers differ most, and where all can be seen."""
 
-    def measured(concurrency: int) -> int:
-        found = [one.level_at(concurrency) for one in series]
+    def measured(point: LoadPoint) -> int:
+        found = [one.level_at(point) for one in series]
         return sum(level is not None and level["requests"]["ok"] > 0 for level in found)
 
-    return max(range(len(levels)), key=lambda index: (measured(levels[index]), index), default=0)
+    return max(range(len(points)), key=lambda index: (measured(points[index]), index), default=0)
 
 
 def timeline_chart(series: Sequence[Series]) -> Chart:
@@ -124,12 +126,11 @@ def timeline_chart(series: Sequence[Series]) -> Chart:
         note = f"{most:,} of {total:,} requests are drawn, evenly chosen." if total > most else ""
         if total < len(one.requests_of(level)):
             note = f"{note} The first block is drawn; between blocks it was another target's turn.".strip()
-        label = f"{one.name}, concurrency {level['concurrency']}"
+        label = f"{one.name}, {point_of(level).label}"
         options.append(Option(label, figures.timeline(one, level, most), note))
     fitting = [i for i, option in enumerate(options) if option.figure is not None]
-    busiest = max(
-        fitting, key=lambda i: (places[i][1]["concurrency"] <= 16, places[i][1]["concurrency"], -i), default=0
-    )
+    slots = [point_of(level).slots for _, level in places]
+    busiest = max(fitting, key=lambda i: (slots[i] <= 16, slots[i], -i), default=0)
     return Chart(
         "timeline",
         "Timeline of requests",

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from lmx_loadgen.analysis.formats import UNDEFINED, at_concurrency, count, duration, milliseconds, rate
+from lmx_loadgen.analysis.formats import UNDEFINED, at_load, count, duration, milliseconds, rate
 from lmx_loadgen.report import card_words
 from lmx_loadgen.report.card_data import Card
 from lmx_loadgen.report.markup import NUMBER, Child, Markup, about, boxed_table, chip, column, h, number_cells, row
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import Level, stat
+from lmx_loadgen.report.view import Level, point_of, stat
 from lmx_loadgen.store.result import NOT_SUPPORTED
 
 _WORDS = 300
@@ -130,7 +130,7 @@ def _quality_row(level: Level) -> Markup:
     answers, flags = int(found["answers"]), found.get("flags") or {}
     ends = [h("td", NUMBER, count(found.get(name))) for name in ("natural", "limited", "unknown")]
     cells = [_share(flag, int(flags.get(flag, 0)), answers) for flag in _FLAGS]
-    return row(h("td", NUMBER, count(level["concurrency"])), cells, ends)
+    return row(h("td", NUMBER, point_of(level).cell), cells, ends)
 
 
 def _share(flag: str, number: int, answers: int) -> Markup:
@@ -176,7 +176,7 @@ def _timings_table(levels: list[Level]) -> list[Markup]:
 def _timings_row(level: Level) -> Markup:
     timings = level["server_word"]
     cells = [
-        count(level["concurrency"]),
+        point_of(level).cell,
         milliseconds(timings.get("prompt_sec")),
         milliseconds(timings.get("client_ttft_sec")),
         rate(timings.get("toks_per_sec")),
@@ -220,4 +220,4 @@ def _client_row(card: Card) -> Markup:
         "toks_per_sec_p95": stat(first, "decode_tok_s", "p95"),
         "runs_completed": first["requests"]["ok"],
     }
-    return _benchmark_row(f"client sees {at_concurrency(first['concurrency'])}".rstrip(), figures)
+    return _benchmark_row(f"client sees {at_load(point_of(first))}".rstrip(), figures)

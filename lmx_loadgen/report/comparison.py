@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lmx_loadgen.analysis.formats import UNDEFINED, change_interval, milliseconds, percent, rate
+from lmx_loadgen.profile.load_point import short_labels
 from lmx_loadgen.report.sanitize import markdown_text as _cell
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.store.comparison import AuditLine, Comparison, MetricComparison
@@ -38,11 +39,11 @@ def _table(comparison: Comparison) -> Table:
     table.add_column(f"{b} is", max_width=_NAME_WIDTH + 3, no_wrap=True)
     for level in comparison.levels:
         for place, found in enumerate(level.metrics.values()):
-            concurrency = Text(str(level.concurrency) if place == 0 else "")
+            where = Text(level.load_point.cell if place == 0 else "")
             cells = [Text(cell) for cell in cells_of(found)]
             verdict = Text(shown_verdict(found.verdict), style=_STYLES[found.verdict])
             last = place == len(level.metrics) - 1
-            table.add_row(concurrency, Text(figure_name(found)), *cells, verdict, end_section=last)
+            table.add_row(where, Text(figure_name(found)), *cells, verdict, end_section=last)
     return table
 
 
@@ -85,7 +86,7 @@ def _below(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def audit_words(line: AuditLine) -> str:
     """One check in words: `Output length failed at C=4: …`."""
-    where = f" at C={','.join(map(str, line.levels))}" if line.levels else ""
+    where = f" at {short_labels(line.load_points)}" if line.load_points else ""
     accepted = " (accepted)" if line.accepted else ""
     return f"{line.title} {STATUS[line.status]}{where}{accepted}: {sanitize(line.sentence, 400)}"
 
@@ -105,10 +106,10 @@ def markdown(comparison: Comparison) -> str:
     for level in comparison.levels:
         for found in level.metrics.values():
             cells = " | ".join([figure_name(found), *cells_of(found), shown_verdict(found.verdict)])
-            lines.append(f"| {level.concurrency} | {cells} |")
+            lines.append(f"| {level.load_point.cell} | {cells} |")
     lines += ["", f"| same work? | | {a} | {b} | |", "|---|---|---|---|---|"]
     for line in comparison.audit:
-        where = f" (C={','.join(map(str, line.levels))})" if line.levels else ""
+        where = f" ({short_labels(line.load_points)})" if line.load_points else ""
         status = STATUS[line.status] + (", accepted" if line.accepted else "")
         lines.append(f"| {line.title}{where} | {status} | {_cell(line.a)} | {_cell(line.b)} | {_cell(line.sentence)} |")
     lines += [

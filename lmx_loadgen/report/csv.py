@@ -9,11 +9,11 @@ from typing import Any
 from lmx_loadgen.analysis import request_rows
 from lmx_loadgen.report.card_data import imported_levels
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import Level, Series
+from lmx_loadgen.report.view import Level, Series, point_of
 from lmx_loadgen.store.result import BenchmarkResult
 
 _STATISTICS = ("n", "mean", "ci95_low", "ci95_high", "p50", "p90", "p95", "p99", "min", "max", "instrument_error")
-_OF_WHAT = ("origin", "run_id", "started_at", "target", "backend", "model", "level", "concurrency", "metric")
+_OF_WHAT = ("origin", "run_id", "started_at", "target", "backend", "model", "load_point", "concurrency", "metric")
 _BESIDE = ("unsupported", "reason", "sample", "token_basis", "token_basis_exact", "ok", "failed", "complete", "tainted")
 COLUMNS = (*_OF_WHAT, "unit", "better", *_STATISTICS, *_BESIDE)
 # What makes a spreadsheet take a text for a formula.
@@ -81,7 +81,7 @@ def _imported(results: Sequence[BenchmarkResult]) -> Iterator[dict[str, Any]]:
 def _rows(who: dict[str, Any], level: Level) -> Iterator[dict[str, Any]]:
     requests = level["requests"]
     beside = {
-        "level": level.get("level"),
+        "load_point": point_of(level).label,
         "concurrency": level["concurrency"],
         **{key: level.get(key) for key in ("sample", "token_basis", "token_basis_exact", "complete")},
         "ok": requests["ok"],

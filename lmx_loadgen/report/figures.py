@@ -13,18 +13,20 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lmx_loadgen.analysis.formats import count, duration, milliseconds, rate
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.report.palette import FAILURE, MUTED
-from lmx_loadgen.report.samples import ecdf, text_arrivals_ns, thinned
+from lmx_loadgen.report.samples import ecdf, thinned
 from lmx_loadgen.report.sanitize import plotly_text
 from lmx_loadgen.report.view import (
     Level,
     Series,
     as_shown,
-    concurrencies,
     failures_of,
     heading,
+    load_points,
     mean_interval,
     outcome_name,
+    point_of,
     reason_beside_name,
     stat,
     system_rate,
@@ -36,7 +38,6 @@ LANE_PX = 15
 LARGEST_LANES_PX = 560
 HATCH = {"shape": "/", "size": 5, "solidity": 0.45}
 
-RequestDict = dict[str, Any]
 # The value, the lower and the upper end of its whisker.
 Point = tuple[float | None, float | None, float | None]
 
@@ -52,7 +53,7 @@ def against_concurrency(series: Sequence[Series], metric: str) -> go.Figure | No
     """A metric at each level: the median of TTFT (in ms) or of decode tok/s, with a whisker to what 95 % of answers
     reach; output tok/s of the whole system with the 95 % interval of its mean, where it has one."""
     figure = go.Figure()
-    ticks = concurrencies(series)
+    ticks = [point.slots for point in load_points(series)]
     for place, one in enumerate(series):
         levels = one.levels()
         points = [_point(level, metric) for level in levels]
@@ -61,7 +62,7 @@ def against_concurrency(series: Sequence[Series], metric: str) -> go.Figure | No
         # Series stand side by side at each level, so that their whiskers do not cover each other.
         nudge = 1.045 ** (place - (len(series) - 1) / 2)
         figure.add_scatter(
-            x=[level["concurrency"] * nudge for level in levels],
+            x=[point_of(level).slots * nudge for level in levels],
             y=[_rounded(middle) for middle, _, _ in points],
             error_y=_whiskers(points),
             mode="lines+markers",
@@ -70,8 +71,8 @@ def against_concurrency(series: Sequence[Series], metric: str) -> go.Figure | No
             connectgaps=False,
             line={"color": one.style.on_dark, "dash": one.style.dash, "width": 2},
             marker={"color": one.style.on_dark, "symbol": one.style.symbol, "size": 9},
-            customdata=[[level["concurrency"], _point_words(level, metric)] for level in levels],
-            hovertemplate="<b>%{fullData.name}</b><br>%{customdata[1]}<br>concurrency %{customdata[0]}<extra></extra>",
+            customdata=[[point_of(level).label, _point_words(level, metric)] for level in levels],
+            hovertemplate="<b>%{fullData.name}</b><br>%{customdata[1]}<br>%{customdata[0]}<extra></extra>",
         )
     if not figure.data:
         return None
@@ -195,11 +196,11 @@ def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
         return None
     origin = _start_ns(requests[0])
     shown = thinned(requests, most_requests)
-    good = [r for r in shown if r["outcome"] == "ok"]
-    measured = [r for r in good if r["phase"] != "warmup"]
-    warmup = [r for r in good if r["phase"] == "warmup"]
-    cancelled = [r for r in shown if r["outcome"] == "cancelled"]
-    bad = [r for r in shown if r["outcome"] not in ("ok", "cancelled")]
+    good = [r for r in shown if r.ok]
+    measured = [r for r in good if r.phase != "warmup"]
+    warmup = [r for r in good if r.phase == "warmup"]
+    cancelled = [r for r in shown if r.outcome == "cancelled"]
+    bad = [r for r in shown if r.outcome not in ("ok", "cancelled")]
     colour = one.style.on_dark
     figure = go.Figure()
     _add_bars(figure, measured, origin, _waiting, "waiting for the first token", {"color": colour, "opacity": 0.38})
@@ -208,7 +209,7 @@ def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
     _add_bars(figure, warmup, origin, _streaming, "warm-up, streaming", {"color": MUTED[0]})
     _add_bars(figure, cancelled, origin, _whole, "cancelled", {"color": MUTED[0], "pattern": HATCH})
     _add_failures(figure, bad, origin)
-    lanes = 1 + max(int(r["slot"]) for r in requests)
+    lanes = 1 + max(r.slot for r in requests)
     figure.update_layout(
         height=95 + min(max(lanes, 3) * LANE_PX, LARGEST_LANES_PX),
         barmode="overlay",
@@ -225,40 +226,39 @@ def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
     return figure
 
 
-def first_block(requests: Sequence[RequestDict]) -> list[RequestDict]:
+def first_block(requests: Sequence[Record]) -> list[Record]:
     """The requests of the first block: between the blocks of one target lie those of the others."""
-    first = min((request["block"] for request in requests), default=0)
-    return [request for request in requests if request["block"] == first]
+    first = min((request.block for request in requests), default=0)
+    return [request for request in requests if request.block == first]
 
 
-def _start_ns(request: RequestDict) -> int:
+def _start_ns(request: Record) -> int:
     """The send, or for a request that was never sent, when it was due."""
-    return int(request["intended_ns"] if request["send_ns"] is None else request["send_ns"])
+    return request.intended_ns if request.send_ns is None else request.send_ns
 
 
-def _first_token_ns(request: RequestDict) -> int:
+def _first_token_ns(request: Record) -> int:
     """When the first token came; the end where none did."""
-    times = text_arrivals_ns(request)
-    return _start_ns(request) + times[0] if times else int(request["end_ns"])
+    return request.end_ns if request.first_text_ns is None else request.first_text_ns
 
 
-def _waiting(request: RequestDict) -> tuple[int, int]:
+def _waiting(request: Record) -> tuple[int, int]:
     return _start_ns(request), _first_token_ns(request)
 
 
-def _streaming(request: RequestDict) -> tuple[int, int]:
-    return _first_token_ns(request), int(request["end_ns"])
+def _streaming(request: Record) -> tuple[int, int]:
+    return _first_token_ns(request), request.end_ns
 
 
-def _whole(request: RequestDict) -> tuple[int, int]:
-    return _start_ns(request), int(request["end_ns"])
+def _whole(request: Record) -> tuple[int, int]:
+    return _start_ns(request), request.end_ns
 
 
 def _add_bars(
     figure: go.Figure,
-    requests: Sequence[RequestDict],
+    requests: Sequence[Record],
     origin: int,
-    span: Callable[[RequestDict], tuple[int, int]],
+    span: Callable[[Record], tuple[int, int]],
     name: str,
     marker: dict[str, Any],
 ) -> None:
@@ -269,36 +269,36 @@ def _add_bars(
         orientation="h",
         base=[_seconds(start - origin) for start, _ in spans],
         x=[_seconds(end - start) for start, end in spans],
-        y=[request["slot"] for request in requests],
+        y=[request.slot for request in requests],
         name=name,
         marker={"line": {"width": 0}} | marker,
-        customdata=[[request["id"], _request_words(request)] for request in requests],
+        customdata=[[request.id, _request_words(request)] for request in requests],
         hovertemplate="request %{customdata[0]}, " + name + "<br>%{customdata[1]}<extra></extra>",
     )
 
 
-def _add_failures(figure: go.Figure, requests: Sequence[RequestDict], origin: int) -> None:
+def _add_failures(figure: go.Figure, requests: Sequence[Record], origin: int) -> None:
     _add_bars(figure, requests, origin, _whole, "failed", {"color": FAILURE[0], "pattern": HATCH})
     if requests:
         # A refusal takes a millisecond: its bar cannot be seen, its cross can.
         figure.add_scatter(
-            x=[_seconds(request["end_ns"] - origin) for request in requests],
-            y=[request["slot"] for request in requests],
+            x=[_seconds(request.end_ns - origin) for request in requests],
+            y=[request.slot for request in requests],
             mode="markers",
             name="failed",
             marker={"symbol": "x", "size": 8, "color": FAILURE[0]},
-            customdata=[[request["id"], _request_words(request)] for request in requests],
+            customdata=[[request.id, _request_words(request)] for request in requests],
             hovertemplate="request %{customdata[0]}, failed<br>%{customdata[1]}<extra></extra>",
         )
 
 
-def _request_words(request: RequestDict) -> str:
-    if request["outcome"] != "ok":
-        kind = outcome_name(request["outcome"], request["status"])
-        reason = reason_beside_name(request["outcome"], request["status"], request["reason"])
+def _request_words(request: Record) -> str:
+    if not request.ok:
+        kind = outcome_name(request.outcome, request.status)
+        reason = reason_beside_name(request.outcome, request.status, request.reason)
         return kind + (f": {plotly_text(reason, 80)}" if reason else "")
-    ttft = (_first_token_ns(request) - _start_ns(request)) / NS
-    whole = (request["end_ns"] - _start_ns(request)) / NS
+    ttft = None if request.ttft_ns is None else request.ttft_ns / NS
+    whole = (request.end_ns - _start_ns(request)) / NS
     return f"first token {milliseconds(ttft)} ms, end {duration(whole)}"
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from lmx_loadgen.analysis.formats import duration, milliseconds, percent, plural, rate
 from lmx_loadgen.analysis.published import LONG_CONTEXT
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.report.baselines import why_unreliable
 from lmx_loadgen.report.power import power_words
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import Level, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, point_of, prompt_tokens, stat
 
 Sentence = tuple[str, bool]
 TargetResultDict = Mapping[str, Any]
@@ -54,7 +55,7 @@ def _expected(target: TargetResultDict) -> Iterator[Sentence]:
     expected = target.get("hypothesis")
     if not expected or expected["kind"] == "none":
         return
-    level = next((level for level in target["levels"] if level["concurrency"] == 1), None)
+    level = next((level for level in target["levels"] if point_of(level) == ALONE), None)
     share = share_of_expected(target, level) if level else None
     measured = f"; measured: {sanitize(share, 200)}" if share else ""
     yield f"expected: {sanitize(expected['sentence'], 500)}{measured}", True
@@ -128,7 +129,7 @@ def _server_figures(target: TargetResultDict) -> Iterator[Sentence]:
                 f"client sees {milliseconds(word['client_ttft_sec'])} ms to the first token"
             )
         if parts:
-            yield f"C={level['concurrency']}: {'; '.join(parts)} (medians; {sanitize(word['source'], 60)})", True
+            yield f"{point_of(level).short}: {'; '.join(parts)} (medians; {sanitize(word['source'], 60)})", True
     for own in (target.get("server_benchmarks") or [])[:1]:
         stats = own.get("stats") or {}
         figures = (

@@ -9,7 +9,7 @@ from lmx_loadgen.report import card_words
 from lmx_loadgen.report.baselines import RIVALS, Baseline, BaselineFigure, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
 from lmx_loadgen.report.sanitize import markdown_text as cell
-from lmx_loadgen.report.view import Level, as_shown, mean_interval, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, as_shown, mean_interval, point_of, prompt_tokens, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES
@@ -121,7 +121,7 @@ def _card(card: Card) -> Iterator[str]:
     yield f"Quality: {cell(card_words.quality(card))}"
     for level in card.levels:
         if (stability := (level.get("quality") or {}).get("stability")) is not None:
-            yield f"- concurrency {count(level['concurrency'])}: {cell(stability['sentence'])}"
+            yield f"- {point_of(level).label}: {cell(stability['sentence'])}"
 
 
 def _level(level: Level) -> Iterator[list[str]]:
@@ -131,7 +131,7 @@ def _level(level: Level) -> Iterator[list[str]]:
     for metric, name in (("decode_tok_s", "tok/s"), ("ttft", "TTFT ms")):
         shown = as_shown(metric)
         values = [shown(stat(level, metric, key)) for key in ("p50", "p95", "mean")]
-        yield [count(level["concurrency"]), name, *values, interval(mean_interval(level, metric), shown), *beside]
+        yield [point_of(level).cell, name, *values, interval(mean_interval(level, metric), shown), *beside]
 
 
 def _baseline_row(one: Baseline) -> list[str]:

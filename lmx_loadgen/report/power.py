@@ -7,7 +7,7 @@ from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.observed import POWERS
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import Level
+from lmx_loadgen.report.view import Level, point_of
 
 _THROTTLED = 0.9
 
@@ -15,7 +15,7 @@ _THROTTLED = 0.9
 def power_words(target: Mapping[str, Any]) -> tuple[str, bool] | None:
     """What was observed of all levels of a target, and whether the GPU kept its clock; None where nothing was."""
     levels = [level for level in target["levels"] if level.get("observed")]
-    parts = [f"C={level['concurrency']} {', '.join(words)}" for level in levels if (words := list(_of(level)))]
+    parts = [f"{point_of(level).short} {', '.join(words)}" for level in levels if (words := list(_of(level)))]
     observed = [level["observed"] for level in levels]
     if hottest := known(one["gpu_temp_max_c"] for one in observed):
         parts.append(f"GPU up to {max(hottest):.0f} °C")

@@ -1,6 +1,7 @@
 """What a run shows while it goes on: one live line a level on a terminal, one plain line a level elsewhere."""
 
 import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lmx_loadgen.analysis.formats import duration, milliseconds, plural, rate
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.system.clock import NS, now_ns
 
@@ -24,7 +26,7 @@ class _Segment:
     """Counters of the level that is being measured."""
 
     target: str
-    concurrency: int
+    load_point: LoadPoint
     total: int | None
     duration_s: float | None
     block: int | None = None
@@ -68,7 +70,8 @@ class ProgressView:
 
     On a terminal it shows the level under way and refreshes at most four times a second; each level leaves
     one line behind. Elsewhere it prints only that line, without colour or cursor movement. With `quiet` it
-    prints nothing. It keeps counters only, so feeding it costs about a microsecond.
+    prints nothing. It keeps counters only, so feeding it costs about a microsecond. `left_unrestored` has a sentence
+    for each thing that would stay changed on a server, were the process to end now.
     """
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
@@ -76,6 +79,7 @@ class ProgressView:
         self._quiet = quiet
         self._segment: _Segment | None = None
         self._live: Live | None = None
+        self.left_unrestored: Callable[[], Sequence[str]] = tuple
 
     def __enter__(self) -> "ProgressView":
         if self._console.is_terminal and not self._quiet:
@@ -102,11 +106,11 @@ class ProgressView:
             self._console.print(Text(sanitize(words, 2000)), soft_wrap=True, highlight=False)
 
     def start_segment(
-        self, target: str, concurrency: int, total: int | None, duration: float | None, block: int | None = None
+        self, target: str, load_point: LoadPoint, total: int | None, duration: float | None, block: int | None = None
     ) -> None:
         """A level begins, or a block of one: so many requests, or so many seconds, or both."""
         self.end_segment()
-        self._segment = _Segment(sanitize(target, NAME_WIDTH), concurrency, total, duration, block)
+        self._segment = _Segment(sanitize(target, NAME_WIDTH), load_point, total, duration, block)
 
     def finished(self, ok: bool, ttft_s: float | None, speed: float | None, in_tokens: bool = True) -> None:
         """A measured request ended; its times count only if it succeeded. `speed` is in tok/s, else in chunks/s."""
@@ -128,6 +132,10 @@ class ProgressView:
         if segment is not None and not self._quiet:
             self._console.print(Text(_line(segment)), soft_wrap=True, highlight=False)
 
+    def unrestored(self, left: Callable[[], Sequence[str]]) -> None:
+        """Nothing is shown of it before the process is to end at once."""
+        self.left_unrestored = left
+
     def _render(self) -> Table | Text:
         return Text() if self._segment is None else _live_line(self._segment)
 
@@ -137,8 +145,8 @@ def _line(segment: _Segment) -> str:
     amount = plural(ended, "request") if segment.total in (None, ended) else f"{ended:,} of {segment.total:,} requests"
     parts = [amount, *segment.figures(), segment.errors(), duration(segment.elapsed_s())]
     if segment.block is None:
-        return f"{segment.target}  concurrency {segment.concurrency}: {', '.join(parts)}"
-    return f"{segment.target} C={segment.concurrency} block {segment.block + 1}: {', '.join(parts)}"
+        return f"{segment.target}  {segment.load_point.label}: {', '.join(parts)}"
+    return f"{segment.target} {segment.load_point.short} block {segment.block + 1}: {', '.join(parts)}"
 
 
 def _live_line(segment: _Segment) -> Table:
@@ -147,7 +155,7 @@ def _live_line(segment: _Segment) -> Table:
         table.add_column(no_wrap=True)
     table.add_row(
         Text(segment.target, style="bold"),
-        Text(f"C={segment.concurrency}"),
+        Text(segment.load_point.short),
         ProgressBar(total=1.0, completed=segment.share(), width=BAR_WIDTH),
         Text(segment.amount()),
         *(Text(figure) for figure in segment.figures()),

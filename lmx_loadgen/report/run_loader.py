@@ -6,14 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from lmx_loadgen.analysis.asked import prompts_hash_of
 from lmx_loadgen.analysis.formats import short_time
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store import eventlog, result
-from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import RunResult
 
 T = TypeVar("T")
@@ -27,9 +26,9 @@ def views(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], Non
     return labeled_views(_each(named, results_dir, skipped, _view))
 
 
-def logs(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], None]) -> list[LogContents]:
-    """The event logs of the same runs. Raises as `views` does."""
-    return _each(named, results_dir, skipped, lambda folder: eventlog.read_log(folder / eventlog.NAME))
+def measured_runs(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], None]) -> list[MeasuredRun]:
+    """What was measured in the same runs. Raises as `views` does."""
+    return _each(named, results_dir, skipped, lambda folder: MeasuredRun(eventlog.read_log(folder / eventlog.NAME)))
 
 
 def _each(
@@ -64,11 +63,11 @@ def _with_id(run: RunView) -> str:
 def _view(folder: Path) -> RunView:
     """A run's result and request lines; a run that was killed before it could store its result is summed up now."""
     log_path = folder / eventlog.NAME
-    log = eventlog.read_log(log_path) if log_path.is_file() else None
-    killed = log is not None and not (folder / result.NAME).is_file()
-    stored = summarize(log) if log is not None and killed else result.read_result(folder)
+    run = MeasuredRun(eventlog.read_log(log_path)) if log_path.is_file() else None
+    killed = not (folder / result.NAME).is_file()
+    stored = summarize(run) if run is not None and killed else result.read_result(folder)
     _check_definitions(folder, stored)
-    return view_of(stored, log)
+    return view_of(stored, run)
 
 
 def _check_definitions(folder: Path, stored: RunResult) -> None:
@@ -85,8 +84,6 @@ def _check_definitions(folder: Path, stored: RunResult) -> None:
         )
 
 
-def view_of(stored: RunResult, log: LogContents | None) -> RunView:
-    """A run's result with what its log has beside it, labeled by its date."""
-    if log is None:
-        return RunView(stored.as_dict(), [], short_time(stored.started_at))
-    return RunView(stored.as_dict(), log.requests, short_time(stored.started_at), prompts_hash_of(log.header))
+def view_of(stored: RunResult, run: MeasuredRun | None) -> RunView:
+    """A run's result with what was measured, labeled by its date."""
+    return RunView(stored.as_dict(), run, short_time(stored.started_at))

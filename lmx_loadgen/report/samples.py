@@ -1,42 +1,37 @@
-"""Single observations out of request lines, for charts that draw each of them."""
+"""Single observations out of requests, for charts that draw each of them."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TypeVar
 
 from lmx_loadgen.analysis.metrics import chunk_gaps
-from lmx_loadgen.analysis.records import in_steady_or_all, record
+from lmx_loadgen.analysis.records import Record, in_steady_or_all
 from lmx_loadgen.system.clock import NS
 
+Item = TypeVar("Item")
 
-def in_sample(request: dict[str, Any], sample: str) -> bool:
+
+def in_sample(one: Record, sample: str) -> bool:
     """Whether an answer belongs to the latencies of its level, whose `sample` is `steady` or `all`."""
-    return request["outcome"] == "ok" and _counts(request, sample)
+    return one.ok and _counts(one, sample)
 
 
-def failed_in_sample(requests: Iterable[dict[str, Any]], sample: str) -> int:
+def failed_in_sample(requests: Iterable[Record], sample: str) -> int:
     """How many requests failed where a level's latencies are taken from."""
-    return sum(request["outcome"] not in ("ok", "cancelled") and _counts(request, sample) for request in requests)
+    return sum(one.outcome not in ("ok", "cancelled") and _counts(one, sample) for one in requests)
 
 
-def _counts(request: dict[str, Any], sample: str) -> bool:
-    return request["phase"] == "measured" and in_steady_or_all(request["concurrency"], request["first_wave"], sample)
+def _counts(one: Record, sample: str) -> bool:
+    return one.measured and in_steady_or_all(one, sample)
 
 
-def text_arrivals_ns(request: dict[str, Any]) -> list[int]:
-    """When text came, as offsets from the send: one per socket read that brought any, in order."""
-    send = request["send_ns"]
-    return [] if send is None else [at - send for at, _ in record(request).text_reads]
-
-
-def ttft_s(requests: Iterable[dict[str, Any]], sample: str) -> list[float]:
+def ttft_s(requests: Iterable[Record], sample: str) -> list[float]:
     """Times to first token in seconds."""
-    firsts = (text_arrivals_ns(request)[:1] for request in requests if in_sample(request, sample))
-    return [first / NS for one in firsts for first in one]
+    return [one.ttft_ns / NS for one in requests if in_sample(one, sample) and one.ttft_ns is not None]
 
 
-def chunk_gaps_s(requests: Iterable[dict[str, Any]], sample: str) -> list[float]:
+def chunk_gaps_s(requests: Iterable[Record], sample: str) -> list[float]:
     """Times in seconds between reads that brought text, pooled."""
-    return [gap for request in requests if in_sample(request, sample) for gap in chunk_gaps(record(request))]
+    return [gap for one in requests if in_sample(one, sample) for gap in chunk_gaps(one)]
 
 
 def ecdf(values: Iterable[float], most: int, failed: int = 0) -> tuple[list[float], list[float]]:
@@ -57,7 +52,7 @@ def ecdf(values: Iterable[float], most: int, failed: int = 0) -> tuple[list[floa
     )
 
 
-def thinned(items: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+def thinned(items: Sequence[Item], most: int) -> list[Item]:
     """At most `most` of the items, evenly spread, the first and the last among them."""
     return [items[index] for index in _thinned(len(items), most)]
 

@@ -7,6 +7,7 @@ from typing import Any
 from lmx_loadgen.analysis.formats import UNDEFINED, count, full_time, rate
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import answer_text
+from lmx_loadgen.profile.load_point import labels
 from lmx_loadgen.report.markup import NUMBER, Markup, boxed_table, chip, column, grouped_table, h, row
 from lmx_loadgen.report.page_header import key_sample
 from lmx_loadgen.report.power import power_words
@@ -19,6 +20,7 @@ from lmx_loadgen.report.view import (
     failures_of,
     heading,
     is_weak,
+    point_of,
     stat,
     system_rate,
 )
@@ -68,7 +70,7 @@ def _summary_body(one: Series) -> Markup:
 
 def _summary_cells(level: Level) -> list[Markup]:
     return [
-        h("td", NUMBER, count(level["concurrency"])),
+        h("td", NUMBER, point_of(level).cell),
         _figure(level, "ttft", "p50"),
         _figure(level, "ttft", "p95"),
         _figure(level, "decode_tok_s", "p50"),
@@ -176,7 +178,7 @@ def _notes_card(one: Series) -> Markup:
         {"class": f"card c{one.style.colour}"},
         h("h3", None, key_sample(one.style), h("span", None, one.name)),
         _facts(facts),
-        _listed(notes_of(target, "concurrency ")),
+        _listed(notes_of(target, labels)),
     )
 
 
@@ -198,13 +200,8 @@ def _finish_reasons(one: Series) -> str:
 
 def first_answer(one: Series) -> str:
     """The text of the first measured request that succeeded, or an empty string."""
-    good = (
-        request
-        for level in one.levels()
-        for request in one.requests_of(level)
-        if request["outcome"] == "ok" and request["phase"] == "measured"
-    )
-    return next(filter(None, map(answer_text, good)), "")
+    good = (request for level in one.levels() for request in one.requests_of(level) if request.ok and request.measured)
+    return next(filter(None, (answer_text(request.line) for request in good)), "")
 
 
 # ---- what was run -----------------------------------------------------------------------------------

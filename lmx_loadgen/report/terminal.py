@@ -16,14 +16,17 @@ from rich.text import Text
 from lmx_loadgen.analysis.formats import count, plural, rate
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.stats import known
+from lmx_loadgen.profile.load_point import short_labels
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.view import (
     Level,
     as_shown,
     failures_of,
+    in_order,
     is_weak,
     level_notes,
+    point_of,
     stat,
     system_rate,
     target_notes,
@@ -54,7 +57,7 @@ def _table(targets: Sequence[dict[str, Any]]) -> Table:
     for heading in ("C\n", "TTFT p50\nms", "TTFT p95\nms", "decode p50\ntok/s", "system\ntok/s", "ok / failed\n"):
         table.add_column(heading, justify="right", no_wrap=True)
     for target in targets:
-        levels = sorted(target["levels"], key=lambda level: int(level["concurrency"]))
+        levels = in_order(target["levels"])
         for place, level in enumerate(levels):
             name = sanitize(target["name"], NAME_WIDTH) if place == 0 else ""
             table.add_row(Text(name), *_cells(level), end_section=place == len(levels) - 1)
@@ -66,7 +69,7 @@ def _cells(level: Level) -> list[Text]:
     ok_failed = Text(f"{count(requests['ok'])} / ")
     ok_failed.append(count(requests["failed"]), style="red" if requests["failed"] else "")
     return [
-        Text(count(level["concurrency"])),
+        Text(point_of(level).cell),
         *(Text(_marked(level, *place)) for place in _PERCENTILES),
         Text(rate(system_rate(level))),
         ok_failed,
@@ -92,7 +95,7 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
             yield _indented(errors, "dim")
         for words, is_good in findings(target):
             yield _indented(words, "dim" if is_good else "yellow")
-        for note in target_notes(target, "C="):
+        for note in target_notes(target, short_labels):
             yield _indented(note, "yellow")
         for failures in failures_of(target):
             words = f": {sanitize(failures.reason, 200)}" if failures.reason else ""
@@ -181,13 +184,15 @@ def summary_json(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _comparison_json(comparison: dict[str, Any]) -> dict[str, Any]:
-    """Sentences, and by concurrency each figure's verdict on B."""
+    """Sentences, and each figure's verdict on B, by the concurrency of a closed loop or the label of another load."""
     return {
         "a": comparison["a"]["label"],
         "b": comparison["b"]["label"],
         "sentences": comparison["sentences"],
         "verdicts": {
-            str(level["concurrency"]): {name: found["verdict"] for name, found in level["metrics"].items()}
+            str(level["concurrency"] or point_of(level).label): {
+                name: found["verdict"] for name, found in level["metrics"].items()
+            }
             for level in comparison["levels"]
         },
     }
@@ -195,6 +200,7 @@ def _comparison_json(comparison: dict[str, Any]) -> dict[str, Any]:
 
 def _level_json(level: Level) -> dict[str, Any]:
     return {
+        "load_point": level["load_point"],
         "concurrency": level["concurrency"],
         "ok": level["requests"]["ok"],
         "failed": level["requests"]["failed"],

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import plotly.graph_objects as go
 
 from lmx_loadgen.analysis.formats import milliseconds, percent, rate
+from lmx_loadgen.profile.load_point import labels
 from lmx_loadgen.report.charts import Chart, Option
 from lmx_loadgen.report.comparison import STATUS, cells_of, figure_name, shown_verdict
 from lmx_loadgen.report.figures import CURVE_HEIGHT
@@ -94,7 +95,7 @@ def _charts(place: int, one: Comparison, series: Sequence[Series]) -> Iterator[C
         [Option("all", _forest(one))],
     )
     options = [
-        Option(f"{figure_name(found)}, concurrency {level.concurrency}", _blocks(one, found, series))
+        Option(f"{figure_name(found)}, {level.load_point.label}", _blocks(one, found, series))
         for level in one.levels
         for found in level.metrics.values()
         if found.ratio is not None
@@ -109,7 +110,7 @@ def _charts(place: int, one: Comparison, series: Sequence[Series]) -> Iterator[C
 
 def _rows(one: Comparison) -> list[_Row]:
     return [
-        (level, found, f"C={level.concurrency}  {figure_name(found).removesuffix(' ms')}")
+        (level, found, f"{level.load_point.short}  {figure_name(found).removesuffix(' ms')}")
         for level in one.levels
         for found in level.metrics.values()
     ]
@@ -250,7 +251,7 @@ def _figure_rows(level: LevelComparison) -> list[Markup]:
 
 def _figure_row(level: LevelComparison, found: MetricComparison, place: int, reason: str | None) -> Markup:
     return row(
-        h("td", NUMBER, str(level.concurrency) if place == 0 else ""),
+        h("td", NUMBER, level.load_point.cell if place == 0 else ""),
         h("td", {"class": "fig"}, figure_name(found)),
         number_cells(cells_of(found)),
         h(
@@ -268,7 +269,7 @@ def audit_table(one: Comparison) -> Markup:
     head = [column("Same work?"), column(""), column(a), column(b), column("")]
     rows = []
     for line in one.audit:
-        where = f", concurrency {', '.join(map(str, line.levels))}" if line.levels else ""
+        where = f", {labels(line.load_points)}" if line.load_points else ""
         status = STATUS[line.status] + (", accepted" if line.accepted else "")
         rows.append(
             row(

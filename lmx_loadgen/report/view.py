@@ -2,13 +2,16 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lmx_loadgen.analysis.asked import Asked
+from lmx_loadgen.analysis.asked import Asked, prompts_hash_of
 from lmx_loadgen.analysis.formats import milliseconds, rate
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.decode.errors import without_status
+from lmx_loadgen.profile.load_point import LoadPoint, load_point
 from lmx_loadgen.report.palette import SeriesStyle, series_styles
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.system.clock import EARLIEST, moment
@@ -19,16 +22,19 @@ Level = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One stored run: `result.json` and the request lines of `events.jsonl`, both as read.
+    """One stored run: `result.json` as read, and what was measured, None where its event log is not there.
 
-    `label` tells this run from others on the same page, for instance its date; `prompts_hash` its prompts from others,
-    None where that is not known.
+    `label` tells this run from others on the same page, for instance its date.
     """
 
     result: dict[str, Any]
-    requests: list[dict[str, Any]]
+    measured: MeasuredRun | None
     label: str
-    prompts_hash: str | None = None
+
+    @property
+    def prompts_hash(self) -> str | None:
+        """Tells its prompts from those of others, None where that is not known."""
+        return None if self.measured is None else prompts_hash_of(self.measured.header)
 
     @property
     def machine(self) -> str:
@@ -41,29 +47,30 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One target of one run. `requests` holds its request lines by level."""
+    """One target of one run."""
 
     index: int
     name: str
     style: SeriesStyle
     run: RunView
     target: dict[str, Any]
-    requests: dict[int, list[dict[str, Any]]] = field(repr=False)
 
     @property
     def model(self) -> str:
         return sanitize(self.target.get("model") or "unknown model", 120)
 
-    def levels(self) -> list[dict[str, Any]]:
-        """The levels, lowest concurrency first."""
-        return sorted(self.target["levels"], key=lambda level: int(level["concurrency"]))
+    def levels(self) -> list[Level]:
+        """The levels, the lightest load first."""
+        return in_order(self.target["levels"])
 
-    def level_at(self, concurrency: int) -> dict[str, Any] | None:
-        """The level with this concurrency, if it was run."""
-        return next((level for level in self.levels() if level["concurrency"] == concurrency), None)
+    def level_at(self, point: LoadPoint) -> Level | None:
+        """The level at this load point, if it was run."""
+        return next((level for level in self.levels() if point_of(level) == point), None)
 
-    def requests_of(self, level: dict[str, Any]) -> list[dict[str, Any]]:
-        return self.requests.get(level["level"], [])
+    def requests_of(self, level: Level) -> Sequence[Record]:
+        """The requests of a level, warm-ups included."""
+        measured = self.run.measured
+        return [] if measured is None else measured.requests(str(self.target["name"]), point_of(level))
 
 
 def series_of(runs: Sequence[RunView]) -> list[Series]:
@@ -72,22 +79,15 @@ def series_of(runs: Sequence[RunView]) -> list[Series]:
     names = _unlike_names(pairs)
     styles = series_styles([str(target["name"]) for _, target in pairs])
     return [
-        Series(index, name, style, run, target, _by_level(run, target))
+        Series(index, name, style, run, target)
         for index, (name, style, (run, target)) in enumerate(zip(names, styles, pairs, strict=True))
     ]
 
 
-def concurrencies(series: Sequence[Series]) -> list[int]:
-    """Every concurrency that any series was run at, lowest first."""
-    return sorted({int(level["concurrency"]) for one in series for level in one.levels()})
-
-
-def _by_level(run: RunView, target: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
-    lines: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for line in run.requests:
-        if line["target"] == target["name"]:
-            lines[line["level"]].append(line)
-    return dict(lines)
+def load_points(series: Sequence[Series]) -> list[LoadPoint]:
+    """Every load point that any series was run at, the lightest first."""
+    found = {point_of(level) for one in series for level in one.levels()}
+    return sorted(found, key=lambda point: point.order)
 
 
 def _unlike_names(pairs: Sequence[tuple[RunView, dict[str, Any]]]) -> list[str]:
@@ -125,6 +125,16 @@ def _asked(one: Series) -> Asked:
 
 
 # ---- one level of one target ------------------------------------------------------------------------
+
+
+def point_of(level: Level) -> LoadPoint:
+    """Which load a level is."""
+    return load_point(level["load_point"])
+
+
+def in_order(levels: Sequence[Level]) -> list[Level]:
+    """Levels from the lightest load to the heaviest."""
+    return sorted(levels, key=lambda level: point_of(level).order)
 
 
 def stat(level: dict[str, Any], metric: str, key: str) -> float | None:
@@ -182,17 +192,17 @@ def level_notes(level: dict[str, Any]) -> list[str]:
     return notes
 
 
-def target_notes(target: dict[str, Any], place: str) -> list[str]:
-    """All notes on a target, each sentence once. One that is not about every level begins with the
-    concurrencies it is about, after the word `place`: `C=4,8: …`.
+def target_notes(target: dict[str, Any], named: Callable[[Sequence[LoadPoint]], str]) -> list[str]:
+    """All notes on a target, each sentence once. One that is not about every level begins with those that it is about,
+    as `named` has them: `C=4, 8: …`.
     """
-    where: dict[str, list[str]] = {}
+    where: dict[str, list[LoadPoint]] = {}
     for level in target["levels"]:
         for note in level_notes(level):
-            where.setdefault(note, []).append(str(level["concurrency"]))
+            where.setdefault(note, []).append(point_of(level))
     everywhere = len(target["levels"])
     return [sanitize(note, 300) for note in target.get("notes") or []] + [
-        note if len(found) == everywhere else f"{place}{', '.join(found)}: {note}" for note, found in where.items()
+        note if len(found) == everywhere else f"{named(found)}: {note}" for note, found in where.items()
     ]
 
 

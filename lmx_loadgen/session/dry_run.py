@@ -14,7 +14,7 @@ from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.instrument import tls
 from lmx_loadgen.session.jobs import most_connections
 from lmx_loadgen.session.last_rates import Rate, last_rates, seconds_of
-from lmx_loadgen.session.options import Options, resolved_profile
+from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.ownership import check_owned
 from lmx_loadgen.session.plan import Segment, estimate_s, make_plan
 from lmx_loadgen.session.plan_description import plan_description
@@ -33,10 +33,10 @@ class _Asked:
     faults: Sequence[LoadgenError]
 
 
-def dry_run(options: Options, say: Callable[[str], None]) -> None:
-    """Say what a run of these options would do, a line each. Raises the LoadgenError that it would end with before it
+def dry_run(profile: Profile, options: Options, say: Callable[[str], None]) -> None:
+    """Say what a run of this profile would do, a line each. Raises the LoadgenError that it would end with before it
     measures: of a file at once, of servers once the plan is said."""
-    profile = resolved_profile(options)
+    options.check(profile)
     _open_files(profile, options)
     if not options.i_own_this_server:
         check_owned(profile, until_conclusive=options.until_conclusive)
@@ -61,11 +61,11 @@ def _open_files(profile: Profile, options: Options) -> None:
         from lmx_loadgen.store.reference import read_reference
 
         read_reference(options.reference)
-    prompt_book(profile.prompts, base_dir=Path.cwd())
+    prompt_book(profile.prompts, base_dir=Path())
     if profile.tokenizer is not None:
-        token_counter(profile.tokenizer, Path.cwd())
+        token_counter(profile.tokenizer, Path())
     tls(options)
-    open_files.require(most_connections(profile, options.workers), f"concurrency {max(profile.load.concurrency)}")
+    open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
 
 
 async def _asked(profile: Profile, options: Options) -> _Asked:

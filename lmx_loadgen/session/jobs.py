@@ -4,9 +4,10 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from lmx_loadgen.load.messages import Job
-from lmx_loadgen.load.sender import PLACEHOLDER, BodyTemplate
+from lmx_loadgen.load.request import PLACEHOLDER, BodyTemplate
 from lmx_loadgen.profile.models import Profile, Request
 from lmx_loadgen.profile.prompts import Prompt, PromptBook, order_of, with_nonce
 from lmx_loadgen.session.plan import Segment
@@ -31,14 +32,9 @@ class JobMaker:
         self._run_key = run_key
         self._insecure = insecure
         self._ca_file = ca_file
-        self._renewed = 0
         self._templates: dict[str, tuple[list[BodyTemplate], list[BodyTemplate]]] = {}
         rounds = max(1, min(_ORDER_ROUNDS, _MOST_ORDERED // len(book.measured)))
         self._order = order_of(book, profile.request.seed or 0, len(book.measured) * rounds)
-
-    def renew_nonces(self) -> None:
-        """From now on a segment that was run before sends its prompts under nonces that no server has seen."""
-        self._renewed += 1
 
     def prompt_id(self, phase: str, template: int) -> str:
         return (self._book.measured if phase == "measured" else self._book.warmup)[template].id
@@ -48,15 +44,22 @@ class JobMaker:
         prompt = (self._book.measured if phase == "measured" else self._book.warmup)[template]
         return "\n".join(text_of(message.get("content")) for message in with_nonce(prompt.messages, nonce))
 
+    def body_of(self, prompt_id: str, nonce: str, target: Target) -> dict[str, Any]:
+        """The body of a measured request, made again."""
+        prompt = next(one for one in self._book.measured if one.id == prompt_id)
+        messages = with_nonce(prompt.messages, nonce)
+        return request_body(target, self._profile.endpoint, messages, self._profile.request)
+
     def jobs(self, segment: Segment, target: Target, workers: int) -> list[Job]:
         """One job for each worker: slots and request numbers are dealt out like cards."""
         load, timeouts = self._profile.load, self._profile.timeouts
         templates, warmup_templates = self._for_target(target)
-        used = min(workers, segment.concurrency)
+        slots = segment.load_point.slots
+        used = min(workers, slots)
         path = "/chat/completions" if self._profile.endpoint == "chat" else "/completions"
         return [
             Job(
-                segment=segment.segment,
+                segment=segment.key.text,
                 url=target.base_url + path,
                 headers=[
                     ("Content-Type", "application/json"),
@@ -66,7 +69,7 @@ class JobMaker:
                     *target.headers.items(),
                 ],
                 limits=Limits(timeouts.connect, timeouts.first_token, timeouts.gap, timeouts.request),
-                slots=list(range(worker, segment.concurrency, used)) if worker < used else [],
+                slots=list(range(worker, slots, used)) if worker < used else [],
                 requests=_share(segment.requests, worker, used),
                 duration_ns=None if segment.duration is None else int(segment.duration * NS),
                 warmup=load.warmup,
@@ -118,9 +121,10 @@ class JobMaker:
         ]
 
     def _nonce_key(self, segment: Segment) -> str:
+        """Of prompts that no server has seen, also where the segment was measured before."""
         repeat = self._profile.prompts.cache == "repeat"
-        again = f"/{self._renewed}" if self._renewed else ""
-        return "repeat" if repeat else f"{self._run_key}/{segment.segment}{again}"
+        again = f"/{segment.attempt}" if segment.attempt else ""
+        return "repeat" if repeat else f"{self._run_key}/{segment.key.text}{again}"
 
     def _for_target(self, target: Target) -> tuple[list[BodyTemplate], list[BodyTemplate]]:
         if target.name not in self._templates:
@@ -157,7 +161,7 @@ def spread_ns(stagger: str | float) -> int | None:
 def most_connections(profile: Profile, workers: int) -> int:
     """The most connections that one process of a run has open at once: a worker, which keeps those to every target, or
     the simulator, which has all of its own."""
-    most = max(profile.load.concurrency)
+    most = profile.load.heaviest().slots
     of_worker = math.ceil(most / min(workers, most)) * len(profile.targets)
     simulated = any(spec.url is None and dialect_of(spec).name == "sim" for spec in profile.targets)
     return max(most, of_worker) if simulated else of_worker

@@ -21,15 +21,14 @@ class Rate:
     levels: tuple[LevelResult, ...]
     folder: Path
 
-    def at(self, concurrency: int) -> LevelResult:
-        """The level that is nearest to a concurrency, rather a higher one."""
-        higher = [level for level in self.levels if level.concurrency >= concurrency]
-        return min(higher, key=lambda level: level.concurrency) if higher else self.levels[-1]
+    def at(self, slots: int) -> LevelResult:
+        """The level whose load is nearest to so many requests in flight, rather a heavier one."""
+        return next((level for level in self.levels if level.load_point.slots >= slots), self.levels[-1])
 
     @property
     def words(self) -> str:
         shown = _value(self.levels[0], "decode_tok_s")
-        return f"{shown:.3g} tok/s at concurrency {self.levels[0].concurrency} ({self.folder.name})"
+        return f"{shown:.3g} tok/s at {self.levels[0].load_point.label} ({self.folder.name})"
 
 
 def last_rates(out: Path, targets: Iterable[Target]) -> dict[str, Rate]:
@@ -51,9 +50,10 @@ def last_rates(out: Path, targets: Iterable[Target]) -> dict[str, Rate]:
 
 def seconds_of(segment: Segment, rate: Rate, max_tokens: int) -> float:
     """About how long a segment takes if every answer has all its tokens."""
-    level = rate.at(segment.concurrency)
+    slots = segment.load_point.slots
+    level = rate.at(slots)
     each_s = _value(level, "ttft") + max_tokens / _value(level, "decode_tok_s")
-    turns = math.ceil(segment.requests / segment.concurrency) if segment.requests is not None else math.inf
+    turns = math.ceil(segment.requests / slots) if segment.requests is not None else math.inf
     return segment.warmup * each_s + min(turns * each_s, (segment.duration or math.inf) + each_s)
 
 
@@ -63,7 +63,7 @@ def _is_same(one: TargetResult, target: Target) -> bool:
 
 def _usable(one: TargetResult) -> tuple[LevelResult, ...]:
     levels = [level for level in one.levels if level.token_basis != "characters" and _value(level, "decode_tok_s")]
-    return tuple(sorted(levels, key=lambda level: level.concurrency))
+    return tuple(sorted(levels, key=lambda level: level.load_point.order))
 
 
 def _value(level: LevelResult, name: str) -> float:

@@ -46,8 +46,8 @@ def check_owned(profile: Profile, resolve: Resolve | None = None, *, until_concl
 
 def heavy(segments: Sequence[Segment]) -> str | None:
     """What is heavy about a target's load, in words; None where nothing is."""
-    in_flight = max((segment.concurrency for segment in segments), default=0)
-    requests = sum((segment.requests or 0) + segment.warmup * segment.concurrency for segment in segments)
+    in_flight = max((segment.load_point.slots for segment in segments), default=0)
+    requests = sum((segment.requests or 0) + segment.warmup * segment.load_point.slots for segment in segments)
     seconds = sum(segment.duration for segment in segments if segment.duration and segment.requests is None)
     if in_flight > MOST_IN_FLIGHT:
         return f"concurrency {in_flight} (over {MOST_IN_FLIGHT})"

@@ -9,11 +9,13 @@ block leaves behind for the next one falls on all targets alike as well. The see
 
 import math
 import random
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from lmx_loadgen.profile.load_point import ALONE, LoadPoint
 from lmx_loadgen.profile.models import Load, Profile
+from lmx_loadgen.store.segment_key import SegmentKey, segment_key
 
 DEFAULT_BLOCKS = 6
 FEWEST_BLOCKS = 3  # that a verdict can be made of
@@ -23,42 +25,53 @@ _LEAST_BLOCK_S = 5.0
 ASSUMED_TOK_S = 30.0
 _ASSUMED_TTFT_S = 0.5
 
-
-# What a segment is, whatever its number: its target, level, concurrency, block and phase.
-SegmentKey = tuple[str, int, int, int, str]
-LOAD = "load"
 # How many segments a probe of the prefix cache has.
 PROBES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One stretch of load on one target at one concurrency. `duration` is in seconds; `warmup` counts per slot.
+    """One stretch of load on one target. `duration` is in seconds; `warmup` counts per slot.
 
     `offset` is the place in the order of prompts that its first request takes: blocks of one round have the same.
+    `attempt` counts how often its round was measured before and found tainted; it is part of no plan.
     """
 
-    segment: int
-    target: str
-    level: int
-    concurrency: int
-    block: int
+    key: SegmentKey
     requests: int | None
     duration: float | None
     warmup: int
     offset: int = 0
+    attempt: int = 0
 
-    def key(self, phase: str = LOAD) -> SegmentKey:
-        """What it is; `phase` where it is beside the load (`probe`, `stability`)."""
-        return (self.target, self.level, self.concurrency, self.block, phase)
+    @property
+    def target(self) -> str:
+        return self.key.target
+
+    @property
+    def load_point(self) -> LoadPoint:
+        return self.key.load_point
+
+    @property
+    def block(self) -> int:
+        return self.key.block
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As a plan in an event log has it."""
+        return self.key.as_dict() | {name: getattr(self, name) for name in _BESIDE_KEY}
 
 
-def default_requests(concurrency: int) -> int:
+_BESIDE_KEY = ("requests", "duration", "warmup", "offset")
+
+
+def planned_segment(stored: Mapping[str, Any]) -> Segment:
+    """The segment that a plan in an event log has."""
+    return Segment(segment_key(stored), **{name: stored[name] for name in _BESIDE_KEY if name in stored})
+
+
+def default_requests(slots: int) -> int:
     """How many requests a level has when the profile names neither requests nor a duration."""
-    return max(10, 4 * concurrency)
+    return max(10, 4 * slots)
 
 
 def blocks_of(load: Load, targets: int) -> int:
@@ -70,46 +83,38 @@ def make_plan(profile: Profile, targets: Sequence[str]) -> list[Segment]:
     """The segments in the order they run: levels low to high, and at each level the targets' blocks in turn."""
     segments: list[Segment] = []
     blocks = blocks_of(profile.load, len(targets))
-    for level in range(len(profile.load.concurrency)):
-        segments += rounds(profile, targets, level, range(blocks), blocks, len(segments))
+    for point in profile.load.points():
+        segments += rounds(profile, targets, point, range(blocks), blocks)
     return segments
 
 
-def rounds(
-    profile: Profile, targets: Sequence[str], level: int, wanted: range, blocks: int, first: int
-) -> list[Segment]:
-    """The rounds `wanted` of a level, whose plan has `blocks` in all; segments are numbered from `first` on."""
+def rounds(profile: Profile, targets: Sequence[str], point: LoadPoint, wanted: range, blocks: int) -> list[Segment]:
+    """The rounds `wanted` of a level, whose plan has `blocks` in all."""
     load = profile.load
-    concurrency = load.concurrency[level]
-    requests, duration = _share(load, concurrency, blocks)
-    segments: list[Segment] = []
-    for block in wanted:
-        for target in _turn(targets, f"{profile.request.seed}/{level}", block):
-            segments.append(
-                Segment(
-                    segment=first + len(segments),
-                    target=target,
-                    level=level,
-                    concurrency=concurrency,
-                    block=block,
-                    requests=requests,
-                    duration=duration,
-                    warmup=load.warmup,
-                    offset=block * (requests or concurrency),
-                )
-            )
-    return segments
+    requests, duration = _share(load, point.slots, blocks)
+    drawn_by = f"{profile.request.seed}/{load.points().index(point)}"
+    return [
+        Segment(
+            SegmentKey(target, point, block),
+            requests=requests,
+            duration=duration,
+            warmup=load.warmup,
+            offset=block * (requests or point.slots),
+        )
+        for block in wanted
+        for target in _turn(targets, drawn_by, block)
+    ]
 
 
-def _share(load: Load, concurrency: int, blocks: int) -> tuple[int | None, float | None]:
+def _share(load: Load, slots: int, blocks: int) -> tuple[int | None, float | None]:
     """Requests and seconds of one block. A block has at least three requests a slot: its first wave is no full load."""
     requests, duration = load.requests, load.duration
     if requests is None and duration is None:
-        requests = default_requests(concurrency)
+        requests = default_requests(slots)
     if blocks == 1:
         return requests, duration
     if requests is not None:
-        requests = max(math.ceil(requests / blocks), 3 * concurrency, _LEAST_IN_BLOCK)
+        requests = max(math.ceil(requests / blocks), 3 * slots, _LEAST_IN_BLOCK)
     if duration is not None:
         duration = max(duration / blocks, min(duration, _LEAST_BLOCK_S))
     return requests, duration
@@ -138,11 +143,12 @@ def described(
     load = profile.load
     blocks = blocks_of(load, len(targets))
     letters = {name: chr(ord("A") + place % 26) for place, name in enumerate(targets)}
-    levels = "1 level" if len(load.concurrency) == 1 else f"{len(load.concurrency)} levels"
+    points = load.points()
+    levels = "1 level" if len(points) == 1 else f"{len(points)} levels"
     in_turn = f", {blocks} blocks of each in turn, {load.pause:g} s between them" if len(targets) > 1 else ""
     lines = [f"plan: {levels}{in_turn}"]
-    for level, concurrency in enumerate(load.concurrency):
-        of_level = [segment for segment in plan if segment.level == level]
+    for point in points:
+        of_level = [segment for segment in plan if segment.load_point == point]
         first = of_level[0]
         amount = f"{first.requests} requests" if first.requests is not None else ""
         amount += f"{' or ' if amount else ''}{first.duration:g} s" if first.duration is not None else ""
@@ -151,15 +157,15 @@ def described(
         if len(targets) > 1:
             rows = [[segment for segment in of_level if segment.block == block] for block in range(blocks)]
             order = ": " + " ".join("".join(letters[segment.target] for segment in row) for row in rows)
-        lines.append(f"  concurrency {concurrency}, {amount}{each}{order}")
+        lines.append(f"  {point.label}, {amount}{each}{order}")
     if len(targets) > 1 and blocks < FEWEST_BLOCKS:
         lines.append(f"  too few blocks for a verdict, use at least {FEWEST_BLOCKS}")
     if len(targets) > 1:
         lines.append("  " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if afterwards := _afterwards(profile):
         lines.append(f"  then, of each target: {afterwards}")
-    if at_once := stability_levels(profile):
-        words = ", ".join(map(str, at_once))
+    if at_once := stability_points(profile):
+        words = ", ".join(str(point.slots) for point in at_once)
         lines.append(f"  and one prompt several times, {words} at once: are its answers the same?")
     return [*lines, estimate or _assumed(profile, plan)]
 
@@ -172,13 +178,13 @@ def _assumed(profile: Profile, plan: Sequence[Segment]) -> str:
     )
 
 
-def stability_levels(profile: Profile) -> list[int]:
-    """How often at once one prompt is asked to compare its answers: alone first. Empty where nothing is compared:
-    answers can only be expected to be the same where nothing is drawn by lot."""
-    concurrency = profile.load.concurrency
-    if not profile.checks.stability or profile.request.temperature > 0 or concurrency[-1] == 1:
+def stability_points(profile: Profile) -> list[LoadPoint]:
+    """At which load one prompt is asked as often as there are slots, to compare its answers: alone first. Empty where
+    nothing is compared: answers can only be expected to be the same where nothing is drawn by lot."""
+    points = profile.load.points()
+    if not profile.checks.stability or profile.request.temperature > 0 or points[-1].slots == 1:
         return []
-    return list(dict.fromkeys((1, *concurrency)))
+    return list(dict.fromkeys((ALONE, *points)))
 
 
 def _afterwards(profile: Profile) -> str:
@@ -195,7 +201,7 @@ def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:
     each_s = _ASSUMED_TTFT_S + profile.request.max_tokens / ASSUMED_TOK_S
     total = 0.0
     for segment in plan:
-        turns = math.ceil(segment.requests / segment.concurrency) if segment.requests is not None else math.inf
+        turns = math.ceil(segment.requests / segment.load_point.slots) if segment.requests is not None else math.inf
         loaded = min(turns * each_s, math.inf if segment.duration is None else segment.duration + each_s)
         total += segment.warmup * each_s + loaded
     return total + profile.load.pause * max(0, len(plan) - 1)

@@ -10,6 +10,7 @@ from lmx_loadgen.decode.chat import TEXT_KINDS, RawAnswer, StreamRules, read_ans
 from lmx_loadgen.load.messages import FinishedRequest
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.token_counter import TokenCounter
+from lmx_loadgen.store.segment_key import LOAD
 
 
 def request_line(
@@ -21,14 +22,10 @@ def request_line(
     endpoint: str,
     rules: StreamRules,
     max_tokens: int,
-    phase: str | None = None,
     count: TokenCounter | None = None,
     prompt_text: str = "",
 ) -> dict[str, Any]:
-    """The event log's `request` line for one request that has ended; with `count`, its tokens are counted too.
-
-    `phase` stands in for the one it was sent in.
-    """
+    """The event log's `request` line for one request that has ended; with `count`, its tokens are counted too."""
     timing = sent.timing
     arrivals = _arrivals(sent)
     answer = read_answer(_raw(sent, arrivals), endpoint, rules)
@@ -36,13 +33,10 @@ def request_line(
     return {
         "type": "request",
         "id": id,
-        "segment": segment.segment,
-        "target": segment.target,
-        "level": segment.level,
-        "concurrency": segment.concurrency,
-        "block": segment.block,
+        **segment.key.as_dict(),
+        # A request of a level tells whether it was a warm-up.
+        "phase": sent.phase if segment.key.phase == LOAD else segment.key.phase,
         "slot": sent.slot,
-        "phase": phase or sent.phase,
         "first_wave": sent.first_wave,
         "number": sent.number,
         "prompt_id": prompt_id,

@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,16 @@ from pydantic import ValidationError
 from lmx_loadgen import __version__
 from lmx_loadgen.decode.errors import plain
 from lmx_loadgen.errors import NotResumable
+from lmx_loadgen.profile.load_point import LoadPoint, load_point
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.profile.prompts import PromptBook
 from lmx_loadgen.session.checks.run import key_of
-from lmx_loadgen.session.plan import LOAD, PROBES, Segment, SegmentKey, stability_levels
+from lmx_loadgen.session.plan import PROBES, Segment, planned_segment, stability_points
 from lmx_loadgen.store.eventlog import NAME, EventLog, LogContents, read_log
+from lmx_loadgen.store.segment_key import LOAD, SegmentKey, segment_key
 from lmx_loadgen.system import folders, identity
 from lmx_loadgen.system.clock import NS, Anchor
 from lmx_loadgen.targets.base import Target
-
-_EXTRA_PHASES = ("probe", "stability")
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,7 @@ class ResumeState:
 
     @property
     def plan(self) -> list[Segment]:
-        fields = Segment.__dataclass_fields__
-        return [Segment(**{name: one[name] for name in fields if name in one}) for one in self.header["plan"]]
+        return [planned_segment(one) for one in self.header["plan"]]
 
     @property
     def resume_info(self) -> Mapping[str, Any]:
@@ -73,35 +72,18 @@ class ResumeState:
         return f"{self.header['run_id']}+{self.attempt}"
 
     @cached_property
-    def numbers(self) -> dict[SegmentKey, int]:
-        """The number of each segment that had begun. What a segment is does not follow from its number: where a target
-        was aborted, the numbers of all that came later are those that its own would have had."""
-        extra = {line["segment"]: line["phase"] for line in self.log.requests if line["phase"] in _EXTRA_PHASES}
-        return {
-            (line["target"], line["level"], line["concurrency"], line["block"], extra.get(number, LOAD)): number
-            for line in [*self.log.requests, *self.log.segments]
-            for number in [line["segment"]]
-        }
-
-    @cached_property
-    def next_segment(self) -> int:
-        """The first number that no segment has."""
-        lines = [*self.log.requests, *self.log.segments, *self.log.host]
-        return max((line["segment"] + 1 for line in lines), default=0)
+    def begun(self) -> list[SegmentKey]:
+        """The segments that had begun, in the order of their first lines."""
+        return list(dict.fromkeys(map(segment_key, [*self.log.host, *self.log.requests, *self.log.segments])))
 
     @cached_property
     def finished(self) -> frozenset[SegmentKey]:
         """The segments that need not be done again. The parts of a cache probe only mean something together, and so do
         answers to one prompt alone and among others: such a segment is finished when all of its kind are."""
-        ended = {line["segment"] for line in self.log.segments if line["stopped"] is None}
-        done = [key for key, number in self.numbers.items() if number in ended]
-        of_kind = Counter((target, phase) for target, *_, phase in done)
-        needed = {LOAD: 1, "probe": PROBES, "stability": len(stability_levels(self.profile))}
-        return frozenset(key for key in done if of_kind[key[0], key[-1]] >= needed[key[-1]])
-
-    @cached_property
-    def _finished_numbers(self) -> frozenset[int]:
-        return frozenset(self.numbers[key] for key in self.finished)
+        done = {segment_key(line) for line in self.log.segments if line["stopped"] is None}
+        of_kind = Counter((key.target, key.phase) for key in done)
+        needed = {"probe": PROBES, "stability": len(stability_points(self.profile))}
+        return frozenset(key for key in done if of_kind[key.target, key.phase] >= needed.get(key.phase, 1))
 
     @property
     def finished_checks(self) -> frozenset[tuple[str, str, str]]:
@@ -109,20 +91,20 @@ class ResumeState:
         return frozenset(key_of(line["target"], line) for line in self.log.checks)
 
     @property
-    def redo(self) -> list[int]:
+    def redo(self) -> list[SegmentKey]:
         """The segments that had begun and are done again."""
-        lines = [*self.log.requests, *self.log.segments, *self.log.host]
-        return sorted({line["segment"] for line in lines} - self._finished_numbers)
+        return [key for key in self.begun if key not in self.finished]
 
-    def blocks_begun(self, level: int) -> int:
+    def blocks_begun(self, point: LoadPoint) -> int:
         """How many rounds of a level had begun, also those added until it was conclusive."""
-        lines = [*self.log.requests, *self.log.segments, *self.log.again]
-        return max((line["block"] + 1 for line in lines if line["level"] == level), default=0)
+        begun = [key.block for key in self.begun if key.load_point == point and key.phase == LOAD]
+        again = [line["block"] for line in self.log.again if load_point(line["load_point"]) == point]
+        return max((block + 1 for block in begun + again), default=0)
 
     @property
-    def measured_again(self) -> list[int]:
-        """The level of each round that was measured again."""
-        return [line["level"] for line in self.log.again]
+    def measured_again(self) -> list[tuple[LoadPoint, int]]:
+        """The load point and block of each round that was measured again, as often as it was."""
+        return [(load_point(line["load_point"]), line["block"]) for line in self.log.again]
 
     @property
     def next_id(self) -> int:
@@ -137,7 +119,7 @@ class ResumeState:
     @property
     def spent_s(self) -> float:
         """How long was measured in segments that count."""
-        done = [line for line in self.log.segments if line["segment"] in self._finished_numbers]
+        done = [line for line in self.log.segments if segment_key(line) in self.finished]
         return float(sum(line["end_ns"] - (line["start_ns"] or line["end_ns"]) for line in done) / NS)
 
     def reopen_log(self, anchor: Anchor, other_run: Mapping[str, Any] | None) -> EventLog:
@@ -149,7 +131,7 @@ class ResumeState:
                 "clock": {"mono_ns": anchor.mono_ns, "unix_ns": anchor.unix_ns},
                 "resumed_at": anchor.iso(anchor.mono_ns),
                 "attempt": self.attempt,
-                "redo": self.redo,
+                "redo": [key.as_dict() for key in self.redo],
                 "cut_bytes": cut_bytes,
                 "beside": other_run,
             }
@@ -213,8 +195,14 @@ def _machines(host: Mapping[str, Any]) -> tuple[object, str]:
 def hash_inputs(book: PromptBook, tokenizer: str | None, base_dir: Path) -> dict[str, str | None]:
     """What tells whether files that a profile names have changed: a short hash of each, None where it names none."""
     prompts = pydantic_core.to_json([[prompt.id, list(prompt.messages)] for prompt in (*book.measured, *book.warmup)])
-    file = None if tokenizer is None else (base_dir / folders.expanded(Path(tokenizer))).read_bytes()
-    return {"prompts": _hash(prompts), "tokenizer": None if file is None else _hash(file)}
+    file = None if tokenizer is None else base_dir / folders.expanded(Path(tokenizer))
+    return {"prompts": _hash(prompts), "tokenizer": None if file is None else _file_hash(file, file.stat().st_mtime_ns)}
+
+
+@lru_cache(maxsize=2)
+def _file_hash(file: Path, changed_ns: int) -> str:
+    """A tokenizer may have many megabytes."""
+    return _hash(file.read_bytes())
 
 
 def _hash(data: bytes) -> str:

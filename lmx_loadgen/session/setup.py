@@ -2,12 +2,13 @@
 expectations."""
 
 import contextlib
+import functools
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpx
@@ -23,6 +24,7 @@ from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import Segment, make_plan
 from lmx_loadgen.session.plan_description import plan_description
 from lmx_loadgen.session.resume import hash_inputs
+from lmx_loadgen.session.stop_flag import StopFlag, unless_stopped
 from lmx_loadgen.session.token_counter import TokenCounter, token_counter
 from lmx_loadgen.store.cards import DialectCard, card_in, find_card
 from lmx_loadgen.store.result import Hypothesis
@@ -34,6 +36,9 @@ from lmx_loadgen.targets.carded import with_card
 from lmx_loadgen.targets.keys import key_variables
 from lmx_loadgen.targets.prepare import Access, prepare
 from lmx_loadgen.targets.probe import adapted
+
+if TYPE_CHECKING:
+    from lmx_loadgen.store.reference import Reference
 
 # Given the loop and the stamps that a run measures with: what is known of its error, for the header; or None.
 Calibrated = Callable[[str, str], Mapping[str, Any] | None]
@@ -69,17 +74,26 @@ class RunSetup:
         return lines
 
 
-def set_up(profile: Profile, options: Options, calibrated: Calibrated, stack: contextlib.ExitStack) -> RunSetup:
-    """Make a run ready. Processes that are started for it end with `stack`. Raises LoadgenError."""
+def set_up(
+    profile: Profile,
+    options: Options,
+    calibrated: Calibrated | None,
+    stack: contextlib.ExitStack,
+    *,
+    stop: StopFlag,
+    base_dir: Path,
+) -> RunSetup:
+    """Make a run ready. Processes that are started for it end with `stack`. Raises LoadgenError, and Interrupted where
+    the run is to stop meanwhile."""
     resume_state = options.resume_state
-    book = prompt_book(profile.prompts, base_dir=Path.cwd())
-    count = token_counter(profile.tokenizer, Path.cwd()) if profile.tokenizer is not None else None
-    input_hashes = hash_inputs(book, profile.tokenizer, Path.cwd())
+    book = prompt_book(profile.prompts, base_dir=base_dir)
+    count = token_counter(profile.tokenizer, base_dir) if profile.tokenizer is not None else None
+    input_hashes = hash_inputs(book, profile.tokenizer, base_dir)
     loop, stamps = instrument(options)
-    workers = [WorkerProcess(loop, stamps, _child_environment(profile)) for _ in range(options.workers)]
+    workers = [options.start_worker(loop, stamps, _child_environment(profile)) for _ in range(options.workers)]
     for worker in workers:
         stack.callback(worker.close)
-    targets = _prepare_targets(profile, options, stack, has_system=book.has_system)
+    targets = _prepare_targets(profile, options, stack, stop, has_system=book.has_system)
     names = [target.name for target in targets]
     if resume_state is not None:
         resume_state.refuse_if_changed(targets, input_hashes)
@@ -88,6 +102,8 @@ def set_up(profile: Profile, options: Options, calibrated: Calibrated, stack: co
         hypotheses = _hypotheses(targets, options.reference)
         plan, run_id = make_plan(profile, names), secrets.token_hex(4)
     nonce_key = run_id if resume_state is None else resume_state.nonce_key
+    calibration = calibrated(loop, stamps.value) if calibrated is not None else None
+    stop.check()
     return RunSetup(
         options=options,
         profile=profile,
@@ -100,15 +116,15 @@ def set_up(profile: Profile, options: Options, calibrated: Calibrated, stack: co
         workers=workers,
         targets=dict(zip(names, targets, strict=True)),
         hypotheses=hypotheses,
-        calibration=calibrated(loop, stamps.value),
+        calibration=calibration,
     )
 
 
 def _prepare_targets(
-    profile: Profile, options: Options, stack: contextlib.ExitStack, *, has_system: bool
+    profile: Profile, options: Options, stack: contextlib.ExitStack, stop: StopFlag, *, has_system: bool
 ) -> list[Target]:
     """Find every target and its model; a simulator that has no address is started. Raises the TargetError or InputError
-    of the one that is wrong; of several, the first's kind, with the words of all."""
+    of the one that is wrong; of several, the first's kind, with the words of all. Raises Interrupted."""
     access = Access(
         env=os.environ,
         home=folders.home(),
@@ -121,15 +137,17 @@ def _prepare_targets(
         targets: list[Target] = []
         faults: list[LoadgenError] = []
         for spec in profile.targets:
-            url = _sim_url(profile, spec, stack)
             try:
+                url = _sim_url(profile, spec, stack)
                 target = await prepare(spec, access, url=url, may_load=options.isolate)
                 targets.append(await _adapted(target, profile, options, access, has_system=has_system))
             except LoadgenError as fault:
                 faults.append(fault)
         return targets, faults
 
-    targets, faults = anyio.run(all_of_them)
+    found = anyio.run(unless_stopped, all_of_them, stop)
+    stop.check()
+    ((targets, faults),) = found
     if len(faults) > 1:
         raise type(faults[0])("; and ".join(str(fault) for fault in faults))
     if faults:
@@ -177,9 +195,9 @@ def _hypotheses(targets: Sequence[Target], path: Path | None) -> dict[str, Hypot
     from lmx_loadgen.analysis.hypothesis import hypothesis
     from lmx_loadgen.store import reference
 
-    folder, chip = package_data.folder("reference"), host.chip()
-    known = reference.read_reference(path or folder / reference.NAME)
-    bandwidths = reference.read_bandwidths(folder / reference.CHIPS)
+    chip = host.chip()
+    known = _packaged_figures() if path is None else reference.read_reference(path)
+    bandwidths = _bandwidths()
     return {
         target.name: hypothesis(
             known,
@@ -192,3 +210,18 @@ def _hypotheses(targets: Sequence[Target], path: Path | None) -> dict[str, Hypot
         for target in targets
         if target.dialect.name != "sim"
     }
+
+
+@functools.cache
+def _packaged_figures() -> "Reference":
+    """Reading them takes a tenth of a second: once a process is enough."""
+    from lmx_loadgen.store import reference
+
+    return reference.read_reference(package_data.folder("reference") / reference.NAME)
+
+
+@functools.cache
+def _bandwidths() -> dict[str, float]:
+    from lmx_loadgen.store import reference
+
+    return reference.read_bandwidths(package_data.folder("reference") / reference.CHIPS)

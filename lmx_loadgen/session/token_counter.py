@@ -1,6 +1,7 @@
 """Counting tokens with the profile's own `tokenizer.json`, the same for every server."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,13 +18,22 @@ def token_counter(path: str, base_dir: Path) -> TokenCounter:
     """
     if find_spec("tokenizers") is None:
         raise ProfileError("tokenizer (--tokenizer): needs an extra package; pip install 'lmx-loadgen[tokenizer]'")
-    from tokenizers import Tokenizer
-
     file = base_dir / folders.expanded(Path(path))
     try:
-        tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
+        known = file.stat()
+        return _counter(file, (known.st_mtime_ns, known.st_size))
     except OSError as error:
         raise ProfileError(f"tokenizer (--tokenizer): cannot read {file}: {error.strerror or error}") from None
+
+
+@lru_cache(maxsize=2)
+def _counter(file: Path, state: tuple[int, int]) -> TokenCounter:
+    """Reading a large one takes most of a second: once is enough, as long as the file is as it was. Raises OSError."""
+    from tokenizers import Tokenizer
+
+    text = file.read_bytes()
+    try:
+        tokenizer = Tokenizer.from_str(text.decode("utf-8"))
     except Exception as error:  # the package raises bare exceptions
         words = " ".join(str(error).split())[:200]
         raise ProfileError(f"tokenizer (--tokenizer): {file} is not a tokenizer.json: {words}") from None

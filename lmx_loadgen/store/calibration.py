@@ -69,11 +69,11 @@ class Calibration(_Model):
     burst_chunks_per_s: float
     sustained_chunks_per_s: float | None
 
-    def at(self, concurrency: int, chunk_rate: float | None) -> tuple[CalibratedLevel, bool]:
+    def at(self, slots: int, chunk_rate: float | None) -> tuple[CalibratedLevel, bool]:
         """The level whose errors stand for a load: the lowest that had as many requests in flight and as many chunks
         a second. The flag is False when the load is beyond all of them, and the highest has to do."""
         for level in self.levels:
-            if level.concurrency >= concurrency and level.chunk_rate >= (chunk_rate or 0.0):
+            if level.concurrency >= slots and level.chunk_rate >= (chunk_rate or 0.0):
                 return level, True
         return self.levels[-1], False
 

@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from lmx_loadgen.profile.load_point import LoadPoint
+from lmx_loadgen.store.at_load_point import AtLoadPoint
+
 Verdict = Literal["better", "worse", "equivalent", "undecided", "refused"]
 # Why a verdict is undecided (the first four) or refused.
 ReasonCode = Literal["chance", "drift", "carry_over", "unreplicated", "audit", "tainted", "few_blocks"]
@@ -78,23 +81,22 @@ class MetricComparison(_Model):
     blocks_b: list[BlockValue] = []
 
 
-class LevelComparison(_Model):
-    """All figures compared at one concurrency. `token_basis` is what both sides' rates count there."""
+class LevelComparison(AtLoadPoint, _Model):
+    """All figures compared at one load point. `token_basis` is what both sides' rates count there."""
 
-    concurrency: int
     token_basis: Literal["usage", "tokenizer", "events", "characters"] | None
     metrics: dict[str, MetricComparison]
     sentences: list[str] = []
 
 
 class AuditLine(_Model):
-    """One check of whether both sides did the same work. `levels` are the concurrencies it is about, `metrics` the
-    figures it refuses where it failed (none: all). An accepted failure refuses nothing."""
+    """One check of whether both sides did the same work. `load_points` are the levels that it is about (none: all),
+    `metrics` the figures it refuses where it failed (none: all). An accepted failure refuses nothing."""
 
     key: str
     title: str
     status: Literal["passed", "failed", "unknown"]
-    levels: list[int] = []
+    load_points: list[LoadPoint] = []
     metrics: list[str] = []
     a: str
     b: str

@@ -22,6 +22,8 @@ from typing import Any
 import pydantic_core
 
 from lmx_loadgen.errors import ResultError, StorageError
+from lmx_loadgen.profile.load_point import load_point
+from lmx_loadgen.store.segment_key import LOAD, segment_key
 from lmx_loadgen.store.versions import EVENT_LOG, UnknownVersion
 from lmx_loadgen.system.disk import flush_to_disk
 
@@ -136,8 +138,8 @@ def read_log(path: Path) -> LogContents:
         lines.pop()
         notes.append("the last line is torn and was dropped: the run was cut off while writing it")
     parsed = [(number, _parsed(line)) for number, line in enumerate(lines, 1) if line.strip()]
-    header, version = _header(path, parsed)
-    valid, faults = _valid_lines(parsed[1:], version)
+    header, others = _migrated(path, [line for _, line in parsed])
+    valid, faults = _valid_lines([(number, line) for (number, _), line in zip(parsed[1:], others, strict=True)])
     if len(faults) > _MAX_NOTES:
         faults[_MAX_NOTES:] = [f"{len(faults) - _MAX_NOTES} more lines are damaged and were skipped"]
     kept, superseded = _without_superseded(valid, header)
@@ -164,19 +166,16 @@ def read_header(path: Path) -> dict[str, Any]:
             first = file.readline()
     except OSError as error:
         raise ResultError(f"cannot read {path}: {_os_error_text(error)}") from None
-    return _header(path, [(1, _parsed(first))])[0]
+    return _migrated(path, [_parsed(first)])[0]
 
 
 _KINDS = ("request", "segment", "host", "check", "end", "resume", "again")
 
 
-def _valid_lines(
-    parsed: Sequence[tuple[int, dict[str, Any] | None]], version: int
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """The sound lines, brought up to the present version, and a sentence for each of the others."""
+def _valid_lines(lines: Sequence[tuple[int, dict[str, Any] | None]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The sound lines, and a sentence for each of the others."""
     found, faults = [], []
-    for number, line in parsed:
-        line = None if line is None else EVENT_LOG.migrated(line, version)
+    for number, line in lines:
         fault = _fault(line)
         if line is not None and fault is None and line["type"] != "header":
             found.append(line)
@@ -199,14 +198,29 @@ def _without_superseded(
         if line["type"] == "resume":
             shift_ns = _shift_ns(line["clock"], header["clock"], latest_ns)
         if line["type"] in ("resume", "again"):
-            redo, ends = (line["redo"], True) if line["type"] == "resume" else (line["segments"], False)
-            void = [(ends and one["type"] == "end") or one.get("segment") in redo for one in kept]
+            void = _void_by_resume(line, kept) if line["type"] == "resume" else _void_by_again(line, kept)
             superseded += [one | {"superseded_by": line.get("attempt")} for one in compress(kept, void)]
             kept = [one for one, is_void in zip(kept, void, strict=True) if not is_void]
         shifted = _shifted(line, shift_ns)
         latest_ns = max([latest_ns, *(moment for _, moment in _moments(shifted))])
         kept.append(shifted)
     return kept, superseded
+
+
+_OF_SEGMENTS = ("request", "segment", "host")
+
+
+def _void_by_resume(resume: dict[str, Any], kept: Sequence[dict[str, Any]]) -> list[bool]:
+    """Which lines a resume does away with: those of segments that are done again, and an end that was none."""
+    redo = {segment_key(place) for place in resume["redo"]}
+    return [line["type"] == "end" or (line["type"] in _OF_SEGMENTS and segment_key(line) in redo) for line in kept]
+
+
+def _void_by_again(again: dict[str, Any], kept: Sequence[dict[str, Any]]) -> list[bool]:
+    """Which lines count no more since their round is measured again: those of all its targets' load."""
+    point = load_point(again["load_point"])
+    keys = [segment_key(line) if line["type"] in _OF_SEGMENTS else None for line in kept]
+    return [key is not None and (key.load_point, key.block, key.phase) == (point, again["block"], LOAD) for key in keys]
 
 
 def _shift_ns(clock: dict[str, int], first: dict[str, int], latest_ns: int) -> int:
@@ -243,19 +257,20 @@ def _shifted(line: dict[str, Any], shift_ns: int) -> dict[str, Any]:
     return line | shifted
 
 
-def _header(path: Path, parsed: Sequence[tuple[int, dict[str, Any] | None]]) -> tuple[dict[str, Any], int]:
-    """The header in its present shape, and the version it was written in."""
-    first = parsed[0][1] if parsed else None
+def _migrated(path: Path, lines: Sequence[dict[str, Any] | None]) -> tuple[dict[str, Any], list[dict[str, Any] | None]]:
+    """The header and the other lines in their present shape; a line that is None stays so."""
+    first = lines[0] if lines else None
     if first is None or first.get("type") != "header":
         raise ResultError(f"{path} has no header line: it is not an event log of lmx-loadgen")
     try:
         version = EVENT_LOG.known(first.get(EVENT_LOG.key))
     except UnknownVersion as problem:
         raise ResultError(f"{path} {problem}") from None
-    first = EVENT_LOG.migrated(first, version)
-    if (fault := _fault(first)) is not None:
+    header, *others = EVENT_LOG.migrated([line for line in lines if line is not None], version)
+    if (fault := _fault(header)) is not None:
         raise ResultError(f"{path} has a damaged header line{fault}: its run cannot be read")
-    return first, version
+    rest = iter(others)
+    return header, [None if line is None else next(rest) for line in lines[1:]]
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

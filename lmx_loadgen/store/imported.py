@@ -6,6 +6,8 @@ from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.result import BenchmarkResult
 
 FOLDER = "imported"
+# The `origin` of what this tool measured, where its run is not at hand.
+OURS = "lmx-loadgen"
 
 # What stands beside such a result, by its `origin`.
 ORIGINS = {
@@ -13,7 +15,7 @@ ORIGINS = {
     "it), its tok/s counts one token too many, and its prompt tokens are words",
     "opta-lmx-older": "measured by an older benchmark of Opta-LMX, not by this tool: its tok/s may be over the whole "
     "answer, the time to the first token included; percentiles are made of its runs",
-    "lmx-loadgen": "measured by lmx-loadgen and exported, by the name of its backend; its run is not here, and so "
+    OURS: "measured by lmx-loadgen (by its own word, or the name of its backend); its run is not here, and so "
     "neither intervals nor the tool's own error",
     "elsewhere": "not measured by this tool; how is not known",
 }

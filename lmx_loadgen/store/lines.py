@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import ConfigDict, Field, Strict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # below Python 3.12 pydantic takes no other
 
+from lmx_loadgen.profile.load_point import LoadPoint
+from lmx_loadgen.store.segment_key import SegmentPhase
+
 _MAX = 2**62  # 146 years of nanoseconds
 
 Count = Annotated[int, Strict(), Field(ge=0, le=2**53)]
@@ -88,14 +91,21 @@ class TargetLine(OpenLine):
     card: NotRequired[Annotated[dict[Text, Any], Field(description="its dialect card, where it was probed before")]]
 
 
-class SegmentPlace(OpenLine):
-    """Which stretch of load, on which target."""
+class BlockPlace(OpenLine):
+    """Which block of which level of which target."""
 
-    segment: Count
     target: Text
-    level: Count
-    concurrency: Annotated[int, Strict(), Field(ge=1, le=2**31)]
+    load_point: LoadPoint
     block: Count
+
+
+class SegmentPlace(BlockPlace):
+    """Which stretch of load: no other has the same target, load point, block and phase."""
+
+    phase: Annotated[
+        SegmentPhase,
+        Field(description="load: of a level; probe, stability and check: beside all levels"),
+    ]
 
 
 class Measurer(OpenLine):
@@ -109,7 +119,7 @@ class HeaderLine(OpenLine):
     """The first line: everything that was known before the first request."""
 
     type: Literal["header"]
-    schema: Literal[3]
+    schema: Literal[4]
     tool_version: Text
     run_id: Text
     clock: Clock
@@ -118,7 +128,7 @@ class HeaderLine(OpenLine):
     host: HostLine
     instrument: dict[Text, Any]
     targets: list[TargetLine]
-    plan: list[SegmentPlace]
+    plan: Annotated[list[SegmentPlace], Field(description="the segments in the order they run")]
     versions: NotRequired[dict[Text, Any]]
     prompt_preview: NotRequired[Text]
     accepted: NotRequired[Annotated[Text | None, Field(description="why failed checks of a comparison are overridden")]]
@@ -134,7 +144,7 @@ class TokenizerTokens(OpenLine):
     output: Count | None
 
 
-class RequestLine(SegmentPlace):
+class RequestLine(BlockPlace):
     """One request that has ended, as it was seen."""
 
     type: Literal["request"]
@@ -142,7 +152,10 @@ class RequestLine(SegmentPlace):
     slot: Count
     phase: Annotated[
         Literal["warmup", "measured", "probe", "stability"],
-        Field(description="probe: of the prefix cache; stability: the same prompt alone and among others"),
+        Field(
+            description="warmup and measured are of a segment of load; probe: of the prefix cache; stability: the same "
+            "prompt alone and among others"
+        ),
     ]
     first_wave: Annotated[
         bool, Strict(), Field(description="the slot's first request, sent while the load was building up")
@@ -202,17 +215,17 @@ class SegmentLine(SegmentPlace):
     ramp_end_ns: Annotated[Ns | None, Field(description="when the last slot sent its first request")]
     drain_start_ns: Annotated[Ns | None, Field(description="when the first slot found no more work")]
     end_ns: Ns
-    stopped: Text | None
+    stopped: Annotated[Text | None, Field(description="why it ended early; null where it did not")]
+    stop_kind: NotRequired[Annotated[Text | None, Field(description="interrupted, errors or silence")]]
     client: dict[Text, Any]
 
 
-class HostStateLine(OpenLine):
+class HostStateLine(SegmentPlace):
     """How the machine did just before or after a segment, as far as its system tells; or after models were unloaded and
     loaded for it (`isolated`), with their targets."""
 
     type: Literal["host"]
     at_ns: Ns
-    segment: Count
     when: Literal["before", "after", "isolated"]
     state: dict[Text, Any]
 
@@ -246,7 +259,9 @@ class CheckLine(OpenLine):
     type: Literal["check"]
     at_ns: Ns
     target: Text
-    check: Annotated[Literal["tool_call", "skill", "server_benchmark"], Field(description="what was asked for")]
+    check: Annotated[
+        Literal["tool_call", "skill", "server_benchmark", "token_count"], Field(description="what was asked for")
+    ]
     asked: Annotated[dict[Text, Any], Field(description="what exactly")]
     answer: Annotated[dict[Text, Any] | None, Field(description="what the server made of it")]
     error: Annotated[Text | None, Field(description="why there is no answer")]
@@ -260,20 +275,19 @@ class ResumeLine(OpenLine):
     clock: Clock
     resumed_at: Annotated[str, Strict(), Field(description="UTC, ISO 8601")]
     attempt: Annotated[int, Strict(), Field(ge=1, le=2**31, description="1 for the first time it was taken up again")]
-    redo: Annotated[list[Count], Field(description="segments done again: their lines before this one are void")]
+    redo: Annotated[list[SegmentPlace], Field(description="segments done again: their lines before this one are void")]
     cut_bytes: Annotated[Count, Field(description="length of a torn line that was cut off before this one")]
     beside: NotRequired[Measurer | None]
 
 
 class AgainLine(OpenLine):
-    """A round is measured again, since this machine delayed too many of its requests: the lines of its segments before
-    this one are void."""
+    """A round is measured again, since this machine slept or delayed too many of its requests: the lines of its
+    segments of load before this one are void, whatever their target."""
 
     type: Literal["again"]
     at_ns: Ns
-    level: Count
+    load_point: LoadPoint
     block: Count
-    segments: list[Count]
 
 
 class EndLine(OpenLine):

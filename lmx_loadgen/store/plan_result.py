@@ -21,6 +21,9 @@ from lmx_loadgen.store.result import (
 )
 from lmx_loadgen.system import folders
 
+# Where Opta-LMX keeps its results.
+PLAN_FOLDER = Path("~/.opta-lmx/benchmarks")
+
 _MAX_BYTES = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _log = logging.getLogger(__name__)
@@ -33,7 +36,7 @@ class BenchmarkResultStore:
         directory: need not exist yet; `~` is the user's home.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    def __init__(self, directory: str | os.PathLike[str] = PLAN_FOLDER) -> None:
         self.directory = folders.expanded(Path(directory))
 
     def save(self, result: BenchmarkResult) -> Path:
@@ -124,6 +127,7 @@ def _read_or_warn(path: Path) -> BenchmarkResult | None:
 # What our models have beyond the plan's fields.
 _OURS: dict[type[BaseModel], frozenset[str]] = {
     BenchmarkResult: frozenset({"origin"}),
+    BenchmarkRunStats: frozenset({"token_counts"}),
     ToolCallBenchmark: frozenset({"form", "error"}),
 }
 _MAY_BE_NULL = frozenset({"tool_call", "raw_tool_call"})

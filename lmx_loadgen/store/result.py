@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lmx_loadgen.errors import ResultError, StorageError, first_fault
 from lmx_loadgen.store import eventlog
+from lmx_loadgen.store.at_load_point import AtLoadPoint
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import PublishedFigure
 from lmx_loadgen.store.versions import RESULT, UnknownVersion
@@ -178,12 +179,10 @@ class ObservedResult(_Model):
     reason: str | None = None
 
 
-class LevelResult(_Model):
-    """One concurrency level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
+class LevelResult(AtLoadPoint, _Model):
+    """One level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
     first wave, `all` keeps it, `none` is empty."""
 
-    level: int
-    concurrency: int
     requests: RequestCounts
     window: WindowResult
     sample: Literal["steady", "all", "none"]
@@ -246,6 +245,9 @@ class BenchmarkRunStats(_Model):
 
     Token counts are means over the runs, rounded. `output_text` and what is said of it are of the first run. Under two
     completed runs every statistic is None. The numbers of runs are None only in results of others that do not tell.
+
+    Beyond the plan's fields, `token_counts` says what counted the tokens, where that was asked for: the streamed
+    `usage`, a `tokenizer`, one `unstreamed` answer, or nothing that could (`unknown`, and no figure is of tokens).
     """
 
     ttft_p50_sec: float | None = None
@@ -265,6 +267,9 @@ class BenchmarkRunStats(_Model):
     coherence_flag: Coherence | None = None
     tool_call: ToolCallBenchmark | None = None
     skills: list[SkillsBenchmark] = []
+    token_counts: Literal["usage", "tokenizer", "unstreamed", "unknown"] | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
 
 
 # With fewer completed runs there are no figures.

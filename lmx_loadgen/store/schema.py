@@ -20,6 +20,7 @@ def schemas() -> dict[str, Any]:
             | lines.SampleLine
             | lines.CheckLine
             | lines.ResumeLine
+            | lines.AgainLine
             | lines.EndLine,
             Field(discriminator="type"),
         ]

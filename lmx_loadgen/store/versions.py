@@ -7,10 +7,14 @@ adds a migration here; a new field with a default needs none.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from lmx_loadgen.store.numbered_segments import closed_point, with_keys
 
 Document = dict[str, Any]
-Migrate = Callable[[Document], Document]
+# All lines of an event log, its header first; the header alone is a log too.
+LogLines = list[Document]
+Stored = TypeVar("Stored", Document, LogLines)
 
 
 class UnknownVersion(ValueError):
@@ -18,12 +22,15 @@ class UnknownVersion(ValueError):
 
 
 @dataclass(frozen=True)
-class Format:
-    """One stored format: the key that holds its version, and a migration from each older version to the next."""
+class Format(Generic[Stored]):
+    """One stored format: the key that holds its version, and a migration from each older version to the next.
+
+    A migration changes nothing of what it is given.
+    """
 
     name: str
     key: str
-    migrations: Mapping[int, Migrate]
+    migrations: Mapping[int, Callable[[Stored], Stored]]
 
     @property
     def newest(self) -> int:
@@ -40,11 +47,15 @@ class Format:
             )
         return version
 
-    def migrated(self, document: Document, version: int) -> Document:
+    def migrated(self, document: Stored, version: int) -> Stored:
         """A document of a `known` version as the newest version has it; the one given stays as it is."""
         for older in range(version, self.newest):
-            document = self.migrations[older](dict(document))
+            document = self.migrations[older](document)
         return document
+
+
+def _each_line(migrate: Callable[[Document], Document]) -> Callable[[LogLines], LogLines]:
+    return lambda lines: [migrate(line) for line in lines]
 
 
 def _log_1_to_2(line: Document) -> Document:
@@ -103,7 +114,38 @@ def _renamed(document: Document, old: str, new: str) -> Document:
     return {new if key == old else key: value for key, value in document.items()}
 
 
-# The event log's version stands in its header and is that of every line; migrations are given line by line.
-EVENT_LOG = Format("event log", "schema", {1: _log_1_to_2, 2: _log_2_to_3})
-RESULT = Format("result", "schema", {1: _result_1_to_2, 2: _result_2_to_3})
-CALIBRATION = Format("calibration", "schema_version", {})
+def _result_3_to_4(result: Document) -> Document:
+    """Version 4 says which load a level is by a load point, and no longer by its number; see `numbered_segments`."""
+    targets, comparisons = result.get("targets"), result.get("comparisons")
+    if isinstance(targets, list):
+        result = result | {"targets": [_each_in(one, "levels", _level_at_point) for one in targets]}
+    if isinstance(comparisons, list):
+        comparisons = [_each_in(one, "levels", _level_at_point) for one in comparisons]
+        result = result | {"comparisons": [_each_in(one, "audit", _check_at_points) for one in comparisons]}
+    return result | {"schema": 4}
+
+
+def _level_at_point(level: Document) -> Document:
+    kept = {key: value for key, value in level.items() if key != "level"}
+    return {"load_point": closed_point(level.get("concurrency"))} | kept
+
+
+def _check_at_points(line: Document) -> Document:
+    levels = line.get("levels")
+    points = [closed_point(one) for one in levels] if isinstance(levels, list) else levels
+    return {key: value for key, value in line.items() if key != "levels"} | {"load_points": points}
+
+
+def _each_in(document: Any, key: str, change: Callable[[Document], Document]) -> Any:
+    """The document with each object of the list under `key` changed, as far as it has such a list."""
+    found = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(found, list):
+        return document
+    return document | {key: [change(one) if isinstance(one, dict) else one for one in found]}
+
+
+EVENT_LOG: Format[LogLines] = Format(
+    "event log", "schema", {1: _each_line(_log_1_to_2), 2: _each_line(_log_2_to_3), 3: with_keys}
+)
+RESULT: Format[Document] = Format("result", "schema", {1: _result_1_to_2, 2: _result_2_to_3, 3: _result_3_to_4})
+CALIBRATION: Format[Document] = Format("calibration", "schema_version", {})

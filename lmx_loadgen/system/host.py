@@ -81,8 +81,9 @@ def busy(probe: Probe | None = None) -> str | None:
     return f"load average {load:.1f} on {cores} core{'s' if cores > 1 else ''}"
 
 
+@functools.cache
 def versions() -> dict[str, str]:
-    """Versions of the packages that timing depends on."""
+    """Versions of the packages that timing depends on; they stay while this process runs."""
     found = {}
     for name in _PACKAGES:
         try:

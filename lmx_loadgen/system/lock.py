@@ -99,7 +99,8 @@ def _lock(path: Path, fd: int, allow_concurrent: bool) -> Lock:
             raise Busy(
                 f"another lmx-loadgen {describe(other)} is measuring "
                 "on this machine, and two at once disturb each other: wait until it has ended, or measure "
-                "all the same with --allow-concurrent"
+                "all the same with --allow-concurrent",
+                other["started_at"],
             ) from None
         _add_entry(fd)
         return Lock(path, held_by=other, _fd=fd)

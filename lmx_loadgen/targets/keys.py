@@ -12,6 +12,7 @@ from lmx_loadgen.targets.base import Dialect
 from lmx_loadgen.targets.own import refuse_elsewhere
 
 ADMIN_KEY_FILE = Path(".opta-lmx") / "admin.key"
+_ADMIN_VARIABLE = "LMX_ADMIN_KEY"
 _OPENAI_HOST = "api.openai.com"
 _OPENAI_VARIABLE = "OPENAI_API_KEY"
 
@@ -70,8 +71,8 @@ def admin_headers(
     key = env.get(name, "").strip()
     if not key and home is not None and is_loopback(base_url):
         try:
-            key = (home / ADMIN_KEY_FILE).read_text(encoding="utf-8")[:4096].strip()
-        except (OSError, UnicodeDecodeError):
+            key = _stored_admin_key(home)
+        except UnreadableKey:
             return {}
     if not key:
         return {}
@@ -80,6 +81,27 @@ def admin_headers(
             _refuse_in_the_clear(spec, base_url, name)
         return {}
     return {"X-Admin-Key": _usable(key, name)}
+
+
+class UnreadableKey(Exception):
+    """There is a file for a key, and it cannot be read; the text says why."""
+
+
+def own_admin_key(env: Mapping[str, str], home: Path | None) -> str | None:
+    """The key that guards this machine's own administration: in `LMX_ADMIN_KEY`, or in Opta-LMX's file. None where none
+    is set. Raises UnreadableKey."""
+    key = env.get(_ADMIN_VARIABLE, "").strip()
+    return key or (_stored_admin_key(home) if home is not None else "") or None
+
+
+def _stored_admin_key(home: Path) -> str:
+    """The key in Opta-LMX's file; empty where there is none. Raises UnreadableKey."""
+    try:
+        return (home / ADMIN_KEY_FILE).read_text(encoding="utf-8")[:4096].strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableKey(f"{home / ADMIN_KEY_FILE}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def is_in_the_clear(base_url: str) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.comparison.compare import comparisons_of
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.result import LevelResult, ServerWord
@@ -110,12 +111,11 @@ def test_without_a_finish_reason_chunks_near_the_limit_tell_nothing() -> None:
 
 
 def stable(among: int) -> bool:
-    beside = {"phase": "stability", "level": 1}
-    lines = [at_concurrency(answer(counted(14)), 4), answer(counted(14), concurrency=1, **beside)]
-    lines += [answer(counted(14), concurrency=4, **beside) for _ in range(among)]
-    log = made_log(lines, segments=[segment_line(0, 5000, 6000, concurrency=4)])
+    beside = answer(counted(14), phase="stability")
+    lines = [at_concurrency(answer(counted(14)), 4), beside, *[at_concurrency(beside, 4)] * among]
+    log = made_log(lines, segments=[at_concurrency(segment_line(0, 5000, 6000), 4)])
     log.header.update(at_concurrency(log.header, 4))
-    found = summarize(log).targets[0].levels[0].quality
+    found = summarize(MeasuredRun(log)).targets[0].levels[0].quality
     assert found is not None
     return found.stability is not None
 
@@ -161,7 +161,7 @@ def test_llama_cpps_own_rate_is_the_one_it_states_or_of_the_steps_after_the_firs
 
 
 def compared(change: Any) -> Comparison:
-    (found,) = comparisons_of(session({"a": Made(), "b": Made(change=change)}, blocks=4, requests=12))
+    (found,) = comparisons_of(MeasuredRun(session({"a": Made(), "b": Made(change=change)}, blocks=4, requests=12)))
     return found
 
 

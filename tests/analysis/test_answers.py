@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.result import LevelResult, QualityResult, ServerWord, StabilityResult
 from tests.helpers.made_lines import (
@@ -28,13 +29,10 @@ def answer(text: str, at: float = 1000, **changes: Any) -> dict[str, Any]:
 
 def level_of(lines: list[dict[str, Any]], concurrency: int = 1, **changes: Any) -> LevelResult:
     header = at_concurrency(header_line(**changes), concurrency)
-    lines = [
-        line if "concurrency" in line and line["phase"] != "measured" else at_concurrency(line, concurrency)
-        for line in lines
-    ]
-    log = made_log(lines, segments=[segment_line(0, 50_000, 60_000, concurrency=concurrency)])
+    lines = [line if line["phase"] == "stability" else at_concurrency(line, concurrency) for line in lines]
+    log = made_log(lines, segments=[at_concurrency(segment_line(0, 50_000, 60_000), concurrency)])
     log.header.update(header)
-    return summarize(log).targets[0].levels[0]
+    return summarize(MeasuredRun(log)).targets[0].levels[0]
 
 
 def quality(*lines: dict[str, Any], **changes: Any) -> QualityResult:
@@ -80,9 +78,8 @@ def test_no_answer_has_no_quality() -> None:
 
 
 def stability(alone: str, *among: str) -> StabilityResult:
-    beside = {"phase": "stability", "level": 1}
-    lines = [answer("Measured. Well."), answer(alone, concurrency=1, **beside)]
-    lines += [answer(text, concurrency=len(among), **beside) for text in among]
+    lines = [answer("Measured. Well."), answer(alone, phase="stability")]
+    lines += [at_concurrency(answer(text, phase="stability"), len(among)) for text in among]
     found = level_of(lines, concurrency=len(among)).quality
     assert found is not None
     assert found.stability is not None
@@ -114,7 +111,7 @@ def test_a_longer_answer_differs_after_the_end_of_the_shorter() -> None:
 
 
 def test_without_an_answer_given_alone_there_is_no_stability() -> None:
-    among = answer("a", phase="stability", level=1, concurrency=4)
+    among = at_concurrency(answer("a", phase="stability"), 4)
     found = level_of([answer("Measured. Well."), among], concurrency=4).quality
 
     assert found is not None

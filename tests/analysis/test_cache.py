@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.cache import cache_of
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.records import Record, record
 from tests.helpers.made_lines import failed_line, made_log, request_line, steady, usage
 from tests.helpers.snapshots import numbers_in
@@ -63,8 +64,8 @@ def test_probes_are_in_no_level() -> None:
     from lmx_loadgen.analysis.summary import summarize
 
     lines: list[dict[str, Any]] = [request_line(steady(), id=place) for place in range(3)]
-    lines += [request_line(steady(2, 9000), phase="probe", level=1, segment=1, id=3 + place) for place in range(3)]
-    (target,) = summarize(made_log(lines)).targets
+    lines += [request_line(steady(2, 9000), phase="probe", block=1, id=3 + place) for place in range(3)]
+    (target,) = summarize(MeasuredRun(made_log(lines))).targets
 
     assert len(target.levels) == 1
     assert target.levels[0].metrics["ttft"].max == 0.2

@@ -5,16 +5,17 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.conditions import conditions
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
-from tests.helpers.made_lines import made_log
+from tests.helpers.made_lines import host_line, made_log
 from tests.helpers.snapshots import numbers_in
 
 
 def said(*states: dict[str, Any]) -> list[str]:
     log = made_log([])
     for place, state in enumerate(states):
-        log.host.append({"type": "host", "at_ns": place, "segment": 0, "when": "before", "state": state})
-    assert [note for note in summarize(log).notes if "calibrated" not in note] == conditions(log)
+        log.host.append(host_line("before", state, place))
+    assert [note for note in summarize(MeasuredRun(log)).notes if "calibrated" not in note] == conditions(log)
     return conditions(log)
 
 

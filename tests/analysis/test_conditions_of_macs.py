@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.conditions import conditions, taints
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.eventlog import LogContents
-from tests.helpers.made_lines import made_log, request_line, segment_line, steady
+from tests.helpers.made_lines import host_line, made_log, request_line, segment_line, steady
 
 COOL = {"thermal_level": 0, "power_mode": "automatic", "power_source": "AC Power", "memory_pressure_level": 1}
 MB = 2**20
@@ -18,7 +19,7 @@ def log_of(*blocks: tuple[dict[str, Any], dict[str, Any]], **host: Any) -> LogCo
     log = made_log([request_line(steady())], host=host)
     for number, block in enumerate(blocks):
         for when, state in zip(("before", "after"), block, strict=True):
-            log.host.append({"type": "host", "at_ns": number, "segment": number, "when": when, "state": state})
+            log.host.append(host_line(when, state, block=number))
     return log
 
 
@@ -107,18 +108,18 @@ def test_a_level_through_which_the_machine_slept_is_tainted(
 ) -> None:
     log = log_of(*[(COOL | {"asleep_s": asleep[0]}, COOL | {"asleep_s": asleep[1]})])
 
-    assert summarize(log).targets[0].levels[0].tainted == reasons
-    assert taints(log, [segment_line(0, 1, 2, segment=7)]) == []  # another level's
+    assert summarize(MeasuredRun(log)).targets[0].levels[0].tainted == reasons
+    assert taints(log, [segment_line(0, 1, 2, block=7)]) == []  # another level's
 
 
 def test_sleep_between_blocks_taints_nothing() -> None:
     log = log_of(({"asleep_s": 0.0}, {"asleep_s": 0.0}), ({"asleep_s": 900.0}, {"asleep_s": 900.0}))
 
-    assert taints(log, [segment_line(0, 1, 2, segment=number) for number in (0, 1)]) == []
+    assert taints(log, [segment_line(0, 1, 2, block=number) for number in (0, 1)]) == []
 
 
 def test_rosetta_taints_every_level() -> None:
-    (reason,) = summarize(log_of(translated=True)).targets[0].levels[0].tainted
+    (reason,) = summarize(MeasuredRun(log_of(translated=True))).targets[0].levels[0].tainted
 
     assert reason.startswith("Rosetta translated this Python")
-    assert summarize(log_of(translated=None)).targets[0].levels[0].tainted == []
+    assert summarize(MeasuredRun(log_of(translated=None))).targets[0].levels[0].tainted == []

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.instrument_error import left_out_words, load_of
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.records import MOST_DELAY_NS, record
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.analysis.window import Window
 from lmx_loadgen.store.result import LevelResult, MetricResult, RunResult
-from tests.helpers.made_lines import header_line, made_log, request_line, segment_line, steady, usage
+from tests.helpers.made_lines import header_line, made_log, point, request_line, segment_line, steady, usage
 from tests.helpers.make_runs import calibrated_level, calibration
 from tests.helpers.snapshots import numbers_in
 
@@ -29,8 +30,8 @@ def answers(count: int = 12, **changes: Any) -> list[dict[str, Any]]:
 
 
 def result_of(requests: list[dict[str, Any]], client: dict[str, Any] | None = None, **header: Any) -> RunResult:
-    segment = segment_line(0, 11_500, 12_000) | {"client": client or {}}
-    return summarize(made_log(requests, [segment], **header))
+    segment = segment_line(0, 11_500, 12_000, load_point=requests[0]["load_point"]) | {"client": client or {}}
+    return summarize(MeasuredRun(made_log(requests, [segment], **header)))
 
 
 def level_of(requests: list[dict[str, Any]], client: dict[str, Any] | None = None, **header: Any) -> LevelResult:
@@ -82,8 +83,8 @@ def test_each_figure_carries_the_error_of_its_own_kind() -> None:
 def test_the_error_is_that_of_the_next_higher_load_that_was_calibrated() -> None:
     low, high = calibrated_level(1, 1e-5), calibrated_level(64, 9e-4)
 
-    plan = [header_line()["plan"][0] | {"concurrency": 4}]
-    at_four = level_of(answers(concurrency=4), plan=plan, **carried(low, high))
+    plan = [header_line()["plan"][0] | {"load_point": point(4)}]
+    at_four = level_of(answers(load_point=point(4)), plan=plan, **carried(low, high))
     assert errors(at_four)["ttft"] == pytest.approx(9e-4)
     assert at_four.witness.calibrated_at == 64
     # one at a time, but with more chunks a second than the calibration had at one
@@ -127,11 +128,11 @@ def test_what_a_single_request_may_be_off_taints_the_tail_and_not_the_median() -
 
 def test_the_load_is_that_of_the_time_in_which_the_segments_ran() -> None:
     """Pauses and another target's turns are not in it: 11 chunks in every 0.5 s, though only a tenth of the time."""
-    spread_out = [request_line(steady(11), id=n, send=5000 * n, segment=n, block=n) for n in range(6)]
-    segments = [segment_line(5000 * n, 5000 * n + 500, 5000 * n + 500, segment=n, block=n) for n in range(6)]
+    spread_out = [request_line(steady(11), id=n, send=5000 * n, block=n) for n in range(6)]
+    segments = [segment_line(5000 * n, 5000 * n + 500, 5000 * n + 500, block=n) for n in range(6)]
     plan = header_line(blocks=6)["plan"]
     slow, fast = calibrated_level(1, 1e-5) | {"chunk_rate": 20.0}, calibrated_level(2, 2e-5) | {"chunk_rate": 22.5}
-    result = summarize(made_log(spread_out, segments, plan=plan, **carried(slow, fast)))
+    result = summarize(MeasuredRun(made_log(spread_out, segments, plan=plan, **carried(slow, fast))))
 
     assert result.targets[0].levels[0].witness.calibrated_at == 2
 
@@ -216,7 +217,7 @@ def test_a_busy_measuring_process_is_noted_but_not_after_a_segment_that_was_cut_
     busy = {"cpu_share": 0.96}
     level = level_of(answers(), busy, **carried(calibrated_level(16, 1e-6)))
     cut_off = segment_line(0, 11_500, 12_000) | {"client": busy, "stopped": "interrupted"}
-    stopped = summarize(made_log(answers(), [cut_off])).targets[0].levels[0]
+    stopped = summarize(MeasuredRun(made_log(answers(), [cut_off]))).targets[0].levels[0]
 
     assert level.tainted == []
     (note,) = [words for words in level.notes if "--workers" in words]
@@ -233,7 +234,7 @@ def test_a_calibration_of_another_shape_counts_as_none() -> None:
 def test_the_load_is_that_of_the_segments_and_not_of_the_other_target_s_turns() -> None:
     """Six answers of eleven chunks in half a second each, in blocks that lie a minute apart, none ever at full load."""
     lines = [
-        request_line(steady(11), id=number, send=1000 + 60_000 * number, segment=number, usage=usage(10, 11))
+        request_line(steady(11), id=number, send=1000 + 60_000 * number, block=number, usage=usage(10, 11))
         for number in range(6)
     ]
     records = [record(line) for line in lines]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.result import ObservedResult
@@ -39,7 +40,7 @@ def a_log(samples: list[dict[str, Any]], segments: list[dict[str, Any]] | None =
 
 
 def observed(log: LogContents, level: int = 0) -> ObservedResult | None:
-    return summarize(log).targets[0].levels[level].observed
+    return summarize(MeasuredRun(log)).targets[0].levels[level].observed
 
 
 def known(log: LogContents) -> ObservedResult:
@@ -60,7 +61,7 @@ def test_means_over_the_window_alone() -> None:
 
 def test_tokens_per_joule_are_of_the_whole_machine() -> None:
     log = a_log(each_second(10, 31))
-    rate = summarize(log).targets[0].levels[0].metrics["output_tok_s"].mean
+    rate = summarize(MeasuredRun(log)).targets[0].levels[0].metrics["output_tok_s"].mean
     assert rate
 
     assert known(log).tokens_per_joule == pytest.approx(rate / 60)
@@ -122,7 +123,7 @@ def in_minutes(clocks: list[float], **changes: Any) -> LogContents:
     """A level of twenty seconds, and later one of the same length for each further clock."""
     spans = [(10 + 100 * place, 30 + 100 * place) for place in range(len(clocks))]
     segments = [
-        segment_line(start * 1000, end * 1000, end * 1000 + 1000, segment=place, block=place)
+        segment_line(start * 1000, end * 1000, end * 1000 + 1000, block=place)
         for place, (start, end) in enumerate(spans)
     ]
     samples = [
@@ -159,7 +160,7 @@ def test_a_failure_is_a_note_once() -> None:
     error = {"type": "sample", "at_ns": 20_000 * MS, "source": "macmon", "error": "it ended before the run did"}
     log = a_log([*each_second(11, 20), error, error])
 
-    assert [note for note in summarize(log).notes if "macmon" in note] == [
+    assert [note for note in summarize(MeasuredRun(log)).notes if "macmon" in note] == [
         "power and heat are not known for the whole run: macmon: it ended before the run did"
     ]
     assert known(log).system_power_w == 60

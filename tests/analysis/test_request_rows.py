@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.request_rows import COLUMNS, request_rows
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.eventlog import LogContents, read_log
@@ -23,7 +24,7 @@ def stored(name: str) -> LogContents:
 @pytest.mark.parametrize("run", ["head-to-head", "interrupted", "failed", "hostile"])
 def test_every_request_has_a_flat_row_with_every_column(run: str) -> None:
     log = stored(run)
-    rows = request_rows(log)
+    rows = request_rows(MeasuredRun(log))
 
     assert len(rows) == len(log.requests)
     assert {tuple(row) for row in rows} == {COLUMNS}
@@ -37,8 +38,8 @@ def test_every_request_has_a_flat_row_with_every_column(run: str) -> None:
 @pytest.mark.parametrize("run", ["head-to-head", "interrupted"])
 def test_the_figures_of_a_level_can_be_made_of_its_rows(run: str) -> None:
     log = stored(run)
-    rows = request_rows(log)
-    for target in summarize(log).targets:
+    rows = request_rows(MeasuredRun(log))
+    for target in summarize(MeasuredRun(log)).targets:
         (level,) = [level for level in target.levels if level.concurrency == 1]
         of_level = [row for row in rows if (row["target"], row["concurrency"]) == (target.name, 1)]
         good = [row for row in of_level if (row["phase"], row["outcome"]) == ("measured", "ok")]
@@ -51,7 +52,7 @@ def test_the_figures_of_a_level_can_be_made_of_its_rows(run: str) -> None:
 
 
 def only(line: dict[str, Any]) -> dict[str, Any]:
-    (row,) = request_rows(made_log([line]))
+    (row,) = request_rows(MeasuredRun(made_log([line])))
     return row
 
 
@@ -76,4 +77,4 @@ def test_a_request_that_was_never_sent_began_when_it_was_due() -> None:
 
 
 def test_a_run_without_requests_has_no_rows() -> None:
-    assert request_rows(replace(made_log([]), requests=[])) == []
+    assert request_rows(MeasuredRun(replace(made_log([]), requests=[]))) == []

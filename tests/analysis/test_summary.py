@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.eventlog import LogContents
@@ -17,6 +18,7 @@ from tests.helpers.made_lines import (
     failed_line,
     header_line,
     made_log,
+    point,
     request_line,
     segment_line,
     steady,
@@ -26,7 +28,7 @@ from tests.helpers.snapshots import numbers_in
 
 
 def level_of(log: LogContents) -> LevelResult:
-    return summarize(log).targets[0].levels[0]
+    return summarize(MeasuredRun(log)).targets[0].levels[0]
 
 
 def answers(count: int, **changes: Any) -> list[dict[str, Any]]:
@@ -123,7 +125,9 @@ def test_cancelled_requests_are_neither() -> None:
 
 
 def test_nothing_but_failures_is_a_result_without_numbers() -> None:
-    result = summarize(made_log([failed_line(), failed_line(), failed_line("connect_error", None, send_ns=None)]))
+    result = summarize(
+        MeasuredRun(made_log([failed_line(), failed_line(), failed_line("connect_error", None, send_ns=None)]))
+    )
     level = result.targets[0].levels[0]
 
     assert level.sample == "none"
@@ -151,7 +155,7 @@ def test_gaps_are_pooled_and_their_interval_is_not() -> None:
     # four gaps of 20 ms in each of two blocks of answers, of 40 ms in a third: mean (2·20 + 40) ÷ 3 = 26.67 ms, n 120;
     # by blocks: 20, 20, 40, standard error 6.67, t(0.975, 2) = 4.3027
     lines = [
-        request_line(steady(step=step), segment=block, id=10 * block + place)
+        request_line(steady(step=step), block=block, id=10 * block + place)
         for block, step in enumerate((20, 20, 40))
         for place in range(10)
     ]
@@ -192,11 +196,11 @@ def test_shared_reads_are_noted() -> None:
 
 
 def test_another_model_than_asked_for_is_told() -> None:
-    target = summarize(made_log(answers(2, model="other"))).targets[0]
+    target = summarize(MeasuredRun(made_log(answers(2, model="other")))).targets[0]
 
     assert target.models_answered == ["other"]
     assert target.notes == ["asked for m, answered as other"]
-    assert summarize(made_log(answers(2))).targets[0].notes == []
+    assert summarize(MeasuredRun(made_log(answers(2)))).targets[0].notes == []
 
 
 def test_a_level_cut_short_is_not_complete() -> None:
@@ -209,7 +213,7 @@ def test_a_level_cut_short_is_not_complete() -> None:
 
 def test_a_killed_run_is_summed_up_from_what_there_is() -> None:
     log = made_log(answers(3), [])
-    result = summarize(LogContents(log.header, log.requests, [], None, ["the last line is torn"]))
+    result = summarize(MeasuredRun(LogContents(log.header, log.requests, [], None, ["the last line is torn"])))
 
     assert (result.complete, result.ended_at) == (False, None)
     assert result.reason == "the run was cut off before it could end"
@@ -219,18 +223,20 @@ def test_a_killed_run_is_summed_up_from_what_there_is() -> None:
 
 
 def test_a_run_that_never_sent_anything_has_no_levels() -> None:
-    target = summarize(made_log([], [])).targets[0]
+    target = summarize(MeasuredRun(made_log([], []))).targets[0]
 
     assert (target.levels, target.benchmark) == ([], None)
 
 
 def test_the_end_is_told_in_wall_clock_time() -> None:
-    assert summarize(made_log(answers(1))).ended_at == "2023-11-14T22:13:26.000Z"  # six seconds after the anchor
+    assert (
+        summarize(MeasuredRun(made_log(answers(1)))).ended_at == "2023-11-14T22:13:26.000Z"
+    )  # six seconds after the anchor
 
 
 def test_blocks_of_a_level_are_one_level() -> None:
-    lines = answers(3) + [line | {"segment": 1, "block": 1} for line in answers(3)]
-    segments = [segment_line(0, 3000, 4000), segment_line(0, 2000, 4000, segment=1, block=1)]
+    lines = answers(3) + [line | {"block": 1} for line in answers(3)]
+    segments = [segment_line(0, 3000, 4000), segment_line(0, 2000, 4000, block=1)]
     level = level_of(made_log(lines, segments, blocks=2))
 
     assert level.requests.sent == 6
@@ -241,11 +247,11 @@ def test_blocks_of_a_level_are_one_level() -> None:
 
 
 def test_the_benchmark_is_of_the_lowest_level() -> None:
-    lines = answers(3, usage=usage(30, 20)) + [line | {"level": 1, "concurrency": 8} for line in answers(9)]
+    lines = answers(3, usage=usage(30, 20)) + [at_concurrency(line, 8) for line in answers(9)]
     header = header_line()
-    header["plan"].append(header["plan"][0] | {"segment": 1, "level": 1, "concurrency": 8})
+    header["plan"].append(header["plan"][0] | {"load_point": point(8)})
     log = made_log([request_line(steady(), phase="warmup"), *lines])
-    found = summarize(LogContents(header, log.requests, log.segments, log.end, [])).targets[0].benchmark
+    found = summarize(MeasuredRun(LogContents(header, log.requests, log.segments, log.end, []))).targets[0].benchmark
 
     assert found is not None
     assert found.stats is not None
@@ -263,7 +269,7 @@ def test_the_benchmark_is_of_the_lowest_level() -> None:
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_under_two_runs_is_insufficient_and_never_zeros(count: int) -> None:
-    found = summarize(made_log([failed_line(), failed_line(), *answers(count)])).targets[0].benchmark
+    found = summarize(MeasuredRun(made_log([failed_line(), failed_line(), *answers(count)]))).targets[0].benchmark
 
     assert found is not None
     assert found.stats is not None
@@ -279,7 +285,7 @@ def test_only_opta_lmx_has_an_lmx_version(product: str, version: str | None) -> 
     header = header_line()
     header["targets"][0]["server"]["product"] = product
     log = made_log(answers(2))
-    found = summarize(LogContents(header, log.requests, log.segments, log.end, [])).targets[0].benchmark
+    found = summarize(MeasuredRun(LogContents(header, log.requests, log.segments, log.end, []))).targets[0].benchmark
 
     assert found is not None
     assert found.lmx_version == version
@@ -300,7 +306,7 @@ def test_an_answer_that_ended_by_itself_is_told_from_one_that_was_cut(
     finish: str, output: int, limit: int | None, dialect: str, natural: bool | None, flag: str
 ) -> None:
     lines = answers(2, finish_reason=finish, usage=usage(30, output), max_tokens=limit)
-    found = summarize(made_log(lines, dialect=dialect)).targets[0].benchmark
+    found = summarize(MeasuredRun(made_log(lines, dialect=dialect))).targets[0].benchmark
 
     assert found is not None
     assert found.stats is not None
@@ -320,8 +326,8 @@ COUNTS = st.none() | st.integers(0, 5000) | st.just(-1) | st.just("5")
 def any_request(draw: st.DrawFn) -> dict[str, Any]:
     arrivals = sorted(draw(st.lists(NS, max_size=8)))
     return request_line([]) | {
-        "concurrency": 2,
-        "segment": draw(st.integers(0, 2)),
+        "load_point": point(2),
+        "block": draw(st.integers(0, 2)),
         "phase": draw(st.sampled_from(["warmup", "measured", "measured"])),
         "first_wave": draw(st.booleans()),
         "intended_ns": draw(NS),
@@ -346,20 +352,20 @@ def any_request(draw: st.DrawFn) -> dict[str, Any]:
 def any_segment(draw: st.DrawFn) -> dict[str, Any]:
     line = segment_line(None, None, 0)
     marks = {name: draw(st.none() | NS) for name in ("ramp_end_ns", "drain_start_ns")}
-    return line | marks | {"segment": draw(st.integers(0, 2)), "end_ns": draw(NS)}
+    return line | marks | {"block": draw(st.integers(0, 2)), "end_ns": draw(NS)}
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(any_request(), max_size=12),
-    st.lists(any_segment(), max_size=3, unique_by=lambda line: line["segment"]),
+    st.lists(any_segment(), max_size=3, unique_by=lambda line: line["block"]),
     st.fixed_dictionaries({name: st.none() | st.floats(0.001, 10) for name in ("ttft", "tpot", "e2e")}),
 )
 def test_any_log_has_a_result_of_numbers(
     requests: list[dict[str, Any]], segments: list[dict[str, Any]], slo: dict[str, float | None]
 ) -> None:
     log = made_log(requests, segments, blocks=3, profile=PROFILE | {"slo": slo})
-    result = summarize(log)
+    result = summarize(MeasuredRun(log))
 
     text = result.model_dump_json(by_alias=True)
     assert RunResult.model_validate_json(text) == result  # which refuses NaN and infinity
@@ -378,7 +384,7 @@ def test_the_same_log_gives_the_same_bytes() -> None:
 
     def made() -> str:
         log = made_log(json.loads(json.dumps(lines)))
-        return summarize(log).model_dump_json(by_alias=True)
+        return summarize(MeasuredRun(log)).model_dump_json(by_alias=True)
 
     assert made() == made()
 
@@ -386,7 +392,7 @@ def test_the_same_log_gives_the_same_bytes() -> None:
 def test_nothing_of_the_log_is_changed_by_reading_it() -> None:
     log = made_log([*answers(3), failed_line()])
     before = json.dumps([log.header, log.requests, log.segments])
-    summarize(log)
+    summarize(MeasuredRun(log))
 
     assert json.dumps([log.header, log.requests, log.segments]) == before
 
@@ -394,9 +400,9 @@ def test_nothing_of_the_log_is_changed_by_reading_it() -> None:
 def test_requests_that_were_sent_again_are_told() -> None:
     lines = answers(4)
     lines[1]["reconnected"] = lines[2]["reconnected"] = True
-    (level,) = summarize(made_log(lines)).targets[0].levels
+    (level,) = summarize(MeasuredRun(made_log(lines))).targets[0].levels
 
     (note,) = [note for note in level.notes if note.startswith("sent again")]
     assert numbers_in(note) == [2, 4]
-    (level,) = summarize(made_log(answers(4))).targets[0].levels
+    (level,) = summarize(MeasuredRun(made_log(answers(4)))).targets[0].levels
     assert not any("sent again" in note for note in level.notes)

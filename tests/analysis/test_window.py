@@ -15,7 +15,7 @@ def stream(count: int, each: float = 100, tokens: int = 5, **changes: object) ->
 
 
 def test_a_window_goes_from_the_ramps_end_to_the_drains_start() -> None:
-    window = window_of([segment_line(1000, 4000, 5000), segment_line(6000, 7000, 9000, segment=1)])
+    window = window_of([segment_line(1000, 4000, 5000), segment_line(6000, 7000, 9000, block=1)])
 
     assert dict(window.spans) == {0: (1000 * MS, 4000 * MS), 1: (6000 * MS, 7000 * MS)}
     assert window.seconds == 4
@@ -130,8 +130,8 @@ def test_the_interval_by_hand() -> None:
 def test_segments_of_different_length_share_the_batches() -> None:
     # 6 s at ten a second and 4 s at twenty: 14 a second in all, and so says the middle of the interval
     slow = [made([(100, ["content:a"])], send=100 * place) for place in range(60)]
-    fast = [made([(50, ["content:a"])], send=20_000 + 50 * place, segment=1) for place in range(80)]
-    window = window_of([segment_line(50, 6050, 7000), segment_line(20_025, 24_025, 25_000, segment=1)])
+    fast = [made([(50, ["content:a"])], send=20_000 + 50 * place, block=1) for place in range(80)]
+    window = window_of([segment_line(50, 6050, 7000), segment_line(20_025, 24_025, 25_000, block=1)])
     found = level_metrics(window, slow + fast, EVENTS, PROFILE)["request_rate"]
 
     assert found.mean == pytest.approx(14)

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
 from lmx_loadgen.session.checks.tool_call import WEATHER
@@ -60,7 +61,7 @@ def one_run(folder: Path) -> list[float]:
     marks.append(time.perf_counter())
     contents = read_log(folder / "events.jsonl")
     marks.append(time.perf_counter())
-    result = summarize(contents)
+    result = summarize(MeasuredRun(contents))
     marks.append(time.perf_counter())
     write_result(folder, result)
     benchmark = result.targets[0].benchmark

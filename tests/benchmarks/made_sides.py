@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lmx_loadgen.analysis.comparison.blocks import Block
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Load, Profile, Request
 from lmx_loadgen.session.plan import Segment, make_plan, rounds
 
@@ -84,17 +85,16 @@ class Session:
         self._run = 0
         self._before: Segment | None = None
         self._throttled_in = -1
-        self._throttled_level = -1
 
-    def planned(self, level: int) -> dict[str, list[Block]]:
+    def planned(self, point: LoadPoint) -> dict[str, list[Block]]:
         """The blocks of each target at a level, as the plan has them."""
-        mine = [segment for segment in self._plan if segment.level == level]
-        self._throttled_level, self._throttled_in = level, int(self._draw.integers(len(mine)))
+        mine = [segment for segment in self._plan if segment.load_point == point]
+        self._throttled_in = int(self._draw.integers(len(mine)))
         return self._measured(mine)
 
-    def more(self, level: int, wanted: range) -> dict[str, list[Block]]:
+    def more(self, point: LoadPoint, wanted: range) -> dict[str, list[Block]]:
         """The rounds `wanted` of a level."""
-        return self._measured(rounds(self.profile, self.world.targets, level, wanted, self.world.blocks, 1000))
+        return self._measured(rounds(self.profile, self.world.targets, point, wanted, self.world.blocks))
 
     def _measured(self, segments: Iterable[Segment]) -> dict[str, list[Block]]:
         found: dict[str, list[Block]] = {name: [] for name in self.world.targets}
@@ -105,7 +105,7 @@ class Session:
     def _block(self, segment: Segment, place: int) -> Block:
         """A closed loop of one block; then the machine moves on."""
         world, before = self.world, self._before
-        after = before.target if before is not None and before.level == segment.level else None
+        after = before.target if before is not None and before.load_point == segment.load_point else None
         slower = self._state + self._slope * self._run
         slower += math.log(world.ratio) if segment.target == "b" else 0.0
         slower += math.log1p(world.after_b) if after == "b" else 0.0
@@ -118,7 +118,7 @@ class Session:
         self._before = segment
         noise = world.noise_b if segment.target == "b" and world.noise_b is not None else world.noise
         return made_block(
-            world, self._draw, segment.block, self._run * _BLOCK_S, segment.concurrency,
+            world, self._draw, segment.block, self._run * _BLOCK_S, segment.load_point.slots,
             slower + math.log1p(world.throttle) * late, noise, after,
         )  # fmt: skip
 

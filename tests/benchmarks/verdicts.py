@@ -34,7 +34,7 @@ Blocks = tuple[list[Block], list[Block]]
 def planned(world: World, seed: int) -> list[Figures]:
     """A session as planned, each other target against the first, judged at its end."""
     session = Session(world, seed)
-    measured = [session.planned(level) for level in range(len(world.concurrency))]
+    measured = [session.planned(point) for point in world.profile.load.points()]
     first, *others = world.targets
     comparisons = len(measured) * len(others)
     return [
@@ -48,10 +48,10 @@ def until_conclusive(world: World, seed: int) -> list[Figures]:
     """A session that adds two rounds to a level until its primary verdicts are conclusive, then goes on to the next."""
     session = Session(world, seed)
     levels, looks = [], []
-    for level in range(len(world.concurrency)):
-        found = session.planned(level)
+    for point in world.profile.load.points():
+        found = session.planned(point)
         while (have := len(found["a"])) < MOST_BLOCKS and not _is_conclusive(world, (found["a"], found["b"])):
-            more = session.more(level, range(have, have + LOOK_EVERY))
+            more = session.more(point, range(have, have + LOOK_EVERY))
             found = {name: found[name] + more[name] for name in found}
         levels.append((found["a"], found["b"]))
         looks.append(have)

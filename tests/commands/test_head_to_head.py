@@ -13,19 +13,21 @@ import pytest
 from lmx_loadgen.analysis.comparison.blocks import COMPARED
 from lmx_loadgen.errors import Unreachable
 from lmx_loadgen.load import driver
+from lmx_loadgen.profile.load_point import Closed
 from lmx_loadgen.profile.models import Load, Profile
-from lmx_loadgen.session.runner import UntilConclusive
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.result import RunResult, read_result
+from lmx_loadgen.store.segment_key import segment_key
 from tests.helpers.cli import lmx_loadgen
 from tests.helpers.paths import ROOT
 from tests.helpers.snapshots import check_snapshot, numbers_in
-from tests.helpers.steps import Steps, course
+from tests.helpers.steps import Steps, Until, course
 
 QUICK = SimSettings(ttft_ms=40.0, prefill_tok_s=None, step_ms=4.0, engine="independent", jitter=0.02)
+ONE_USER = Closed(concurrency=1)
 # A machine that is busy all the time may taint a run this short; whether verdicts are right is another matter.
 BUSY = ("--accept", "other programs run beside these tests")
 ALONE = ("--pause", "0", "--max-tokens", "16", "-c", "1", "-n", "24", "--warmup", "1", "--no-calibrate", "--quiet")
@@ -91,7 +93,7 @@ def test_both_are_compared_in_every_figure_and_did_the_same_work(measured: Path)
 
 def test_blocks_take_turns_and_have_the_same_prompts(measured: Path) -> None:
     _, log = stored(measured)
-    of_level = [line for line in log.segments if line["level"] == 0]
+    of_level = [line for line in log.segments if segment_key(line)[1:] in {(ONE_USER, n, "load") for n in range(6)}]
     order = " ".join(
         "".join(line["target"][0] for line in turn)
         for _, turn in itertools.groupby(of_level, lambda line: line["block"])
@@ -115,13 +117,13 @@ def test_blocks_take_turns_and_have_the_same_prompts(measured: Path) -> None:
 
 def test_the_machine_s_state_is_noted_beside_each_block_and_never_inside(measured: Path) -> None:
     _, log = stored(measured)
-    whole = {line["segment"]: (line["start_ns"], line["end_ns"]) for line in log.segments}
+    whole = {segment_key(line): (line["start_ns"], line["end_ns"]) for line in log.segments}
 
-    assert [(line["segment"], line["when"]) for line in log.host] == [
-        (segment, when) for segment in range(12) for when in ("before", "after")
+    assert [(segment_key(line), line["when"]) for line in log.host] == [
+        (segment_key(segment), when) for segment in log.header["plan"] for when in ("before", "after")
     ]
     for line in log.host:
-        begin, end = whole[line["segment"]]
+        begin, end = whole[segment_key(line)]
         assert line["at_ns"] < begin if line["when"] == "before" else line["at_ns"] > end
 
 
@@ -230,8 +232,8 @@ def test_a_machine_with_hiccups_has_no_verdict_refused_for_them(
     found, log = stored(tmp_path)
     (comparison,) = found.comparisons
 
-    held_up = {line["segment"] for line in log.requests if line["lag_ns"] >= 45e6}
-    assert held_up >= {line["segment"] for line in log.segments if line["level"] == 0}
+    held_up = {segment_key(line) for line in log.requests if line["lag_ns"] >= 45e6}
+    assert held_up >= {segment_key(line) for line in log.segments if line["phase"] == "load"}
     assert [line.sentence for line in comparison.audit if (line.key, line.status) == ("tainted", "failed")] == []
     assert "tainted" not in {figure.reason_code for figure in comparison.levels[0].metrics.values()}
 
@@ -253,19 +255,17 @@ def test_each_server_has_the_machine_to_itself_and_is_left_as_it_was_found(
         assert [one["id"] for one in httpx.get(f"{lmx.url}/v1/models").json()["data"]] == ["sim-model"]
     found, log = stored(tmp_path)
 
-    alone = {line["segment"]: line["state"] for line in log.host if line["when"] == "isolated"}
-    order = {line["segment"]: line["target"] for line in log.segments}
-    for segment, state in alone.items():
-        assert state["unloaded"] == [{"lmx": "ollama", "ollama": "lmx"}[order[segment]]]
-    assert {order[segment] for segment in alone} == {"lmx", "ollama"}
+    alone = [(line["target"], line["state"]["unloaded"]) for line in log.host if line["when"] == "isolated"]
+    assert all(unloaded == [{"lmx": "ollama", "ollama": "lmx"}[target]] for target, unloaded in alone)
+    assert {target for target, _ in alone} == {"lmx", "ollama"}
     assert all(level.requests.failed == 0 for target in found.targets for level in target.levels)
 
 
 # Until conclusive
 
 
-def blocks_run(steps: Steps, level: int) -> list[int]:
-    return [segment.block for segment in steps.segments if segment.level == level and segment.target == "a"]
+def blocks_run(steps: Steps, slots: int = 1) -> list[int]:
+    return [one.block for one in steps.segments if one.load_point.slots == slots and one.target == "a"]
 
 
 NO_PAUSE = Load(concurrency=[1, 2], pause=0)
@@ -273,29 +273,29 @@ NO_PAUSE = Load(concurrency=[1, 2], pause=0)
 
 def test_two_rounds_at_a_time_are_added_until_a_level_is_settled() -> None:
     steps, profile = Steps(), Profile(load=NO_PAUSE)
-    settled = lambda level: len(blocks_run(steps, level)) >= (10 if level == 0 else 6)  # noqa: E731
-    course(steps, profile, UntilConclusive(settled, 1000, 30)).run()
+    settled = lambda point: len(blocks_run(steps, point.slots)) >= (10 if point == ONE_USER else 6)  # noqa: E731
+    course(steps, profile, Until(settled, 1000, 30)).run()
 
-    assert blocks_run(steps, 0) == list(range(10))
-    assert blocks_run(steps, 1) == list(range(6))
-    assert len({segment.segment for segment in steps.segments}) == len(steps.segments) == 32
+    assert blocks_run(steps, 1) == list(range(10))
+    assert blocks_run(steps, 2) == list(range(6))
+    assert len({segment.key for segment in steps.segments}) == len(steps.segments) == 32
     # a level is settled before the next begins
-    assert [segment.level for segment in steps.segments] == [0] * 20 + [1] * 12
+    assert [segment.load_point.slots for segment in steps.segments] == [1] * 20 + [2] * 12
     assert [segment.offset for segment in steps.segments if segment.block == 9] == [9 * 8] * 2
 
 
 def test_no_level_has_more_blocks_than_all_looks_allow() -> None:
     steps = Steps()
-    course(steps, Profile(load=Load(pause=0)), UntilConclusive(lambda level: False, 1000, 30)).run()
+    course(steps, Profile(load=Load(pause=0)), Until(lambda point: False, 1000, 30)).run()
 
-    assert len(blocks_run(steps, 0)) == 30
+    assert len(blocks_run(steps)) == 30
 
 
 def test_no_rounds_are_added_when_time_is_up_but_the_plan_is_kept() -> None:
     steps = Steps()
-    course(steps, Profile(load=NO_PAUSE), UntilConclusive(lambda level: False, 0, 30)).run()
+    course(steps, Profile(load=NO_PAUSE), Until(lambda point: False, 0, 30)).run()
 
-    assert (len(blocks_run(steps, 0)), len(blocks_run(steps, 1))) == (6, 6)
+    assert (len(blocks_run(steps, 1)), len(blocks_run(steps, 2))) == (6, 6)
 
 
 def test_no_rounds_are_begun_that_would_end_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,11 +303,9 @@ def test_no_rounds_are_begun_that_would_end_too_late(monkeypatch: pytest.MonkeyP
     for most, blocks in ((15.9 * 60, 6), (16.1 * 60, 8)):
         steps = Steps()
         monkeypatch.setattr(time, "monotonic", lambda steps=steps: 60.0 * len(steps.segments))
-        course(
-            steps, Profile(load=Load(concurrency=[1], pause=0)), UntilConclusive(lambda level: False, most, 30)
-        ).run()
+        course(steps, Profile(load=Load(concurrency=[1], pause=0)), Until(lambda point: False, most, 30)).run()
 
-        assert len(blocks_run(steps, 0)) == blocks
+        assert len(blocks_run(steps)) == blocks
 
 
 @pytest.mark.slow
@@ -322,7 +320,7 @@ def test_a_run_until_conclusive_adds_rounds_in_pairs(lmx: SimProcess, ollama: Si
     assert comparison.until_conclusive
     assert comparison.levels[0].metrics["ttft_p50"].verdict != "refused"
     assert found.targets[0].levels[0].complete
-    assert len({line["block"] for line in log.segments if line["level"] == 0}) in range(4, 31, 2)
+    assert len({line["block"] for line in log.segments if line["phase"] == "load"}) in range(4, 31, 2)
 
 
 def test_a_plan_alone_tells_what_is_wrong_with_a_reference_file(tmp_path: Path) -> None:

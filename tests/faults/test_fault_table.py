@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import trustme
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.load import driver
 from lmx_loadgen.sim.faults import responses
@@ -161,7 +162,7 @@ def seconds_of(line: Line) -> float:
 
 def agrees(log: LogContents) -> None:
     """The result accounts for the request once, and says of a failure what the log says."""
-    line, result = only(log), summarize(log)
+    line, result = only(log), summarize(MeasuredRun(log))
     level = result.targets[0].levels[0]
     counts = level.requests
     assert (counts.sent, counts.ok + counts.failed + counts.cancelled) == (1, 1)
@@ -201,7 +202,7 @@ def test_fault(row: Row, sim: SimProcess, tool: Pipeline) -> None:
 @pytest.mark.parametrize("usage", ["usage_negative", "usage_strings", "usage_missing"])
 def test_usage_without_sense_is_no_count_of_tokens(usage: str, sim: SimProcess, tool: Pipeline) -> None:
     log = tool.record(target_at(sim.base_url, {"X-Sim": usage}), requests=3)
-    level = summarize(log).targets[0].levels[0]
+    level = summarize(MeasuredRun(log)).targets[0].levels[0]
 
     assert level.requests.ok == 3
     assert level.token_basis != "usage"
@@ -346,7 +347,7 @@ def test_a_clock_that_is_stepped_during_the_run_moves_no_time(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with pipeline(tmp_path) as tool:
         log = tool.record(target_at(sim.base_url), requests=10, tokens=20)
-    result = summarize(log)
+    result = summarize(MeasuredRun(log))
 
     assert [line["outcome"] for line in log.requests] == ["ok"] * 10
     for line in log.requests:

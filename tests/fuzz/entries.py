@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pydantic_core
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.analysis.request_rows import request_rows
 from lmx_loadgen.analysis.summary import summarize
@@ -133,9 +134,9 @@ def _prompts(path: Path) -> None:
 
 
 def _log(path: Path) -> None:
-    log = read_log(path)
-    summarize(log)
-    request_rows(log)
+    run = MeasuredRun(read_log(path))
+    summarize(run)
+    request_rows(run)
 
 
 def _json(path: Path) -> object:

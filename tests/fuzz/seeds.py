@@ -19,6 +19,7 @@ _WRITTEN = {
     "configured": (b'{"port": 1234, "server": {"port": 1}}',),
     "card": (b'{"schema_version": 1, "usage": {"told": "asked"}, "fields": {"seed": {"status": "honored"}}}',),
 }
+_BESIDE = ("segment", "end", "host", "resume", "again")
 
 
 def seeds(entry: str) -> Iterator[bytes]:
@@ -44,7 +45,7 @@ def _of(entry: str) -> Iterator[bytes]:
     elif entry == "log":
         yield from _short_logs()
     elif entry == "result":
-        yield from (path.read_bytes() for path in sorted((DATA / "runs").glob("*/result.json")))
+        yield from (path.read_bytes() for path in sorted(DATA.glob("*runs/*/result.json")))
     elif entry == "foreign":
         yield b'{"model": "m", "results": [{"ttft_ms": 1, "tok_s": 2}], "summary": {}}'
     yield from _WRITTEN.get(entry, ())
@@ -52,9 +53,11 @@ def _of(entry: str) -> Iterator[bytes]:
 
 
 def _short_logs() -> Iterator[bytes]:
-    """A header, two requests and an end of each sample run."""
-    for path in sorted((DATA / "runs").glob("*/events.jsonl")):
+    """A header, two requests and an end of each sample run, those of former versions too."""
+    for path in sorted(DATA.glob("*runs/*/events.jsonl")):
         lines = path.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if json.loads(line)["type"] == "request"][:2]
-        others = [line for line in lines if json.loads(line)["type"] in ("segment", "end", "host")][:4]
+        others = [line for line in lines if json.loads(line)["type"] in ("segment", "end", "host", "resume", "again")][
+            :4
+        ]
         yield "\n".join([lines[0], *kept, *others, ""]).encode()

@@ -24,11 +24,12 @@ class StoredRun:
 
     def sample(self, level: int) -> list[dict[str, Any]]:
         """The requests that the level's metrics are made of: measured, ok, outside the first wave if it says so."""
-        steady = self.levels()[level]["sample"] == "steady" and self.levels()[level]["concurrency"] > 1
+        found = self.levels()[level]
+        steady = found["sample"] == "steady" and found["concurrency"] > 1
         sample = [
             request
             for request in self.requests
-            if request["level"] == level
+            if request["load_point"] == found["load_point"]
             and request["phase"] == "measured"
             and request["outcome"] == "ok"
             and not (steady and request["first_wave"])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store.result import LevelResult
 from tests.helpers.made_lines import Reads, made_log, request_line
@@ -35,7 +36,7 @@ def answer(usage: dict[str, Any] | None, reads: Reads | None = None, **changes: 
 
 def level_of(lines: list[dict[str, Any]], **changes: Any) -> LevelResult:
     """The level that these answers make, sent one a second; its window is from 0 to 5 s."""
-    return summarize(made_log(lines, **changes)).targets[0].levels[0]
+    return summarize(MeasuredRun(made_log(lines, **changes))).targets[0].levels[0]
 
 
 def noted(level: LevelResult, words: str) -> bool:

@@ -26,12 +26,13 @@ from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import Truth, read_truth
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.result import LevelResult, RunResult, read_result
+from lmx_loadgen.store.segment_key import LOAD, segment_key
 from lmx_loadgen.system.clock import now_ns
 
 TTFT_S, TOKENS, USERS = 0.02, 8, 2
 SETTINGS = SimSettings(ttft_ms=TTFT_S * 1000, prefill_tok_s=None, step_ms=2.0, engine="independent", prefix_cache=True)
 FLAGS = ["-c", f"1,{USERS}", "--blocks", "2", "-n", "8", "--max-tokens", str(TOKENS), "--pause", "0", "--seed", "7"]
-LOAD = ("warmup", "measured")  # what is sent beside it may be the same prompt again, on purpose
+OF_LOAD = ("warmup", "measured")  # what is sent beside it may be the same prompt again, on purpose
 KILLS, IN_A_ROW = 20, 5
 MOST_LINES, MOST_PAUSE_S, START_S = 30, 0.04, 1.5
 WAIT_S = 60.0
@@ -143,8 +144,9 @@ def check_accounts(log: LogContents, result: RunResult) -> None:
     """Every line that counts is in the figures once."""
     for target in result.targets:
         for level in target.levels:
-            counts, place = level.requests, (target.name, level.level)
-            lines = [line for line in log.requests if (line["target"], line["level"]) == place]
+            counts, place = level.requests, (target.name, level.load_point, LOAD)
+            keys = [segment_key(line) for line in log.requests]
+            lines = [key for key in keys if (key.target, key.load_point, key.phase) == place]
             assert counts.sent == counts.ok + counts.failed + counts.cancelled
             assert counts.sent + counts.warmup == len(lines)
     ids = [line["id"] for line in [*log.requests, *log.superseded] if line["type"] == "request"]
@@ -176,24 +178,23 @@ def check_unlike_before(chain: Chain) -> None:
     assert chain.run is not None
     log = read_log(chain.run / "events.jsonl")
     lines = [line for line in [*log.requests, *log.superseded] if line["type"] == "request"]
-    nonces = Counter(line["nonce"] for line in lines if line["phase"] in LOAD)
+    nonces = Counter(line["nonce"] for line in lines if line["phase"] in OF_LOAD)
     assert max(nonces.values()) == 1
     assert {len(nonce) for nonce in nonces} == {16}
     truth = {id: one for of_sim in chain.bench.truth().values() for id, one in of_sim.items()}
-    cached = [truth[line["response_id"]].cached_tokens for line in lines if line["phase"] in LOAD and line["usage"]]
+    cached = [truth[line["response_id"]].cached_tokens for line in lines if line["phase"] in OF_LOAD and line["usage"]]
     assert cached
     assert not any(cached)
 
 
 def request(line: dict[str, Any]) -> tuple[Any, ...]:
     """What was asked, wherever it stands in the log; not when, nor under which nonce."""
-    place = ("target", "level", "concurrency", "block", "segment", "phase", "number", "prompt_id", "max_tokens")
-    return tuple(line[name] for name in place)
+    return segment_key(line).text, *(line[name] for name in ("phase", "number", "prompt_id", "max_tokens"))
 
 
 def figures(level: LevelResult) -> dict[str, Any]:
     """Of a level all that does not depend on how long anything took."""
-    parts = level.model_dump(include={"level", "concurrency", "requests", "sample", "tokens", "errors", "complete"})
+    parts = level.model_dump(include={"load_point", "requests", "sample", "tokens", "errors", "complete"})
     samples = {
         name: level.metrics[name].n + level.metrics[name].left_out
         for name in ("ttft", "e2e", "output_tokens", "prompt_tok_s")

@@ -4,11 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmx_loadgen.analysis.records import Record, record
+from lmx_loadgen.profile.load_point import Closed
 from lmx_loadgen.store.eventlog import SCHEMA, LogContents
 
 MS = 1_000_000
 PROFILE: dict[str, Any] = {"slo": {"ttft": None, "tpot": None, "e2e": None}, "reading_tok_s": 5.0}
-PLACE = {"segment": 0, "target": "box", "level": 0, "concurrency": 1, "block": 0}
+
+
+def point(concurrency: int) -> dict[str, Any]:
+    """A closed loop's load point as lines have it."""
+    return Closed(concurrency=concurrency).model_dump()
+
+
+PLACE = {"target": "box", "load_point": point(1), "block": 0}
 
 Reads = list[tuple[float, list[str]]]
 
@@ -85,6 +93,7 @@ def segment_line(ramp: float | None, drain: float | None, end: float, **changes:
     return {
         "type": "segment",
         **PLACE,
+        "phase": "load",
         "start_ns": 0,
         "ramp_end_ns": None if ramp is None else round(ramp * MS),
         "drain_start_ns": None if drain is None else round(drain * MS),
@@ -92,6 +101,12 @@ def segment_line(ramp: float | None, drain: float | None, end: float, **changes:
         "stopped": None,
         "client": {"cpu_share": 0.1, "lag_max_ns": 0},
     } | changes
+
+
+def host_line(when: str, state: dict[str, Any], at: float = 0, **place: Any) -> dict[str, Any]:
+    """A look at the machine beside a segment, in ms."""
+    line = {"type": "host", "at_ns": round(at * MS), **PLACE, "phase": "load", "when": when, "state": state}
+    return line | place
 
 
 def header_line(dialect: str = "openai", blocks: int = 1, **changes: Any) -> dict[str, Any]:
@@ -116,19 +131,22 @@ def header_line(dialect: str = "openai", blocks: int = 1, **changes: Any) -> dic
                 "notes": [],
             }
         ],
-        "plan": [PLACE | {"segment": number, "requests": 5, "duration": None, "warmup": 1} for number in range(blocks)],
+        "plan": [
+            PLACE | {"block": block, "phase": "load", "requests": 5, "duration": None, "warmup": 1}
+            for block in range(blocks)
+        ],
         "prompt_preview": "Explain transformers",
     } | changes
 
 
 def resume_line(redo: Sequence[int] = (), **changes: Any) -> dict[str, Any]:
-    """The run goes on, on the clock it began with."""
+    """The run goes on, on the clock it began with; the blocks to `redo` are of the one level there is."""
     return {
         "type": "resume",
         "clock": {"mono_ns": 0, "unix_ns": 1_700_000_000_000_000_000},
         "resumed_at": "2023-11-14T22:13:20.000Z",
         "attempt": 1,
-        "redo": list(redo),
+        "redo": [PLACE | {"block": block, "phase": "load"} for block in redo],
         "cut_bytes": 0,
         "beside": None,
     } | changes
@@ -148,8 +166,21 @@ def made_log(
     )
 
 
+def former(line: dict[str, Any], segment: int = 0, level: int = 0) -> dict[str, Any]:
+    """The same line, or header, as versions up to 3 had it: segments by their running number."""
+    if line["type"] == "header":
+        plan = [former(one | {"type": "planned"}, number) for number, one in enumerate(line["plan"])]
+        return line | {"plan": [{name: one[name] for name in one if name != "type"} for one in plan]}
+    kept = {
+        name: line[name] for name in line if name != "load_point" and (name != "phase" or line["type"] == "request")
+    }
+    if line["type"] == "host":
+        return {name: kept[name] for name in kept if name not in ("target", "block")} | {"segment": segment}
+    return kept | {"segment": segment, "level": level, "concurrency": line["load_point"]["concurrency"]}
+
+
 def at_concurrency(line: dict[str, Any], concurrency: int) -> dict[str, Any]:
     """The same line, or header, at another concurrency."""
     if line["type"] != "header":
-        return line | {"concurrency": concurrency}
-    return line | {"plan": [segment | {"concurrency": concurrency} for segment in line["plan"]]}
+        return line | {"load_point": point(concurrency)}
+    return line | {"plan": [segment | {"load_point": point(concurrency)} for segment in line["plan"]]}

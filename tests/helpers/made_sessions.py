@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.store.eventlog import LogContents
-from tests.helpers.made_lines import MS, header_line, request_line, segment_line, usage
+from tests.helpers.made_lines import MS, header_line, point, request_line, segment_line, usage
 
 PROFILE: dict[str, Any] = {
     "slo": {"ttft": None, "tpot": None, "e2e": None},
@@ -95,8 +95,8 @@ def _block(
     draw: random.Random,
 ) -> float:
     """Slots that ask in step, so that the arithmetic stays easy; gives the time of the block's end."""
-    place = {"segment": len(made.plan), "target": name, "level": 0, "concurrency": concurrency, "block": block}
-    made.plan.append(place | {"requests": requests, "duration": None, "warmup": 0})
+    place = {"target": name, "load_point": point(concurrency), "block": block}
+    made.plan.append(place | {"phase": "load", "requests": requests, "duration": None, "warmup": 0})
     starts, free = [now] * concurrency, [now] * concurrency
     for number in range(requests):
         slot = number % concurrency

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.report.run_loader import view_of
 from lmx_loadgen.report.view import RunView
@@ -53,10 +54,10 @@ def views(folder: Path, *names: str) -> list[RunView]:
 
 def _view(folder: Path, make: Callable[[], list[dict[str, Any]]], fill: Callable[[RunResult], None]) -> RunView:
     write_log(folder, make())
-    log = read_log(folder / "events.jsonl")
-    result = summarize(log)
+    run = MeasuredRun(read_log(folder / "events.jsonl"))
+    result = summarize(run)
     fill(result)
-    return view_of(RunResult.model_validate(result.model_dump(by_alias=True)), log)
+    return view_of(RunResult.model_validate(result.model_dump(by_alias=True)), run)
 
 
 # ---- logs --------------------------------------------------------------------------------------------
@@ -68,10 +69,10 @@ def _run(
     """Blocks in turn on an M3 Ultra, `day` days after the first."""
     bench = Bench(seed)
     blocks = 4 if len(servers) > 1 else 1
-    for level, (concurrency, requests) in enumerate(levels):
+    for concurrency, requests in levels:
         for block in range(blocks):
             for server in servers if block % 2 else servers[::-1]:
-                bench.level(server, level, concurrency, requests, block=block)
+                bench.level(server, concurrency, requests, block=block)
     log = event_log(bench, servers, run_id)
     log[0]["host"] = {"chip": "Apple M3 Ultra", "memory_gb": 256, "os": "macOS 15.1"}
     log[0]["clock"]["unix_ns"] += day * DAY * NS

@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
+from lmx_loadgen.profile.load_point import Closed
 from lmx_loadgen.store.eventlog import SCHEMA, read_log
 from lmx_loadgen.store.result import write_result
+from lmx_loadgen.store.segment_key import SegmentKey
 from tests.helpers import paths
 
 NS = 1_000_000_000
@@ -60,7 +63,6 @@ class Bench:
     def level(
         self,
         server: Server,
-        level: int,
         concurrency: int,
         requests: int,
         stop_after: float | None = None,
@@ -70,7 +72,7 @@ class Bench:
         self.block = block
         slots = [self.now + round(self.random.uniform(0, server.first) * NS) * (c > 0) for c in range(concurrency)]
         for slot in range(concurrency):
-            slots[slot] = self._request(server, level, concurrency, slot, slots[slot], "warmup", False, None)
+            slots[slot] = self._request(server, concurrency, slot, slots[slot], "warmup", False, None)
         begun = min(slots)
         limit = None if stop_after is None else begun + round(stop_after * NS)
         first = len(self.lines)
@@ -78,16 +80,13 @@ class Bench:
             slot = min(range(concurrency), key=slots.__getitem__)
             if limit is not None and slots[slot] >= limit:
                 break
-            slots[slot] = self._request(
-                server, level, concurrency, slot, slots[slot], "measured", place < concurrency, limit
-            )
-        self._close_segment(server, level, concurrency, requests, begun, first, min(slots), limit)
+            slots[slot] = self._request(server, concurrency, slot, slots[slot], "measured", place < concurrency, limit)
+        self._close_segment(server, concurrency, requests, begun, first, min(slots), limit)
         self.now = max(slots) + NS
 
     def _close_segment(
         self,
         server: Server,
-        level: int,
         concurrency: int,
         requests: int,
         begun: int,
@@ -95,13 +94,7 @@ class Bench:
         drained: int,
         limit: int | None,
     ) -> None:
-        place = {
-            "segment": len(self.plan),
-            "target": server.name,
-            "level": level,
-            "concurrency": concurrency,
-            "block": self.block,
-        }
+        place = SegmentKey(server.name, Closed(concurrency=concurrency), self.block).as_dict()
         measured = self.lines[first:]
         wave = [line["send_ns"] or line["intended_ns"] for line in measured if line["first_wave"]]
         self.plan.append(place | {"requests": requests, "duration": None, "warmup": 1})
@@ -121,7 +114,6 @@ class Bench:
     def _request(
         self,
         server: Server,
-        level: int,
         concurrency: int,
         slot: int,
         due: int,
@@ -129,7 +121,7 @@ class Bench:
         first_wave: bool,
         limit: int | None,
     ) -> int:
-        line = self._blank(server, level, concurrency, slot, due, phase, first_wave)
+        line = self._blank(server, concurrency, slot, due, phase, first_wave)
         if phase == "measured" and self.random.random() < server.fail_share.get(concurrency, 0.0):
             outcome, status, reason = server.failure
             line |= {"outcome": outcome, "status": status, "reason": reason, "end_ns": due + self._ns(0.003)}
@@ -143,15 +135,13 @@ class Bench:
         return int(line["end_ns"]) + self._ns(0.0004)
 
     def _blank(
-        self, server: Server, level: int, concurrency: int, slot: int, due: int, phase: str, first_wave: bool
+        self, server: Server, concurrency: int, slot: int, due: int, phase: str, first_wave: bool
     ) -> dict[str, Any]:
         return {
             "type": "request",
             "id": len(self.lines),
-            "segment": len(self.plan),
             "target": server.name,
-            "level": level,
-            "concurrency": concurrency,
+            "load_point": Closed(concurrency=concurrency).model_dump(),
             "block": self.block,
             "slot": slot,
             "phase": phase,
@@ -178,7 +168,7 @@ class Bench:
         }
 
     def _stream(self, server: Server, line: dict[str, Any]) -> None:
-        concurrency = line["concurrency"]
+        concurrency = line["load_point"]["concurrency"]
         mean_first = server.first + server.first_per_request * (concurrency - 1)
         at = mean_first * self.random.lognormvariate(0, 0.16)
         step = server.step + server.step_per_request * (concurrency - 1)
@@ -234,7 +224,7 @@ def event_log(bench: Bench, servers: list[Server], run_id: str, reason: str | No
         "run_id": run_id,
         "clock": {"mono_ns": start, "unix_ns": 1_795_426_867_512_000_000},
         "started_at": "2026-11-23T09:41:07.512Z",
-        "profile": profile(sorted({segment["concurrency"] for segment in bench.segments})),
+        "profile": profile(sorted({segment["load_point"]["concurrency"] for segment in bench.segments})),
         "host": {"chip": "Apple M2 Ultra", "memory_gb": 192, "os": "macOS 15.1"},
         "versions": {"lmx-loadgen": "0.1.0", "python": "3.12.4"},
         "instrument": {"loop": "uvloop", "stamps": "loop", "workers": 1, "calibration": calibration()},
@@ -365,33 +355,33 @@ HOSTILE = Server(
 
 def head_to_head() -> list[dict[str, Any]]:
     bench = Bench(11)
-    for level, (concurrency, requests) in enumerate(((1, 5), (4, 12), (16, 32))):
+    for concurrency, requests in ((1, 5), (4, 12), (16, 32)):
         for block, turn in enumerate(((LMX, OLLAMA), (OLLAMA, LMX), (OLLAMA, LMX), (LMX, OLLAMA))):
             for server in turn:
-                bench.level(server, level, concurrency, requests, block=block)
+                bench.level(server, concurrency, requests, block=block)
     return event_log(bench, [LMX, OLLAMA], "7c1d02aa")
 
 
 def interrupted() -> list[dict[str, Any]]:
     bench = Bench(12)
-    bench.level(SIM, 0, 1, 8)
-    bench.level(SIM, 1, 4, 40, stop_after=1.5)
+    bench.level(SIM, 1, 8)
+    bench.level(SIM, 4, 40, stop_after=1.5)
     return event_log(bench, [SIM], "0badcafe", "interrupted")
 
 
 def nothing_but_failures() -> list[dict[str, Any]]:
     bench = Bench(13)
     server = Server("ollama", "ollama", "qwen2.5:7b", "ollama", 0.2, 0.02, 0, 0, fail_share={1: 1.0, 2: 1.0})
-    bench.level(server, 0, 1, 4)
-    bench.level(server, 1, 2, 6)
+    bench.level(server, 1, 4)
+    bench.level(server, 2, 6)
     return event_log(bench, [server], "dead0001")
 
 
 def hostile() -> list[dict[str, Any]]:
     bench = Bench(14)
-    for level, concurrency in enumerate((1, 4)):
-        bench.level(HOSTILE, level, concurrency, 10)
-    bench.level(SIM, 0, 1, 4)
+    for concurrency in (1, 4):
+        bench.level(HOSTILE, concurrency, 10)
+    bench.level(SIM, 1, 4)
     return event_log(bench, [HOSTILE, SIM], "66600666")
 
 
@@ -408,7 +398,7 @@ def write(folder: Path) -> None:
     for name, make in RUNS.items():
         run = folder / name
         write_log(run, make())
-        write_result(run, summarize(read_log(run / "events.jsonl")))
+        write_result(run, summarize(MeasuredRun(read_log(run / "events.jsonl"))))
 
 
 def write_log(run: Path, log: list[dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.report.view import RunView, Series, series_of
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.reference import NAME, read_reference
@@ -28,7 +29,7 @@ CARD_PAGES = {
 
 def read_run(name: str, label: str | None = None) -> RunView:
     folder = RUNS / name
-    return RunView(read_result(folder).as_dict(), read_log(folder / "events.jsonl").requests, label or name)
+    return RunView(read_result(folder).as_dict(), MeasuredRun(read_log(folder / "events.jsonl")), label or name)
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_there_is_one_card_a_model_and_backend_of_its_newest_run(three: list[Run
 
 def test_runs_of_another_machine_have_a_card_of_their_own(three: list[RunView]) -> None:
     elsewhere = {**three[0].result, "host": {"chip": "Apple M4 Max", "memory_gb": 128}}
-    found = cards_of(series_of([RunView(elsewhere, three[0].requests, "elsewhere"), three[1]]), [])
+    found = cards_of(series_of([RunView(elsewhere, three[0].measured, "elsewhere"), three[1]]), [])
 
     assert [(card.backend, card.machine) for card in found if card.backend == "lmx"] == [
         ("lmx", "Apple M4 Max, 128 GB"),
@@ -90,7 +90,7 @@ def test_runs_of_another_machine_have_a_card_of_their_own(three: list[RunView]) 
 
 def test_the_trend_joins_only_runs_of_the_same_work(three: list[RunView]) -> None:
     other = {**three[0].result, "profile": {**three[0].result["profile"], "request": {"max_tokens": 999}}}
-    page = build_page([RunView(other, three[0].requests, "20 Nov"), three[1]])
+    page = build_page([RunView(other, three[0].measured, "20 Nov"), three[1]])
 
     assert "trend" not in re.findall(r'<figure class="(.*?)"', page)
     assert "leave out 1" in Outline(page).text
@@ -151,7 +151,7 @@ def apart(three: list[RunView], **changed: Any) -> Card:
 
     def only(run: RunView, name: str, number: str, more: dict[str, Any]) -> RunView:
         targets = [target for target in run.result["targets"] if target["name"] == name]
-        return RunView({**run.result, "run_id": number, "targets": targets, "comparisons": [], **more}, [], number)
+        return RunView({**run.result, "run_id": number, "targets": targets, "comparisons": [], **more}, None, number)
 
     runs = [only(three[1], "ollama", "a", {}), only(three[1], "lmstudio", "b", changed)]
     return cards(runs)["qwen2.5:7b-instruct-q4_K_M", "ollama"]
@@ -384,18 +384,21 @@ def test_results_from_before_there_were_cards_are_read(three: list[RunView]) -> 
     run = three[0]
     for target in run.result["targets"]:
         kept = {key: value for key, value in target.items() if key not in ("hypothesis", "tool_calls", "skills")}
-        assert cards_of(series_of([RunView({**run.result, "targets": [kept]}, [], "old")]), [])
-        page = build_page([RunView({**run.result, "targets": [kept], "comparisons": []}, [], "old")])
+        assert cards_of(series_of([RunView({**run.result, "targets": [kept]}, None, "old")]), [])
+        page = build_page([RunView({**run.result, "targets": [kept], "comparisons": []}, None, "old")])
         assert "Report cards" in page
 
 
-def test_an_imported_result_has_a_card_and_is_held_against_nothing(three: list[RunView], packed: Reference) -> None:
+def test_an_imported_result_has_a_card_beside_what_is_published_and_no_difference(
+    three: list[RunView], packed: Reference
+) -> None:
     model = "mlx-community/Qwen2.5-7B-Instruct-4bit"
     result = marked(make_cards.own_benchmark(model))
     page = build_page(three[:1], reference=packed, imported=[result])
 
     found = rows(page, "summary")[-1]
-    assert found[1:6] == ["vllm-mlx imported", "81.9", "178", "—", "—"]
+    assert found[1:4] == ["vllm-mlx imported", "81.9", "178"]
+    assert all("published" in cell and "%" not in cell for cell in found[4:6])
     assert found[8].replace("\u00a0", " ") == "truncated (first answer)"
     assert "Not measured by this tool" in Outline(page).text
 

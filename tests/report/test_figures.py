@@ -1,12 +1,13 @@
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from lmx_loadgen.profile.load_point import Closed
 from lmx_loadgen.report import charts, figures
 from lmx_loadgen.report.palette import FAILURE, MUTED
 from lmx_loadgen.report.view import RunView, Series, series_of, stat
+from tests.helpers.measured_views import lines_of, with_lines
 from tests.helpers.snapshots import numbers_in
 
 Loader = Callable[..., RunView]
@@ -80,7 +81,7 @@ def test_the_median_of_the_drawn_distribution_is_the_reported_one(head_to_head: 
         assert option.label == str(concurrency)
         assert option.figure is not None
         for one, trace in zip(head_to_head, option.figure.data, strict=True):
-            level = one.level_at(concurrency)
+            level = one.level_at(Closed(concurrency=concurrency))
             assert level is not None
             reported = stat(level, "ttft", "p50")
             assert reported is not None
@@ -143,7 +144,7 @@ def test_failed_and_cancelled_requests_look_different_from_good_ones(load_run: L
 
 def test_a_request_that_was_never_sent_is_drawn_from_when_it_was_due(load_run: Loader) -> None:
     run = load_run("failed")
-    line = run.requests[-1]
+    line = lines_of(run)[-1]
     line |= {"send_ns": None, "headers_ns": None, "outcome": "connect_error", "status": None, "reason": None}
 
     figure = figures.timeline(series_of([run])[0], run.result["targets"][0]["levels"][1], 1000)
@@ -156,14 +157,15 @@ def test_a_request_that_was_never_sent_is_drawn_from_when_it_was_due(load_run: L
 def test_a_long_timeline_is_thinned_and_says_so(load_run: Loader) -> None:
     run = load_run("interrupted")
     level = run.result["targets"][0]["levels"][0]
-    line = next(line for line in run.requests if line["level"] == level["level"] and line["phase"] == "measured")
+    lines = [line for line in lines_of(run) if line["load_point"] == level["load_point"]]
+    line = next(line for line in lines if line["phase"] == "measured")
     second = 1_000_000_000
     moved = [
         line | {"id": n, "send_ns": line["send_ns"] + n * second, "end_ns": line["end_ns"] + n * second}
         for n in range(5000)
     ]
 
-    option = charts.timeline_chart(series_of([replace(run, requests=moved)])).options[0]
+    option = charts.timeline_chart(series_of([with_lines(run, moved)])).options[0]
 
     assert numbers_in(option.note) == [1000, 5000]
     assert option.figure is not None

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmx_loadgen.analysis import request_rows
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.errors import InputError
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.report import csv as csv_report
 from lmx_loadgen.report import markdown, png
 from lmx_loadgen.report.card_data import cards_of
@@ -109,7 +111,7 @@ def test_csv_has_a_row_for_each_target_level_and_metric(results: Path) -> None:
     with (results / "all.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
 
-    keys = {(row["run_id"], row["target"], row["level"], row["metric"]) for row in rows}
+    keys = {(row["run_id"], row["target"], row["load_point"], row["metric"]) for row in rows}
     assert len(keys) == len(rows)
     levels = sum(
         len(target.levels)
@@ -117,9 +119,8 @@ def test_csv_has_a_row_for_each_target_level_and_metric(results: Path) -> None:
         for target in RunResult.model_validate_json((results / name / "result.json").read_bytes()).targets
     )
     assert len(rows) == levels * 15
-    (row,) = [
-        r for r in rows if (r["run_id"], r["target"], r["level"], r["metric"]) == ("7hree002", "lmx", "0", "ttft")
-    ]
+    place = ("7hree002", "lmx", "concurrency 1", "ttft")
+    (row,) = [r for r in rows if (r["run_id"], r["target"], r["load_point"], r["metric"]) == place]
     assert float(row["ci95_low"]) < float(row["mean"]) < float(row["ci95_high"])
     assert (row["unit"], row["better"], row["token_basis"], row["token_basis_exact"]) == ("s", "lower", "events", "no")
 
@@ -147,7 +148,7 @@ def test_rows_of_requests_are_csv_alone(results: Path, shape: str) -> None:
 
 
 def test_requests_of_a_hostile_server_stay_cells_of_one_line() -> None:
-    rows = request_rows.request_rows(read_log(DATA / "runs" / "hostile" / "events.jsonl"))
+    rows = request_rows.request_rows(MeasuredRun(read_log(DATA / "runs" / "hostile" / "events.jsonl")))
     text = csv_report.requests_table(rows)
 
     assert text.count("\n") == len(rows) + 1
@@ -183,7 +184,7 @@ def test_no_text_of_a_server_is_a_formula_in_a_spreadsheet(tmp_path: Path) -> No
 @given(st.text(max_size=40))
 def test_any_name_stays_one_cell_of_one_line(name: str) -> None:
     target = {"name": name, "model": name, "levels": [_level()]}
-    run = RunView({"targets": [target], "run_id": name, "started_at": ""}, [], "run")
+    run = RunView({"targets": [target], "run_id": name, "started_at": ""}, None, "run")
 
     text = csv_report.table(series_of([run]))
 
@@ -195,7 +196,7 @@ def test_any_name_stays_one_cell_of_one_line(name: str) -> None:
 
 def _level() -> dict[str, object]:
     return {
-        "level": 0,
+        "load_point": ALONE.model_dump(),
         "concurrency": 1,
         "requests": {"ok": 1, "failed": 0},
         "metrics": {"ttft": {"mean": -1.5, "n": 1}},

@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.report.page import build_page
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.tools_vs_truth import ToolsVsTruth
+from tests.helpers.measured_views import lines_of, with_lines
 from tests.helpers.outline import Outline
 from tests.helpers.snapshots import check_snapshot, numbers_in
 
@@ -87,9 +89,9 @@ def test_plotly_is_embedded_once_and_the_policy_names_each_script(load_run: Load
 @pytest.mark.slow
 def test_the_page_stays_small_however_much_was_measured(load_run: Loader) -> None:
     run = load_run("head-to-head")
-    many = [dict(line) for line in run.requests for _ in range(60)]
+    many = [line for line in lines_of(run) for _ in range(60)]
 
-    page = build_page([RunView(run.result, many, f"run {n}") for n in range(4)])
+    page = build_page([replace(with_lines(run, many), label=f"run {n}") for n in range(4)])
 
     assert len(many) > 10_000
     assert len(page.encode()) < 8_000_000
@@ -98,7 +100,7 @@ def test_the_page_stays_small_however_much_was_measured(load_run: Loader) -> Non
 def test_half_a_surrogate_pair_does_not_keep_the_page_from_being_written(load_run: Loader) -> None:
     run = load_run("interrupted")
     run.result["targets"][0]["model"] = "half \ud83d pair"
-    run.requests[-1] |= {"outcome": "reset", "reason": "\udfff"}
+    lines_of(run)[-1] |= {"outcome": "reset", "reason": "\udfff"}
 
     assert "half � pair" in Outline(build_page([run]).encode().decode()).text
 

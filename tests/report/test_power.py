@@ -11,6 +11,7 @@ from lmx_loadgen.report.tables import target_notes
 from lmx_loadgen.report.terminal import summary_json
 from lmx_loadgen.report.view import RunView, series_of
 from lmx_loadgen.store.result import ObservedResult
+from tests.helpers.made_lines import point
 
 Loader = Callable[..., RunView]
 
@@ -26,7 +27,7 @@ FIGURES = {
 
 def level(concurrency: int = 1, exact: bool = True, **changes: Any) -> dict[str, Any]:
     observed = ObservedResult(source="macmon", seconds=20, **{**FIGURES, **changes})
-    return {"concurrency": concurrency, "token_basis_exact": exact, "observed": observed.model_dump()}
+    return {"load_point": point(concurrency), "token_basis_exact": exact, "observed": observed.model_dump()}
 
 
 def words(*levels: dict[str, Any]) -> tuple[str, bool]:

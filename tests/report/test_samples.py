@@ -5,33 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.report.samples import chunk_gaps_s, ecdf, thinned, ttft_s
+from tests.helpers.made_lines import Reads, made, point
+
+READS: Reads = [(5, ["role"]), (200, ["reasoning:a"]), (230, ["b", "c"]), (300, ["d", "finish:stop"])]
 
 
-def request(**changes: Any) -> dict[str, Any]:
-    line: dict[str, Any] = {
-        "id": 0,
-        "target": "sim",
-        "level": 0,
-        "segment": 0,
-        "outcome": "ok",
-        "phase": "measured",
-        "concurrency": 4,
-        "first_wave": False,
-        "intended_ns": 1_000,
-        "send_ns": 2_000,
-        "end_ns": 300_100_000,
-        "arrivals": [[5_000_000, 10], [200_000_000, 10], [230_000_000, 10], [300_000_000, 10]],
-        "events": [
-            [0, "role", ""],
-            [1, "reasoning", "a"],
-            [2, "content", "b"],
-            [2, "content", "c"],
-            [3, "content", "d"],
-            [3, "finish", "stop"],
-        ],
-    }
-    return line | changes
+def request(concurrency: int = 4, **changes: Any) -> Record:
+    return made(READS, load_point=point(concurrency), **changes)
 
 
 def test_ttft_is_the_first_text_and_not_the_role_event() -> None:

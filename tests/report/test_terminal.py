@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from lmx_loadgen.profile.load_point import ALONE, Closed
 from lmx_loadgen.report.progress import ProgressView
 from lmx_loadgen.report.terminal import print_summary, summary_json
 from lmx_loadgen.report.view import RunView
@@ -45,7 +46,7 @@ def test_the_table_fits_80_columns_with_large_figures_and_long_names(load_run: L
     for target in result["targets"]:
         target["name"] = "a-very-long-target-name-" * 4
         for level in target["levels"]:
-            level["concurrency"] = 256
+            level["load_point"] = Closed(concurrency=256).model_dump()
             level["requests"] |= {"ok": 123_456, "failed": 12_345}
             level["metrics"]["ttft"] |= {"p50": 123.456, "p95": 234.567}
             level["metrics"]["decode_tok_s"] |= {"p50": 12_345.6}
@@ -124,13 +125,13 @@ def test_the_terminal_needs_neither_plotly_nor_numpy() -> None:
 def progress_of(*, terminal: bool, quiet: bool = False) -> str:
     console = Console(file=io.StringIO(), width=100, force_terminal=terminal)
     with ProgressView(console, quiet=quiet) as view:
-        view.start_segment("lmx\x1b[31m[red]", 4, 4, None)
+        view.start_segment("lmx\x1b[31m[red]", Closed(concurrency=4), 4, None)
         view.finished(True, 0.1, 40.0)
         view.finished(True, 0.3, 60.0)
         view.finished(True, 0.2, None)
         view.finished(False, None, None)
         view.end_segment()
-        view.start_segment("ollama", 8, None, 30.0)
+        view.start_segment("ollama", Closed(concurrency=8), None, 30.0)
         view.finished(True, None, None)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -169,7 +170,7 @@ def test_quiet_prints_nothing() -> None:
 def test_a_level_cut_short_says_how_far_it_came() -> None:
     console = Console(file=io.StringIO(), width=100)
     with ProgressView(console) as view:
-        view.start_segment("sim", 1, 20, None)
+        view.start_segment("sim", ALONE, 20, None)
         view.finished(True, 0.2, 50.0)
 
     assert isinstance(console.file, io.StringIO)

@@ -2,9 +2,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from lmx_loadgen.profile.load_point import short_labels
 from lmx_loadgen.report.palette import SERIES_COLOURS, dark_to_light, series_styles
 from lmx_loadgen.report.run_loader import labeled_views
-from lmx_loadgen.report.view import RunView, Series, failures_of, level_notes, same_work, series_of, target_notes
+from lmx_loadgen.report.view import (
+    RunView,
+    Series,
+    failures_of,
+    level_notes,
+    point_of,
+    same_work,
+    series_of,
+    target_notes,
+)
+from tests.helpers.measured_views import with_lines
 
 Loader = Callable[..., RunView]
 
@@ -33,13 +44,13 @@ def test_each_request_belongs_to_the_series_of_its_target_and_level(load_run: Lo
     assert [len(one.levels()) for one in series] == [3, 3]
     for one in series:
         for level in one.levels():
-            lines = one.requests_of(level)
-            assert {(line["target"], line["concurrency"]) for line in lines} == {(one.name, level["concurrency"])}
-            assert len(lines) == level["requests"]["sent"] + level["requests"]["warmup"]
+            found = one.requests_of(level)
+            assert {(request.target, request.load_point) for request in found} == {(one.name, point_of(level))}
+            assert len(found) == level["requests"]["sent"] + level["requests"]["warmup"]
 
 
 def test_a_level_without_requests_is_no_error(load_run: Loader) -> None:
-    run = replace(load_run("failed"), requests=[])
+    run = replace(load_run("failed"), measured=None)
 
     assert [one.requests_of(level) for one in series_of([run]) for level in one.levels()] == [[], []]
 
@@ -48,7 +59,8 @@ def test_the_same_work_is_the_same_prompts_whatever_their_file_is_called(load_ru
     def prompted(file: str, content: str | None) -> Series:
         run = load_run("head-to-head")
         profile = run.result["profile"] | {"prompts": {"file": file, "cache": "unique"}}
-        return series_of([replace(run, result=run.result | {"profile": profile}, prompts_hash=content)])[0]
+        run = replace(run, result=run.result | {"profile": profile})
+        return series_of([with_lines(run, [], going_on={"prints": {"prompts": content}})])[0]
 
     assert same_work(prompted("a.jsonl", "1f"), prompted("b.jsonl", "1f"))
     assert not same_work(prompted("a.jsonl", "1f"), prompted("a.jsonl", "2e"))
@@ -64,7 +76,6 @@ def test_failures_of_all_levels_are_added_up(load_run: Loader) -> None:
 
 def test_notes_say_what_weakens_the_figures() -> None:
     level: dict[str, Any] = {
-        "concurrency": 4,
         "notes": ["the ramp is included"],
         "tainted": ["the client was busy"],
         "complete": False,
@@ -78,7 +89,7 @@ def test_notes_say_what_weakens_the_figures() -> None:
 
 
 def test_a_note_about_some_levels_names_them(load_run: Loader) -> None:
-    notes = target_notes(load_run("interrupted").result["targets"][0], "C=")
+    notes = target_notes(load_run("interrupted").result["targets"][0], short_labels)
 
     assert "C=4: the level was not finished" in notes
 

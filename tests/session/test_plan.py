@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ from hypothesis import strategies as st
 from lmx_loadgen.load.driver import merge_ends
 from lmx_loadgen.load.messages import Job, SegmentEnd
 from lmx_loadgen.load.schedule import stagger_offsets
+from lmx_loadgen.load.stop import INTERRUPTED
+from lmx_loadgen.profile.load_point import ALONE, LoadPoint
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.jobs import JobMaker
 from lmx_loadgen.session.plan import Segment, described, estimate_s, make_plan, rounds
-from lmx_loadgen.session.runner import UntilConclusive
+from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
-from tests.helpers.steps import Steps, course
+from tests.helpers.steps import Steps, Until, course
 
 TARGET = Target("box", DIALECTS["openai"], "http://127.0.0.1:1/v1", "m", {}, {"Authorization": "Bearer secret"})
 
@@ -30,9 +33,9 @@ def jobs(workers: int, **load: Any) -> list[Job]:
     return maker.jobs(make_plan(profile, ["box"])[0], TARGET, workers)
 
 
-def order(plan: list[Segment], level: int = 0) -> str:
+def order(plan: list[Segment], slots: int = 1) -> str:
     """The targets of a level in the order they run, rounds apart: "ab ba"."""
-    of_level = [one for one in plan if one.level == level]
+    of_level = [one for one in plan if one.load_point.slots == slots]
     blocks = itertools.groupby(of_level, lambda one: one.block)
     return " ".join("".join(one.target for one in group) for _, group in blocks)
 
@@ -40,16 +43,16 @@ def order(plan: list[Segment], level: int = 0) -> str:
 def test_one_target_has_one_segment_a_level_low_to_high() -> None:
     plan = make_plan(Profile(load=Load(concurrency=[8, 1], requests=5)), ["a"])
 
-    assert [(one.segment, one.level, one.concurrency, one.requests) for one in plan] == [(0, 0, 1, 5), (1, 1, 8, 5)]
+    assert [(one.load_point.slots, one.block, one.requests) for one in plan] == [(1, 0, 5), (8, 0, 5)]
 
 
 def test_two_targets_take_turns_in_rounds_that_mirror_each_other() -> None:
     for seed in range(20):
         plan = make_plan(Profile(load=Load(concurrency=[1, 8]), request=Request(seed=seed)), ["a", "b"])
 
-        assert order(plan, 0) in ("ab ba ab ba ab ba", "ba ab ba ab ba ab")
         assert order(plan, 1) in ("ab ba ab ba ab ba", "ba ab ba ab ba ab")
-        assert [one.segment for one in plan] == list(range(24))
+        assert order(plan, 8) in ("ab ba ab ba ab ba", "ba ab ba ab ba ab")
+        assert len({one.key for one in plan}) == len(plan) == 24
 
 
 def test_which_target_begins_is_drawn_from_the_seed() -> None:
@@ -115,16 +118,11 @@ def test_the_load_of_a_level_is_shared_by_its_blocks(load: Any, requests: int | 
 
 def test_rounds_can_be_added_to_a_plan_that_has_run() -> None:
     profile = Profile(load=Load(requests=60))
-    later = rounds(profile, ["a", "b"], 0, range(6, 8), 6, first=50)
+    later = rounds(profile, ["a", "b"], ALONE, range(6, 8), 6)
 
     whole = order(make_plan(profile, ["a", "b"])) + " " + order(later)
     assert whole in ("ab ba ab ba ab ba ab ba", "ba ab ba ab ba ab ba ab")
-    assert [(one.segment, one.block, one.offset) for one in later] == [
-        (50, 6, 60),
-        (51, 6, 60),
-        (52, 7, 70),
-        (53, 7, 70),
-    ]
+    assert [(one.block, one.offset) for one in later] == [(6, 60), (6, 60), (7, 70), (7, 70)]
 
 
 def test_the_estimate_is_of_full_answers_at_30_tokens_a_second_with_the_pauses() -> None:
@@ -147,7 +145,8 @@ def test_the_prompts_of_a_later_block_begin_where_the_one_before_ended() -> None
 def test_a_probe_sends_two_new_prompts_and_then_the_second_again() -> None:
     profile = Profile(load=Load(concurrency=[3]), prompts=Prompts(text="Hello"))
     maker = JobMaker(profile, prompt_book(profile.prompts, Path()), "run", insecure=False, ca_file=None)
-    fresh, again = Segment(7, "box", 1, 1, 0, 2, None, 0), Segment(8, "box", 1, 1, 0, 1, None, 0)
+    keys = [SegmentKey("box", ALONE, block, "probe") for block in (0, 1)]
+    fresh, again = Segment(keys[0], 2, None, 0), Segment(keys[1], 1, None, 0)
     (cold, idle), (repeat, _) = maker.probe(fresh, TARGET, 2, 0), maker.probe(again, TARGET, 2, 1)
 
     assert (cold.first, cold.requests, cold.warmup, idle.requests) == (0, 2, 0, 0)
@@ -197,7 +196,7 @@ def test_the_key_travels_in_headers_and_shows_in_no_text_of_a_job() -> None:
 
 def end(**changes: Any) -> SegmentEnd:
     marks: dict[str, Any] = {
-        "segment": 3,
+        "segment": "box/concurrency 1/0/load",
         "start_ns": 10,
         "ramp_end_ns": 20,
         "drain_start_ns": 80,
@@ -220,20 +219,20 @@ def test_marks_of_several_workers_are_those_of_the_load_as_a_whole() -> None:
 
 
 def test_a_load_that_was_never_full_has_no_end_of_its_ramp() -> None:
-    merged = merge_ends([end(), end(ramp_end_ns=None, stopped="interrupted")])
+    merged = merge_ends([end(), end(ramp_end_ns=None, stopped=INTERRUPTED)])
 
-    assert (merged.ramp_end_ns, merged.stopped) == (None, "interrupted")
+    assert (merged.ramp_end_ns, merged.stopped) == (None, INTERRUPTED)
 
 
 class Tainted:
     """Says of the rounds it is given that they are tainted, so often each."""
 
     def __init__(self, **rounds: int) -> None:
-        self.left = {(0, int(name[1:])): times for name, times in rounds.items()}
+        self.left = {(ALONE, int(name[1:])): times for name, times in rounds.items()}
 
-    def __call__(self, level: int, block: int) -> bool:
-        left = self.left.get((level, block), 0)
-        self.left[level, block] = left - 1
+    def __call__(self, point: LoadPoint, block: int) -> bool:
+        left = self.left.get((point, block), 0)
+        self.left[point, block] = left - 1
         return left > 0
 
 
@@ -245,19 +244,16 @@ def rounds_run(steps: Steps) -> list[int]:
 def again(tainted: Tainted, blocks: int = 3) -> Steps:
     steps = Steps()
     load = Load(concurrency=[1], blocks=blocks, pause=0)
-    made = course(steps, Profile(load=load), UntilConclusive(lambda level: True, 1000, 30))
-    made.tainted = tainted
-    made.run()
+    course(steps, Profile(load=load), Until(lambda point: True, 1000, 30), tainted=tainted).run()
     return steps
 
 
-def test_a_tainted_round_is_measured_again_under_its_own_numbers() -> None:
+def test_a_tainted_round_is_measured_again_under_its_own_keys() -> None:
     steps = again(Tainted(b1=1))
 
     assert rounds_run(steps) == [0, 0, 1, 1, 1, 1, 2, 2]
-    numbers = [segment.segment for segment in steps.segments]
-    assert numbers == [0, 1, 2, 3, 2, 3, 4, 5]
-    assert steps.again == [(0, 1, [2, 3])]
+    assert [one.key for one in steps.segments[2:4]] == [one.key for one in steps.segments[4:6]]
+    assert steps.again == [(ALONE, 1)]
 
 
 def test_at_most_two_rounds_of_a_level_are_measured_again() -> None:
@@ -270,6 +266,7 @@ def test_what_is_measured_again_is_sent_under_nonces_that_were_never_sent() -> N
     maker = JobMaker(profile, prompt_book(profile.prompts, Path()), "run", insecure=False, ca_file=None)
     (segment,) = make_plan(profile, ["box"])
     first = maker.jobs(segment, TARGET, 1)[0].nonce_key
-    maker.renew_nonces()
+    again = maker.jobs(replace(segment, attempt=1), TARGET, 1)[0].nonce_key
+    once_more = maker.jobs(replace(segment, attempt=2), TARGET, 1)[0].nonce_key
 
-    assert maker.jobs(segment, TARGET, 1)[0].nonce_key != first
+    assert len({first, again, once_more}) == 3

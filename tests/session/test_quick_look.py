@@ -7,10 +7,12 @@ from rich.console import Console
 
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.load.messages import FinishedRequest
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.report.progress import ProgressView
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.request_line import quick_look, request_line
 from lmx_loadgen.store.lines import fault
+from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.wire.timing import RequestTiming
 
 MS = 1_000_000
@@ -33,8 +35,8 @@ def line_of(*late: bytes, texts: int = 5, notes: tuple[str, ...] = ()) -> dict[s
         timing.arrival_ns.append((1_000 + at_ms) * MS)
         timing.arrival_bytes.append(len(piece))
     timing.first_text_ns = timing.arrival_ns[0]
-    sent = FinishedRequest(0, 0, 0, "measured", False, 0, "0" * 16, 1_000 * MS, timing, 0, [])
-    segment = Segment(0, "here", 0, 1, 0, 1, None, 0)
+    sent = FinishedRequest("", 0, 0, "measured", False, 0, "0" * 16, 1_000 * MS, timing, 0, [])
+    segment = Segment(SegmentKey("here", ALONE, 0), 1, None, 0)
     return request_line(sent, segment, id=0, prompt_id="p", endpoint="chat", rules=EXACT, max_tokens=5)
 
 
@@ -82,7 +84,7 @@ def test_what_the_wire_noted_is_stored_and_nothing_where_it_noted_nothing() -> N
 def test_the_line_says_what_its_rate_is_of(rates: list[tuple[float | None, bool]], shown: str) -> None:
     console = Console(file=io.StringIO(), width=100)
     with ProgressView(console) as view:
-        view.start_segment("here", 1, len(rates), None)
+        view.start_segment("here", ALONE, len(rates), None)
         for rate, in_tokens in rates:
             view.finished(True, 0.2, rate, in_tokens)
 

@@ -18,7 +18,9 @@ from lmx_loadgen.store.eventlog import EventLog, LogContents, read_log
 from lmx_loadgen.store.schema import schemas
 from tests.helpers.made_lines import (
     MS,
+    PLACE,
     failed_line,
+    former,
     header_line,
     request_line,
     resume_line,
@@ -146,7 +148,10 @@ def test_a_damaged_line_is_skipped_with_its_number(path: Path, words: bytes) -> 
         ("events", [[0, "content", None]]),
         ("events", None),
         ("usage", [1]),
-        ("level", True),
+        ("load_point", {"kind": "closed", "concurrency": True}),
+        ("load_point", {"kind": "closed"}),
+        ("load_point", 4),
+        ("block", True),
         ("max_tokens", -1),
     ],
 )
@@ -198,17 +203,17 @@ def test_what_is_no_schema_is_refused(path: Path, schema: Any) -> None:
 
 
 def test_a_later_schema_is_refused_and_says_what_to_do(path: Path) -> None:
-    path.write_text(json.dumps(header_line() | {"schema": 4}) + "\n")
+    path.write_text(json.dumps(header_line() | {"schema": 5}) + "\n")
 
     with pytest.raises(
-        ResultError, match=r"events\.jsonl has event log schema 4, .* reads up to 3: update lmx-loadgen"
+        ResultError, match=r"events\.jsonl has event log schema 5, .* reads up to 4: update lmx-loadgen"
     ):
         read_log(path)
 
 
 def test_a_log_of_version_1_is_read(path: Path) -> None:
-    """It differs in nothing but its number: it has no line that says the run was taken up again."""
-    log = read_log(write(path, header_line(schema=1), request_line(steady()), END))
+    """It has no line that says the run was taken up again, and its segments have numbers."""
+    log = read_log(write(path, former(header_line(schema=1)), former(request_line(steady())), END))
 
     assert (log.header, log.notes) == (header_line(), [])
     assert (log.requests, log.end) == ([request_line(steady())], END)
@@ -266,17 +271,17 @@ def test_any_words_stay_one_line(path: Path) -> None:
 
 def test_what_a_resume_does_again_counts_no_more_and_is_not_lost(path: Path) -> None:
     before = [
-        request_line(steady(), id=0, segment=0),
-        segment_line(1, 2, 3, segment=0),
-        request_line(steady(), id=1, segment=1),
-        segment_line(None, None, 3, segment=1, stopped="interrupted"),
+        request_line(steady(), id=0, block=0),
+        segment_line(1, 2, 3, block=0),
+        request_line(steady(), id=1, block=1),
+        segment_line(None, None, 3, block=1, stopped="interrupted"),
         {**END, "complete": False, "reason": "interrupted"},
     ]
-    after = [request_line(steady(), id=2, segment=1), segment_line(1, 2, 3, segment=1), END]
+    after = [request_line(steady(), id=2, block=1), segment_line(1, 2, 3, block=1), END]
     log = read_log(write(path, header_line(), *before, resume_line(redo=[1]), *after))
 
     assert [line["id"] for line in log.requests] == [0, 2]
-    assert [(line["segment"], line["stopped"]) for line in log.segments] == [(0, None), (1, None)]
+    assert [(line["block"], line["stopped"]) for line in log.segments] == [(0, None), (1, None)]
     assert log.end is not None
     assert log.end["complete"] is True
     assert log.superseded == [line | {"superseded_by": 1} for line in before[2:]]
@@ -295,7 +300,8 @@ def test_times_after_a_resume_are_brought_to_the_headers_clock(path: Path) -> No
     first = {"mono_ns": 5_000 * MS, "unix_ns": 1_700_000_000_000_000_000}
     second = {"mono_ns": 7 * MS, "unix_ns": first["unix_ns"] + hour}
     request = request_line(steady(), send=10, connect_ns=[8 * MS, 9 * MS], lag_ns=3)
-    host = {"type": "host", "at_ns": 11 * MS, "segment": 0, "when": "after", "state": {}, "seen_ns": 12 * MS}
+    host = {"type": "host", "at_ns": 11 * MS, **PLACE, "phase": "load", "when": "after", "state": {}}
+    host |= {"seen_ns": 12 * MS}
     log = read_log(
         write(path, header_line(clock=first), resume_line(clock=second), request, segment_line(11, 12, 13), host, END)
     )

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store.result import RunResult, find_runs, read_result, write_result, write_whole
@@ -11,7 +12,7 @@ from tests.helpers.made_lines import made_log, request_line, steady, usage
 
 @pytest.fixture
 def result() -> RunResult:
-    return summarize(made_log([request_line(steady(), usage=usage(1, 5)) for _ in range(3)]))
+    return summarize(MeasuredRun(made_log([request_line(steady(), usage=usage(1, 5)) for _ in range(3)])))
 
 
 def test_a_result_is_read_as_it_was_written(result: RunResult, tmp_path: Path) -> None:
@@ -20,7 +21,7 @@ def test_a_result_is_read_as_it_was_written(result: RunResult, tmp_path: Path) -
     assert path == tmp_path / "result.json"
     assert read_result(tmp_path) == result
     assert json.loads(path.read_text()) == result.as_dict()
-    assert json.loads(path.read_text())["schema"] == 3
+    assert json.loads(path.read_text())["schema"] == 4
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -54,7 +55,7 @@ def test_a_folder_that_is_gone_is_a_clear_error(tmp_path: Path) -> None:
         (b"\xff\xfe", "is not a result of lmx-loadgen: not JSON"),
         (b"[]", "is not a result of lmx-loadgen: the file"),
         (b"{}", "is not a result of lmx-loadgen: metrics_version: Field required"),
-        (b'{"schema": 4}', "has result schema 4, and this version .* reads up to 3: update lmx-loadgen to read it"),
+        (b'{"schema": 5}', "has result schema 5, and this version .* reads up to 4: update lmx-loadgen to read it"),
         (b'{"schema": "x"}', "has no result schema version"),
     ],
 )
@@ -71,13 +72,15 @@ def test_a_missing_result_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_result_of_version_1_is_read(result: RunResult, tmp_path: Path) -> None:
-    """It did not tell who computed it from who measured it."""
+    """It did not tell who computed it from who measured it, and levels had numbers."""
     old = result.as_dict() | {"schema": 1, "tool": {"name": "lmx-loadgen", "version": "0.0.9"}}
+    (level,) = old["targets"][0]["levels"]
+    old["targets"][0]["levels"] = [{"level": 0} | {key: level[key] for key in level if key != "load_point"}]
     (tmp_path / "result.json").write_text(json.dumps(old))
     found = read_result(tmp_path)
 
     assert (found.tool.version, found.tool.computed_by) == ("0.0.9", "0.0.9")
-    assert found.schema_ == 3
+    assert found.schema_ == 4
     assert found.targets == result.targets
 
 

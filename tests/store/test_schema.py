@@ -6,12 +6,15 @@ from typing import Any
 import jsonschema
 import pytest
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.store import lines, schema
 from tests.helpers.made_lines import (
     failed_line,
     header_line,
+    host_line,
     made_log,
+    point,
     request_line,
     resume_line,
     segment_line,
@@ -19,6 +22,7 @@ from tests.helpers.made_lines import (
     usage,
 )
 
+AGAIN = {"type": "again", "at_ns": 7, "load_point": point(4), "block": 1}
 END = {"type": "end", "end_ns": 9, "complete": True, "reason": None}
 REQUEST = request_line([(5, ["role"]), (200, ["content:a", "content:b"])], usage=usage(7, 2))
 NEVER_SENT = failed_line("connect_error", None, send_ns=None)
@@ -34,7 +38,7 @@ def as_stored(value: Any) -> Any:
 
 def a_result() -> dict[str, Any]:
     answers = [request_line(steady(5), send=1000 * place, usage=usage(10, 6)) for place in range(4)]
-    return summarize(made_log([*answers, failed_line()])).as_dict()
+    return summarize(MeasuredRun(made_log([*answers, failed_line()]))).as_dict()
 
 
 def accepted(line: dict[str, Any]) -> bool:
@@ -61,6 +65,9 @@ def test_the_schemas_are_schemas(name: str) -> None:
         REQUEST | {"connect_ns": [1, 2], "tokenizer_tokens": {"prompt": 3, "output": None}},
         segment_line(0, 10, 20),
         segment_line(None, None, 20, stopped="interrupted"),
+        host_line("before", {"cpu_mhz": 3200}),
+        resume_line(redo=[0, 1]),
+        AGAIN,
         END,
         END | {"of_a_later_version": 1},
     ],
@@ -85,7 +92,9 @@ Change = Callable[[dict[str, Any]], object]
         (REQUEST, lambda line: line.update(send_ns="1000")),
         (REQUEST, lambda line: line.update(outcome="fine")),
         (REQUEST, lambda line: line.update(phase="later")),
-        (REQUEST, lambda line: line.update(concurrency=0)),
+        (REQUEST, lambda line: line["load_point"].update(concurrency=0)),
+        (REQUEST, lambda line: line["load_point"].update(kind="sideways")),
+        (segment_line(0, 1, 2), lambda line: line.update(phase="measured")),
         (REQUEST, lambda line: line.update(first_wave=None)),
         (REQUEST, lambda line: line.update(connect_ns=[1])),
         (REQUEST, lambda line: line.update(tokenizer_tokens={"prompt": 1})),
@@ -95,8 +104,8 @@ Change = Callable[[dict[str, Any]], object]
         (REQUEST, lambda line: line["events"][0].__setitem__(2, None)),
         (REQUEST, lambda line: line["events"][0].__setitem__(0, -1)),
         (REQUEST, lambda line: line.update(usage=[1])),
-        (header_line(), lambda line: line.update(schema=4)),
-        (resume_line(), lambda line: line.update(redo=[-1])),
+        (header_line(), lambda line: line.update(schema=5)),
+        (resume_line(), lambda line: line.update(redo=[3])),
         (resume_line(), lambda line: line.update(attempt=0)),
         (header_line(), lambda line: line["profile"].update(reading_tok_s=0)),
         (header_line(), lambda line: line["profile"]["slo"].pop("e2e")),
@@ -115,7 +124,9 @@ def test_a_line_that_is_wrong_is_refused_by_schema_and_reader(line: dict[str, An
 
 
 @pytest.mark.parametrize(
-    "line", [header_line(), REQUEST, segment_line(0, 1, 2), resume_line(), END], ids=lambda line: line["type"]
+    "line",
+    [header_line(), REQUEST, segment_line(0, 1, 2), host_line("after", {}), resume_line(), AGAIN, END],
+    ids=lambda line: line["type"],
 )
 def test_every_required_field_is_missed(line: dict[str, Any]) -> None:
     stored = as_stored(line)
@@ -129,7 +140,7 @@ def test_every_required_field_is_missed(line: dict[str, Any]) -> None:
 
 def test_a_result_fits() -> None:
     validator("result.json").validate(a_result())
-    validator("result.json").validate(summarize(made_log([failed_line()])).as_dict())
+    validator("result.json").validate(summarize(MeasuredRun(made_log([failed_line()]))).as_dict())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from lmx_loadgen.store.versions import CALIBRATION, EVENT_LOG, RESULT, Format, UnknownVersion
 
 # Only for tests: version 2 called `ttft` what version 1 called `latency`, version 3 has it in seconds.
-MADE = Format(
+MADE: Format[dict[str, Any]] = Format(
     "made-up",
     "schema",
     {
@@ -44,20 +44,22 @@ def test_what_is_no_version_is_refused(version: Any) -> None:
 
 
 @pytest.mark.parametrize("form", [EVENT_LOG, RESULT, CALIBRATION], ids=lambda form: form.name)
-def test_no_step_is_missing(form: Format) -> None:
+def test_no_step_is_missing(form: Format[Any]) -> None:
     assert sorted(form.migrations) == list(range(1, form.newest))
 
 
 def test_a_log_of_version_2_says_pause_and_until_conclusive() -> None:
     old = {"type": "header", "schema": 2, "until_settled": True, "profile": {"load": {"settle": 1.5, "blocks": 4}}}
 
-    assert EVENT_LOG.migrated(old, 2) == {
-        "type": "header",
-        "schema": 3,
-        "until_conclusive": True,
-        "profile": {"load": {"pause": 1.5, "blocks": 4}},
-    }
-    assert EVENT_LOG.migrated({"type": "request"}, 2) == {"type": "request"}
+    assert EVENT_LOG.migrated([old, {"type": "request"}], 2) == [
+        {
+            "type": "header",
+            "schema": 4,
+            "until_conclusive": True,
+            "profile": {"load": {"pause": 1.5, "blocks": 4}},
+        },
+        {"type": "request"},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -76,3 +78,25 @@ def test_a_result_of_version_2_gets_the_codes_of_its_verdicts(figure: dict[str, 
 
     assert comparison["until_conclusive"] is False
     assert comparison["levels"][0]["metrics"]["ttft_p50"] == {"verdict": figure["verdict"], "reason_code": code}
+
+
+def test_a_result_of_version_3_says_which_load_a_level_is() -> None:
+    levels = [{"level": 1, "concurrency": 4, "complete": True}]
+    audit = [{"key": "model", "levels": []}, {"key": "tainted", "levels": [1, 4]}]
+    old = {
+        "schema": 3,
+        "targets": [{"levels": levels}],
+        "comparisons": [{"levels": [{"concurrency": 4}], "audit": audit}],
+    }
+    found = RESULT.migrated(old, 3)
+    four = {"kind": "closed", "concurrency": 4}
+
+    assert found["targets"] == [{"levels": [{"load_point": four, "concurrency": 4, "complete": True}]}]
+    assert found["comparisons"][0]["levels"] == [{"load_point": four, "concurrency": 4}]
+    assert [line["load_points"] for line in found["comparisons"][0]["audit"]] == [[], [four | {"concurrency": 1}, four]]
+    assert old["targets"] == [{"levels": levels}]
+
+
+@pytest.mark.parametrize("damaged", [{"targets": 5}, {"targets": [5]}, {"comparisons": [{"levels": 5, "audit": [5]}]}])
+def test_a_damaged_result_of_version_3_stays_as_it_is(damaged: dict[str, Any]) -> None:
+    assert RESULT.migrated(damaged | {"schema": 3}, 3) == damaged | {"schema": 4}

@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmx_loadgen.errors import ModelNotLoaded
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.session.isolation import Isolation
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
+from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.system.api_keys import Keys, without_keys
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
@@ -222,9 +224,9 @@ def test_an_admin_key_in_a_refusal_is_hidden() -> None:
             name: Target(name, DIALECTS["lmx"], f"{url}/v1", f"m-{ADMIN}", {}, admin_headers={"X-Admin-Key": ADMIN})
             for name in ("a", "b")
         }
-        isolation = Isolation(targets, True, lambda when, state: None, lambda: False, dict)
+        isolation = Isolation(targets, True, lambda: False, dict)
         with pytest.raises(ModelNotLoaded) as caught:
-            isolation(Segment(0, "a", 0, 1, 0, 8, None, 1))
+            isolation(Segment(SegmentKey("a", ALONE, 0), 8, None, 1))
     assert f"not with {'*' * len(ADMIN)}" in str(caught.value)
     assert leaks(str(caught.value)) == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from lmx_loadgen.errors import InputError, LoadgenError, ProfileError
 from lmx_loadgen.profile.models import Profile, TargetSpec
-from lmx_loadgen.session.options import Options, resolved_profile
+from lmx_loadgen.session.asked_profile import asked_profile
 from lmx_loadgen.system.folders import CONFIG_FOLDER_ENV
 from lmx_loadgen.targets import DIALECTS, own
 from lmx_loadgen.targets.address import AUTO
@@ -120,10 +120,10 @@ def test_a_run_and_a_profile_know_it_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("targets: [{name: box, model: m}, ollama]\n")
 
-    assert resolved_profile(Options(targets=["box"], models=["m"])).targets == [spec.model_copy(update={"model": "m"})]
-    assert _targets(resolved_profile(Options(profile=str(path)))) == [("box", spec.url, "m"), ("ollama", None, None)]
+    assert asked_profile(targets=["box"], models=["m"]).targets == [spec.model_copy(update={"model": "m"})]
+    assert _targets(asked_profile(str(path))) == [("box", spec.url, "m"), ("ollama", None, None)]
     with pytest.raises(LoadgenError, match="no such server"):
-        resolved_profile(Options(targets=["bax"]))
+        asked_profile(targets=["bax"])
 
 
 def _targets(profile: Profile) -> list[tuple[str, str | None, str | None]]:

@@ -11,6 +11,7 @@ from typing import Any
 from lmx_loadgen.analysis.comparison import same_setup, same_work
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.finding import At, AuditFinding, alpha_of
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.comparison import AuditLine
 
 # Each is given how much of the chance of a false alarm it may spend.
@@ -36,24 +37,24 @@ def audit(a: Arm, b: Arm, levels: Sequence[At]) -> list[AuditLine]:
     """Every check's lines: one for all levels it found the same at, so that a table of them stays short."""
     lines = [_line(key, title, [], check(a, b)) for key, (title, check) in OF_WHOLE.items()]
     for key, (title, check) in AT_LEVEL.items():
-        found: dict[tuple[Any, ...], list[tuple[int, AuditFinding]]] = {}
+        found: dict[tuple[Any, ...], list[tuple[LoadPoint, AuditFinding]]] = {}
         for at in levels:
             finding = check(at, alpha_of(levels))
-            separate = at.concurrency if finding.status == "failed" else None
-            found.setdefault((finding.status, separate, finding.metrics), []).append((at.concurrency, finding))
+            separate = at.load_point if finding.status == "failed" else None
+            found.setdefault((finding.status, separate, finding.metrics), []).append((at.load_point, finding))
         for group in found.values():
-            numbers = [concurrency for concurrency, _ in group]
-            every = len(numbers) == len(levels)
-            lines.append(_line(key, title, [] if every else numbers, _summed_up([one for _, one in group])))
+            points = [point for point, _ in group]
+            every = len(points) == len(levels)
+            lines.append(_line(key, title, [] if every else points, _summed_up([one for _, one in group])))
     return lines
 
 
-def _line(key: str, title: str, levels: list[int], found: AuditFinding) -> AuditLine:
+def _line(key: str, title: str, points: list[LoadPoint], found: AuditFinding) -> AuditLine:
     return AuditLine(
         key=key,
         title=title,
         status=found.status,
-        levels=levels,
+        load_points=points,
         metrics=list(found.metrics),
         a=found.observed[0],
         b=found.observed[1],
@@ -61,10 +62,10 @@ def _line(key: str, title: str, levels: list[int], found: AuditFinding) -> Audit
     )
 
 
-def refuses(line: AuditLine, metric: str, concurrency: int) -> bool:
+def refuses(line: AuditLine, metric: str, point: LoadPoint) -> bool:
     """Whether a check takes away the verdict on a figure at a level."""
     of_metric = not line.metrics or metric in line.metrics
-    return line.status == "failed" and of_metric and (not line.levels or concurrency in line.levels)
+    return line.status == "failed" and of_metric and (not line.load_points or point in line.load_points)
 
 
 def _summed_up(findings: Sequence[AuditFinding]) -> AuditFinding:

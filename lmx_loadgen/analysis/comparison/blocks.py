@@ -11,12 +11,15 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.analysis.records import Record, records, stamped_by_loop
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import percentile
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.analysis.window import Window, output_rate, window_of
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.profile.load_point import LoadPoint
+from lmx_loadgen.store.eventlog import LogContents, LogLine
+from lmx_loadgen.store.segment_key import LOAD, SegmentKey, segment_key
 from lmx_loadgen.system.clock import NS
 
 
@@ -86,7 +89,7 @@ class Arm:
     """One target of one run. `label` is what it is called in sentences."""
 
     label: str
-    log: LogContents
+    run: MeasuredRun
     target: Mapping[str, Any]
 
     @property
@@ -95,96 +98,88 @@ class Arm:
 
     @property
     def run_id(self) -> str:
-        return str(self.log.header["run_id"])
+        return self.run.run_id
+
+    @property
+    def header(self) -> LogLine:
+        return self.run.header
 
     @property
     def profile(self) -> Mapping[str, Any]:
-        profile: Mapping[str, Any] = self.log.header["profile"]
-        return profile
+        return self.run.profile
 
     @cached_property
-    def lines(self) -> list[dict[str, Any]]:
-        """Its measured requests' lines, in the order they ended."""
-        mine = (line for line in self.log.requests if line["target"] == self.name)
-        return [line for line in mine if line["phase"] == "measured"]
+    def models_answered(self) -> list[str]:
+        """What its measured answers say they came from."""
+        mine = (one for one in self.run.records if one.target == self.name and one.measured)
+        return sorted({one.model for one in mine if one.ok and one.model})
 
     @cached_property
-    def records(self) -> list[Record]:
-        """The same as records."""
-        return records(self.lines, stamped_by_loop(self.log.header, self.target))
+    def load_points(self) -> list[LoadPoint]:
+        """Its levels, in the order they were to run."""
+        return self.run.load_points(self.name)
 
-    @cached_property
-    def levels(self) -> dict[int, int]:
-        """Number of each level by its concurrency."""
-        mine = [segment for segment in self.log.header["plan"] if segment["target"] == self.name]
-        return {segment["concurrency"]: segment["level"] for segment in mine}
+    def at(self, point: LoadPoint) -> list[Record]:
+        """The measured requests of a level, stopped ones left out."""
+        return [one for one in self.run.requests(self.name, point) if one.measured and one.outcome != "cancelled"]
 
-    def at(self, concurrency: int) -> list[Record]:
-        """The measured requests at a concurrency, stopped ones left out."""
-        level = self.levels.get(concurrency)
-        return [one for one in self.records if one.level == level and one.outcome != "cancelled"]
-
-    def segments(self, concurrency: int) -> list[dict[str, Any]]:
-        """The segments at a concurrency that ran to their end."""
-        level = self.levels.get(concurrency)
-        mine = [line for line in self.log.segments if line["target"] == self.name and line["level"] == level]
-        return [line for line in mine if not line["stopped"]]
+    def segments(self, point: LoadPoint) -> list[LogLine]:
+        """The segments of a level that ran to their end."""
+        return [line for line in self.run.segments(self.name, point) if not line["stopped"]]
 
     def unix_s(self, at_ns: int) -> float:
         """A moment of the event log as seconds since 1970."""
-        clock = self.log.header["clock"]
+        clock = self.header["clock"]
         return float((at_ns - clock["mono_ns"] + clock["unix_ns"]) / NS)
 
 
-def arm_of(log: LogContents, target: str, label: str | None = None) -> Arm:
+def arm_of(run: MeasuredRun, target: str, label: str | None = None) -> Arm:
     """The side that a target of a run makes. Raises KeyError when the run has no such target."""
-    found = next((one for one in log.header["targets"] if one["name"] == target), None)
-    if found is None:
-        raise KeyError(target)
-    return Arm(label or target, log, found)
+    return Arm(label or target, run, run.targets[target])
 
 
-def blocks_of_arm(arm: Arm, concurrency: int, basis: Basis) -> list[Block]:
-    """The side's blocks at a concurrency, in the order of their numbers."""
-    at_level = arm.at(concurrency)
-    after = _targets_before(arm.log, arm.levels[concurrency])
+def blocks_of_arm(arm: Arm, point: LoadPoint, basis: Basis) -> list[Block]:
+    """The side's blocks at a load point, in the order of their numbers."""
+    at_level = arm.at(point)
+    after = _targets_before(arm.run.log, point)
     found = []
-    for segment in arm.segments(concurrency):
-        mine = [one for one in at_level if one.segment == segment["segment"]]
+    for segment in arm.segments(point):
+        mine = [one for one in at_level if one.block == segment["block"]]
         if mine:
             at_s = arm.unix_s((segment["start_ns"] + segment["end_ns"]) // 2)
-            block = block_of(mine, segment["block"], at_s, concurrency, basis, arm.profile, window_of([segment]))
-            found.append(replace(block, after=after.get(segment["segment"])))
+            block = block_of(mine, segment["block"], at_s, point.slots, basis, arm.profile, window_of([segment]))
+            found.append(replace(block, after=after.get(segment_key(segment))))
     return sorted(found, key=lambda block: block.number)
 
 
-def run_as_block(arm: Arm, concurrency: int, basis: Basis) -> Block | None:
-    """All that a run measured at a concurrency as one block: where runs are compared, a run is one observation.
+def run_as_block(arm: Arm, point: LoadPoint, basis: Basis) -> Block | None:
+    """All that a run measured at a load point as one block: where runs are compared, a run is one observation.
 
     None where no segment of it ran to its end, or none of its requests was measured.
     """
-    segments = arm.segments(concurrency)
-    whole = {line["segment"] for line in segments}
-    requests = [one for one in arm.at(concurrency) if one.segment in whole]
+    segments = arm.segments(point)
+    whole = {line["block"] for line in segments}
+    requests = [one for one in arm.at(point) if one.block in whole]
     if not segments or not requests:
         return None
     at_s = arm.unix_s((segments[0]["start_ns"] + segments[-1]["end_ns"]) // 2)
-    return block_of(requests, 0, at_s, concurrency, basis, arm.profile, window_of(segments))
+    return block_of(requests, 0, at_s, point.slots, basis, arm.profile, window_of(segments))
 
 
-def _targets_before(log: LogContents, level: int) -> dict[int, str]:
+def _targets_before(log: LogContents, point: LoadPoint) -> dict[SegmentKey, str]:
     """By segment, the target whose block at the same level ran just before it, also one that was measured again."""
     void = (line for line in log.superseded if line["type"] == "segment")
-    started = [line for line in (*log.segments, *void) if line["level"] == level and line["start_ns"] is not None]
-    started.sort(key=lambda line: line["start_ns"])
-    return {late["segment"]: early["target"] for early, late in pairwise(started)}
+    keyed = [(line["start_ns"], segment_key(line)) for line in (*log.segments, *void) if line["start_ns"] is not None]
+    of_level = [(start, key) for start, key in keyed if key.load_point == point and key.phase == LOAD]
+    of_level.sort(key=lambda one: one[0])
+    return {late: early.target for (_, early), (_, late) in pairwise(of_level)}
 
 
 def block_of(
     mine: Sequence[Record],
     number: int,
     at_s: float,
-    concurrency: int,
+    slots: int,
     basis: Basis,
     profile: Mapping[str, Any],
     window: Window,
@@ -192,7 +187,7 @@ def block_of(
     """A block out of its requests, and its rates out of all that arrived inside its window. The first wave is left out
     where there are enough others."""
     steady = [one for one in mine if not one.first_wave]
-    chosen = steady if concurrency > 1 and sum(one.ok for one in steady) >= concurrency else list(mine)
+    chosen = steady if slots > 1 and sum(one.ok for one in steady) >= slots else list(mine)
     answers = [one for one in chosen if one.ok]
     rate = output_rate(window, mine, basis)
     return Block(

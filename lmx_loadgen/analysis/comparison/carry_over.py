@@ -16,6 +16,7 @@ from lmx_loadgen.analysis.comparison.blocks import COMPARED, Block
 from lmx_loadgen.analysis.comparison.shift import log_value, shift_between
 from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.comparison import AuditLine
 
 SIGNIFICANT = 0.05
@@ -86,17 +87,14 @@ def found_carry_over(levels: Sequence[Sequence[CarryOver]], margin: float) -> li
     ]
 
 
-def audit_lines(levels: Mapping[int, Sequence[CarryOver]], labels: tuple[str, str], margin: float) -> list[AuditLine]:
+def audit_lines(
+    levels: Mapping[LoadPoint, Sequence[CarryOver]], labels: tuple[str, str], margin: float
+) -> list[AuditLine]:
     """The audit's lines on it: one for the levels where there is none, one for each other level."""
     failed = found_carry_over(list(levels.values()), margin)
-    lines = [
-        _failed(concurrency, found, labels)
-        for concurrency, found in zip(levels, failed, strict=True)
-        if found
-    ]  # fmt: skip
-    untested = [concurrency for concurrency, tested in levels.items() if not tested]
-    clean = [concurrency for concurrency, found in zip(levels, failed, strict=True) if not found]
-    clean = [concurrency for concurrency in clean if concurrency not in untested]
+    lines = [_failed(point, found, labels) for point, found in zip(levels, failed, strict=True) if found]
+    untested = [point for point, tested in levels.items() if not tested]
+    clean = [point for point, found in zip(levels, failed, strict=True) if not found and point not in untested]
     if untested:
         words = "too few rounds to tell whether a block leaves something behind for the next one"
         lines.append(_line("unknown", [] if len(untested) == len(levels) else untested, ("not tested",) * 2, words))
@@ -112,19 +110,23 @@ def words_of(one: CarryOver, labels: tuple[str, str]) -> str:
     return f"{title} of a block is {change} after the other target's block than after its own"
 
 
-def _failed(concurrency: int, found: Mapping[str, CarryOver], labels: tuple[str, str]) -> AuditLine:
+def _failed(point: LoadPoint, found: Mapping[str, CarryOver], labels: tuple[str, str]) -> AuditLine:
     change = ", ".join(
         f"{METRICS[COMPARED[name].metric].title} {percent(math.expm1(one.effect), signed=True)}"
         for name, one in found.items()
     )
     sentence = f"{'; '.join(words_of(one, labels) for one in found.values())}: use a longer --pause or more --warmup"
-    return _line("failed", [concurrency], (change, change), sentence, list(found))
+    return _line("failed", [point], (change, change), sentence, list(found))
 
 
 def _line(
-    status: str, levels: list[int], observed: tuple[str, ...], sentence: str = "", metrics: list[str] | None = None
+    status: str,
+    points: list[LoadPoint],
+    observed: tuple[str, ...],
+    sentence: str = "",
+    metrics: list[str] | None = None,
 ) -> AuditLine:
     return AuditLine.model_validate(
-        {"key": "carry_over", "title": "Carry-over", "status": status, "levels": levels, "metrics": metrics or []}
+        {"key": "carry_over", "title": "Carry-over", "status": status, "load_points": points, "metrics": metrics or []}
         | {"a": observed[0], "b": observed[1], "sentence": sentence}
     )

@@ -13,20 +13,21 @@ from lmx_loadgen.analysis.comparison.judge import JudgeOptions, LevelBlocks, jud
 from lmx_loadgen.analysis.comparison.looks import Look, look_after
 from lmx_loadgen.analysis.comparison.runs import compare_runs
 from lmx_loadgen.analysis.comparison.sides import Rules, Side, basis_at, level_of, places_of, refusals_at, starts_of
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.errors import ResultError
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.comparison import Comparison
-from lmx_loadgen.store.eventlog import LogContents
 
 
 def compare(a: Arm, b: Arm, rules: Rules | None = None) -> Comparison:
-    """B against A at every concurrency both were measured at. Raises ResultError when there is none."""
+    """B against A at every load point both were measured at. Raises ResultError when there is none."""
     if a.run_id != b.run_id:
         return compare_runs(Side([a]), Side([b]), rules)
     rules = rules or Rules()
     places = places_of(a, b)
     lines = audit(a, b, places)
     blocks = [_blocks(at) for at in places]
-    carried = {at.concurrency: _carry_overs(at, of_both) for at, of_both in zip(places, blocks, strict=True)}
+    carried = {at.load_point: _carry_overs(at, of_both) for at, of_both in zip(places, blocks, strict=True)}
     lines += carry_over.audit_lines(carried, (a.label, b.label), rules.margin)
     failed = carry_over.found_carry_over(list(carried.values()), rules.margin)
     levels = [
@@ -37,33 +38,31 @@ def compare(a: Arm, b: Arm, rules: Rules | None = None) -> Comparison:
     return comparison_of(Side([a]), Side([b]), rules, lines, places, judge(levels, options))
 
 
-def comparisons_of(log: LogContents) -> list[Comparison]:
+def comparisons_of(run: MeasuredRun) -> list[Comparison]:
     """Of one run: each other target against the first, at the levels both have answers at."""
-    names = [target["name"] for target in log.header["targets"]]
+    names = list(run.targets)
     # Of several comparisons each is one more chance of a false finding.
-    rules = Rules(accepted=log.header.get("accepted"), comparisons=_comparisons(log) if len(names) > 2 else None)
+    rules = Rules(accepted=run.header.get("accepted"), comparisons=_comparisons(run) if len(names) > 2 else None)
     found = []
     for name in names[1:]:
         with contextlib.suppress(ResultError):  # cut short before both were measured
-            found.append(compare(arm_of(log, names[0]), arm_of(log, name), rules))
+            found.append(compare(arm_of(run, names[0]), arm_of(run, name), rules))
     return found
 
 
-def conclusive(log: LogContents, level: int) -> bool:
-    """Whether every verdict on a primary figure at a level is conclusive, of a run that is still being measured.
+def conclusive(run: MeasuredRun, point: LoadPoint) -> bool:
+    """Whether every verdict on a primary figure at a load point is conclusive, of a run that is still being measured.
 
     A refused one is conclusive too: more blocks would not mend what it was refused for.
     """
-    names = [target["name"] for target in log.header["targets"]]
-    plan = log.header["plan"]
-    concurrency = next(segment["concurrency"] for segment in plan if segment["level"] == level)
-    rules = Rules(accepted=log.header.get("accepted"), comparisons=_comparisons(log))
+    names = list(run.targets)
+    rules = Rules(accepted=run.header.get("accepted"), comparisons=_comparisons(run))
     options = JudgeOptions(True, rules.margin, rules.comparisons, is_final=False)
     for name in names[1:]:
-        a, b = arm_of(log, names[0]), arm_of(log, name)
-        if not a.at(concurrency) or not b.at(concurrency):
+        a, b = arm_of(run, names[0]), arm_of(run, name)
+        if not a.at(point) or not b.at(point):
             return True
-        at = level_of(a, b, concurrency)
+        at = level_of(a, b, point)
         blocks = _blocks(at)
         refusals = refusals_at(at, audit(a, b, [at]), rules)
         (carried,) = carry_over.found_carry_over([_carry_overs(at, blocks)], rules.margin)
@@ -75,14 +74,13 @@ def conclusive(log: LogContents, level: int) -> bool:
     return True
 
 
-def _comparisons(log: LogContents) -> int:
+def _comparisons(run: MeasuredRun) -> int:
     """How many levels a run compares in all: those of each target but the first."""
-    levels = {segment["level"] for segment in log.header["plan"]}
-    return len(levels) * max(1, len(log.header["targets"]) - 1)
+    return len(run.load_points()) * max(1, len(run.targets) - 1)
 
 
 def _blocks(at: At) -> tuple[list[Block], list[Block]]:
-    a, b = (blocks_of_arm(arm, at.concurrency, basis_at(at)) for arm in (at.a, at.b))
+    a, b = (blocks_of_arm(arm, at.load_point, basis_at(at)) for arm in (at.a, at.b))
     return a, b
 
 
@@ -95,7 +93,8 @@ def _look(at: At, blocks: tuple[Sequence[Block], Sequence[Block]]) -> Look | Non
     if not goes_on_until_conclusive(at.a):
         return None
     look = look_after(_pairs(blocks), _planned(at))
-    is_over = at.a.log.end is not None and at.a.log.end["complete"]
+    end = at.a.run.log.end
+    is_over = end is not None and end["complete"]
     return replace(look, is_last=True) if look is not None and is_over else look
 
 
@@ -104,5 +103,4 @@ def _pairs(blocks: tuple[Sequence[Block], Sequence[Block]]) -> int:
 
 
 def _planned(at: At) -> int:
-    level = at.a.levels[at.concurrency]
-    return len({one["block"] for one in at.a.log.header["plan"] if one["level"] == level})
+    return len({key.block for key in at.a.run.plan if key.load_point == at.load_point})

@@ -6,7 +6,6 @@ from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.finding import At
 from lmx_loadgen.analysis.comparison.sentences import headlines, of_level
 from lmx_loadgen.analysis.comparison.sides import Rules, Side, are_several_machines
-from lmx_loadgen.analysis.conditions import conditions
 from lmx_loadgen.store.comparison import AuditLine, ComparedSide, Comparison, LevelComparison, MetricComparison
 
 
@@ -44,7 +43,7 @@ def comparison_of(
 
 def goes_on_until_conclusive(arm: Arm) -> bool:
     """Whether the run's own results decided how long it went on."""
-    return bool(arm.log.header.get("until_conclusive"))
+    return bool(arm.header.get("until_conclusive"))
 
 
 def _in_units(at: At, metrics: dict[str, MetricComparison]) -> LevelComparison:
@@ -53,7 +52,7 @@ def _in_units(at: At, metrics: dict[str, MetricComparison]) -> LevelComparison:
         for found in metrics.values():
             found.unit = "characters/s" if found.unit == "tok/s" else found.unit
     return LevelComparison(
-        concurrency=at.concurrency, token_basis=basis.kind if basis is not None else None, metrics=metrics
+        load_point=at.load_point, token_basis=basis.kind if basis is not None else None, metrics=metrics
     )
 
 
@@ -63,14 +62,14 @@ def _compared_side(arm: Arm) -> ComparedSide:
         target=arm.name,
         run_id=arm.run_id,
         model=str(arm.target["model"]),
-        started_at=str(arm.log.header["started_at"]),
+        started_at=str(arm.header["started_at"]),
     )
 
 
 def _notes(a: Side, b: Side, interleaved: bool) -> list[str]:
     notes = [] if interleaved else _notes_on_runs(a, b)
     for arm in (*a.runs, *b.runs):
-        notes += [f"{arm.label}: {words}" if not interleaved else words for words in conditions(arm.log)]
+        notes += [f"{arm.label}: {words}" if not interleaved else words for words in arm.run.conditions]
     return list(dict.fromkeys(notes))
 
 
@@ -83,6 +82,6 @@ def _notes_on_runs(a: Side, b: Side) -> list[str]:
     if a.earlier or b.earlier:
         count = len({run.run_id for side in (a, b) for run in side.earlier})
         notes.append(f"the scatter between runs is that of {count} runs of the same work")
-    if are_several_machines(run.log.header for side in (a, b) for run in side.runs):
+    if are_several_machines(run.header for side in (a, b) for run in side.runs):
         notes.append(f"{one.label} and {other.label} were measured on different machines")
     return notes

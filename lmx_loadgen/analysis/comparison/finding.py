@@ -2,13 +2,15 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.chance import ALPHA
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.tokens import Basis
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.result import LevelResult
 
 Status = Literal["passed", "failed", "unknown"]
@@ -34,16 +36,20 @@ class At:
 
     a: Arm
     b: Arm
-    concurrency: int
+    load_point: LoadPoint
     basis: Basis | None
-    results: tuple[LevelResult, LevelResult]
-    answers: tuple[list[Record], list[Record]] = field(init=False)
-    lines: tuple[list[dict[str, Any]], list[dict[str, Any]]] = field(init=False)
 
-    def __post_init__(self) -> None:
-        both = [_answered(arm, self.concurrency) for arm in (self.a, self.b)]
-        object.__setattr__(self, "answers", tuple([one for one, _ in pairs] for pairs in both))
-        object.__setattr__(self, "lines", tuple([line for _, line in pairs] for pairs in both))
+    @cached_property
+    def answers(self) -> tuple[list[Record], list[Record]]:
+        """The requests of either side that were answered, in the order they ended."""
+        a, b = ([one for one in arm.at(self.load_point) if one.ok] for arm in (self.a, self.b))
+        return a, b
+
+    @property
+    def results(self) -> tuple[LevelResult, LevelResult]:
+        """The figures of either side."""
+        a, b = (arm.run.level(arm.name, self.load_point) for arm in (self.a, self.b))
+        return a, b
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -52,10 +58,10 @@ class At:
     def pairs(self) -> Iterator[tuple[Record, Record]]:
         """Answers to the same prompt on either side, in the order they ended."""
         waiting: dict[str, deque[Record]] = {}
-        for one, line in zip(self.answers[0], self.lines[0], strict=True):
-            waiting.setdefault(line["prompt_id"], deque()).append(one)
-        for other, line in zip(self.answers[1], self.lines[1], strict=True):
-            if mates := waiting.get(line["prompt_id"]):
+        for one in self.answers[0]:
+            waiting.setdefault(one.prompt_id, deque()).append(one)
+        for other in self.answers[1]:
+            if mates := waiting.get(other.prompt_id):
                 yield mates.popleft(), other
 
 
@@ -79,8 +85,3 @@ def decided(
 def alpha_of(levels: Sequence[At]) -> float:
     """What a check at one of several levels may spend."""
     return ALPHA / max(1, len(levels))
-
-
-def _answered(arm: Arm, concurrency: int) -> list[tuple[Record, dict[str, Any]]]:
-    level = arm.levels[concurrency]
-    return [(one, line) for one, line in zip(arm.records, arm.lines, strict=True) if one.level == level and one.ok]

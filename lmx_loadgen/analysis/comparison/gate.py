@@ -8,6 +8,7 @@ from typing import Literal
 from lmx_loadgen.analysis.comparison.blocks import COMPARED
 from lmx_loadgen.analysis.formats import change_range
 from lmx_loadgen.errors import InputError
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
 
 LimitState = Literal["kept", "broken", "undecided", "invalid"]
@@ -62,12 +63,12 @@ def check_limit(limit: Limit, comparison: Comparison) -> list[LimitResult]:
     """The limit at each level of a comparison: broken only where the whole interval is beyond it, kept only where the
     whole interval is within."""
     return [
-        _check_level(limit, level.metrics[limit.metric], level.concurrency, comparison) for level in comparison.levels
+        _check_level(limit, level.metrics[limit.metric], level.load_point, comparison) for level in comparison.levels
     ]
 
 
-def _check_level(limit: Limit, found: MetricComparison, concurrency: int, comparison: Comparison) -> LimitResult:
-    where = f"{found.title} at concurrency {concurrency}"
+def _check_level(limit: Limit, found: MetricComparison, point: LoadPoint, comparison: Comparison) -> LimitResult:
+    where = f"{found.title} at {point.label}"
     if found.reason_code in _NOTHING_KEPT:
         return LimitResult("undecided", f"{where} is inconclusive ({limit.text}): {found.reason}")
     if found.ci95 is None:

@@ -22,7 +22,7 @@ _SEVERITY = ("failed", "unknown", "passed")
 
 
 def compare_runs(a: Side, b: Side, rules: Rules | None = None) -> Comparison:
-    """Runs of B against runs of A, each one observation, at every concurrency the first of both were measured at.
+    """Runs of B against runs of A, each one observation, at every load point the first of both were measured at.
 
     Raises ResultError when there is none.
     """
@@ -44,15 +44,15 @@ def does_same_work(header: dict[str, Any], target: str, other: Arm) -> bool:
     mine = next((one for one in header["targets"] if one["name"] == target), None)
     if mine is None or any(mine.get(key) != other.target.get(key) for key in ("name", "dialect", "model")):
         return False
-    theirs = other.log.header
+    theirs = other.header
     is_same_place = machine_of(header) == machine_of(theirs)
     is_same_load = header["profile"].get("load") == theirs["profile"].get("load")
     return is_same_place and is_same_load and not any(asked_of(header).differences(asked_of(theirs)))
 
 
 def _runs(runs: Iterable[Arm], at: At) -> list[Block]:
-    """Each run that was measured at the concurrency, as one block."""
-    found = [run_as_block(run, at.concurrency, basis_at(at)) for run in runs if at.concurrency in run.levels]
+    """Each run that was measured at the load point, as one block."""
+    found = [run_as_block(run, at.load_point, basis_at(at)) for run in runs if at.load_point in run.load_points]
     return [replace(block, number=number) for number, block in enumerate(found) if block is not None]
 
 

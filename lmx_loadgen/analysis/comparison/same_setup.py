@@ -11,7 +11,7 @@ from lmx_loadgen.analysis.model_names import read_name, weight_bits
 def model(a: Arm, b: Arm) -> AuditFinding:
     """By what the answers say they came from, where they do; else by what was asked for."""
     asked = str(a.target["model"]), str(b.target["model"])
-    answered = _answering(a), _answering(b)
+    answered = a.models_answered, b.models_answered
     words = tuple(_model_words(*one) for one in zip(answered, asked, strict=True))
     observed = (words[0], words[1])
     if any(len(names) > 1 for names in answered):
@@ -36,10 +36,6 @@ def model(a: Arm, b: Arm) -> AuditFinding:
     return AuditFinding("unknown", observed, "the names of the models do not tell whether they are the same")
 
 
-def _answering(arm: Arm) -> list[str]:
-    return sorted({one.model for one in arm.records if one.ok and one.model})
-
-
 def _model_words(answered: Sequence[str], asked: str) -> str:
     if len(answered) != 1 or answered[0] == asked:
         return ", ".join(answered) or asked
@@ -59,7 +55,7 @@ def quantization(a: Arm, b: Arm) -> AuditFinding:
 
 def settings(a: Arm, b: Arm) -> AuditFinding:
     """Whether two runs asked for the same; within one run they did."""
-    for key, one, other in asked_of(a.log.header).differences(asked_of(b.log.header)):
+    for key, one, other in asked_of(a.header).differences(asked_of(b.header)):
         return AuditFinding(
             "failed", (f"{key}: {one}", f"{key}: {other}"),
             f"the runs did not ask for the same: {key} is {one} on {a.label} and {other} on {b.label}",
@@ -69,7 +65,7 @@ def settings(a: Arm, b: Arm) -> AuditFinding:
 
 def _bits(arm: Arm) -> float | None:
     quantization = arm.target.get("server", {}).get("quantization")
-    return weight_bits(quantization) or read_name((_answering(arm) or [str(arm.target["model"])])[0]).bits
+    return weight_bits(quantization) or read_name((arm.models_answered or [str(arm.target["model"])])[0]).bits
 
 
 def _weights(bits: float | None) -> str:

@@ -5,9 +5,8 @@ A limit says what matters, a test beside it whether chance explains that it was 
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
 
 from lmx_loadgen.analysis import conditions
 from lmx_loadgen.analysis.comparison.blocks import COMPARED
@@ -105,7 +104,7 @@ def finish_reasons(at: At, alpha: float) -> AuditFinding:
 
 
 def coherence(at: At, alpha: float) -> AuditFinding:
-    found = _Shares.of(at, [[_degenerate(line) for line in lines] for lines in at.lines], "degenerate")
+    found = _Shares.of(at, [[_degenerate(one) for one in answers] for answers in at.answers], "degenerate")
     return decided(
         found.difference <= MAX_DEGENERATE_DIFFERENCE, found.p, alpha, found.words,
         f"{found.higher} answers are degenerate (repetitive or garbled), {found.lower}: fast output is meaningless "
@@ -114,9 +113,7 @@ def coherence(at: At, alpha: float) -> AuditFinding:
 
 
 def reasoning(at: At, alpha: float) -> AuditFinding:
-    pairs = zip(at.answers, at.lines, strict=True)
-    thought = [[_reasons(one, line) for one, line in zip(*both, strict=True)] for both in pairs]
-    found = _Shares.of(at, thought, "with reasoning")
+    found = _Shares.of(at, [[_reasons(one) for one in answers] for answers in at.answers], "with reasoning")
     return decided(
         found.difference <= MAX_REASONING_DIFFERENCE, found.p, alpha, found.words,
         f"{found.higher} answers show reasoning, {found.lower}: switch thinking on or off on both",
@@ -124,7 +121,7 @@ def reasoning(at: At, alpha: float) -> AuditFinding:
 
 
 def error_rate(at: At, alpha: float) -> AuditFinding:
-    failed = [[not one.ok for one in arm.at(at.concurrency)] for arm in (at.a, at.b)]
+    failed = [[not one.ok for one in arm.at(at.load_point)] for arm in (at.a, at.b)]
     found = _Shares.of(at, failed, "failed")
     return decided(
         found.difference <= MAX_ERROR_RATE_DIFFERENCE, found.p, alpha, found.words,
@@ -181,7 +178,7 @@ def tainted(at: At, alpha: float) -> AuditFinding:
 
 def _spoiled(at: At) -> AuditFinding | None:
     """Where no figure of a side is reliable, whatever its delays."""
-    reasons = [conditions.taints(arm.log, arm.segments(at.concurrency)) for arm in (at.a, at.b)]
+    reasons = [conditions.taints(arm.run.log, arm.segments(at.load_point)) for arm in (at.a, at.b)]
     if not any(reasons):
         return None
     found = zip(at.labels, reasons, strict=True)
@@ -246,16 +243,16 @@ def _prompt_count(answer: Record, at: At) -> int | None:
     return answer.tokenizer_prompt
 
 
-def _degenerate(line: Mapping[str, Any]) -> bool:
+def _degenerate(one: Record) -> bool:
     """Repetitive or garbled. Cut off at the limit is what was asked for, and finish reasons tell of it."""
-    return classify_coherence(answer_text(line), True, 0, 1) in ("repetitive", "garbled")
+    return classify_coherence(answer_text(one.line), True, 0, 1) in ("repetitive", "garbled")
 
 
-def _reasons(one: Record, line: Mapping[str, Any]) -> bool:
+def _reasons(one: Record) -> bool:
     """Whether an answer came after thoughts: shown, left in the content, or only counted."""
-    if any(kind == "reasoning" for _, kind, _ in line["events"]) or (one.usage_reasoning and hidden_tokens(one)):
+    if any(kind == "reasoning" for _, kind, _ in one.line["events"]) or (one.usage_reasoning and hidden_tokens(one)):
         return True
-    return _THINKING.match(answer_text(line)) is not None
+    return _THINKING.match(answer_text(one.line)) is not None
 
 
 def _cached_share(answers: Sequence[Record]) -> float | None:

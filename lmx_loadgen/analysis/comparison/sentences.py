@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lmx_loadgen.analysis.formats import change_range, percent
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.comparison import Comparison, LevelComparison, MetricComparison
 
 
@@ -55,10 +56,10 @@ def _in_unit(words: MetricWording, unit: str) -> MetricWording:
     return replace(words, **named)
 
 
-def sentence(name: str, found: MetricComparison, concurrency: int, comparison: Comparison) -> str:
+def sentence(name: str, found: MetricComparison, point: LoadPoint, comparison: Comparison) -> str:
     """One verdict in one sentence, with its interval and the blocks behind it."""
     a, b, words = comparison.a.label, comparison.b.label, _in_unit(WORDS[name], found.unit)
-    at = f"at concurrency {concurrency}"
+    at = f"at {point.label}"
     if found.verdict == "refused" or found.ratio is None:
         return f"No verdict on {found.title} {at}: {found.reason}."
     if found.ci95 is None:
@@ -124,5 +125,5 @@ def _of(level: LevelComparison, comparison: Comparison, names: tuple[str, ...]) 
     found = [level.metrics[name] for name in names]
     reasons = {one.reason for one in found}
     if all(one.verdict == "refused" for one in found) and len(reasons) == 1:
-        return [f"No verdict at concurrency {level.concurrency}: {found[0].reason}."]
-    return [sentence(name, level.metrics[name], level.concurrency, comparison) for name in names]
+        return [f"No verdict at {level.load_point.label}: {found[0].reason}."]
+    return [sentence(name, level.metrics[name], level.load_point, comparison) for name in names]

@@ -8,9 +8,10 @@ from lmx_loadgen.analysis.comparison import verdict
 from lmx_loadgen.analysis.comparison.audit import refuses
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm
 from lmx_loadgen.analysis.comparison.finding import At
-from lmx_loadgen.analysis.level import basis_of, level_at
+from lmx_loadgen.analysis.level import basis_of
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.errors import ResultError
+from lmx_loadgen.profile.load_point import LoadPoint, labels
 from lmx_loadgen.store.comparison import AuditLine, ReasonCode
 
 
@@ -34,25 +35,23 @@ class Side:
 
 
 def places_of(a: Arm, b: Arm) -> list[At]:
-    shared = sorted(set(a.levels) & set(b.levels))
-    places = [level_of(a, b, concurrency) for concurrency in shared if a.at(concurrency) and b.at(concurrency)]
+    shared = sorted(set(a.load_points) & set(b.load_points), key=lambda point: point.order)
+    places = [level_of(a, b, point) for point in shared if a.at(point) and b.at(point)]
     if not places:
         raise ResultError(
-            f"{a.label} and {b.label} were measured at no concurrency in common "
-            f"({_concurrencies(a)} against {_concurrencies(b)}): there is nothing to compare"
+            f"{a.label} and {b.label} were measured at no load in common "
+            f"({labels(a.load_points) or 'none'} against {labels(b.load_points) or 'none'}): nothing can be compared"
         )
     return places
 
 
-def level_of(a: Arm, b: Arm, concurrency: int) -> At:
-    basis = common_basis(a, b, concurrency)
-    results = level_at(a.log, a.target, concurrency), level_at(b.log, b.target, concurrency)
-    return At(a, b, concurrency, basis, results)
+def level_of(a: Arm, b: Arm, point: LoadPoint) -> At:
+    return At(a, b, point, common_basis(a, b, point))
 
 
-def common_basis(a: Arm, b: Arm, concurrency: int) -> Basis | None:
+def common_basis(a: Arm, b: Arm, point: LoadPoint) -> Basis | None:
     """What can be counted in the answers of both: tokens, else characters, else nothing."""
-    answers = [[one for one in arm.at(concurrency) if one.ok] for arm in (a, b)]
+    answers = [[one for one in arm.at(point) if one.ok] for arm in (a, b)]
     bases = [basis_of(arm.target, of_arm) for arm, of_arm in zip((a, b), answers, strict=True)]
     prompt_exact = all(one.prompt_exact for one in bases)
     if all(one.kind == bases[0].kind and one.exact for one in bases):
@@ -74,7 +73,7 @@ def refusals_at(at: At, lines: Sequence[AuditLine], rules: Rules) -> dict[str, t
         return {}
     found: dict[str, tuple[ReasonCode, str]] = {}
     for name in COMPARED:
-        mine = [line for line in lines if line.key != "carry_over" and refuses(line, name, at.concurrency)]
+        mine = [line for line in lines if line.key != "carry_over" and refuses(line, name, at.load_point)]
         if mine:
             code: ReasonCode = "tainted" if all(line.key == "tainted" for line in mine) else "audit"
             found[name] = code, "; ".join(line.sentence for line in mine)
@@ -82,7 +81,7 @@ def refusals_at(at: At, lines: Sequence[AuditLine], rules: Rules) -> dict[str, t
 
 
 def starts_of(a: Arm, b: Arm) -> tuple[float, float]:
-    starts = [arm.unix_s(arm.log.header["clock"]["mono_ns"]) for arm in (a, b)]
+    starts = [arm.unix_s(arm.header["clock"]["mono_ns"]) for arm in (a, b)]
     return starts[0], starts[1]
 
 
@@ -98,7 +97,3 @@ def are_several_machines(headers: Iterable[Mapping[str, Any]]) -> bool:
     """Whether runs surely come from more than one machine: of two kinds of names nobody knows."""
     machines = {machine for header in headers if (machine := machine_of(header)) is not None}
     return len(machines) > len({kind for kind, _ in machines})
-
-
-def _concurrencies(arm: Arm) -> str:
-    return ", ".join(map(str, sorted(arm.levels))) or "none"

@@ -26,6 +26,7 @@ class CheckRunner:
         record: is given the fields of each `check` line.
         benchmark_prompt: what servers are to measure themselves with, those that can; None where they are not to.
         done: what need not be asked again, by `key_of`.
+        count_tokens: asks for one answer in one piece where the streamed ones have no count; None where it is not to.
     """
 
     profile: Profile
@@ -34,10 +35,12 @@ class CheckRunner:
     record: Callable[[Target, dict[str, Any]], None]
     benchmark_prompt: str | None = None
     done: frozenset[tuple[str, str, str]] = frozenset()
+    count_tokens: Callable[[Target], dict[str, Any] | None] | None = None
 
     def __bool__(self) -> bool:
         checks = self.profile.checks
-        return bool(checks.include_tool_call or checks.include_skills or self.benchmark_prompt is not None)
+        others = (self.benchmark_prompt, self.count_tokens)
+        return bool(checks.include_tool_call or checks.include_skills or any(one is not None for one in others))
 
     def __call__(self, target: Target) -> None:
         """Do them all, unless the run is to stop; the log gets a line as each is done."""
@@ -49,6 +52,9 @@ class CheckRunner:
 
     def _all(self, target: Target) -> Iterator[list[dict[str, Any]]]:
         checks = self.profile.checks
+        if self.count_tokens is not None and (target.name, "token_count", "") not in self.done:
+            counted = self.count_tokens(target)
+            yield [counted] if counted is not None else []
         for spec in wanted(checks):
             if (target.name, "tool_call", spec.prompt) not in self.done:
                 yield [ask_for_call(target, spec, self.ask, self._bound_s())]

@@ -33,7 +33,10 @@ def run_server_benchmark(target: Target, profile: Profile, prompt: str, ask: Che
         return _line(asked, None, None, error)
     address = f"{root}/admin/benchmark/results?model_id={quote(target.model, safe='')}"
     before = ask("GET", address, headers, timeout_s=_LIST_S).json()
-    earlier = [one for one in before if one != result][-_MOST_RESULTS:] if isinstance(before, list) else []
+    listed = [one for one in before if isinstance(one, dict)] if isinstance(before, list) else []
+    # The plan's service lists the newest first, Opta-LMX the oldest.
+    listed.sort(key=lambda one: str(one.get("timestamp")))
+    earlier = [one for one in listed if one != result][-_MOST_RESULTS:]
     return _line(asked, {"result": _bounded(result), "earlier": _bounded(earlier)}, ran.latency_ns, None)
 
 

@@ -8,6 +8,7 @@ import pytest
 from lmx_loadgen.analysis.comparison.blocks import arm_of
 from lmx_loadgen.analysis.comparison.compare import compare
 from lmx_loadgen.analysis.comparison.sides import Rules
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.store.comparison import AuditLine, Comparison
 from tests.helpers.made_sessions import PROFILE, Made, session
 from tests.helpers.make_runs import calibration
@@ -20,7 +21,7 @@ EVERYTHING = {"ttft_p50", "decode_tok_s_p50", "output_tok_s", "e2e_p50", "longes
 
 def compared(a: Made, b: Made, rules: Rules | None = None, **changes: Any) -> Comparison:
     log = session({"lmx": a, "ollama": b}, **changes)
-    return compare(arm_of(log, "lmx"), arm_of(log, "ollama"), rules)
+    return compare(arm_of(MeasuredRun(log), "lmx"), arm_of(MeasuredRun(log), "ollama"), rules)
 
 
 def line_of(comparison: Comparison, key: str) -> AuditLine:
@@ -209,7 +210,7 @@ def test_prompts_that_were_repeats_are_refused() -> None:
 def test_runs_that_asked_for_different_things_are_refused() -> None:
     longer = PROFILE | {"request": PROFILE["request"] | {"max_tokens": 20}}
     a, b = session({"lmx": Made()}), session({"ollama": Made()}, run_id="4567cdef", profile=longer)
-    comparison = compare(arm_of(a, "lmx"), arm_of(b, "ollama"))
+    comparison = compare(arm_of(MeasuredRun(a), "lmx"), arm_of(MeasuredRun(b), "ollama"))
 
     sentence = line_of(comparison, "settings").sentence
     assert line_of(comparison, "settings").status == "failed"
@@ -241,7 +242,7 @@ def test_prompts_are_the_same_by_their_content_not_by_their_file_s_name(
         )
         for name, run_id, file, content in zip(("lmx", "ollama"), ("0001aaaa", "0002aaaa"), files, hashes, strict=True)
     )
-    line = line_of(compare(arm_of(a, "lmx"), arm_of(b, "ollama")), "settings")
+    line = line_of(compare(arm_of(MeasuredRun(a), "lmx"), arm_of(MeasuredRun(b), "ollama")), "settings")
 
     assert (line.status, line.a.split(":")[0]) == (status, named)
 
@@ -251,7 +252,10 @@ def test_equal_prompts_do_not_hide_another_setting() -> None:
     other = PROFILE | {"prompts": PROFILE["prompts"] | {"cache": "repeat", "text": "?"}}
     a, b = session({"lmx": Made()}, **alike), session({"ollama": Made()}, run_id="4567cdef", profile=other, **alike)
 
-    assert line_of(compare(arm_of(a, "lmx"), arm_of(b, "ollama")), "settings").b == "prompts.cache: repeat"
+    assert (
+        line_of(compare(arm_of(MeasuredRun(a), "lmx"), arm_of(MeasuredRun(b), "ollama")), "settings").b
+        == "prompts.cache: repeat"
+    )
 
 
 def test_lengths_of_the_models_own_choosing_leave_what_does_not_depend_on_length() -> None:
@@ -371,6 +375,6 @@ def test_a_server_that_does_not_say_who_answered_goes_by_what_was_asked() -> Non
 def test_repeats_on_one_side_alone_are_named_on_that_side() -> None:
     repeated = PROFILE | {"prompts": PROFILE["prompts"] | {"cache": "repeat"}}
     a, b = session({"lmx": Made()}), session({"ollama": Made()}, run_id="4567cdef", profile=repeated)
-    line = line_of(compare(arm_of(a, "lmx"), arm_of(b, "ollama")), "cache_new_nonce")
+    line = line_of(compare(arm_of(MeasuredRun(a), "lmx"), arm_of(MeasuredRun(b), "ollama")), "cache_new_nonce")
 
     assert (line.status, line.a, line.b) == ("failed", "unique", "repeats")

@@ -8,6 +8,8 @@ import pytest
 from lmx_loadgen.analysis.comparison.blocks import Block
 from lmx_loadgen.analysis.comparison.carry_over import audit_lines, carry_overs, found_carry_over
 from lmx_loadgen.analysis.comparison.compare import comparisons_of
+from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.profile.load_point import Closed, labels
 from tests.helpers.made_sessions import Made, session
 
 NAMES = ("a", "b")
@@ -62,9 +64,13 @@ def test_what_is_within_the_margin_does_not_matter() -> None:
 def test_the_audit_has_a_line_for_what_was_found_and_for_what_was_not() -> None:
     found = carry_overs(*rounds(8, {("a", "b"): 0.1, ("b", "a"): 0.1}), NAMES)
     clean, none = carry_overs(*rounds(8, {}), NAMES), carry_overs(*rounds(3, {}), NAMES)
-    lines = audit_lines({1: found, 2: clean, 4: none}, NAMES, 0.03)
+    lines = audit_lines({Closed(concurrency=n): of for n, of in ((1, found), (2, clean), (4, none))}, NAMES, 0.03)
 
-    assert {tuple(line.levels): line.status for line in lines} == {(1,): "failed", (4,): "unknown", (2,): "passed"}
+    assert {labels(line.load_points): line.status for line in lines} == {
+        "concurrency 1": "failed",
+        "concurrency 4": "unknown",
+        "concurrency 2": "passed",
+    }
     assert {line.key for line in lines} == {"carry_over"}
     assert "ttft_p50" in next(line for line in lines if line.status == "failed").metrics
 
@@ -82,7 +88,7 @@ def test_a_verdict_that_it_explains_is_taken_back_and_no_other(other: float, ver
         return Made(change=change)
 
     log = session({name: after_the_other(name) for name in ("lmx", "ollama")}, noise=0.002, blocks=10)
-    (comparison,) = comparisons_of(log)
+    (comparison,) = comparisons_of(MeasuredRun(log))
     found = comparison.levels[0].metrics["ttft_p50"]
 
     assert (found.verdict, found.reason_code) == (verdict, code)

@@ -9,8 +9,10 @@ from lmx_loadgen.analysis.comparison.compare import compare, comparisons_of, con
 from lmx_loadgen.analysis.comparison.gate import check_limit, parse_limit
 from lmx_loadgen.analysis.comparison.runs import compare_runs
 from lmx_loadgen.analysis.comparison.sides import Rules, Side
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
 from lmx_loadgen.store.eventlog import LogContents
 from tests.helpers.made_sessions import Made, session
@@ -20,12 +22,15 @@ SLOWER = Made(ttft=220, step=22)
 
 
 def interleaved(a: Made, b: Made, **changes: object) -> Comparison:
-    (found,) = comparisons_of(session({"lmx": a, "ollama": b}, **changes))  # type: ignore[arg-type]
+    (found,) = comparisons_of(MeasuredRun(session({"lmx": a, "ollama": b}, **changes)))  # type: ignore[arg-type]
     return found
 
 
 def sequential(first: LogContents, second: LogContents, rules: Rules | None = None) -> Comparison:
-    sides = [arm_of(log, log.header["targets"][0]["name"], label) for log, label in ((first, "old"), (second, "new"))]
+    sides = [
+        arm_of(MeasuredRun(log), log.header["targets"][0]["name"], label)
+        for log, label in ((first, "old"), (second, "new"))
+    ]
     return compare(sides[0], sides[1], rules)
 
 
@@ -95,7 +100,7 @@ def test_noise_leaves_it_undecided_and_says_how_many_blocks_would_make_it_conclu
 
 def test_the_margin_is_the_reader_s() -> None:
     log = session({"lmx": Made(), "ollama": Made(ttft=208)}, noise=0.002)
-    sides = arm_of(log, "lmx"), arm_of(log, "ollama")
+    sides = arm_of(MeasuredRun(log), "lmx"), arm_of(MeasuredRun(log), "ollama")
 
     assert figure(compare(*sides)).verdict == "worse"
     assert figure(compare(*sides, Rules(margin=0.10))).verdict == "equivalent"
@@ -151,7 +156,7 @@ def test_a_drift_is_the_reason_also_where_chance_leaves_it_undecided() -> None:
 
 
 def test_each_other_target_is_compared_with_the_first() -> None:
-    found = comparisons_of(session({"a": Made(), "b": Made(), "c": SLOWER}))
+    found = comparisons_of(MeasuredRun(session({"a": Made(), "b": Made(), "c": SLOWER})))
 
     assert [(one.a.label, one.b.label) for one in found] == [("a", "b"), ("a", "c")]
     assert figure(found[1]).verdict == "worse"
@@ -161,14 +166,14 @@ def test_each_other_target_is_compared_with_the_first() -> None:
 
 
 def test_a_run_of_one_target_has_no_comparison() -> None:
-    assert comparisons_of(session({"a": Made()})) == []
+    assert comparisons_of(MeasuredRun(session({"a": Made()}))) == []
 
 
 def test_a_pair_that_misses_one_block_is_left_out() -> None:
     log = session({"lmx": Made(), "ollama": SLOWER})
     lost = next(line for line in log.segments if line["target"] == "ollama" and line["block"] == 2)
     log.segments.remove(lost)
-    (comparison,) = comparisons_of(log)
+    (comparison,) = comparisons_of(MeasuredRun(log))
 
     assert figure(comparison).n == 5
     assert [value.block for value in figure(comparison).blocks_a] == [0, 1, 3, 4, 5]
@@ -184,11 +189,14 @@ def test_two_rounds_are_too_few_for_any_verdict() -> None:
 
 def test_the_result_of_a_run_carries_its_comparisons_and_what_was_accepted() -> None:
     log = session({"lmx": Made(), "ollama": Made(prompt=99)}, accepted="I know")
-    result = summarize(log)
+    result = summarize(MeasuredRun(log))
 
     assert result.comparisons[0].accepted == "I know"
     assert figure(result.comparisons[0]).verdict == "equivalent"
-    assert figure(summarize(session({"lmx": Made(), "ollama": Made(prompt=99)})).comparisons[0]).verdict == "refused"
+    assert (
+        figure(summarize(MeasuredRun(session({"lmx": Made(), "ollama": Made(prompt=99)}))).comparisons[0]).verdict
+        == "refused"
+    )
 
 
 # Until conclusive
@@ -199,7 +207,9 @@ def test_a_run_that_may_go_on_has_the_wider_interval() -> None:
     targets = {"lmx": Made(), "ollama": SLOWER}
     ended = session(targets, noise=0.03, until_conclusive=True)
     open_run = replace(ended, end=None)
-    plain, looked, over = (figure(comparisons_of(log)[0]) for log in (session(targets, noise=0.03), open_run, ended))
+    plain, looked, over = (
+        figure(comparisons_of(MeasuredRun(log))[0]) for log in (session(targets, noise=0.03), open_run, ended)
+    )
 
     assert plain.ci95_single is not None
     assert looked.ci95_single is not None
@@ -213,11 +223,11 @@ def test_a_run_that_may_go_on_has_the_wider_interval() -> None:
 def test_it_is_conclusive_when_ttft_and_decode_are(other: Made, noise: float, expected: bool) -> None:
     log = session({"lmx": Made(), "ollama": other}, noise=noise, until_conclusive=True)
 
-    assert conclusive(log, 0) is expected
+    assert conclusive(MeasuredRun(log), ALONE) is expected
 
 
 def test_more_blocks_would_not_mend_different_work() -> None:
-    assert conclusive(session({"lmx": Made(), "ollama": Made(prompt=99)}, until_conclusive=True), 0)
+    assert conclusive(MeasuredRun(session({"lmx": Made(), "ollama": Made(prompt=99)}, until_conclusive=True)), ALONE)
 
 
 # Separate runs
@@ -243,7 +253,7 @@ def runs_of(made: Made, count: int, first: int, offset: float = 0.01) -> Side:
         session({"lmx": made}, run_id=f"{first + number:08x}", seed=first + number, begins=begin)
         for number, begin in enumerate(begins)
     ]
-    return Side([arm_of(log, "lmx", f"run{first + number}") for number, log in enumerate(logs)])
+    return Side([arm_of(MeasuredRun(log), "lmx", f"run{first + number}") for number, log in enumerate(logs)])
 
 
 def test_several_runs_of_each_have_a_verdict_by_their_scatter() -> None:
@@ -275,7 +285,7 @@ def test_earlier_runs_of_the_same_work_tell_how_far_two_single_ones_lie_apart() 
 
 def test_one_of_several_runs_that_did_other_work_refuses_the_verdict() -> None:
     others = runs_of(SLOWER, 2, 11).runs
-    odd = arm_of(session({"lmx": Made(prompt=99)}, run_id="99999999"), "lmx", "odd")
+    odd = arm_of(MeasuredRun(session({"lmx": Made(prompt=99)}, run_id="99999999")), "lmx", "odd")
 
     assert figure(compare_runs(runs_of(Made(), 3, 1), Side([*others, odd]))).verdict == "refused"
 
@@ -283,7 +293,7 @@ def test_one_of_several_runs_that_did_other_work_refuses_the_verdict() -> None:
 def test_runs_at_different_concurrencies_have_nothing_to_compare() -> None:
     old, new = session({"lmx": Made()}), session({"lmx": Made()}, concurrency=4, run_id="4567cdef")
 
-    with pytest.raises(ResultError, match=r"concurrency.*1 against 4"):
+    with pytest.raises(ResultError, match=r"concurrency 1 against concurrency 4"):
         sequential(old, new)
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from lmx_loadgen.analysis.comparison.gate import Limit, check_limit, parse_limit, worst
 from lmx_loadgen.errors import InputError
+from lmx_loadgen.profile.load_point import Closed
 from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, MetricComparison, ReasonCode
 from tests.helpers.snapshots import numbers_in
 
@@ -15,7 +16,7 @@ def comparison(*intervals: tuple[float, float] | None, code: ReasonCode | None =
         found = MetricComparison(title="TTFT", unit="s", better="lower", verdict="undecided", reason="why")
         found.ci95, found.reason_code = interval, code
         metrics = {"ttft_p50": found}
-        levels.append(LevelComparison(concurrency=place + 1, token_basis="usage", metrics=metrics))
+        levels.append(LevelComparison(load_point=Closed(concurrency=place + 1), token_basis="usage", metrics=metrics))
     return Comparison(a=SIDE, b=SIDE, mode="sequential", until_conclusive=False, margin=0.03, levels=levels)
 
 

@@ -3,19 +3,22 @@
 import pytest
 
 from lmx_loadgen.analysis.comparison.taint import is_round_tainted
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.segment_key import segment_key
+from tests.helpers.made_lines import host_line
 from tests.helpers.made_sessions import Made, session
 
 
 def slept_through(log: LogContents, block: int, seconds: float) -> LogContents:
     """The run, with the machine's state beside each segment: it slept in the first one of a block."""
     asleep = 0.0
-    sleeper = next(line["segment"] for line in log.segments if line["block"] == block)
+    sleeper = next(segment_key(line) for line in log.segments if line["block"] == block)
     for line in log.segments:
         for when in ("before", "after"):
-            asleep += seconds if when == "after" and line["segment"] == sleeper else 0.0
-            place = {"type": "host", "at_ns": line["start_ns"], "segment": line["segment"], "when": when}
-            log.host.append(place | {"state": {"asleep_s": asleep}})
+            key = segment_key(line)
+            asleep += seconds if when == "after" and key == sleeper else 0.0
+            log.host.append(host_line(when, {"asleep_s": asleep}, **key.as_dict()))
     return log
 
 
@@ -31,10 +34,10 @@ def stalled(log: LogContents, block: int, length_ms: float) -> LogContents:
 def test_a_round_through_which_the_machine_slept_is_measured_again(seconds: float, tainted: set[int]) -> None:
     log = slept_through(session({"a": Made(), "b": Made()}), 1, seconds)
 
-    assert {block for block in range(6) if is_round_tainted(log, 0, block)} == tainted
+    assert {block for block in range(6) if is_round_tainted(log, ALONE, block)} == tainted
 
 
 def test_a_round_that_was_delayed_is_measured_again() -> None:
     log = stalled(session({"a": Made(), "b": Made()}), 2, 400)
 
-    assert {block for block in range(6) if is_round_tainted(log, 0, block)} == {2}
+    assert {block for block in range(6) if is_round_tainted(log, ALONE, block)} == {2}

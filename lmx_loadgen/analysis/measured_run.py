@@ -1,0 +1,108 @@
+"""A run as it was measured, computed once: what its result, its comparisons and its charts are all made of.
+
+Reading a request out of its line and computing a level take most of the time that an analysis takes. Whoever needs a
+record or a level gets it here, and gets the one that is there already.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from lmx_loadgen.analysis.conditions import conditions
+from lmx_loadgen.analysis.level import MeasuredLevel, level_result
+from lmx_loadgen.analysis.records import Record, record, stamped_by_loop
+from lmx_loadgen.profile.load_point import LoadPoint
+from lmx_loadgen.store.eventlog import LogContents, LogLine
+from lmx_loadgen.store.result import LevelResult
+from lmx_loadgen.store.segment_key import LOAD, SegmentKey, SegmentPhase, segment_key
+
+# One level: a target by its name, and the load point.
+LevelKey = tuple[str, LoadPoint]
+
+
+class MeasuredRun:
+    """A run's event log with its records and levels. Nothing is computed before it is asked for, nor twice."""
+
+    def __init__(self, log: LogContents) -> None:
+        self.log = log
+        self._levels: dict[LevelKey, LevelResult] = {}
+
+    @property
+    def header(self) -> LogLine:
+        return self.log.header
+
+    @property
+    def run_id(self) -> str:
+        return str(self.header["run_id"])
+
+    @property
+    def profile(self) -> Mapping[str, Any]:
+        profile: Mapping[str, Any] = self.header["profile"]
+        return profile
+
+    @cached_property
+    def targets(self) -> dict[str, LogLine]:
+        """What the header says of each target, by its name."""
+        return {str(target["name"]): target for target in self.header["targets"]}
+
+    @cached_property
+    def plan(self) -> list[SegmentKey]:
+        """The segments that were planned, in the order they were to run."""
+        return [segment_key(segment) for segment in self.header["plan"]]
+
+    def load_points(self, target: str | None = None) -> list[LoadPoint]:
+        """The levels that were planned, of one target or of all, in the order they were to run."""
+        return list(dict.fromkeys(key.load_point for key in self.plan if target in (None, key.target)))
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """All requests, in the order they ended."""
+        by_loop = {name: stamped_by_loop(self.header, target) for name, target in self.targets.items()}
+        return [record(line, by_loop.get(line["target"], False)) for line in self.log.requests]
+
+    @cached_property
+    def _records_of_levels(self) -> dict[LevelKey, list[Record]]:
+        found: dict[LevelKey, list[Record]] = {}
+        for one in self.records:
+            if one.segment_phase == LOAD:
+                found.setdefault((one.target, one.load_point), []).append(one)
+        return found
+
+    @cached_property
+    def _segments_of_levels(self) -> dict[LevelKey, list[LogLine]]:
+        found: dict[LevelKey, list[LogLine]] = {}
+        for line in self.log.segments:
+            key = segment_key(line)
+            if key.phase == LOAD:
+                found.setdefault((key.target, key.load_point), []).append(line)
+        return found
+
+    def requests(self, target: str, point: LoadPoint) -> Sequence[Record]:
+        """All requests of a level, warm-ups included."""
+        return self._records_of_levels.get((target, point), [])
+
+    def beside(self, target: str, phase: SegmentPhase) -> list[Record]:
+        """A target's requests beside its levels."""
+        return [one for one in self.records if one.target == target and one.segment_phase == phase]
+
+    def segments(self, target: str, point: LoadPoint) -> Sequence[LogLine]:
+        """The lines of a level's segments that have ended."""
+        return self._segments_of_levels.get((target, point), [])
+
+    def checks(self, target: str) -> list[LogLine]:
+        """What a target was asked to do beside its load."""
+        return [line for line in self.log.checks if line["target"] == target]
+
+    @cached_property
+    def conditions(self) -> list[str]:
+        """A sentence for each thing that makes figures of this run doubtful."""
+        return conditions(self.log)
+
+    def level(self, target: str, point: LoadPoint) -> LevelResult:
+        """The figures of a level."""
+        key = (target, point)
+        if key not in self._levels:
+            planned = sum((one.target, one.load_point) == key for one in self.plan)
+            measured = MeasuredLevel(self.targets[target], point, planned, self.segments(*key), self.requests(*key))
+            self._levels[key] = level_result(self.log, measured)
+        return self._levels[key]

@@ -1,0 +1,43 @@
+"""Runs as former versions stored them: each reads, is computed anew to the same figures, and is drawn.
+
+Each folder is named by the version of its event log. Their results were computed by the version before keys; a
+migration must not change one digit of them.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.summary import summarize
+from lmx_loadgen.report.page import build_page
+from lmx_loadgen.report.run_loader import view_of
+from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.result import read_result
+from tests.helpers.paths import DATA, RUNS
+
+FORMER = sorted((DATA / "former-runs").iterdir())
+
+
+@pytest.mark.parametrize("folder", FORMER, ids=lambda folder: str(folder.name))
+def test_figures_are_equal_to_the_last_digit(folder: Path) -> None:
+    log = read_log(folder / "events.jsonl")
+
+    assert log.notes == []
+    assert summarize(MeasuredRun(log)).as_dict() == read_result(folder).as_dict()
+
+
+@pytest.mark.parametrize("folder", FORMER, ids=lambda folder: str(folder.name))
+def test_they_are_drawn(folder: Path) -> None:
+    run = MeasuredRun(read_log(folder / "events.jsonl"))
+    page = build_page([view_of(read_result(folder), run)])
+
+    assert "Every level" in page
+
+
+@pytest.mark.parametrize("name", ["failed", "head-to-head", "hostile", "interrupted"])
+def test_the_same_run_is_the_same_in_either_version(name: str) -> None:
+    former, now = DATA / "former-runs" / f"v3-{name}", RUNS / name
+
+    assert read_log(former / "events.jsonl") == read_log(now / "events.jsonl")
+    assert read_result(former) == read_result(now)

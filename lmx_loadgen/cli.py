@@ -46,7 +46,8 @@ def main() -> None:
     """Measure how fast a local LLM server is for someone talking to it.
 
     \b
-    lmx-loadgen run --target lmx        measure a server (without --target: the built-in simulator)
+    lmx-loadgen targets                 find the servers on this machine
+    lmx-loadgen run                     measure one of them, or the built-in simulator (--yes asks nothing)
     lmx-loadgen plot                    draw every stored run as one page
     """
 
@@ -203,6 +204,86 @@ def sim(**values: Any) -> None:
     from lmx_loadgen.commands.sim import sim_command
 
     sim_command(**values)
+
+
+@main.command(params=[flags.out("Where runs are going to be stored."), flags.as_json("the checks as ")])
+def doctor(out: Path, as_json: bool) -> None:
+    """Say what on this machine makes figures wrong or a run fail, and what helps.
+
+    Nothing is measured and nothing is changed. Exit codes: 0 all well; 8 something will distort figures; 9 something
+    will make a run or a command fail.
+    """
+    from lmx_loadgen.commands.doctor import doctor_command
+
+    sys.exit(doctor_command(out, as_json))
+
+
+@main.command(
+    params=[
+        click.Argument(["target"]),
+        Flag("--model", "-m", metavar="ID", help="Model to ask for. [default: the server's only loaded chat model]"),
+        flags.INSECURE,
+        flags.ALLOW_PLAIN_HTTP,
+        flags.CA_FILE,
+        Flag(
+            "--i-own-this-server",
+            is_flag=True,
+            help="Allow eight concurrent requests on a public address.",
+        ),
+        Flag("--allow-concurrent", is_flag=True, help="Run even if another lmx-loadgen is measuring on this machine."),
+        flags.as_json("the card as "),
+    ]
+)
+def probe(**values: Any) -> None:
+    """Find out with small requests what a server's answers are like: its dialect card.
+
+    TARGET is written as for `run --target`. About fifteen requests show how it streams, which fields it honors, ignores
+    or refuses, its prefix cache, long prompts, errors and tool calls. Eight concurrent ones show how many it serves.
+    Runs against the same version of the server use the card. Exit codes: 0 probed; 2 a wrong argument; 5 the card
+    cannot be stored; 6 another lmx-loadgen is measuring; 10 to 14 as for `run`; 20 the server answers no plain request.
+    """
+    from lmx_loadgen.commands.probe import probe_command
+
+    probe_command(**values)
+
+
+@main.group(invoke_without_command=True, params=[flags.as_json("the rows as ")])
+@click.pass_context
+def targets(ctx: click.Context, as_json: bool) -> None:
+    """Find the servers on this machine, what they have loaded, and the command that measures each.
+
+    Asks the known ports of this machine and your own targets in parallel, for two seconds at most. Only loopback
+    addresses and your own targets are contacted. Exit codes: 0 done; 2 a wrong argument; 3 the list of your own targets
+    is damaged; 5 it cannot be stored.
+    """
+    if ctx.invoked_subcommand is None:
+        from lmx_loadgen.commands.targets import print_targets
+
+        print_targets(as_json)
+
+
+@targets.command(
+    "add",
+    params=[
+        click.Argument(["name"]),
+        click.Argument(["url"]),
+        Flag("--dialect", metavar="NAME", help="Measure it by the rules of this server. [default: of whoever answers]"),
+        Flag("--key-env", metavar="VARIABLE", help="Environment variable that holds its key, for this host alone."),
+    ],
+)
+def targets_add(name: str, url: str, dialect: str | None, key_env: str | None) -> None:
+    """Keep an address under a NAME for `--target NAME`. Keys are not stored."""
+    from lmx_loadgen.commands.targets import add_target
+
+    add_target(name, url, dialect, key_env)
+
+
+@targets.command("remove", params=[click.Argument(["name"])])
+def targets_remove(name: str) -> None:
+    """Forget a target of your own."""
+    from lmx_loadgen.commands.targets import remove_target
+
+    remove_target(name)
 
 
 @main.command(

@@ -7,6 +7,8 @@
     ├── StorageError             5   the result folder cannot be written
     ├── Busy                     6   another lmx-loadgen is measuring on this machine
     ├── NotResumable             7   `run --resume`: the run is complete, or something is not as it was
+    ├── FiguresDistorted         8   `doctor`: something on this machine will distort figures
+    ├── RunWillFail              9   `doctor`: something on this machine will make a run or a command fail
     ├── TargetError
     │   ├── Unreachable         10   nothing answers at the address
     │   ├── WrongServer         11   another server answers there
@@ -74,6 +76,18 @@ class NotResumable(LoadgenError):
     """A run that cannot go on: it is complete, or something is not as it was; the message names it."""
 
     exit_code = 7
+
+
+class FiguresDistorted(LoadgenError):
+    """`doctor` found something that makes figures wrong."""
+
+    exit_code = 8
+
+
+class RunWillFail(LoadgenError):
+    """`doctor` found something that makes a run or a command fail."""
+
+    exit_code = 9
 
 
 class TargetError(LoadgenError):

@@ -20,9 +20,10 @@ def unused_port() -> Iterator[int]:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests fight with no other run on this machine over the lock, and leave the user's cache alone."""
+    """Tests fight with no other run on this machine over the lock, and leave the user's cache and settings
+    alone."""
     with pytest.MonkeyPatch.context() as patch:
-        for variable in (folders.LOCK_FOLDER_ENV, folders.CALIBRATION_FOLDER_ENV):
+        for variable in (folders.LOCK_FOLDER_ENV, folders.CALIBRATION_FOLDER_ENV, folders.CONFIG_FOLDER_ENV):
             patch.setenv(variable, str(tmp_path_factory.mktemp("cache")))
         yield
 

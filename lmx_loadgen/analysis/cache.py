@@ -23,10 +23,7 @@ def cache_of(probes: Sequence[Record]) -> CacheResult | None:
         return CacheResult(sentence="whether it has a prefix cache is not known: the probe was not answered in full")
     *cold, repeat = (wait for wait in waits if wait is not None)
     last = probes[-1]
-    from_cache = last.usage_cached is not None and last.usage_cached >= _CACHED_SHARE * (last.usage_prompt or 0) > 0
-    found: bool | None = from_cache or repeat < _CACHED_TTFT_RATIO * min(cold)
-    if not found and last.usage_cached is None and repeat < _UNCLEAR_TTFT_RATIO * min(cold):
-        found = None
+    found = is_cached(cold, repeat, last.usage_cached, last.usage_prompt)
     typical = fmean(cold)
     return CacheResult(
         cold=cold,
@@ -37,6 +34,16 @@ def cache_of(probes: Sequence[Record]) -> CacheResult | None:
         speedup=typical / repeat if found else None,
         sentence=_sentence(found, typical, repeat),
     )
+
+
+def is_cached(cold: Sequence[float], repeat: float, cached: int | None, prompt: int | None) -> bool | None:
+    """Whether a repeated prompt came from a cache, by its TTFT and those of new prompts, and by the server's own counts
+    of its tokens; None where that cannot be told."""
+    if cached is not None and cached >= _CACHED_SHARE * (prompt or 0) > 0:
+        return True
+    if repeat < _CACHED_TTFT_RATIO * min(cold):
+        return True
+    return None if cached is None and repeat < _UNCLEAR_TTFT_RATIO * min(cold) else False
 
 
 def _sentence(found: bool | None, cold: float, repeat: float) -> str:

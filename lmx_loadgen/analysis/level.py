@@ -29,6 +29,7 @@ from lmx_loadgen.store.result import (
     WindowResult,
 )
 from lmx_loadgen.targets import DIALECTS
+from lmx_loadgen.targets.carded import rules_by
 
 # How an answer ended whose server did not say.
 UNKNOWN = "unknown"
@@ -118,7 +119,9 @@ def sample_of(measured: Sequence[Record], slots: int) -> tuple[list[Record], Any
 def rules_of(target: Mapping[str, Any]) -> StreamRules:
     """What a target's streams mean; of a server that this version does not know, nothing is taken for exact."""
     dialect = DIALECTS.get(target["dialect"])
-    return dialect.rules if dialect is not None else StreamRules(False, False, finish_reason_exact=False)
+    if dialect is None:
+        return StreamRules(False, False, finish_reason_exact=False)
+    return rules_by(dialect.rules, target.get("card"))
 
 
 def basis_of(target: Mapping[str, Any], answers: Sequence[Record], *, tokenizer: bool = True) -> Basis:

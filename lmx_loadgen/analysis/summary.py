@@ -86,7 +86,7 @@ def _target(run: MeasuredRun, target: Mapping[str, Any]) -> TargetResult:
         name=name,
         dialect=target["dialect"],
         base_url=target["base_url"],
-        server=target["server"],
+        server=target["server"] | ({"card": target["card"]} if target.get("card") else {}),
         model=target["model"],
         models_answered=answered,
         notes=notes + own_notes,

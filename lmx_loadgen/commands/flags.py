@@ -61,6 +61,18 @@ STAMPS = Flag(
 )
 
 
+INSECURE = Flag("--insecure", group="Target", is_flag=True, help="Do not check the server's TLS certificate.")
+ALLOW_PLAIN_HTTP = Flag(
+    "--allow-plain-http",
+    group="Target",
+    is_flag=True,
+    help="Send API keys over plain http to servers that are not on this machine.",
+)
+CA_FILE = Flag(
+    "--ca-file", group="Target", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."
+)
+
+
 def results_dir(help: str) -> Flag:
     return Flag("--results-dir", type=PATH, default=Path("reports"), show_default=True, help=help)
 

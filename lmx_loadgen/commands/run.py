@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
+from lmx_loadgen.commands.choose import with_targets
 from lmx_loadgen.commands.run_flags import PROFILE_FLAGS, RUN_FLAGS
 from lmx_loadgen.commands.signals import StopSignals
 from lmx_loadgen.errors import NothingMeasured, StoppedEarly
@@ -19,9 +20,9 @@ from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.terminal import print_summary, summary_json
 from lmx_loadgen.session.asked_profile import asked_profile
 from lmx_loadgen.session.calibrated import calibration_for_run, workers_for
+from lmx_loadgen.session.dry_run import dry_run
 from lmx_loadgen.session.options import Options, resume_options
 from lmx_loadgen.session.outcome import RunOutcome
-from lmx_loadgen.session.plan_description import dry_run_lines
 from lmx_loadgen.session.run import run_blocking
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.store.result import RunResult
@@ -33,10 +34,13 @@ def run_command(flags: Mapping[str, Any]) -> int:
     if flags["resume"]:
         _check_flags_with_resume(click.get_current_context())
     if flags["dry_run"]:
-        repeated = [f"all of it {flags['repeat']} times, each a run of its own"] if flags["repeat"] > 1 else []
-        click.echo("\n".join(dry_run_lines(_profile(flags), _options(flags)) + repeated))
+        flags = _with_targets(flags)
+        dry_run(_profile(flags), _options(flags), lambda words: click.echo(sanitize(words, 4000)))
+        if flags["repeat"] > 1:
+            click.echo(f"all of it {flags['repeat']} times, each a run of its own")
         return 0
     with lock.acquire(allow_concurrent=flags["allow_concurrent"]) as locked:
+        flags = flags if flags["resume"] else _with_targets(flags)
         for _ in range(flags["repeat"]):
             outcome, signal = _measure(flags, locked)
             exit_code = _exit_code(outcome.result, signal)
@@ -51,6 +55,11 @@ def _check_flags_with_resume(ctx: click.Context) -> None:
         is_given = ctx.get_parameter_source(flag.name or "") is ParameterSource.COMMANDLINE
         if is_given and not flag.with_resume:
             raise click.UsageError(f"{flag.opts[0]} cannot be given with --resume: the run goes on as it was begun")
+
+
+def _with_targets(flags: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The flags with targets; what is wrong with the others is known before anybody is asked which."""
+    return with_targets(flags, _profile({**flags, "targets": (), "models": ()}))
 
 
 def _profile(flags: Mapping[str, Any]) -> Profile:

@@ -25,7 +25,14 @@ RUN_FLAGS: tuple[Flag, ...] = (
         multiple=True,
         metavar="NAME[=URL]",
         help="Server to measure: lmx, ollama, lmstudio, llamacpp, mlx-lm, vllm, sim, an address, or NAME=URL for a "
-        "name of your own (NAME=DIALECT+URL forces a dialect). Repeatable. [default: sim]",
+        "name of your own (NAME=DIALECT+URL forces a dialect), one of `targets add`, or `auto` for every local server "
+        "with a model loaded. Repeatable. [default: ask on a terminal, else sim]",
+    ),
+    _target(
+        "--yes",
+        "-y",
+        is_flag=True,
+        help="Without --target: measure every local server that has a model loaded, and ask nothing.",
     ),
     _target(
         "--model",
@@ -36,13 +43,9 @@ RUN_FLAGS: tuple[Flag, ...] = (
         help="Model to ask for. [default: the server's only loaded chat model]",
     ),
     _target("--endpoint", key="endpoint", type=click.Choice(["chat", "completions"]), help="Which API to stream from."),
-    _target("--insecure", is_flag=True, help="Do not check the server's TLS certificate."),
-    _target(
-        "--allow-plain-http",
-        is_flag=True,
-        help="Send API keys over plain http to servers that are not on this machine.",
-    ),
-    _target("--ca-file", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."),
+    flags.INSECURE,
+    flags.ALLOW_PLAIN_HTTP,
+    flags.CA_FILE,
     _target(
         "--i-own-this-server",
         is_flag=True,
@@ -210,7 +213,11 @@ RUN_FLAGS: tuple[Flag, ...] = (
         show_default=True,
         help="Make this many whole runs, one after the other, to compare by --base and --new.",
     ),
-    _measurement("--dry-run", is_flag=True, help="Print the plan and its duration, and do nothing."),
+    _measurement(
+        "--dry-run",
+        is_flag=True,
+        help="Open every file, ask the servers who they are (reads only), print the plan and its duration, and stop.",
+    ),
     flags.out("Where runs are stored."),
     flags.reference("expect"),
     flags.as_json("the summary as "),

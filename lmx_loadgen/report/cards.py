@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lmx_loadgen.analysis.formats import UNDEFINED, at_load, count, interval, milliseconds, plural, rate
-from lmx_loadgen.report import card_words, checks
+from lmx_loadgen.report import card_words, checks, dialect_card
 from lmx_loadgen.report.baselines import RIVALS, Baseline, BaselineFigure, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
 from lmx_loadgen.report.earlier_runs import older_runs
@@ -124,6 +124,7 @@ def _card(card: Card, is_open: str | None) -> Markup:
         checks.capabilities(card),
         checks.quality(card),
         checks.server_word(card),
+        dialect_card.part(card),
         checks.part("", older_runs(card), _answer(card), width="wide"),
     )
     return h("details", {"class": f"card report{colour}", "open": is_open}, _title(card), body)

@@ -35,6 +35,15 @@ def png(series: Sequence[Series]) -> bytes:
     return _drawn(figure)
 
 
+def missing() -> tuple[str, str] | None:
+    """What `--format png` would fail for want of, and how to get it; None where all is there."""
+    if importlib.util.find_spec("kaleido") is None:
+        return "kaleido is not installed", _HOW
+    from choreographer.browsers.chromium import Chromium
+
+    return None if Chromium.find_browser(skip_local=False) else ("there is no Chrome or Chromium", _HOW)
+
+
 def overview(series: Sequence[Series]) -> go.Figure | None:
     """The figure of the image, on white."""
     charts = [chart for chart in concurrency_charts(series) if not chart.is_empty()]

@@ -6,7 +6,7 @@ from typing import Any
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.loading import load_profile, overridden
 from lmx_loadgen.profile.models import Profile, TargetSpec
-from lmx_loadgen.targets.address import parse_target
+from lmx_loadgen.targets.own import find_target, with_address
 
 
 def asked_profile(
@@ -27,7 +27,8 @@ def asked_profile(
     if values.get("load.duration") is not None:  # by time alone, where no number was asked for
         values.setdefault("load.requests", None)
     found = overridden(load_profile(profile), values, flags)
-    specs = [parse_target(text) for text in targets] or list(found.targets) or [TargetSpec(name="sim")]
+    specs = [find_target(text) for text in targets] or [with_address(spec) for spec in found.targets]
+    specs = specs or [TargetSpec(name="sim")]
     names = [spec.name for spec in specs]
     for name in names:
         if names.count(name) > 1:

@@ -136,7 +136,9 @@ def _turn(targets: Sequence[str], seed: str, block: int) -> list[str]:
     return row[::-1] if second else row
 
 
-def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str]) -> list[str]:
+def described(
+    profile: Profile, plan: Sequence[Segment], targets: Sequence[str], estimate: str | None = None
+) -> list[str]:
     """The plan in lines of text: what runs after what, and about how long it takes."""
     load = profile.load
     blocks = blocks_of(load, len(targets))
@@ -165,10 +167,15 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str])
     if at_once := stability_points(profile):
         words = ", ".join(str(point.slots) for point in at_once)
         lines.append(f"  and one prompt several times, {words} at once: are its answers the same?")
-    minutes = estimate_s(profile, plan) / 60
-    lines.append(f"about {max(1, round(minutes))} min if every answer has its {profile.request.max_tokens} tokens ")
-    lines[-1] += f"and they come at {ASSUMED_TOK_S:g} a second"
-    return lines
+    return [*lines, estimate or _assumed(profile, plan)]
+
+
+def _assumed(profile: Profile, plan: Sequence[Segment]) -> str:
+    minutes = max(1, round(estimate_s(profile, plan) / 60))
+    return (
+        f"about {minutes} min if every answer has its {profile.request.max_tokens} tokens and they come at "
+        f"{ASSUMED_TOK_S:g} a second"
+    )
 
 
 def stability_points(profile: Profile) -> list[LoadPoint]:

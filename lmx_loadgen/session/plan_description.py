@@ -5,22 +5,14 @@ from collections.abc import Sequence
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.budget import check_budget
 from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options
-from lmx_loadgen.session.plan import Segment, described, make_plan
+from lmx_loadgen.session.plan import Segment, described
 
 
-def dry_run_lines(profile: Profile, options: Options) -> list[str]:
-    """The plan of a run, a line each. No server is asked anything; a reference file is read, so that what is wrong
-    with it is known before the run. Raises InputError and ProfileError."""
-    if options.reference is not None:
-        from lmx_loadgen.store.reference import read_reference
-
-        read_reference(options.reference)
-    options.check(profile)
-    return plan_description(profile, make_plan(profile, [spec.name for spec in profile.targets]), options)
-
-
-def plan_description(profile: Profile, plan: Sequence[Segment], options: Options) -> list[str]:
-    lines = described(profile, plan, [spec.name for spec in profile.targets])
+def plan_description(
+    profile: Profile, plan: Sequence[Segment], options: Options, estimate: str | None = None
+) -> list[str]:
+    """The plan, a line each; `estimate` is a better one than that of the plan itself."""
+    lines = described(profile, plan, [spec.name for spec in profile.targets], estimate)
     if options.probe:
         lines.insert(-1, check_budget(profile, plan).words)
     if options.server_benchmark:

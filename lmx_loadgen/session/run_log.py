@@ -85,6 +85,7 @@ def header(
                 "server": keys.redact_in(target.server),
                 "notes": keys.redact_in(list(target.notes)),
                 "hypothesis": keys.redact_in((hypotheses or {}).get(target.name)),
+                **({"card": keys.redact_in(target.card)} if target.card is not None else {}),
             }
             for target in targets
         ],

@@ -26,11 +26,13 @@ from lmx_loadgen.session.plan_description import plan_description
 from lmx_loadgen.session.resume import hash_inputs
 from lmx_loadgen.session.stop_flag import StopFlag, unless_stopped
 from lmx_loadgen.session.token_counter import TokenCounter, token_counter
+from lmx_loadgen.store.cards import DialectCard, card_in, find_card
 from lmx_loadgen.store.result import Hypothesis
 from lmx_loadgen.system import folders, host, package_data
 from lmx_loadgen.system.api_keys import without_keys
 from lmx_loadgen.targets.address import dialect_of
-from lmx_loadgen.targets.base import Target
+from lmx_loadgen.targets.base import Target, keys_of
+from lmx_loadgen.targets.carded import with_card
 from lmx_loadgen.targets.keys import key_variables
 from lmx_loadgen.targets.prepare import Access, prepare
 from lmx_loadgen.targets.probe import adapted
@@ -163,10 +165,22 @@ async def _adapted(target: Target, profile: Profile, options: Options, access: A
     """The target as its server takes requests; it is asked, unless it is ours or its model is not loaded yet."""
     if not options.probe or not target.is_loaded or target.dialect.name == "sim":
         return target
+    card = _card_of(target, options)
+    if card is not None and profile.endpoint == "chat":
+        return with_card(target, card)
     async with httpx.AsyncClient(timeout=profile.timeouts.connect, verify=access.verify, trust_env=False) as client:
         return await adapted(
             target, profile.endpoint, secrets.token_hex(8), profile.request, client, has_system=has_system
         )
+
+
+def _card_of(target: Target, options: Options) -> DialectCard | None:
+    """The dialect card of this server, where it has been probed; a resumed run goes on with the one it began with."""
+    if options.resume_state is None:
+        server, model = target.server, keys_of([target]).redact(target.model)
+        return find_card(target.base_url, server.get("product"), server.get("version"), model)
+    begun = [one for one in options.resume_state.header["targets"] if one["name"] == target.name]
+    return card_in(begun[0].get("card")) if begun else None
 
 
 def _sim_url(profile: Profile, spec: TargetSpec, stack: contextlib.ExitStack) -> str | None:

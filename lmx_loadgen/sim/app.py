@@ -59,6 +59,7 @@ class App:
         self._number = 0
         self._cache = PrefixCache() if settings.prefix_cache else None
         self._fault_random = Random(settings.seed ^ 0x5EED)
+        self._sampling = Random(settings.seed ^ 0x7E41)
         self._text = None if settings.text is None else split_pieces(settings.text)
         self._live: set[Exchange] = set()
         self._collected = 0
@@ -117,7 +118,7 @@ class App:
             raise Refused(model)
         text = prompt_text(body)
         answer = self._answer(body, endpoint, model, text)
-        script = self._script(body, orders, answer, seed_of(text, self.settings.seed))
+        script = self._script(body, orders, answer, seed_of(text, self._sampling_seed(body)))
         exchange = Exchange(self._services, conn, request, answer, script)
         exchange.prefill_ns = self._prefill_ns(answer, orders) + self._load(model)
         exchange.burst = orders.get("burst", self.settings.burst)
@@ -211,7 +212,7 @@ class App:
 
     def _answer(self, body: Json, endpoint: str, model: str, text: str) -> ScriptedAnswer:
         self._number += 1
-        tokens = count_prompt(body, text)
+        tokens = self._read(count_prompt(body, text))
         cached = 0 if self._cache is None else min(self._cache.cached_tokens(text), tokens - 1)
         options = body.get("stream_options")
         options = options if isinstance(options, dict) else {}
@@ -233,6 +234,23 @@ class App:
             cached_tokens=cached,
         )
 
+    def _sampling_seed(self, body: Json) -> int:
+        """At a temperature over 0 each answer is another one, unless the request has a seed that is honored."""
+        if not _is_sampled(body):
+            return self.settings.seed
+        seed = body.get("seed")
+        honored = isinstance(seed, int) and "seed" not in self.dialect.ignores
+        return self.settings.seed + 1 + (seed if honored and isinstance(seed, int) else self._sampling.randrange(2**31))
+
+    def _read(self, tokens: int) -> int:
+        """The tokens of a prompt that the model reads."""
+        context = self.settings.context
+        if context is None or tokens <= context:
+            return tokens
+        if not self.dialect.cuts_long_prompts:
+            raise Refused(self.dialect.too_long(tokens, context))
+        return context
+
     def _script(self, body: Json, orders: Orders, answer: ScriptedAnswer, seed: int) -> Script:
         """What is said, and how much: max_tokens, a fixed text, or a natural stop, whichever is least."""
         limit = self._limit(body)
@@ -249,7 +267,9 @@ class App:
         elif fixed is not None:
             pieces, start, natural = fixed or [""], 0, len(fixed)
         else:
-            pieces, start, natural = ANSWER, BEGINNINGS[seed % len(BEGINNINGS)], self._natural_stop(body, seed)
+            # What is drawn by lot may begin anywhere.
+            start = seed % len(ANSWER) if _is_sampled(body) else BEGINNINGS[seed % len(BEGINNINGS)]
+            pieces, natural = ANSWER, self._natural_stop(body, seed)
         if "output_tokens" in orders:
             natural = orders["output_tokens"]
         total = limit if natural is None else min(limit, natural)
@@ -335,6 +355,12 @@ class App:
         if done > COLLECT_BUSY or (done > COLLECT_IDLE and not self.state.in_flight):
             self._collected = self.state.served
             self._loop.call_soon(gc.collect)
+
+
+def _is_sampled(body: Json) -> bool:
+    """Whether a request has a temperature over 0."""
+    temperature = body.get("temperature")
+    return isinstance(temperature, int | float) and temperature > 0
 
 
 def _stops(body: Json) -> list[str]:

@@ -83,6 +83,8 @@ class SimSettings:
     thought_tokens: Count = 16  # of each answer, where a fault makes the model think or the server hold text back
     burst: bool = False
     default_max_tokens: CountFromOne = 256  # where the request names no max_tokens
+    # Tokens of a prompt beyond which it is refused or cut, as the dialect does; None: never
+    context: CountFromOne | None = None
     refuses: Annotated[tuple[Refusable, ...], Field(strict=False)] = ()  # what it does not take in a request
     stop_after: CountFromOne | None = None  # the answer ends by itself after about this many tokens
     stop_spread: Amount = 0.0  # share by which stop_after varies, seeded by the prompt

@@ -88,6 +88,7 @@ class TargetLine(OpenLine):
     server: dict[Text, Text | None]
     notes: list[Text]
     hypothesis: NotRequired[Annotated[dict[Text, Any] | None, Field(description="what was expected of its model")]]
+    card: NotRequired[Annotated[dict[Text, Any], Field(description="its dialect card, where it was probed before")]]
 
 
 class BlockPlace(OpenLine):

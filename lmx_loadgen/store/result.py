@@ -389,11 +389,12 @@ def write_result(folder: Path, result: RunResult) -> Path:
     return path
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Put `data` at `path` in one step: a reader sees the old file or the new one. Raises StorageError."""
+def write_whole(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Put `data` at `path` in one step: a reader sees the old file or the new one. `mode` is what the user's mask
+    leaves of it. Raises StorageError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
             file.write(data)
             file.flush()
             flush_to_disk(file.fileno())

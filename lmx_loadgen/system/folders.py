@@ -10,6 +10,7 @@ from lmx_loadgen.errors import InputError
 
 LOCK_FOLDER_ENV = "LMX_LOADGEN_LOCK_DIR"
 CALIBRATION_FOLDER_ENV = "LMX_LOADGEN_CALIBRATION_DIR"
+CONFIG_FOLDER_ENV = "LMX_LOADGEN_CONFIG_DIR"
 
 
 def home() -> Path | None:
@@ -39,11 +40,18 @@ def calibration_folder() -> Path:
     return _chosen_or_cache(CALIBRATION_FOLDER_ENV)
 
 
+def config_folder() -> Path:
+    """Where this user's own targets are: the folder for settings, or `LMX_LOADGEN_CONFIG_DIR`."""
+    return _chosen(CONFIG_FOLDER_ENV) or platformdirs.user_config_path("lmx-loadgen", appauthor=False)
+
+
 def _chosen_or_cache(variable: str) -> Path:
-    """The folder that the variable names, else this user's for caches. Without a home folder that is one of the user's
-    own among the temporary files."""
+    return _chosen(variable) or platformdirs.user_cache_path("lmx-loadgen", appauthor=False)
+
+
+def _chosen(variable: str) -> Path | None:
+    """The folder that the variable names. Without a home folder that is one of the user's own among the temporary
+    files; None where the system's own will do."""
     if chosen := os.environ.get(variable):
         return Path(chosen)
-    if home() is None:
-        return Path(tempfile.gettempdir()) / f"lmx-loadgen-{os.getuid()}"
-    return platformdirs.user_cache_path("lmx-loadgen", appauthor=False)
+    return Path(tempfile.gettempdir()) / f"lmx-loadgen-{os.getuid()}" if home() is None else None

@@ -17,6 +17,8 @@ from typing import Any
 from lmx_loadgen.errors import Busy
 from lmx_loadgen.system import folders, identity
 
+_UNKNOWN: dict[str, Any] = {"pid": None, "started_at": None}
+
 
 @dataclass(frozen=True)
 class Lock:
@@ -38,7 +40,7 @@ class Lock:
         if self.problem is not None:
             warnings.append(f"{self.problem}: another run at the same time would not be noticed")
         if self.held_by is not None:
-            warnings.append(f"measuring beside another lmx-loadgen {_describe(self.held_by)}: both are slower for it")
+            warnings.append(f"measuring beside another lmx-loadgen {describe(self.held_by)}: both are slower for it")
         return warnings
 
     def joined(self) -> list[dict[str, Any]]:
@@ -69,6 +71,18 @@ def acquire(*, allow_concurrent: bool, folder: Path | None = None) -> Iterator[L
         yield found
 
 
+def holder(folder: Path | None = None) -> dict[str, Any] | None:
+    """Who is measuring on this machine now, as {"pid", "started_at"}; None where nobody is, or it cannot be known."""
+    for name in identity.known_ids():
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            fd = _opened((folder or folders.lock_folder()) / f"lock-{name}", 0, stack)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return (_entries(fd) or [_UNKNOWN])[0]
+    return None
+
+
 def _opened(path: Path, flags: int, stack: contextlib.ExitStack) -> int:
     """The file, closed with `stack`. Raises OSError."""
     fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
@@ -80,16 +94,16 @@ def _lock(path: Path, fd: int, allow_concurrent: bool) -> Lock:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = (_entries(fd) or [{"pid": None, "started_at": None}])[0]
+        other = (_entries(fd) or [_UNKNOWN])[0]
         if not allow_concurrent:
             raise Busy(
-                f"another lmx-loadgen {_describe(holder)} is measuring "
+                f"another lmx-loadgen {describe(other)} is measuring "
                 "on this machine, and two at once disturb each other: wait until it has ended, or measure "
                 "all the same with --allow-concurrent",
-                holder["started_at"],
+                other["started_at"],
             ) from None
         _add_entry(fd)
-        return Lock(path, held_by=holder, _fd=fd)
+        return Lock(path, held_by=other, _fd=fd)
     except OSError as error:
         return Lock(path, problem=f"no lock could be taken at {path} ({error.strerror or error})")
     os.ftruncate(fd, 0)
@@ -97,7 +111,8 @@ def _lock(path: Path, fd: int, allow_concurrent: bool) -> Lock:
     return Lock(path, _fd=fd)
 
 
-def _describe(holder: dict[str, Any]) -> str:
+def describe(holder: dict[str, Any]) -> str:
+    """Who holds the lock, in brackets."""
     return f"(pid {holder['pid'] or 'unknown'}, started {holder['started_at'] or 'just now'})"
 
 

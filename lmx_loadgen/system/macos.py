@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from lmx_loadgen.system import macos_profiler
 from lmx_loadgen.system.probe import Probe
 
 SYSCTL, IOREG = "/usr/sbin/sysctl", "/usr/sbin/ioreg"
@@ -40,7 +41,7 @@ def facts(probe: Probe) -> dict[str, Any]:
     keys = values(said["sysctl"])
     version = dict(re.findall(r"^(\w+):\s*(.+?)\s*$", said["version"] or "", re.MULTILINE))
     memory = probe.memory().get("total")
-    return {
+    found = {
         "chip": _chip(keys.get("machdep.cpu.brand_string"), said["gpu"]),
         "model": keys.get("hw.model"),
         "memory_gb": None if memory is None else round(memory / 2**30, 1),
@@ -51,6 +52,10 @@ def facts(probe: Probe) -> dict[str, Any]:
         "os_version": version.get("ProductVersion") or keys.get("kern.osproductversion"),
         "os_build": version.get("BuildVersion") or keys.get("kern.osversion"),
     }
+    if found["chip"] is None or found["memory_gb"] is None:
+        instead = macos_profiler.facts(probe)
+        found |= {name: value for name, value in instead.items() if found[name] is None}
+    return found
 
 
 def platform_uuid(probe: Probe) -> str | None:

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -32,6 +33,15 @@ class Probe:
     def read(self, path: str) -> str | None:
         try:
             return Path(path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+
+    def free_bytes(self, path: Path) -> int | None:
+        """What an ordinary user may still write to the disk that a folder, or the nearest one above it, is on; 0 where
+        the user may not write there."""
+        there = next((folder for folder in (path, *path.absolute().parents) if folder.is_dir()), None)
+        try:
+            return None if there is None else shutil.disk_usage(there).free if os.access(there, os.W_OK) else 0
         except OSError:
             return None
 

@@ -9,6 +9,9 @@ from lmx_loadgen.profile.models import TargetSpec, split_target
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Dialect
 
+# In place of a target's name: every server of this machine that has a model loaded.
+AUTO = "auto"
+
 
 def parse_target(text: str) -> TargetSpec:
     """A target as written on the command line: a server's name, `NAME=URL`, `NAME=DIALECT+URL`, or an address alone,
@@ -18,8 +21,8 @@ def parse_target(text: str) -> TargetSpec:
     where = f"--target {plain(text, 60)!r}"
     if name not in DIALECTS and parts["url"] is None:
         raise InputError(
-            f"{where}: no such server; give one of {', '.join(DIALECTS)}, an address like http://127.0.0.1:8000, or "
-            "any name with an address, like mine=http://127.0.0.1:8000"
+            f"{where}: no such server; give one of {', '.join(DIALECTS)}, one of your own (lmx-loadgen targets add), "
+            "an address like http://127.0.0.1:8000, or any name with an address, like mine=http://127.0.0.1:8000"
         )
     if dialect is not None and dialect not in DIALECTS:
         raise InputError(f"{where}: no such dialect {plain(dialect, 40)!r}; give one of {', '.join(DIALECTS)}")

@@ -53,6 +53,10 @@ class Dialect:
         """What its user does to load the model, in words that end with the command."""
         return self.load_hint.format(model=model, root=base_url.removesuffix("/v1"))
 
+    def load_command(self, model: str, base_url: str) -> str:
+        """The command alone; empty where there is none."""
+        return self.how_to_load(model, base_url).partition(": ")[2]
+
     @property
     def is_generic(self) -> bool:
         """Whether it stands for any server of the OpenAI API, of which nothing more is known."""
@@ -65,7 +69,7 @@ class Target:
 
     `is_loaded` is false where its model is to be loaded before its blocks, which only `--isolate` does. Its requests do
     without the fields in `left_out` and use other names for those in `renamed`: it refuses them as they are. Where it
-    `merges_system`, its chat template has no system role.
+    `merges_system`, its chat template has no system role. `card` is its dialect card, where one is known.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Target:
     left_out: frozenset[str] = frozenset()
     renamed: Mapping[str, str] = field(default_factory=dict)
     merges_system: bool = False
+    card: Mapping[str, Any] | None = None
 
 
 def request_body(

@@ -9,6 +9,7 @@ from lmx_loadgen.profile.models import TargetSpec
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.address import is_loopback
 from lmx_loadgen.targets.base import Dialect
+from lmx_loadgen.targets.own import refuse_elsewhere
 
 ADMIN_KEY_FILE = Path(".opta-lmx") / "admin.key"
 _ADMIN_VARIABLE = "LMX_ADMIN_KEY"
@@ -45,6 +46,7 @@ def key_headers(
         raise InputError(f"target {spec.name}: the environment variable {name} is empty; put the key there")
     if not key or name is None:
         return {}
+    refuse_elsewhere(name, base_url)
     if not allow_plain_http:
         _refuse_in_the_clear(spec, base_url, name)
     return {"Authorization": f"Bearer {_usable(key, name)}"}

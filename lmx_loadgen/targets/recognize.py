@@ -47,6 +47,8 @@ OSAURUS = Product("osaurus", "Osaurus")
 KOBOLD_CPP = Product("koboldcpp", "KoboldCpp")
 GPT4ALL = Product("gpt4all", "GPT4All")
 MLX_OMNI = Product("mlx-omni-server", "MLX Omni Server")
+TEXT_GENERATION_WEBUI = Product("text-generation-webui", "text-generation-webui")
+EXO = Product("exo", "exo")
 
 _OWNERS = {"vllm": VLLM, "omlx": OMLX, "humanity": GPT4ALL, "llamacpp": LLAMA_CPP}
 _ROOT_TEXTS = {
@@ -183,6 +185,17 @@ async def _mlx_omni(ask: _Questions) -> Identity | None:
     return Identity(MLX_OMNI, version_in(info, "version")) if is_it else None
 
 
+async def _text_generation_webui(ask: _Questions) -> Identity | None:
+    is_it = "model_name" in await ask.json("/v1/internal/model/info")
+    return Identity(TEXT_GENERATION_WEBUI) if is_it else None
+
+
+async def _exo(ask: _Questions) -> Identity | None:
+    reply = await ask.get("/node_id")
+    is_text = reply is not None and reply.status == 200 and isinstance(reply.data, str)
+    return Identity(EXO) if is_text and await ask.json("/state") else None
+
+
 _IN_ORDER: tuple[Callable[[_Questions], Awaitable[Identity | None]], ...] = (
     _lm_studio,
     _opta_lmx,
@@ -195,4 +208,6 @@ _IN_ORDER: tuple[Callable[[_Questions], Awaitable[Identity | None]], ...] = (
     _by_owner,
     _by_version,
     _mlx_omni,
+    _text_generation_webui,
+    _exo,
 )

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from lmx_loadgen.analysis.comparison.blocks import COMPARED
+from lmx_loadgen.errors import Unreachable
 from lmx_loadgen.load import driver
 from lmx_loadgen.profile.load_point import Closed
 from lmx_loadgen.profile.models import Load, Profile
@@ -157,10 +158,12 @@ def test_a_prefix_cache_is_found(tmp_path: Path) -> None:
 # The plan
 
 
-def test_the_plan_is_printed_without_asking_any_server(tmp_path: Path) -> None:
-    result = lmx_loadgen("run", "-t", "lmx", "-t", "ollama", "-c", "1,8", "-n", "60", "--dry-run", "--out", tmp_path)
+def test_the_plan_is_printed_also_where_no_server_answers(unused_port: int, tmp_path: Path) -> None:
+    nobody = f"http://127.0.0.1:{unused_port}"
+    targets = ("-t", f"lmx={nobody}", "-t", f"ollama={nobody}")
+    result = lmx_loadgen("run", *targets, "-c", "1,8", "-n", "60", "--dry-run", "--out", tmp_path)
 
-    assert result.exit_code == 0
+    assert result.exit_code == Unreachable.exit_code
     lines = result.stdout.splitlines()
     assert numbers_in(lines[0]) == [2, 6, 2]  # levels, blocks, seconds between them
     for line, concurrency, requests in ((lines[1], 1, 10), (lines[2], 8, 24)):
@@ -170,9 +173,12 @@ def test_the_plan_is_printed_without_asking_any_server(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_snapshot_of_the_plan_of_a_run_until_conclusive_says_how_long_it_may_become(tmp_path: Path) -> None:
+def test_snapshot_of_the_plan_of_a_run_until_conclusive_says_how_long_it_may_become(
+    unused_port: int, tmp_path: Path
+) -> None:
     flags = ("--until-conclusive", "--max-duration", "5m", "--dry-run", "--out", tmp_path)
-    text = lmx_loadgen("run", "-t", "lmx", "-t", "ollama", "--seed", "1", *flags).stdout
+    targets = [part for name in ("lmx", "ollama") for part in ("-t", f"{name}=http://127.0.0.1:{unused_port}")]
+    text = lmx_loadgen("run", *targets, "--seed", "1", *flags).stdout
 
     assert numbers_in(text)[-2:] == [30, 5]  # blocks at most, minutes at most
     check_snapshot("plan.txt", text)

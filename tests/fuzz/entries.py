@@ -10,10 +10,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
+import pydantic_core
+
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.analysis.request_rows import request_rows
 from lmx_loadgen.analysis.summary import summarize
+from lmx_loadgen.commands.targets import target_lines
 from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
 from lmx_loadgen.decode.sse import Decoder, decode
 from lmx_loadgen.decode.tool_calls import read_tool_answer
@@ -21,13 +25,21 @@ from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.profile.loading import load_profile
 from lmx_loadgen.profile.models import Prompts
 from lmx_loadgen.profile.prompts import prompt_book
+from lmx_loadgen.session.card.context import context_of
 from lmx_loadgen.session.token_counter import token_counter
 from lmx_loadgen.store.calibration import path_for, read_calibrations
+from lmx_loadgen.store.cards import card_in
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.reference import read_reference
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.targets import DIALECTS
+from lmx_loadgen.targets.client import AdminClient
+from lmx_loadgen.targets.configured import configured_ports
+from lmx_loadgen.targets.found import FoundServer
+from lmx_loadgen.targets.inventory import take_inventory
+from lmx_loadgen.targets.own import read_own
+from lmx_loadgen.targets.recognize import identify
 from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.timing import Limits, RequestTiming
 
@@ -84,10 +96,32 @@ def http(data: bytes) -> None:
     read_answer(RawAnswer(timing.status, headers, bytes(timing.body), arrivals, timing.failure), "chat", _RULES[0])
 
 
+def server(data: bytes) -> None:
+    """A server that answers every question alike: who it is, what it has, and what is shown of it."""
+    kinds = list(DIALECTS.values())
+    whole = httpx.Response(200, content=data, headers={"Server": ("llama.cpp", "BaseHTTP", "x")[len(data) % 3]})
+
+    async def look() -> None:
+        transport = httpx.MockTransport(lambda request: whole)
+        async with httpx.AsyncClient(transport=transport) as connection:
+            client = AdminClient(connection, "http://127.0.0.1:1/v1", {"X-Admin-Key": "k"})
+            identity = await identify(client)
+            found = await take_inventory(client, identity, kinds[len(data) % len(kinds)])
+            shown = FoundServer("s", client.base_url, kinds[len(data) % len(kinds)], identity, found)
+            assert "\x1b" not in "\n".join(target_lines([shown])) + str(shown.as_row())
+            await context_of(client, "m")
+
+    _loop().run_until_complete(look())
+
+
+def _configured(path: Path) -> None:
+    configured_ports({}, path.parents[2])
+
+
 def _file(read: Callable[[Path], object], name: str) -> Callable[[bytes], None]:
     def entry(data: bytes) -> None:
         path = _folder() / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         with contextlib.suppress(LoadgenError):
             read(path)
@@ -105,11 +139,14 @@ def _log(path: Path) -> None:
     request_rows(run)
 
 
-def _foreign(path: Path) -> None:
-    import pydantic_core
-
+def _json(path: Path) -> object:
     with contextlib.suppress(ValueError):
-        results_in(pydantic_core.from_json(path.read_bytes()), "file.json")
+        return pydantic_core.from_json(path.read_bytes())
+    return None
+
+
+def _foreign(path: Path) -> None:
+    results_in(_json(path), "file.json")
     BenchmarkResultStore(path.parent).load_all()
 
 
@@ -125,4 +162,8 @@ ENTRIES: dict[str, Callable[[bytes], None]] = {
     "result": _file(lambda path: read_result(path.parent), "run/result.json"),
     "calibration": _file(lambda path: read_calibrations(path.parent, "fuzz"), f"c/{path_for(Path(), 'fuzz').name}"),
     "foreign": _file(_foreign, "plan/one.json"),
+    "server": server,
+    "targets": _file(read_own, "targets.json"),
+    "configured": _file(_configured, ".lmstudio/.internal/http-server-config.json"),
+    "card": _file(lambda path: card_in(_json(path)), "card.json"),
 }

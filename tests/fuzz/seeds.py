@@ -7,6 +7,18 @@ from lmx_loadgen.system import package_data
 from tests.helpers.paths import DATA
 
 _MOST = 4_096
+# The smallest that are read, of what has no sample.
+_WRITTEN = {
+    "server": (
+        b'{"data": [{"id": "m", "state": "loaded", "owned_by": "vllm"}], "models": [{"name": "m", "size": 1}]}',
+        b'{"service": "opta-lmx", "version": "1", "running": [{"model": "m"}], "loaded": [{"id": "m"}]}',
+        b'{"error": "Unexpected endpoint", "status": "ok", "engine_pool": {}, "info": {"title": "x"}}',
+        b"Ollama is running",
+    ),
+    "targets": (b'{"schema_version": 1, "targets": [{"name": "a", "url": "http://h", "dialect": "lmx"}]}',),
+    "configured": (b'{"port": 1234, "server": {"port": 1}}',),
+    "card": (b'{"schema_version": 1, "usage": {"told": "asked"}, "fields": {"seed": {"status": "honored"}}}',),
+}
 _BESIDE = ("segment", "end", "host", "resume", "again")
 
 
@@ -36,6 +48,7 @@ def _of(entry: str) -> Iterator[bytes]:
         yield from (path.read_bytes() for path in sorted(DATA.glob("*runs/*/result.json")))
     elif entry == "foreign":
         yield b'{"model": "m", "results": [{"ttft_ms": 1, "tok_s": 2}], "summary": {}}'
+    yield from _WRITTEN.get(entry, ())
     yield b"{}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lmx_loadgen.system import macos, macos_state
+from lmx_loadgen.system import macos, macos_profiler, macos_state, sleep_settings
 from lmx_loadgen.system.probe import Probe
 
 RECORDED = Path(__file__).parents[1] / "data" / "macos"
@@ -31,10 +31,17 @@ class Mac(Probe):
     swapped: int | None = None
     asked: list[Sequence[str]] = field(default_factory=list)
     started: list[Sequence[str]] = field(default_factory=list)
+    free: int | None = 2**40
 
     def run(self, command: Sequence[str]) -> str | None:
         self.asked.append(command)
-        named = {**macos.COMMANDS, **macos_state.COMMANDS, "uuid": macos.UUID_COMMAND}
+        named = {
+            **macos.COMMANDS,
+            **macos_profiler.COMMANDS,
+            **macos_state.COMMANDS,
+            **sleep_settings.COMMANDS,
+            "uuid": macos.UUID_COMMAND,
+        }
         return next((self.said.get(name) for name, one in named.items() if one == command), None)
 
     def start(self, command: Sequence[str]) -> "subprocess.Popen[bytes] | None":
@@ -43,6 +50,9 @@ class Mac(Probe):
 
     def read(self, path: str) -> str | None:
         return None
+
+    def free_bytes(self, path: Path) -> int | None:
+        return self.free
 
     def clock_ns(self, name: str) -> int | None:
         return self.clocks.get(name)

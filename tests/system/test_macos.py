@@ -1,5 +1,7 @@
 """What a Mac is, out of what its commands printed on real ones."""
 
+import json
+
 import pytest
 
 from lmx_loadgen.system import host, macos
@@ -95,3 +97,34 @@ def test_commands_are_called_by_absolute_path() -> None:
 
     assert len(mac.asked) >= 10
     assert all(command[0].startswith("/usr/") for command in mac.asked)
+
+
+def test_what_sysctl_does_not_tell_the_profiler_does() -> None:
+    profiler = {"hardware": "SPHardwareDataType", "displays": "SPDisplaysDataType"}
+    said = {name: recorded(f"system_profiler-{file}.json") for name, file in profiler.items()}
+    found = host.facts(Mac(said=said))
+
+    assert found["chip"] == "Apple M3 Max, 10-core GPU"
+    assert (found["model"], found["memory_gb"]) == ("Mac15,8", 64.0)
+    assert found["performance_levels"] == [{"name": "Performance", "cores": 12}, {"name": "Efficiency", "cores": 4}]
+
+
+def test_the_profiler_is_not_asked_where_sysctl_has_told() -> None:
+    mac = Mac(said={"sysctl": recorded("sysctl.studio-m4max")}, held={"total": 2**37})
+    host.facts(mac)
+
+    assert not any("system_profiler" in command[0] for command in mac.asked)
+
+
+@pytest.mark.parametrize(
+    ("said", "levels"),
+    [
+        ("proc 18:6:0:12", [{"name": "Super", "cores": 6}, {"name": "Performance", "cores": 12}]),
+        ("proc 8", None),
+        ("8", None),
+    ],
+)
+def test_the_profiler_s_kinds_of_cores(said: str, levels: object) -> None:
+    hardware = json.dumps({"SPHardwareDataType": [{"number_processors": said}]})
+
+    assert host.facts(Mac(said={"hardware": hardware}))["performance_levels"] == levels

@@ -66,6 +66,7 @@ class SimDialect:
     counts_as_it_goes: ClassVar[bool] = False  # knows stream_options.continuous_usage_stats
     default_max_tokens: ClassVar[int | None] = None
     ping: ClassVar[bytes | None] = None  # sent every second during prefill
+    cuts_long_prompts: ClassVar[bool] = False  # silently, where others refuse them
     merges_system: ClassVar[bool] = False  # where the template has no system role, its text goes to the user's turn
     busy_message: ClassVar[str] = "The server is overloaded, please try again later."
 
@@ -318,6 +319,11 @@ class SimDialect:
         assert isinstance(reply.body, dict)
         reply.body["error"]["code"] = "model_not_found"
         return reply
+
+    def too_long(self, tokens: int, context: int) -> Reply:
+        """The prompt is longer than what the model can read."""
+        words = f"This model's maximum context length is {context} tokens. However, your messages resulted in {tokens}."
+        return self.error(400, words, code="context_length_exceeded")
 
     def refuse_choices(self, state: State, body: Json) -> Reply | None:
         """Why so many choices (`n`, at least 1) are not given; None where they are."""

@@ -111,6 +111,10 @@ class LlamaCpp(SimDialect):
     def _loading(self) -> Reply:
         return self.error(503, "Loading model", "unavailable_error")
 
+    def too_long(self, tokens: int, context: int) -> Reply:
+        words = f"the request exceeds the available context size ({context} tokens), try increasing it"
+        return self.error(400, words, "exceed_context_size_error")
+
     def models(self, state: State, request: HttpRequest) -> Reply:
         if not state.loaded:
             return self._loading()
@@ -134,7 +138,7 @@ class LlamaCpp(SimDialect):
         if not state.loaded:
             return self._loading()
         reply = {
-            "default_generation_settings": {"n_ctx": 4096},
+            "default_generation_settings": {"n_ctx": state.settings.context or 4096},
             "total_slots": state.settings.slots or 1,
             "model_alias": state.loaded[0],
             "model_path": state.loaded[0],

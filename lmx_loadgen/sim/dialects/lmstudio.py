@@ -22,7 +22,7 @@ class LMStudio(SimDialect):
         "Content-Type: text/event-stream",
         "Cache-Control: no-cache",
     )
-    open_paths: ClassVar[tuple[str, ...]] = ("/",)
+    open_paths: ClassVar[tuple[str, ...]] = ("/", "/lmstudio-greeting")
     ignores: ClassVar[tuple[str, ...]] = ("n",)
 
     def frame(self, a: ScriptedAnswer) -> Json:
@@ -58,6 +58,7 @@ class LMStudio(SimDialect):
     def routes(self) -> dict[tuple[str, str], Route]:
         return {
             ("GET", "/v1/models"): self.models,
+            ("GET", "/lmstudio-greeting"): lambda state, request: Reply(200, {"lmstudio": True}),
             ("GET", "/api/v0/models"): lambda state, request: Reply(
                 200, {"object": "list", "data": [_v0(state, model) for model in state.known]}
             ),
@@ -71,7 +72,11 @@ def _v0(state: State, model: str) -> Json:
     loaded = model in state.loaded
     reply: Json = {"id": model, "object": "model", "type": "llm", "publisher": "sim", "arch": "llama"}
     reply |= {"compatibility_type": "mlx", "quantization": "4bit", "state": "loaded" if loaded else "not-loaded"}
-    return reply | {"max_context_length": 8192} | ({"loaded_context_length": 4096} if loaded else {})
+    return (
+        reply
+        | {"max_context_length": 8192}
+        | ({"loaded_context_length": state.settings.context or 4096} if loaded else {})
+    )
 
 
 def _v1(state: State, model: str) -> Json:

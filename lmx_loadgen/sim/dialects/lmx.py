@@ -28,6 +28,7 @@ class Lmx(FastApiDialect):
     open_paths: ClassVar[tuple[str, ...]] = ("/v1/discovery", "/.well-known/opta-lmx", "/healthz", "/readyz")
     json_before_key: ClassVar[bool] = True
     whole_tool_call: ClassVar[bool] = True
+    cuts_long_prompts: ClassVar[bool] = True
     ignores: ClassVar[tuple[str, ...]] = ("max_completion_tokens", "ignore_eos", "tool_choice", "seed")
     default_max_tokens: ClassVar[int | None] = 2048
     busy_message: ClassVar[str] = BUSY
@@ -239,7 +240,7 @@ def _admin_model(state: State, model: str) -> Json:
         "use_batching": True,
         "request_count": state.served,
         "last_used_at": time.time(),
-        "context_length": 4096,
+        "context_length": state.settings.context or 4096,
         "performance": {},
         "speculative": {"requested": False, "active": False, "reason": "not_requested", "draft_model": None},
         "readiness": {"state": "routable", "reason": None, "crash_count": 0},

@@ -22,6 +22,7 @@ class Ollama(SimDialect):
     stream_headers: ClassVar[tuple[str, ...]] = ("Content-Type: text/event-stream",)
     open_paths: ClassVar[tuple[str, ...]] = ("/", "/api/version")
     whole_tool_call: ClassVar[bool] = True
+    cuts_long_prompts: ClassVar[bool] = True
     ignores: ClassVar[tuple[str, ...]] = ("ignore_eos", "tool_choice", "n", "min_tokens")
     busy_message: ClassVar[str] = "server busy, please try again.  maximum pending requests exceeded"
 
@@ -115,7 +116,7 @@ class Ollama(SimDialect):
                 200, {"models": [_entry(model) for model in state.known]}
             ),
             ("GET", "/api/ps"): lambda state, request: Reply(
-                200, {"models": [_entry(m) | {"expires_at": "2099-01-01T00:00:00Z"} for m in state.loaded]}
+                200, {"models": [_entry(m) | _running(state) for m in state.loaded]}
             ),
             ("POST", "/api/show"): _show,
             ("POST", "/api/chat"): self._keep,
@@ -143,6 +144,12 @@ class Ollama(SimDialect):
 def _entry(model: str) -> Json:
     details = DETAILS | {"parameter_size": "134.52M", "quantization_level": "Q4_1"}
     return {"name": model, "model": model, "size": 98363250, "digest": "0" * 64, "details": details}
+
+
+def _running(state: State) -> Json:
+    """What it says of a model in memory; the context only of newer ones."""
+    context = {} if state.settings.context is None else {"context_length": state.settings.context}
+    return {"expires_at": "2099-01-01T00:00:00Z"} | context
 
 
 def _show(state: State, request: HttpRequest) -> Reply:

@@ -61,7 +61,7 @@ class Vllm(FastApiDialect):
     def models(self, state: State, request: HttpRequest) -> Reply:
         data = [
             {"id": m, "object": "model", "created": state.started, "owned_by": "vllm", "root": m, "parent": None}
-            | {"max_model_len": 8192}
+            | {"max_model_len": state.settings.context or 8192}
             for m in state.loaded
         ]
         return Reply(200, {"object": "list", "data": data})

@@ -16,18 +16,19 @@ def run_llama_server(
     n_threads: int = 1,
     alias: str | None = None,
     start_within: float = 120,
+    port: int | None = None,
     **parameters: object,
 ) -> AbstractContextManager[RealServer]:
     """A server for the GGUF file `model`, up while the `with` block runs.
 
     Without `alias` it reports the file's path as the model's name, as llama-server does. Like llama-server it
-    serves any model name that a request gives. `parameters` are more of llama.cpp's own, as
-    `sse_ping_interval=1`.
+    serves any model name that a request gives. Without `port` it takes a free one. `parameters` are more of
+    llama.cpp's own, as `sse_ping_interval=1`.
 
     One thread is the default because llama.cpp's threads wait for each other in a busy loop: with as many as
     there are processors, one busy neighbour (as the client under test is) makes it a hundred times slower.
     """
-    port = free_port()
+    port = port or free_port()
     options = parameters | {
         "n_parallel": n_parallel,
         "n_ctx": n_ctx_per_slot * n_parallel,  # llama.cpp divides the context among its slots

@@ -1,0 +1,1 @@
+"""`probe`: a server's dialect card, from about fifteen small requests and eight concurrent ones."""

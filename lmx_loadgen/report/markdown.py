@@ -109,6 +109,9 @@ def _card(card: Card) -> Iterator[str]:
             yield cell(measured, 300)
             yield ""
     yield from _table(_RESULTS, (row for level in card.levels for row in _level(level)))
+    if (within := card_words.within_slo(card)) is not None:
+        yield ""
+        yield cell(within, 600)
     if card.baseline:
         yield ""
         yield from _table(_OTHERS, map(_baseline_row, card.baseline))

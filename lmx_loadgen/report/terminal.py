@@ -19,6 +19,7 @@ from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.profile.load_point import short_labels
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.sanitize import sanitize, unbroken
+from lmx_loadgen.report.slo import slo_words
 from lmx_loadgen.report.view import (
     Level,
     errors_of,
@@ -100,6 +101,8 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
             yield _indented(sanitize(cache["sentence"], 200), "dim")
         if (errors := _instrument_errors(target)) is not None:
             yield _indented(errors, "dim")
+        if (within := slo_words(target["levels"], result.get("profile") or {})) is not None:
+            yield _indented(within, "")
         for words, is_good in findings(target):
             yield _indented(words, "dim" if is_good else "yellow")
         for note in target_notes(target, short_labels):
@@ -220,6 +223,9 @@ def _level_json(level: Level) -> dict[str, Any]:
         "decode_tok_s_instrument_error": stat(level, "decode_tok_s", "instrument_error"),
         "output_tok_s": system_rate(level),
         "output_tok_s_instrument_error": stat(level, "output_tok_s", "instrument_error"),
+        "slo_share": stat(level, "slo_share", "mean"),
+        "slo_share_ci95": (level["metrics"].get("slo_share") or {}).get("ci95"),
+        "goodput_req_s": stat(level, "goodput", "mean"),
         "token_basis": level["token_basis"],
         "token_basis_exact": level["token_basis_exact"],
         "complete": level["complete"],

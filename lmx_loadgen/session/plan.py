@@ -90,6 +90,7 @@ def rounds(profile: Profile, targets: Sequence[str], point: LoadPoint, wanted: r
     """The rounds `wanted` of a level, whose plan has `blocks` in all."""
     load = profile.load
     requests, duration = _share(load, point.slots, blocks)
+    drawn_by = f"{profile.request.seed}/{load.points().index(point)}"
     return [
         Segment(
             SegmentKey(target, point, block),
@@ -99,7 +100,7 @@ def rounds(profile: Profile, targets: Sequence[str], point: LoadPoint, wanted: r
             offset=block * (requests or point.slots),
         )
         for block in wanted
-        for target in _turn(targets, f"{profile.request.seed}/{point.label}", block)
+        for target in _turn(targets, drawn_by, block)
     ]
 
 

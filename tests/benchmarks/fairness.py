@@ -15,10 +15,10 @@ from lmx_loadgen.analysis.comparison.audit import audit, refuses
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, arm_of
 from lmx_loadgen.analysis.comparison.finding import At
 from lmx_loadgen.analysis.instrument_error import is_tainted
-from lmx_loadgen.analysis.level import level_at
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.stats import interval_within_run
 from lmx_loadgen.analysis.tokens import Basis
+from lmx_loadgen.profile.load_point import ALONE, LoadPoint
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from tests.helpers.made_sessions import Made, session
 from tests.helpers.paths import RUNS
@@ -109,15 +109,15 @@ def _is_refused(world: World, seed: int) -> bool:
     a = Made(change=lambda line, number: world.a(line, draw))
     b = Made(change=lambda line, number: other(line, draw))
     log = session({"a": a, "b": b}, requests=world.requests // 6, seed=seed)
-    arms = arm_of(MeasuredRun(log), "a"), arm_of(MeasuredRun(log), "b")
-    results = level_at(log, arms[0].target, 1), level_at(log, arms[1].target, 1)
-    lines = audit(*arms, [At(*arms, 1, BASIS, results)])
-    return any(refuses(line, name, 1) for line in lines for name in COMPARED)
+    run = MeasuredRun(log)
+    arms = arm_of(run, "a"), arm_of(run, "b")
+    lines = audit(*arms, [At(*arms, ALONE, BASIS)])
+    return any(refuses(line, name, ALONE) for line in lines for name in COMPARED)
 
 
 # Hiccups of this machine, injected into stored levels.
 
-Place = tuple[LogContents, dict[str, Any], int]
+Place = tuple[LogContents, dict[str, Any], LoadPoint]
 
 
 def stored_levels() -> list[Place]:
@@ -128,12 +128,13 @@ def stored_levels() -> list[Place]:
         for step in (5.0, 20.0, 60.0):
             made = Made(step=step, tokens=40, ttft=10 * step)
             logs.append(session({"a": made, "b": made}, concurrency=concurrency, requests=4 * concurrency))
-    for log in logs:
-        for target in log.header["targets"]:
-            for concurrency in {one["concurrency"] for one in log.header["plan"] if one["target"] == target["name"]}:
-                mine = (line for line in log.requests if line["target"] == target["name"])
-                if any(line["concurrency"] == concurrency and line["outcome"] == "ok" for line in mine):
-                    found.append((log, target, concurrency))
+    for run in map(MeasuredRun, logs):
+        for name, target in run.targets.items():
+            found += [
+                (run.log, dict(target), point)
+                for point in run.load_points(name)
+                if any(one.ok for one in run.requests(name, point))
+            ]
     return found
 
 
@@ -146,9 +147,9 @@ def lost_share(levels: int, stamps: str, every_s: float = 60.0) -> tuple[float, 
 
 
 def _loses(place: Place, stamps: str, every_s: float, seed: int) -> tuple[bool, bool]:
-    log, target, concurrency = place
+    log, target, point = place
     draw = random.Random(f"hiccups/{seed}")
-    lines = [line for line in log.requests if line["target"] == target["name"] and line["concurrency"] == concurrency]
+    lines = [one.line for one in MeasuredRun(log).requests(target["name"], point)]
     start, end = min(line["intended_ns"] for line in lines), max(line["end_ns"] for line in lines)
     hiccups = []
     at = start + draw.uniform(0, every_s) * 1e9
@@ -158,8 +159,10 @@ def _loses(place: Place, stamps: str, every_s: float, seed: int) -> tuple[bool, 
         hiccups.append((round(at), round(draw.uniform(10, 30) * 1e6)))
         at += draw.expovariate(1 / every_s) * 1e9
     held_up = [_held_up(line, hiccups, stamps) for line in lines]
-    calm = level_at(_with(log, [line | {"stalls": []} for line in lines], stamps), target, concurrency)
-    level = level_at(_with(log, held_up, stamps), target, concurrency)
+    calm, level = (
+        MeasuredRun(_with(log, changed, stamps)).level(target["name"], point)
+        for changed in ([{**line, "stalls": []} for line in lines], held_up)
+    )
     names = [one.metric for one in COMPARED.values() if not is_tainted(calm.metrics[one.metric])]
     had = [name for name in names if _has_value(calm, name)]
     costs = any(is_tainted(level.metrics[name]) or not _has_value(level, name) for name in had)

@@ -13,6 +13,7 @@ from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.report import csv as csv_report
@@ -115,7 +116,7 @@ def test_csv_has_a_row_for_each_target_level_and_metric(results: Path) -> None:
         for name in make_cards.THREE
         for target in RunResult.model_validate_json((results / name / "result.json").read_bytes()).targets
     )
-    assert len(rows) == levels * 15
+    assert len(rows) == levels * len(METRICS)
     place = ("7hree002", "lmx", "concurrency 1", "ttft")
     (row,) = [r for r in rows if (r["run_id"], r["target"], r["load_point"], r["metric"]) == place]
     assert float(row["ci95_low"]) < float(row["mean"]) < float(row["ci95_high"])

@@ -8,8 +8,9 @@ from lmx_loadgen.analysis.comparison import carry_over
 from lmx_loadgen.analysis.comparison.audit import audit
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm, Block, arm_of, blocks_of_arm
 from lmx_loadgen.analysis.comparison.document import comparison_of, goes_on_until_conclusive
+from lmx_loadgen.analysis.comparison.figure import LevelBlocks
 from lmx_loadgen.analysis.comparison.finding import At
-from lmx_loadgen.analysis.comparison.judge import JudgeOptions, LevelBlocks, judge
+from lmx_loadgen.analysis.comparison.judge import JudgeOptions, judge
 from lmx_loadgen.analysis.comparison.looks import Look, look_after
 from lmx_loadgen.analysis.comparison.runs import compare_runs
 from lmx_loadgen.analysis.comparison.sides import Rules, Side, basis_at, level_of, places_of, refusals_at, starts_of

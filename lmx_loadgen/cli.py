@@ -107,15 +107,22 @@ def calibrate(**values: Any) -> None:
             "png",
             help="A page; a summary as Markdown; every statistic as CSV; the main figures as PNG (needs kaleido).",
         ),
-        flags.output("Where. [default: report.html, .md, .csv or .png in --results-dir]"),
+        Flag(
+            "--per",
+            type=click.Choice(["level", "request"]),
+            default="level",
+            show_default=True,
+            help="With --format csv: a row for each metric of a level, or for each request.",
+        ),
+        flags.output("Where. [default: report.html, .md, .csv or .png in --results-dir; requests.csv per request]"),
         Flag("--open/--no-open", "open_it", default=True, help="Open the page in the browser."),
     ]
 )
 def plot(**values: Any) -> None:
     """Draw stored runs as one HTML page that needs no network, or as Markdown, CSV or PNG.
 
-    RUN is a run's folder. Exit codes: 0 drawn; 2 a PNG that cannot be made; 3 a reference file that cannot be used;
-    4 no run, or one that cannot be read; 5 the report cannot be written.
+    RUN is a run's folder. Exit codes: 0 drawn; 2 a wrong flag, or a PNG that cannot be made; 3 a reference file that
+    cannot be used; 4 no run, or one that cannot be read; 5 the report cannot be written.
     """
     from lmx_loadgen.commands.plot import plot_command
 

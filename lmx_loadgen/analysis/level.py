@@ -51,7 +51,7 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     """The figures of a level."""
     profile, target, segments, slots = log.header["profile"], level.target, level.segments, level.load_point.slots
     measured = [record for record in level.requests if record.measured]
-    chosen, sample = _sample(measured, slots)
+    chosen, sample = sample_of(measured, slots)
     basis = basis_of(target, chosen)
     window = window_of(segments)
     failed = [record for record in measured if record.outcome not in ("ok", "cancelled")]
@@ -100,7 +100,7 @@ def _stop_notes(segments: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"stopped early: {line['stopped']}" for line in segments if line["stopped"] not in (None, "interrupted")]
 
 
-def _sample(measured: Sequence[Record], slots: int) -> tuple[list[Record], Any]:
+def sample_of(measured: Sequence[Record], slots: int) -> tuple[list[Record], Any]:
     """The answers that latencies are taken from: those sent under full load where there are enough of them."""
     ok = [record for record in measured if record.ok]
     after_first = [record for record in ok if not record.first_wave]

@@ -14,6 +14,7 @@ from lmx_loadgen.analysis.conditions import run_notes
 from lmx_loadgen.analysis.level import basis_of, calibration_of, rules_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import VERSION
+from lmx_loadgen.analysis.observed import observer_notes, with_observed
 from lmx_loadgen.analysis.quality import compute_repetition_ratio
 from lmx_loadgen.analysis.records import Record, answer_text
 from lmx_loadgen.analysis.stats import mean_count
@@ -52,7 +53,10 @@ def summarize(run: MeasuredRun) -> RunResult:
         instrument={"calibration": None, **header["instrument"]},
         targets=[_target(run, target) for target in header["targets"]],
         comparisons=comparisons_of(run),
-        notes=run.log.notes + run_notes(run.log) + run.conditions + _calibration_notes(header),
+        notes=[
+            *(*run.log.notes, *run_notes(run.log), *run.conditions),
+            *(*observer_notes(run.log), *_calibration_notes(header)),
+        ],
     )
 
 
@@ -72,6 +76,7 @@ def _target(run: MeasuredRun, target: Mapping[str, Any]) -> TargetResult:
     if others:
         notes.append(f"asked for {target['model']}, answered as {', '.join(others)}")
     levels = [with_answers(run, target, point) for point in run.load_points(name) if run.requests(name, point)]
+    levels = with_observed(levels, run, name)
     checks = run.checks(name)
     own, own_notes = server_benchmarks_of(checks)
     tool_calls, skills = tool_calls_of(checks), skills_of(checks)

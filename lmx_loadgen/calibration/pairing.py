@@ -8,11 +8,13 @@ the simulator is late against its own plan, that is its truth and no error of ou
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 from lmx_loadgen.analysis.stats import percentile
 from lmx_loadgen.decode.chat import TEXT_KINDS
 from lmx_loadgen.errors import LoadgenError
+from lmx_loadgen.sim.truth import Truth
+from lmx_loadgen.store.calibration import SpreadResult
 from lmx_loadgen.system.clock import NS
 
 # An effect cannot come before its cause; stamps carried between two clocks of the kernel may be off by this much.
@@ -21,24 +23,6 @@ _CLOCK_SLACK_NS = 200_000
 
 class ClocksDisagree(LoadgenError):
     """Two processes of this machine do not read the same clock, so their times cannot be subtracted."""
-
-
-class WriteTruth(Protocol):
-    """One write of the simulator."""
-
-    @property
-    def at_ns(self) -> int: ...
-    @property
-    def tokens(self) -> int: ...
-
-
-class TrueTimes(Protocol):
-    """What the simulator says of one response: when the request was there, and its writes."""
-
-    @property
-    def received_ns(self) -> int: ...
-    @property
-    def writes(self) -> Sequence[WriteTruth]: ...
 
 
 @dataclass(slots=True)
@@ -59,16 +43,7 @@ class Errors:
     unpaired: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Median, 99th percentile and maximum of an error, in seconds."""
-
-    p50: float
-    p99: float
-    max: float
-
-
-def errors_of(lines: Iterable[Mapping[str, Any]], truths: Mapping[str, TrueTimes]) -> Errors:
+def errors_of(lines: Iterable[Mapping[str, Any]], truths: Mapping[str, Truth]) -> Errors:
     """Pair each answered request with the simulator's log by response id.
 
     Raises ClocksDisagree when something was seen before it happened.
@@ -83,7 +58,7 @@ def errors_of(lines: Iterable[Mapping[str, Any]], truths: Mapping[str, TrueTimes
     return found
 
 
-def _pair(line: Mapping[str, Any], truth: TrueTimes, found: Errors) -> bool:
+def _pair(line: Mapping[str, Any], truth: Truth, found: Errors) -> bool:
     send = line["send_ns"]
     seen = [send + line["arrivals"][index][0] for index, kind, _ in line["events"] if kind in TEXT_KINDS]
     written = [write.at_ns for write in truth.writes for _ in range(write.tokens)]
@@ -111,7 +86,7 @@ def _longest(times: Sequence[int]) -> int:
     return max(late - early for early, late in pairwise(times))
 
 
-def spread(errors: Sequence[float]) -> Spread | None:
+def spread(errors: Sequence[float]) -> SpreadResult | None:
     """The spread of errors by size: an error of −1 ms is as bad as one of +1 ms."""
     sizes = sorted(abs(error) / NS for error in errors)
     if not sizes:
@@ -119,4 +94,4 @@ def spread(errors: Sequence[float]) -> Spread | None:
     middle, high = percentile(sizes, 50), percentile(sizes, 99)
     assert middle is not None
     assert high is not None
-    return Spread(middle, high, sizes[-1])
+    return SpreadResult(p50=middle, p99=high, max=sizes[-1])

@@ -190,7 +190,7 @@ def _level(load: Stretch, log: LogContents, errors: Errors) -> CalibratedLevel:
 def _spread(errors: list[int] | list[float]) -> SpreadResult:
     found = spread(errors)
     assert found is not None
-    return SpreadResult(p50=found.p50, p99=found.p99, max=found.max)
+    return found
 
 
 def _burst(log: LogContents, errors: Errors) -> float:

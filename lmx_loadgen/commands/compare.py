@@ -13,11 +13,12 @@ from lmx_loadgen.analysis.comparison.runs import compare_runs
 from lmx_loadgen.analysis.comparison.sides import Rules, Side
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.commands.lookup import NamedRun, earlier_runs, find_pair, find_replicates
-from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable, StorageError
+from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import NAME, read_reference
 from lmx_loadgen.store.result import write_whole
 from lmx_loadgen.system import package_data
+from lmx_loadgen.system.disk import make_folder
 
 _PAGE = Path("comparison.html")
 
@@ -132,16 +133,14 @@ def _text(comparison: Comparison, shape: str) -> str:
 
 
 def _write_page(path: Path, comparison: Comparison, sides: Sequence[Arm]) -> None:
-    from lmx_loadgen.report.page import write_page
+    from lmx_loadgen.report.page import build_page
     from lmx_loadgen.report.run_loader import labeled_views, view_of
 
     reference = read_reference(package_data.folder("reference") / NAME)
     measured = {side.run_id: side.run for side in sides}
     runs = labeled_views([view_of(summarize(run), run) for run in measured.values()])
-    try:
-        write_page(path, runs, comparisons=[comparison], reference=reference)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from None
+    make_folder(path.parent)
+    write_whole(path, build_page(runs, comparisons=[comparison], reference=reference).encode())
 
 
 def _error(comparison: Comparison, checked: Sequence[LimitResult], has_limits: bool) -> LoadgenError | None:

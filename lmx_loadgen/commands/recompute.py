@@ -1,7 +1,6 @@
 """`recompute`: a run's result out of its event log alone, as this version computes it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -16,22 +15,12 @@ from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.result import as_bytes, read_result, write_whole
 
 
-@dataclass(frozen=True, slots=True)
-class Recomputed:
-    """What came of one run. `kept` is where its former result now is, None where there was none or nothing changed."""
-
-    folder: Path
-    changed: bool
-    kept: Path | None
-    sentence: str
-
-
 def recompute_command(folders: Sequence[Path]) -> None:
     """Recompute every run and print what came of it. Raises the last run's error once all others are done."""
     failed: LoadgenError | None = None
     for folder in folders:
         try:
-            click.echo(recompute(folder).sentence)
+            click.echo(recompute(folder))
         except LoadgenError as error:
             if failed is not None:
                 click.echo(f"Error: {failed}", err=True)
@@ -40,8 +29,8 @@ def recompute_command(folders: Sequence[Path]) -> None:
         raise failed
 
 
-def recompute(folder: Path) -> Recomputed:
-    """Compute the result of a run anew and store it; a former one that differs is kept beside it.
+def recompute(folder: Path) -> str:
+    """Compute the result of a run anew and store it, a former one that differs beside it. Answers what came of it.
 
     The same version always gives the same bytes, and then nothing is written. Raises ResultError for a run that cannot
     be read, or whose result is of a later version; StorageError where the new one cannot be stored.
@@ -53,14 +42,14 @@ def recompute(folder: Path) -> Recomputed:
     path = folder / result.NAME
     old = _stored(path)
     if old == new:
-        return Recomputed(folder, False, None, f"{folder}: the same, byte for byte ({_versions()})")
+        return f"{folder}: the same, byte for byte ({_versions()})"
     if old is None:
         write_whole(path, new)
-        return Recomputed(folder, True, None, f"{folder}: there was no result; made one ({_versions()})")
+        return f"{folder}: there was no result; made one ({_versions()})"
     label, why = _former(folder, old)
     kept = _keep(folder, label, old)
     write_whole(path, new)
-    return Recomputed(folder, True, kept, f"{folder}: computed anew ({_versions()}); {why}, and is kept as {kept.name}")
+    return f"{folder}: computed anew ({_versions()}); {why}, and is kept as {kept.name}"
 
 
 def _versions() -> str:

@@ -67,8 +67,8 @@ def _measure(options: Options, flags: Mapping[str, Any], locked: lock.Lock) -> R
         if options.resume_state is not None:
             return run(options, view, lambda loop, stamps: None)
         if flags["workers"] is None:
-            highest = max(resolved_profile(options).load.concurrency)
-            options = replace(options, workers=workers_for(options, highest))
+            slots = resolved_profile(options).load.heaviest().slots
+            options = replace(options, workers=workers_for(options, slots))
         if flags["no_calibrate"]:
             return run(options, view, lambda loop, stamps: None)
         return run(options, view, calibration_for_run(options, view.say))

@@ -10,19 +10,10 @@ from lmx_loadgen.decode.ending import verdict
 from lmx_loadgen.decode.errors import bare_error, plain, refusal
 from lmx_loadgen.decode.reasoning import split_thoughts
 from lmx_loadgen.decode.sse import Decoder, decode
-from lmx_loadgen.decode.stream import MAX_EVENTS, MAX_TEXT, Stream
+from lmx_loadgen.decode.stream import Stream
 from lmx_loadgen.decode.usage import usage_counts
 
-__all__ = [
-    "MAX_EVENTS",
-    "MAX_TEXT",
-    "TEXT_KINDS",
-    "Answer",
-    "RawAnswer",
-    "StreamRules",
-    "read_answer",
-    "usage_counts",
-]
+__all__ = ["TEXT_KINDS", "Answer", "RawAnswer", "StreamRules", "read_answer", "usage_counts"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,20 +30,12 @@ def from_json(data: str) -> Any:
 def text_of(value: Any, depth: int = _DEPTH) -> str:
     """The text of a field: a string, an object with text, or a list of either; empty where there is none."""
     if isinstance(value, str):
-        return value if value.isascii() else _encodable(value)
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if depth and isinstance(value, list):
         return "".join(text_of(part, depth - 1) for part in value)
     if depth and isinstance(value, dict):
         return next(filter(None, (text_of(value.get(key), depth - 1) for key in _TEXT_KEYS)), "")
     return ""
-
-
-def _encodable(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
 
 
 def name_of(value: Any) -> str | None:

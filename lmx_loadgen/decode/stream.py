@@ -137,8 +137,6 @@ class Stream(Chunks):
         self.garbage = self.garbage or f"an event that is not a JSON object: {plain(data, 160)}"
         self.events.append((index, "other", ""))
 
-    # -- chunks
-
 
 def _json(data: str) -> Any:
     try:

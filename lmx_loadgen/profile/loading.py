@@ -1,19 +1,22 @@
 """Load profiles: YAML into a `Profile`, with every mistake named by file and key."""
 
-import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from lmx_loadgen.errors import InputError, LoadgenError, ProfileError
+from lmx_loadgen.profile.mistakes import joined, mistakes
 from lmx_loadgen.profile.models import Profile, TargetSpec
 from lmx_loadgen.profile.strict_yaml import read_yaml
 from lmx_loadgen.system import folders, package_data
 
-_KEY_VARIABLES = ("api_key_env", "admin_key_env")
-_MOST_MISTAKES = 10
+# Whoever put the key itself there must not see it printed.
+_KEY_VARIABLES = dict.fromkeys(
+    ("api_key_env", "admin_key_env"),
+    "must be the name of an environment variable that holds the key, not the key itself",
+)
 # Files that a profile names, by section and key.
 _FILES = (("prompts", "file"), (None, "tokenizer"))
 
@@ -94,33 +97,21 @@ def _validated(
     unitless: Mapping[str, Any] | None = None,
 ) -> Profile:
     """The profile that the data is. Raises `error_type` with every mistake, each once."""
-    sentences: dict[str, str] = {}
-    for key, value in (unitless or {}).items():
-        where = _where(key, source, flags or {})
-        sentences[key] = f"{where}: needs a unit, since {value} could be either: write {value}ms or {value}s"
+
+    def where(dotted: str) -> str:
+        return _where(dotted, source, flags or {})
+
+    sentences = {
+        key: f"{where(key)}: needs a unit, since {value} could be either: write {value}ms or {value}s"
+        for key, value in (unitless or {}).items()
+    }
     try:
         profile = Profile.model_validate(data)
     except ValidationError as problem:
-        for error in problem.errors(include_url=False):
-            path = list(_path(error["loc"], data))
-            sentences.setdefault(".".join(map(str, path)), _sentence(error, path, source, flags or {}))
+        sentences = mistakes(problem, data, where, _known_keys, _KEY_VARIABLES) | sentences
     if sentences:
-        listed = list(sentences.values())
-        more = f"; and {len(listed) - _MOST_MISTAKES} more" if len(listed) > _MOST_MISTAKES else ""
-        raise error_type("; ".join(listed[:_MOST_MISTAKES]) + more)
+        raise error_type(joined(sentences))
     return profile
-
-
-def _path(loc: tuple[Any, ...], data: Any) -> Iterator[Any]:
-    """The keys and places of an error that are the user's own; pydantic's names of unions and validators are not."""
-    for place, part in enumerate(loc):
-        if (isinstance(data, dict) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        ):
-            data = data[part]
-        elif place < len(loc) - 1 or not isinstance(data, dict):
-            continue
-        yield part
 
 
 def _where(dotted: str, source: str | None, flags: Mapping[str, str]) -> str:
@@ -129,25 +120,7 @@ def _where(dotted: str, source: str | None, flags: Mapping[str, str]) -> str:
     return flag or (f"{source}: {dotted}" if source else dotted)
 
 
-def _sentence(error: Any, path: list[Any], source: str | None, flags: Mapping[str, str]) -> str:
-    where = _where(".".join(str(part) for part in path), source, flags)
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(path[:-1])
-        near = difflib.get_close_matches(str(path[-1]), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{where}: unknown key{hint} (allowed: {', '.join(known)})"
-    if path and path[-1] in _KEY_VARIABLES:  # whoever put the key itself there must not see it printed
-        return f"{where}: must be the name of an environment variable that holds the key, not the key itself"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}, got {_shown(error.get('input'))}"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _known_keys(path: list[Any]) -> list[str]:
+def _known_keys(path: Sequence[Any]) -> list[str]:
     model: type[BaseModel] = Profile
     for part in path:
         if part == "targets":

@@ -1,4 +1,4 @@
-"""Load profiles: YAML into a `Profile`, with every mistake named by file and key."""
+"""The models of a load profile: targets, load, prompts, requests, timeouts and limits."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -11,7 +11,6 @@ from lmx_loadgen.profile.fields import DAY_S, ConcurrencyLevel, Duration, Name, 
 from lmx_loadgen.profile.load_point import Closed, LoadPoint
 
 _NO_PROGRESS_S = 120.0
-_KEY_VARIABLES = ("api_key_env", "admin_key_env")
 
 
 def _levels(value: Any) -> Any:
@@ -90,6 +89,10 @@ class Load(ProfilePart):
     def points(self) -> list[LoadPoint]:
         """The load points that the levels are, in the order they run."""
         return [Closed(concurrency=concurrency) for concurrency in self.concurrency]
+
+    def heaviest(self) -> LoadPoint:
+        """The level with the most requests in flight."""
+        return max(self.points(), key=lambda point: point.slots)
 
 
 class Prompts(ProfilePart):

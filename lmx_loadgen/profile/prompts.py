@@ -8,7 +8,6 @@ first, its length always the same. No message is added: many templates refuse a 
 
 import json
 import random
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +25,6 @@ from lmx_loadgen.system import folders
 Message = dict[str, Any]
 
 _MAX_FILE = 50 * 1024 * 1024
-_HALF = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +224,7 @@ def _from_sharegpt(turns: list[Any], where: str) -> tuple[Message, ...]:
 def _without_half_characters(value: Any) -> Any:
     """The same with a replacement character for each half of a surrogate pair, which no request can carry."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode() if _HALF.search(value) else value
+        return value.encode("utf-8", "replace").decode()
     if isinstance(value, list):
         return [_without_half_characters(part) for part in value]
     if isinstance(value, dict):

@@ -12,7 +12,6 @@ from lmx_loadgen.analysis.formats import at_load
 from lmx_loadgen.analysis.model_names import same_weights, weight_bits
 from lmx_loadgen.analysis.published import LONG_CONTEXT, apple_chip, bits_of
 from lmx_loadgen.profile.load_point import ALONE
-from lmx_loadgen.report.page_header import machine_name
 from lmx_loadgen.report.view import Level, Series, newest_first, point_of, prompt_tokens, same_work, stat
 from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, Verdict
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
@@ -162,9 +161,8 @@ def _separate_runs(
     measured in our own run first."""
     levels = ours.levels()
     on_server = [one for one in newest_first(series) if SERVER_OF.get(str(one.target.get("dialect"))) == server]
-    comparable = [
-        one for one in on_server if _same_machine(ours, one) and same_work(ours, one) and same(ours, one, reference)
-    ]
+    there = [one for one in on_server if one.run.machine == ours.run.machine]
+    comparable = [one for one in there if same_work(ours, one) and same(ours, one, reference)]
     comparable.sort(key=lambda one: one.run is not ours.run)
     for one in comparable:
         level = one.level_at(point_of(levels[0])) if levels else None
@@ -173,11 +171,6 @@ def _separate_runs(
             rate, ttft = (_means_compared(levels[0], level, metric) for metric in ("decode_tok_s", "ttft"))
             return Baseline(server, how, one.name, rate, ttft, about=at_load(point_of(level)))
     return None
-
-
-def _same_machine(one: Series, other: Series) -> bool:
-    machines = [machine_name(series.run.result.get("host") or {}) for series in (one, other)]
-    return machines[0] == machines[1]
 
 
 def same(one: Series, other: Series, reference: Reference | None) -> bool:

@@ -14,7 +14,6 @@ from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.published import matching
 from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.report.baselines import Baseline, all_baselines
-from lmx_loadgen.report.page_header import machine_name
 from lmx_loadgen.report.view import Level, Series, newest_first, same_work, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
@@ -100,8 +99,8 @@ def cards_of(
 
 
 def _key(one: Series) -> tuple[str, str, str, str]:
-    target, host = one.target, one.run.result.get("host") or {}
-    return str(target.get("model")), str(target.get("dialect")), str(target["name"]), machine_name(host)
+    target = one.target
+    return str(target.get("model")), str(target.get("dialect")), str(target["name"]), one.run.machine
 
 
 def _measured(
@@ -118,7 +117,7 @@ def _measured(
         origin="measured",
         model=str(target.get("model") or "unknown model"),
         backend=str(target["name"]),
-        machine=machine_name(host),
+        machine=newest.run.machine,
         series=newest,
         levels=newest.levels(),
         target=target,

@@ -11,7 +11,7 @@ from lmx_loadgen.report.markup import NUMBER, Child, Markup, about, boxed_table,
 from lmx_loadgen.report.page_header import key_sample
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.tables import first_answer
-from lmx_loadgen.report.view import Level, is_supported, mean_interval, point_of, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, as_shown, is_weak, mean_interval, point_of, prompt_tokens, stat
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES, PublishedFigure, Server
 
@@ -70,9 +70,9 @@ def _who(card: Card) -> list[Child]:
 
 
 def _mean(card: Card, metric: str) -> list[Child]:
-    value = card_words.mean(card, metric)
-    half, shown = card_words.half_interval(card, metric), milliseconds if metric == "ttft" else rate
-    return [shown(value), None if half is None else h("span", {"class": "pm"}, "±", shown(half))]
+    half, shown = card_words.half_interval(card, metric), as_shown(metric)
+    beside = None if half is None else h("span", {"class": "pm"}, "±", shown(half))
+    return [shown(card_words.mean(card, metric)), beside]
 
 
 def _inexact(card: Card) -> Markup | None:
@@ -237,15 +237,13 @@ def _level(level: Level) -> Markup:
 
 
 def _figures(level: Level, metric: str, name: str) -> list[Markup]:
-    shown = milliseconds if metric == "ttft" else rate
-    edges = mean_interval(level, metric)
+    shown = as_shown(metric)
     reason = (level["metrics"].get(metric) or {}).get("reason")
     cells = [h("td", {"class": "fig", "title": sanitize(reason, 200) if reason else None}, name)]
     for key in ("p50", "p95", "mean"):
-        value = stat(level, metric, key)
-        weak = value is not None and not is_supported(level, metric, key)
-        cells.append(h("td", NUMBER, shown(value), h("span", {"class": "mark"}, "†") if weak else None))
-    cells.append(h("td", NUMBER, interval(edges, shown)))
+        mark = h("span", {"class": "mark"}, "†") if is_weak(level, metric, key) else None
+        cells.append(h("td", NUMBER, shown(stat(level, metric, key)), mark))
+    cells.append(h("td", NUMBER, interval(mean_interval(level, metric), shown)))
     return cells
 
 

@@ -43,27 +43,21 @@ class Chart:
         return all(option.figure is None for option in self.options)
 
 
+def chart_of(key: str, title: str, caption: str, figure: go.Figure | None) -> Chart:
+    """A chart of all levels, with nothing to choose."""
+    return Chart(key, title, caption, [Option("all levels", figure)])
+
+
 def concurrency_charts(series: Sequence[Series]) -> list[Chart]:
     """What happens as more requests run at once."""
+    declared = (
+        ("ttft", "ttft", "Time to first token", "Median, whisker up to p95."),
+        ("decode", "decode_tok_s", "Decode rate of one answer", "Median, whisker down to what 95 % of answers reach."),
+        ("output", "output_tok_s", "Output of the whole system", "All answers together while the load was full."),
+    )
     return [
-        Chart(
-            "ttft",
-            "Time to first token",
-            f"Median, whisker up to p95. {better_words('ttft')}",
-            [Option("all levels", figures.ttft_against_concurrency(series))],
-        ),
-        Chart(
-            "decode",
-            "Decode rate of one answer",
-            f"Median, whisker down to what 95 % of answers reach. {better_words('decode_tok_s')}",
-            [Option("all levels", figures.decode_against_concurrency(series))],
-        ),
-        Chart(
-            "output",
-            "Output of the whole system",
-            f"All answers together while the load was full. {better_words('output_tok_s')}",
-            [Option("all levels", figures.output_against_concurrency(series))],
-        ),
+        chart_of(key, title, f"{caption} {better_words(metric)}", figures.against_concurrency(series, metric))
+        for key, metric, title, caption in declared
     ]
 
 
@@ -150,9 +144,5 @@ def timeline_chart(series: Sequence[Series]) -> Chart:
 
 def error_chart(series: Sequence[Series]) -> Chart:
     """Failures by kind."""
-    return Chart(
-        "errors",
-        "Errors by kind",
-        "Requests that failed, over all levels. In percentiles they count as worse than any answer.",
-        [Option("all levels", figures.errors_by_kind(series))],
-    )
+    caption = "Requests that failed, over all levels. In percentiles they count as worse than any answer."
+    return chart_of("errors", "Errors by kind", caption, figures.errors_by_kind(series))

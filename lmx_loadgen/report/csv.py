@@ -1,10 +1,12 @@
-"""The figures as CSV: one row for each target, level and metric, with all statistics, in base units."""
+"""The figures as CSV, in base units: one row for each target, level and metric with all statistics, or for each
+request."""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lmx_loadgen.analysis import request_rows
 from lmx_loadgen.report.card_data import imported_levels
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import Level, Series, point_of
@@ -21,10 +23,19 @@ _LONGEST = 1_000
 
 def table(series: Sequence[Series], imported: Sequence[BenchmarkResult] = ()) -> str:
     """The rows of everything measured, then of everything imported, under one heading. Undefined cells are empty."""
+    return _written(COLUMNS, (*_measured(series), *_imported(imported)))
+
+
+def requests_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows of requests under one heading. Undefined cells are empty."""
+    return _written(request_rows.COLUMNS, rows)
+
+
+def _written(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    for row in (*_measured(series), *_imported(imported)):
+    for row in rows:
         writer.writerow({name: _cell(value) for name, value in row.items()})
     return text.getvalue()
 

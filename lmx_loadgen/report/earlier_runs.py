@@ -1,18 +1,15 @@
 """A small line over several runs, as inline SVG: it needs no script and no network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from lmx_loadgen.analysis.formats import UNDEFINED, milliseconds, rate
+from lmx_loadgen.analysis.formats import milliseconds, rate
 from lmx_loadgen.report.card_data import Card, EarlierRun
 from lmx_loadgen.report.markup import NUMBER, Markup, about, boxed_table, chip, column, h, row
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import mean_interval, stat
+from lmx_loadgen.report.view import as_shown, mean_interval, stat
 
 _WIDTH, _HEIGHT, _EDGE = 260, 56, 7
-_SHOWN: tuple[tuple[str, str, str, Callable[[float | None], str]], ...] = (
-    ("decode_tok_s", "tok/s", "higher is better", rate),
-    ("ttft", "TTFT ms", "lower is better", milliseconds),
-)
+_SHOWN = (("decode_tok_s", "tok/s", "higher is better"), ("ttft", "TTFT ms", "lower is better"))
 
 
 def older_runs(card: Card) -> Markup | None:
@@ -54,9 +51,7 @@ def _mean(past: EarlierRun, metric: str) -> float | None:
     return None if past.level is None else stat(past.level, metric, "mean")
 
 
-def _line(
-    runs: Sequence[EarlierRun], metric: str, title: str, better: str, shown: Callable[[float | None], str]
-) -> Markup | None:
+def _line(runs: Sequence[EarlierRun], metric: str, title: str, better: str) -> Markup | None:
     """Means from the oldest run to the newest, evenly spaced; None where there are not two of them."""
     points = [(past, value) for past in runs if (value := _mean(past, metric)) is not None]
     if len(points) < 2:
@@ -81,12 +76,12 @@ def _line(
         if lows[place] < highs[place]
     ]
     dots = [h("circle", {"cx": x(place), "cy": y(value), "r": "3"}) for place, value in enumerate(values)]
-    first, last = (shown(value) or UNDEFINED for value in (values[0], values[-1]))
-    words = f"{title}, mean of {len(values)} runs from the oldest to the newest: {', '.join(map(shown, values))}"
+    shown = [as_shown(metric)(value) for value in values]
+    words = f"{title}, mean of {len(values)} runs from the oldest to the newest: {', '.join(shown)}"
     return h(
         "figure",
         {"class": "trend"},
-        h("figcaption", None, h("strong", None, title), f" {first} → {last}, {better}"),
+        h("figcaption", None, h("strong", None, title), f" {shown[0]} → {shown[-1]}, {better}"),
         h(
             "svg",
             {"viewBox": f"0 0 {_WIDTH} {_HEIGHT}", "role": "img", "aria-label": words},

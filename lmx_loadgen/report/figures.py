@@ -20,7 +20,8 @@ from lmx_loadgen.report.sanitize import plotly_text
 from lmx_loadgen.report.view import (
     Level,
     Series,
-    errors_of,
+    as_shown,
+    failures_of,
     heading,
     load_points,
     mean_interval,
@@ -44,60 +45,18 @@ Point = tuple[float | None, float | None, float | None]
 # ---- against concurrency ----------------------------------------------------------------------------
 
 
-def ttft_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
-    """Median TTFT in ms with a whisker up to p95."""
-
-    def point(level: Level) -> Point:
-        median, p95 = (_scaled(stat(level, "ttft", key), 1e3) for key in ("p50", "p95"))
-        return median, None, p95
-
-    words = _percentile_words("ttft", milliseconds, "median {} ms, p95 {} ms")
-    return _against_concurrency(series, point, words, _axis_title("ttft"))
+# What stands beside a point: median and the percentile at the end of its whisker.
+_PERCENTILE_WORDS = {"ttft": "median {} ms, p95 {} ms", "decode_tok_s": "median {} tok/s, 95 % reach {}"}
 
 
-def decode_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
-    """Median decode tok/s with a whisker down to the rate that 95 % of answers reach."""
-
-    def point(level: Level) -> Point:
-        return stat(level, "decode_tok_s", "p50"), stat(level, "decode_tok_s", "p95"), None
-
-    words = _percentile_words("decode_tok_s", rate, "median {} tok/s, 95 % reach {}")
-    return _against_concurrency(series, point, words, _axis_title("decode_tok_s"))
-
-
-def _percentile_words(metric: str, shown: Callable[[float | None], str], form: str) -> Callable[[Level], str]:
-    return lambda level: form.format(*(shown(stat(level, metric, key)) for key in ("p50", "p95")))
-
-
-def output_against_concurrency(series: Sequence[Series]) -> go.Figure | None:
-    """Output tok/s of the whole system with the 95 % interval of its mean, where it has one."""
-
-    def point(level: Level) -> Point:
-        return system_rate(level), *(mean_interval(level, "output_tok_s") or (None, None))
-
-    def words(level: Level) -> str:
-        edges = mean_interval(level, "output_tok_s")
-        interval = "" if edges is None else f" (95 % interval {rate(edges[0])} to {rate(edges[1])})"
-        return f"{rate(system_rate(level))} tok/s in all{interval}"
-
-    return _against_concurrency(series, point, words, _axis_title("output_tok_s"))
-
-
-def _axis_title(metric: str) -> str:
-    return "{} ({})".format(*heading(metric))
-
-
-def _against_concurrency(
-    series: Sequence[Series],
-    point: Callable[[Level], Point],
-    words: Callable[[Level], str],
-    y_title: str,
-) -> go.Figure | None:
+def against_concurrency(series: Sequence[Series], metric: str) -> go.Figure | None:
+    """A metric at each level: the median of TTFT (in ms) or of decode tok/s, with a whisker to what 95 % of answers
+    reach; output tok/s of the whole system with the 95 % interval of its mean, where it has one."""
     figure = go.Figure()
     ticks = [point.slots for point in load_points(series)]
     for place, one in enumerate(series):
         levels = one.levels()
-        points = [point(level) for level in levels]
+        points = [_point(level, metric) for level in levels]
         if all(middle is None for middle, _, _ in points):
             continue
         # Series stand side by side at each level, so that their whiskers do not cover each other.
@@ -112,7 +71,7 @@ def _against_concurrency(
             connectgaps=False,
             line={"color": one.style.on_dark, "dash": one.style.dash, "width": 2},
             marker={"color": one.style.on_dark, "symbol": one.style.symbol, "size": 9},
-            customdata=[[point_of(level).label, words(level)] for level in levels],
+            customdata=[[point_of(level).label, _point_words(level, metric)] for level in levels],
             hovertemplate="<b>%{fullData.name}</b><br>%{customdata[1]}<br>%{customdata[0]}<extra></extra>",
         )
     if not figure.data:
@@ -120,9 +79,28 @@ def _against_concurrency(
     figure.update_layout(
         height=CURVE_HEIGHT,
         xaxis=concurrency_axis(ticks),
-        yaxis={"title": {"text": y_title}, "rangemode": "tozero", "tickformat": ",~f", "nticks": 6},
+        yaxis={"title": {"text": _axis_title(metric)}, "rangemode": "tozero", "tickformat": ",~f", "nticks": 6},
     )
     return figure
+
+
+def _point(level: Level, metric: str) -> Point:
+    if metric == "output_tok_s":
+        return system_rate(level), *(mean_interval(level, metric) or (None, None))
+    median, p95 = (stat(level, metric, key) for key in ("p50", "p95"))
+    return (_scaled(median, 1e3), None, _scaled(p95, 1e3)) if metric == "ttft" else (median, p95, None)
+
+
+def _point_words(level: Level, metric: str) -> str:
+    if metric == "output_tok_s":
+        edges = mean_interval(level, metric)
+        interval = "" if edges is None else f" (95 % interval {rate(edges[0])} to {rate(edges[1])})"
+        return f"{rate(system_rate(level))} tok/s in all{interval}"
+    return _PERCENTILE_WORDS[metric].format(*(as_shown(metric)(stat(level, metric, key)) for key in ("p50", "p95")))
+
+
+def _axis_title(metric: str) -> str:
+    return "{} ({})".format(*heading(metric))
 
 
 def _whiskers(points: Sequence[Point]) -> dict[str, Any] | None:
@@ -336,8 +314,8 @@ def errors_by_kind(series: Sequence[Series]) -> go.Figure | None:
     """How many requests failed, by kind, one bar a series."""
     sums = [Counter[str]() for _ in series]
     for one, kinds in zip(series, sums, strict=True):
-        for error in errors_of(one.target):
-            kinds[plotly_text(outcome_name(error["outcome"], error["status"]))] += error["count"]
+        for failures in failures_of(one.target):
+            kinds[plotly_text(failures.name)] += failures.number
     names = sorted({name for kinds in sums for name in kinds}, key=lambda name: sum(kinds[name] for kinds in sums))
     if not names:
         return None

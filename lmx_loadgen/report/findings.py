@@ -11,6 +11,7 @@ from lmx_loadgen.analysis.formats import duration, milliseconds, percent, plural
 from lmx_loadgen.analysis.published import LONG_CONTEXT
 from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.report.baselines import why_unreliable
+from lmx_loadgen.report.power import power_words
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import Level, point_of, prompt_tokens, stat
 
@@ -26,6 +27,7 @@ def findings(target: TargetResultDict) -> list[Sentence]:
         *(tool_call_finding(call) for call in target.get("tool_calls") or []),
         *(skill_finding(skill) for skill in target.get("skills") or []),
         *_server_figures(target),
+        *_power(target),
     ]
 
 
@@ -47,13 +49,6 @@ def share_of_expected(target: Mapping[str, Any], level: Level) -> str | None:
         return None
     of = hypothesis.get("of")
     return f"{share} of what was published{f' ({of})' if of else ''}"
-
-
-def _measured_share(target: TargetResultDict) -> str:
-    """The decode rate of one user as a share of what was expected, in words; empty where either is not known."""
-    level = next((level for level in target["levels"] if point_of(level) == ALONE), None)
-    share = share_of_expected(target, level) if level else None
-    return f"; measured mean: {sanitize(share, 200)}" if share else ""
 
 
 def _expected(target: TargetResultDict) -> Iterator[Sentence]:
@@ -141,3 +136,8 @@ def _server_figures(target: TargetResultDict) -> Iterator[Sentence]:
             f"{rate(stats.get('toks_per_sec_mean'))} tok/s, mean TTFT {milliseconds(stats.get('ttft_mean_sec'))} ms"
         )
         yield f"its own benchmark says: mean {figures} ({plural(int(stats.get('runs_completed') or 0), 'run')})", True
+
+
+def _power(target: TargetResultDict) -> Iterator[Sentence]:
+    if (found := power_words(target)) is not None:
+        yield f"power: {found[0]}", found[1]

@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lmx_loadgen.analysis.formats import UNDEFINED, count
-from lmx_loadgen.report.charts import Chart, Option
+from lmx_loadgen.report.charts import Chart, chart_of
 from lmx_loadgen.report.figures import CURVE_HEIGHT, concurrency_axis
 from lmx_loadgen.report.markup import NUMBER, Child, Markup, about, boxed_table, column, h, row
 from lmx_loadgen.report.palette import series_styles
@@ -20,12 +20,11 @@ _LEAST_MS = 0.001  # a logarithmic axis has no zero
 
 def peers_chart(peers: ToolsVsTruth | None) -> Chart:
     """How far off each tool's reported TTFT is at its 99th percentile."""
-    return Chart(
-        CHART,
-        "TTFT as tools report it, against the truth",
-        "Size of: reported 99th percentile − true 99th percentile. Lower is better; each step up is ten times worse.",
-        [Option("all levels", None if peers is None or not peers.levels() else _figure(peers))],
+    caption = (
+        "Size of: reported 99th percentile − true 99th percentile. Lower is better; each step up is ten times worse."
     )
+    figure = None if peers is None or not peers.levels() else _figure(peers)
+    return chart_of(CHART, "TTFT as tools report it, against the truth", caption, figure)
 
 
 def _figure(peers: ToolsVsTruth) -> go.Figure:

@@ -9,7 +9,7 @@ from lmx_loadgen.report import card_words
 from lmx_loadgen.report.baselines import RIVALS, Baseline, BaselineFigure, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
 from lmx_loadgen.report.sanitize import markdown_text as cell
-from lmx_loadgen.report.view import Level, mean_interval, point_of, prompt_tokens, stat
+from lmx_loadgen.report.view import Level, as_shown, mean_interval, point_of, prompt_tokens, stat
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES
@@ -73,8 +73,7 @@ def _summary(card: Card) -> list[str]:
 
 
 def _mean(card: Card, metric: str) -> str:
-    shown = milliseconds if metric == "ttft" else rate
-    half = card_words.half_interval(card, metric)
+    half, shown = card_words.half_interval(card, metric), as_shown(metric)
     return shown(card_words.mean(card, metric)) + ("" if half is None else f" ± {shown(half)}")
 
 
@@ -132,10 +131,10 @@ def _level(level: Level) -> Iterator[list[str]]:
     requests = level["requests"]
     tokens = [count(value) for value in (prompt_tokens(level), output_tokens(level))]
     beside = [" / ".join(tokens), f"{count(requests['ok'])} / {count(requests['failed'])}"]
-    for metric, name, shown in (("decode_tok_s", "tok/s", rate), ("ttft", "TTFT ms", milliseconds)):
-        edges = mean_interval(level, metric)
+    for metric, name in (("decode_tok_s", "tok/s"), ("ttft", "TTFT ms")):
+        shown = as_shown(metric)
         values = [shown(stat(level, metric, key)) for key in ("p50", "p95", "mean")]
-        yield [point_of(level).cell, name, *values, interval(edges, shown), *beside]
+        yield [point_of(level).cell, name, *values, interval(mean_interval(level, metric), shown), *beside]
 
 
 def _baseline_row(one: Baseline) -> list[str]:

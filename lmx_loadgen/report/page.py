@@ -9,13 +9,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from plotly.offline import get_plotlyjs
 
 from lmx_loadgen import __version__
-from lmx_loadgen.errors import StorageError
 from lmx_loadgen.report import cards, charts, instrument, page_header, palette, tables, verdicts
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.charts import Chart
@@ -23,25 +21,8 @@ from lmx_loadgen.report.markup import Child, Markup, about, h
 from lmx_loadgen.report.view import RunView, Series, series_of
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import Reference
-from lmx_loadgen.store.result import BenchmarkResult, write_whole
+from lmx_loadgen.store.result import BenchmarkResult
 from lmx_loadgen.store.tools_vs_truth import ToolsVsTruth
-
-
-def write_page(
-    path: Path,
-    runs: Sequence[RunView],
-    peers: ToolsVsTruth | None = None,
-    comparisons: Sequence[Comparison] | None = None,
-    reference: Reference | None = None,
-    imported: Sequence[BenchmarkResult] = (),
-) -> None:
-    """Write the page atomically: a reader sees the old file or the new one. Raises `StorageError`."""
-    text = build_page(runs, peers, comparisons, reference, imported)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot make the folder {path.parent}: {error.strerror or error}") from None
-    write_whole(path, text.encode())
 
 
 def build_page(
@@ -60,7 +41,17 @@ def build_page(
     every = list(comparisons) if comparisons is not None else verdicts.of_runs(runs)
     matches = every[: verdicts.MOST]
     shown = _all_charts(series, peers, matches)
-    body = _body(runs, series, shown, peers, matches, cards_of(series, every, reference, imported))
+    found = cards_of(series, every, reference, imported)
+    header = h(
+        "header",
+        None,
+        page_header.headline(runs, series),
+        page_header.banners(runs, series),
+        [verdicts.sentences(one) for one in matches],
+        page_header.glance(series),
+    )
+    main = h("main", None, _sections(runs, series, shown, peers, matches, found))
+    body = h("div", {"class": "wrap"}, _bar(), header, main, _footer())
     return _document(page_header.title_of(series), body, _page_data(shown.values()))
 
 
@@ -80,31 +71,6 @@ def _all_charts(
 
 
 # ---- body -------------------------------------------------------------------------------------------
-
-
-def _body(
-    runs: Sequence[RunView],
-    series: Sequence[Series],
-    shown: dict[str, Chart],
-    peers: ToolsVsTruth | None,
-    comparisons: Sequence[Comparison],
-    found: Sequence[Card],
-) -> Markup:
-    return h(
-        "div",
-        {"class": "wrap"},
-        _bar(),
-        h(
-            "header",
-            None,
-            page_header.headline(runs, series),
-            page_header.banners(runs, series),
-            [verdicts.sentences(one) for one in comparisons],
-            page_header.glance(series),
-        ),
-        h("main", None, _sections(runs, series, shown, peers, comparisons, found)),
-        _footer(),
-    )
 
 
 def _sections(

@@ -1,7 +1,6 @@
 """The words at the head of the page: title, warnings, the main figures at a glance, and the key of the charts."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from lmx_loadgen.analysis.formats import UNDEFINED, day, milliseconds, plural, rate
 from lmx_loadgen.report.markup import Markup, banner, h, join
@@ -36,20 +35,13 @@ def headline(runs: Sequence[RunView], series: Sequence[Series]) -> Markup:
         return join([h("h1", None, "Imported results"), h("p", {"class": "lede"}, lede)])
     sent = sum(int(level["requests"]["sent"]) for one in series for level in one.levels())
     days = list(dict.fromkeys(day(run.result.get("started_at")) for run in runs))
-    machines = list(dict.fromkeys(filter(None, (machine_name(run.result.get("host") or {}) for run in runs))))
+    machines = list(dict.fromkeys(filter(None, (run.machine for run in runs))))
     facts = [f"{plural(sent, 'request')} in {plural(len(runs), 'run')}"]
     if len(machines) == 1:
         facts.append(f"on {machines[0]}")
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}" if days else ""
     sentence = f"How fast a server is for someone talking to it, measured from the outside: {' '.join(facts)}, {when}."
     return join([h("h1", None, title_of(series)), h("p", {"class": "lede"}, sentence)])
-
-
-def machine_name(host: Mapping[str, Any]) -> str:
-    """The chip and memory of the machine in a few words, as far as the host facts tell."""
-    chip, memory = host.get("chip"), host.get("memory_gb")
-    parts = [sanitize(chip, 60) if chip else "", f"{memory:g} GB" if isinstance(memory, int | float) else ""]
-    return ", ".join(part for part in parts if part)
 
 
 def banners(runs: Sequence[RunView], series: Sequence[Series]) -> list[Markup]:

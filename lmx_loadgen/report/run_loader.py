@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from lmx_loadgen.analysis.formats import short_time
 from lmx_loadgen.analysis.measured_run import MeasuredRun
@@ -14,23 +15,36 @@ from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.result import RunResult
 
+T = TypeVar("T")
+
 
 def views(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], None]) -> list[RunView]:
     """The named runs, or all in `results_dir`. Of the latter, one that cannot be read is told to `skipped`.
 
     Raises ResultError when there is nothing to draw, or a named run cannot be read.
     """
+    return labeled_views(_each(named, results_dir, skipped, _view))
+
+
+def measured_runs(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], None]) -> list[MeasuredRun]:
+    """What was measured in the same runs. Raises as `views` does."""
+    return _each(named, results_dir, skipped, lambda folder: MeasuredRun(eventlog.read_log(folder / eventlog.NAME)))
+
+
+def _each(
+    named: Sequence[Path], results_dir: Path, skipped: Callable[[str], None], read: Callable[[Path], T]
+) -> list[T]:
     if named:
-        return labeled_views([_view(folder) for folder in named])
+        return [read(folder) for folder in named]
     found = []
     for folder in result.find_runs(results_dir):
         try:
-            found.append(_view(folder))
+            found.append(read(folder))
         except ResultError as error:
             skipped(str(error))
     if not found:
         raise ResultError(f"there is no run in {results_dir}: make one with `lmx-loadgen run`, or name its folder")
-    return labeled_views(found)
+    return found
 
 
 def labeled_views(runs: Sequence[RunView]) -> list[RunView]:

@@ -4,23 +4,23 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lmx_loadgen.analysis.formats import UNDEFINED, count, full_time, milliseconds, rate
+from lmx_loadgen.analysis.formats import UNDEFINED, count, full_time, rate
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import answer_text
 from lmx_loadgen.profile.load_point import labels
 from lmx_loadgen.report.markup import NUMBER, Markup, boxed_table, chip, column, grouped_table, h, row
-from lmx_loadgen.report.page_header import key_sample, machine_name
+from lmx_loadgen.report.page_header import key_sample
+from lmx_loadgen.report.power import power_words
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import (
     Level,
     RunView,
     Series,
-    errors_of,
+    as_shown,
+    failures_of,
     heading,
-    is_supported,
-    outcome_name,
+    is_weak,
     point_of,
-    reason_beside_name,
     stat,
     system_rate,
 )
@@ -71,8 +71,8 @@ def _summary_body(one: Series) -> Markup:
 def _summary_cells(level: Level) -> list[Markup]:
     return [
         h("td", NUMBER, point_of(level).cell),
-        _figure(level, "ttft", "p50", 1e3),
-        _figure(level, "ttft", "p95", 1e3),
+        _figure(level, "ttft", "p50"),
+        _figure(level, "ttft", "p95"),
         _figure(level, "decode_tok_s", "p50"),
         _system_figure(level),
         _ok_failed(level["requests"]),
@@ -81,25 +81,23 @@ def _summary_cells(level: Level) -> list[Markup]:
     ]
 
 
-def _figure(level: Level, metric: str, key: str, scale: float = 1.0) -> Markup:
+def _figure(level: Level, metric: str, key: str) -> Markup:
     """A cell with one statistic; with the instrument's own error where that is known, with a mark where it is weak."""
     value = stat(level, metric, key)
     if value is None:
         reason = (level["metrics"].get(metric) or {}).get("reason")
         return h("td", NUMBER | {"title": sanitize(reason, 200) if reason else None}, UNDEFINED)
-    shown = milliseconds(value) if scale != 1.0 else rate(value)
-    mark = None if is_supported(level, metric, key) else h("span", {"class": "mark"}, "†")
-    return h("td", NUMBER, shown, mark, _error(stat(level, metric, "instrument_error"), scale))
+    mark = h("span", {"class": "mark"}, "†") if is_weak(level, metric, key) else None
+    return h("td", NUMBER, as_shown(metric)(value), mark, _error(level, metric))
 
 
 def _system_figure(level: Level) -> Markup:
     value = system_rate(level)
-    if value is None:
-        return h("td", NUMBER, UNDEFINED)
-    return h("td", NUMBER, rate(value), _error(stat(level, "output_tok_s", "instrument_error"), 1.0))
+    return h("td", NUMBER, rate(value), None if value is None else _error(level, "output_tok_s"))
 
 
-def _error(error: float | None, scale: float) -> Markup | None:
+def _error(level: Level, metric: str) -> Markup | None:
+    error, scale = stat(level, metric, "instrument_error"), 1e3 if METRICS[metric].unit == "s" else 1.0
     title = "instrument's error, 99th percentile over requests"
     return None if error is None else h("span", {"class": "pm", "title": title}, f"±{error * scale:,.2g}")
 
@@ -139,21 +137,17 @@ def errors(series: Sequence[Series]) -> Markup | None:
     rows = [
         row(
             h("td", {"class": "who"}, one.name),
-            h("td", None, outcome_name(error["outcome"], error["status"])),
-            h("td", {"class": "words"}, sanitize(_reason(error) or UNDEFINED, REASON_LIMIT)),
-            h("td", NUMBER, count(error["count"])),
+            h("td", None, failures.name),
+            h("td", {"class": "words"}, sanitize(failures.reason or UNDEFINED, REASON_LIMIT)),
+            h("td", NUMBER, count(failures.number)),
         )
         for one in series
-        for error in errors_of(one.target)
+        for failures in failures_of(one.target)
     ]
     if not rows:
         return None
     head = [column("Target"), column("Kind"), column("In the server's words"), column("Requests", number=True)]
     return boxed_table("Failed requests by kind and reason.", head, rows)
-
-
-def _reason(error: dict[str, Any]) -> str:
-    return reason_beside_name(error["outcome"], error["status"], error["reason"])
 
 
 # ---- notes a target ---------------------------------------------------------------------------------
@@ -177,6 +171,7 @@ def _notes_card(one: Series) -> Markup:
         ("Repeats", sanitize((target.get("cache") or {}).get("sentence") or "", 200)),
         ("Address", sanitize(target.get("base_url") or "", 200)),
         ("Answers ended by", _finish_reasons(one)),
+        ("Power and heat", (power_words(target) or ("",))[0]),
     ]
     return h(
         "div",
@@ -219,14 +214,14 @@ def what_was_run(runs: Sequence[RunView]) -> Markup:
 
 def _run_card(run: RunView) -> Markup:
     result = run.result
-    tool, host, profile = (result.get(part) or {} for part in ("tool", "host", "profile"))
+    tool, profile = (result.get(part) or {} for part in ("tool", "profile"))
     facts = [
         ("Run", sanitize(result.get("run_id") or UNDEFINED, 40)),
         ("Started", full_time(result.get("started_at"))),
         ("Ended", full_time(result.get("ended_at"))),
         ("Complete", "yes" if result.get("complete") else f"no ({sanitize(result.get('reason') or 'unknown', 200)})"),
         ("Profile", sanitize(profile.get("name") or UNDEFINED, 60)),
-        ("Machine", machine_name(host)),
+        ("Machine", run.machine),
         ("Tool", f"{sanitize(tool.get('name') or 'lmx-loadgen', 40)} {sanitize(tool.get('version') or '', 40)}"),
     ]
     return h(

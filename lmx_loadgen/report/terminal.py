@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lmx_loadgen.analysis.formats import count, milliseconds, plural, rate
+from lmx_loadgen.analysis.formats import count, plural, rate
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.profile.load_point import short_labels
@@ -22,13 +22,12 @@ from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.slo import slo_words
 from lmx_loadgen.report.view import (
     Level,
-    errors_of,
+    as_shown,
+    failures_of,
     in_order,
-    is_supported,
+    is_weak,
     level_notes,
-    outcome_name,
     point_of,
-    reason_beside_name,
     stat,
     system_rate,
     target_notes,
@@ -80,13 +79,7 @@ def _cells(level: Level) -> list[Text]:
 
 def _marked(level: Level, metric: str, key: str) -> str:
     """The figure with a place for the mark of a weak percentile, so that digits stay under each other."""
-    value = stat(level, metric, key)
-    shown = milliseconds(value) if metric == "ttft" else rate(value)
-    return shown + (MARK if _is_weak(level, metric, key) else " ")
-
-
-def _is_weak(level: Level, metric: str, key: str) -> bool:
-    return stat(level, metric, key) is not None and not is_supported(level, metric, key)
+    return as_shown(metric)(stat(level, metric, key)) + (MARK if is_weak(level, metric, key) else " ")
 
 
 def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
@@ -107,13 +100,11 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
             yield _indented(words, "dim" if is_good else "yellow")
         for note in target_notes(target, short_labels):
             yield _indented(note, "yellow")
-        for error in errors_of(target):
-            kind = outcome_name(error["outcome"], error["status"])
-            reason = reason_beside_name(error["outcome"], error["status"], error["reason"])
-            words = f": {sanitize(reason, 200)}" if reason else ""
-            yield _indented(f"{plural(error['count'], 'request')} failed, {kind}{words}", "red")
+        for failures in failures_of(target):
+            words = f": {sanitize(failures.reason, 200)}" if failures.reason else ""
+            yield _indented(f"{plural(failures.number, 'request')} failed, {failures.name}{words}", "red")
     levels = [level for target in result["targets"] for level in target["levels"]]
-    if any(_is_weak(level, *place) for level in levels for place in _PERCENTILES):
+    if any(is_weak(level, *place) for level in levels for place in _PERCENTILES):
         yield Text(f"{MARK} fewer than five samples lie beyond this percentile", style="dim")
 
 
@@ -234,4 +225,5 @@ def _level_json(level: Level) -> dict[str, Any]:
         "errors": level["errors"],
         "quality": level.get("quality"),
         "server_word": level.get("server_word"),
+        "observed": level.get("observed"),
     }

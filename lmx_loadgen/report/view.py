@@ -1,11 +1,12 @@
 """Stored runs as the report looks at them: each target of each run is a series with a name and a look."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lmx_loadgen.analysis.asked import Asked, prompts_hash_of
+from lmx_loadgen.analysis.formats import milliseconds, rate
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import Record
@@ -34,6 +35,14 @@ class RunView:
     def prompts_hash(self) -> str | None:
         """Tells its prompts from those of others, None where that is not known."""
         return None if self.measured is None else prompts_hash_of(self.measured.header)
+
+    @property
+    def machine(self) -> str:
+        """The chip and memory of its machine in a few words, as far as the host facts tell."""
+        host = self.result.get("host") or {}
+        chip, memory = host.get("chip"), host.get("memory_gb")
+        parts = [sanitize(chip, 60) if chip else "", f"{memory:g} GB" if isinstance(memory, int | float) else ""]
+        return ", ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +161,11 @@ def system_rate(level: dict[str, Any]) -> float | None:
     return stat(level, "output_tok_s", "mean") if stat(level, "output_tok_s", "n") else None
 
 
+def as_shown(metric: str) -> Callable[[float | None], str]:
+    """How a metric's figures are written: times in ms, and rates."""
+    return milliseconds if METRICS[metric].unit == "s" else rate
+
+
 def heading(metric: str) -> tuple[str, str]:
     """A metric's name and the unit it is shown in: `("TTFT", "ms")`."""
     found = METRICS[metric]
@@ -163,9 +177,10 @@ def better_words(metric: str) -> str:
     return f"{METRICS[metric].better.capitalize()} is better."
 
 
-def is_supported(level: dict[str, Any], metric: str, key: str) -> bool:
-    """Whether enough samples lie beyond a percentile for it to be trusted."""
-    return key not in ((level["metrics"].get(metric) or {}).get("unsupported") or [])
+def is_weak(level: dict[str, Any], metric: str, key: str) -> bool:
+    """Whether a statistic is a percentile with too few samples beyond it to be trusted."""
+    found = level["metrics"].get(metric) or {}
+    return found.get(key) is not None and key in (found.get("unsupported") or [])
 
 
 def level_notes(level: dict[str, Any]) -> list[str]:
@@ -191,17 +206,24 @@ def target_notes(target: dict[str, Any], named: Callable[[Sequence[LoadPoint]], 
     ]
 
 
-def errors_of(target: dict[str, Any]) -> list[dict[str, Any]]:
+class Failures(NamedTuple):
+    """Failed requests of one kind: its name, the server's words where there are any, and how many they are."""
+
+    name: str
+    reason: str
+    number: int
+
+
+def failures_of(target: dict[str, Any]) -> list[Failures]:
     """A target's failures by outcome, status and reason, over all its levels, most frequent first."""
-    sums: dict[tuple[str, int | None, str | None], int] = defaultdict(int)
+    sums = Counter[tuple[str, int | None, str | None]]()
     for level in target["levels"]:
         for error in level.get("errors") or []:
             sums[error["outcome"], error.get("status"), error.get("reason")] += int(error["count"])
-    kinds = [
-        {"outcome": outcome, "status": status, "reason": reason, "count": number}
-        for (outcome, status, reason), number in sums.items()
+    return [
+        Failures(outcome_name(outcome, status), reason_beside_name(outcome, status, reason), number)
+        for (outcome, status, reason), number in sums.most_common()
     ]
-    return sorted(kinds, key=lambda kind: -int(str(kind["count"])))
 
 
 OUTCOME_NAMES = {

@@ -85,7 +85,7 @@ def _calibrated_now(options: Options, report: Callable[[str], None]) -> Calibrat
     return made
 
 
-def workers_for(options: Options, concurrency: int) -> int:
+def workers_for(options: Options, slots: int) -> int:
     """How many measuring processes a load needs, as far as it has been calibrated: usually one.
 
     One core is left to the server, and slow cores to everything else.
@@ -94,7 +94,7 @@ def workers_for(options: Options, concurrency: int) -> int:
     found = find(_known(options.out), __version__, loop, stamps.value, 1)
     if found is None or found.sustained_chunks_per_s is None:
         return 1
-    needed = math.ceil(concurrency * _FAST_CHUNKS_PER_S / found.sustained_chunks_per_s)
+    needed = math.ceil(slots * _FAST_CHUNKS_PER_S / found.sustained_chunks_per_s)
     return max(1, min(needed, host.fast_cores() - 1))
 
 

@@ -158,7 +158,7 @@ def spread_ns(stagger: str | float) -> int | None:
 def most_connections(profile: Profile, workers: int) -> int:
     """The most connections that one process of a run has open at once: a worker, which keeps those to every target, or
     the simulator, which has all of its own."""
-    most = max(profile.load.concurrency)
+    most = profile.load.heaviest().slots
     of_worker = math.ceil(most / min(workers, most)) * len(profile.targets)
     simulated = any(spec.url is None and dialect_of(spec).name == "sim" for spec in profile.targets)
     return max(most, of_worker) if simulated else of_worker

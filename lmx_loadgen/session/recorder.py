@@ -1,6 +1,6 @@
 """Records a run: decodes each request as it ends, appends it to the event log, and updates the display."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,6 +58,7 @@ class Recorder:
         log: its event log, with the line that the run begins with.
         count: counts the tokens of a text, where the profile names a tokenizer.
         resume_state: what was measured before, when the run is resumed.
+        samples: gives the lines of what runs beside the load that have come since it was called last.
     """
 
     def __init__(
@@ -71,12 +72,14 @@ class Recorder:
         view: View,
         count: TokenCounter | None = None,
         resume_state: ResumeState | None = None,
+        samples: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self.folder = folder
         self._profile = profile
         self._rules = {target.name: target.dialect.rules for target in targets}
         self._keys = keys_of(targets)
         self._jobs = jobs
+        self._samples = samples
         self._view = view
         self._count = count
         self._segment: Segment | None = None
@@ -139,9 +142,10 @@ class Recorder:
             self._view.finished(*quick_look(line, self._rules[segment.target]))
 
     def end_segment(self, end: SegmentEnd) -> None:
-        """Store the marks of the segment that has ended."""
+        """Store the marks of the segment that has ended, and the samples that were taken beside it."""
         segment = self._segment
         assert segment is not None
+        self._store_samples()
         self._log.append(
             {
                 "type": "segment",
@@ -174,9 +178,14 @@ class Recorder:
     def end(self, reason: str | None, joined: Sequence[dict[str, Any]] = ()) -> None:
         """Store the end line and close the log; a run with a `reason` is not complete. `joined` are others that
         measured on this machine at the same time."""
+        self._store_samples()
         ending = {"complete": reason is None, "reason": reason and self._keys.redact(reason)}
         self._log.append({"type": "end", "end_ns": now_ns(), **ending, "joined": list(joined)})
         self._log.close()
+
+    def _store_samples(self) -> None:
+        for line in self._samples():
+            self._log.append(line)
 
 
 def _redact_response(sent: FinishedRequest, keys: Keys) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.messages import INTERRUPTED
+from lmx_loadgen.observe.observer import Samples, observing
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.client import CheckClient
@@ -41,20 +42,21 @@ def run(options: Options, view: View, calibrated: Calibrated) -> RunOutcome:
 def record(profile: Profile, options: Options, view: View, calibrated: Calibrated) -> Recorded:
     """Run a profile and write its event log, but no result; see `run`."""
     stop = StopFlag()
-    open_files.require(most_connections(profile, options.workers), f"concurrency {max(profile.load.concurrency)}")
+    open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
     with contextlib.ExitStack() as stack:
         setup = set_up(profile, options, calibrated, stack)
         stack.enter_context(stop.armed())
         for line in setup.announcement():
             view.say(line)
-        recorder, driver = _start_recording(setup, view, stop)
+        samples = stack.enter_context(observing(target.base_url for target in setup.targets.values()))
+        recorder, driver = _start_recording(setup, view, stop, samples)
         with contextlib.closing(driver), sleep.prevented(), priority.giving_way():
             error = _measure(setup, recorder, driver, stop, view)
     return Recorded(recorder.folder, stop.signal, error)
 
 
-def _start_recording(setup: RunSetup, view: View, stop: StopFlag) -> tuple[Recorder, Driver]:
-    """The recorder on the run's log, and the driver that feeds it."""
+def _start_recording(setup: RunSetup, view: View, stop: StopFlag, samples: Samples) -> tuple[Recorder, Driver]:
+    """The recorder on the run's log, and the driver that feeds it; `samples` is what is observed beside the load."""
     anchor = Anchor.take()
     driver = Driver(setup.workers, lambda sent: recorder.sent(sent), stop)
     try:
@@ -68,6 +70,7 @@ def _start_recording(setup: RunSetup, view: View, stop: StopFlag) -> tuple[Recor
             view=view,
             count=setup.count,
             resume_state=setup.options.resume_state,
+            samples=samples,
         )
     except BaseException:
         driver.close()

@@ -24,9 +24,10 @@ class State:
         """Calendar time in whole seconds, for `created`."""
         return int(time.time())
 
-    def knows(self, model: str) -> bool:
-        """Loaded or installed."""
-        return model in self.loaded or model in self.installed
+    @property
+    def known(self) -> list[str]:
+        """All models, the loaded ones first."""
+        return self.loaded + self.installed
 
 
 @dataclass(slots=True)

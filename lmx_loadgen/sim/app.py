@@ -3,7 +3,6 @@
 import gc
 import json
 from asyncio import AbstractEventLoop
-from collections.abc import Iterable
 from random import Random
 
 from lmx_loadgen.errors import InputError
@@ -14,8 +13,9 @@ from lmx_loadgen.sim.dialects.base import Json
 from lmx_loadgen.sim.engine import MS, Engine, Timeline
 from lmx_loadgen.sim.exchange import Exchange, Services
 from lmx_loadgen.sim.faults import FAULTS, REPLACED
+from lmx_loadgen.sim.orders import Orders, check_orders
 from lmx_loadgen.sim.script import Script, end_at_stop
-from lmx_loadgen.sim.settings import SYSTEM_ROLE, SimSettings, check_orders
+from lmx_loadgen.sim.settings import SYSTEM_ROLE, SimSettings
 from lmx_loadgen.sim.text import (
     ANSWER,
     BEGINNINGS,
@@ -46,10 +46,9 @@ class Refused(Exception):  # not an error of ours, so not named one
 
 
 class App:
-    """One server's requests and state. Raises InputError for settings that name an unknown fault."""
+    """One server's requests and state."""
 
     def __init__(self, settings: SimSettings, loop: AbstractEventLoop, token: str) -> None:
-        _check_known(settings.faults)
         self.settings = settings
         self.state = State(settings, list(settings.models), list(settings.installed))
         self.log = TruthLog(settings.log, loop)
@@ -125,7 +124,8 @@ class App:
         exchange.after = orders.get("after", self.settings.fault_after)
         exchange.seconds = orders.get("seconds", self.settings.fault_seconds)
         exchange.thought_tokens = orders.get("thought_tokens", self.settings.thought_tokens)
-        self._track(exchange)
+        self._live.add(exchange)
+        exchange.on_settled = self._settled
         self._start(exchange, orders.get("fault") or self._drawn_fault())
 
     def _start(self, exchange: Exchange, fault: str | None) -> None:
@@ -164,20 +164,18 @@ class App:
         self._check_key(request)
         return body
 
-    def _orders(self, request: HttpRequest, body: Json) -> Json:
+    def _orders(self, request: HttpRequest, body: Json) -> Orders:
         """What this request wants of the simulator itself: body field "sim", or header X-Sim (JSON or a fault)."""
         wanted = body.pop("sim", None)
         header = request.headers.get("x-sim")
         try:
             if header is not None:
                 wanted = json.loads(header) if header.startswith("{") else {"fault": header}
-            orders = {} if wanted is None else check_orders(wanted)
-            _check_known([orders["fault"]] if "fault" in orders else [])
+            return {} if wanted is None else check_orders(wanted)
         except (ValueError, RecursionError) as error:
             raise Refused(self.dialect.error(400, f"X-Sim is not JSON: {error}")) from None
         except InputError as error:
             raise Refused(self.dialect.error(400, str(error))) from None
-        return orders
 
     def _check_fields(self, body: Json, endpoint: str) -> None:
         if endpoint == "chat":
@@ -235,7 +233,7 @@ class App:
             cached_tokens=cached,
         )
 
-    def _script(self, body: Json, orders: Json, answer: ScriptedAnswer, seed: int) -> Script:
+    def _script(self, body: Json, orders: Orders, answer: ScriptedAnswer, seed: int) -> Script:
         """What is said, and how much: max_tokens, a fixed text, or a natural stop, whichever is least."""
         limit = self._limit(body)
         per_chunk = orders.get("tokens_per_chunk", self.settings.tokens_per_chunk)
@@ -264,7 +262,7 @@ class App:
             answer.finish = "stop"
         return script
 
-    def _batch(self, script: Script, orders: Json, seed: int) -> None:
+    def _batch(self, script: Script, orders: Orders, seed: int) -> None:
         """How tokens share events, where that is not `tokens_per_chunk` each."""
         interval = orders.get("stream_interval", self.settings.stream_interval)
         if interval > 1:
@@ -302,7 +300,7 @@ class App:
         arguments = json.dumps(_example(function.get("parameters")))
         return ScriptedToolCall(f"call_{answer_id[-8:]}", function["name"], split_pieces(arguments))
 
-    def _prefill_ns(self, answer: ScriptedAnswer, orders: Json) -> int:
+    def _prefill_ns(self, answer: ScriptedAnswer, orders: Orders) -> int:
         base = orders.get("ttft_ms")
         if base is not None:
             return int(base * MS)
@@ -331,22 +329,12 @@ class App:
 
     # Bookkeeping
 
-    def _track(self, exchange: Exchange) -> None:
-        self._live.add(exchange)
-        exchange.on_settled = self._settled
-
     def _settled(self, exchange: Exchange) -> None:
         self._live.discard(exchange)
         done = self.state.served - self._collected
         if done > COLLECT_BUSY or (done > COLLECT_IDLE and not self.state.in_flight):
             self._collected = self.state.served
             self._loop.call_soon(gc.collect)
-
-
-def _check_known(faults: Iterable[str]) -> None:
-    """Raises InputError for the first that is no fault of `faults`."""
-    for name in sorted(set(faults) - set(FAULTS)):
-        raise InputError(f"unknown fault {name!r}; known are: {', '.join(sorted(FAULTS))}")
 
 
 def _stops(body: Json) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, State
@@ -78,7 +79,6 @@ class Exchange:
         self._release: Callable[[], None] | None = None
         # Truth
         self.status: int | None = None
-        self._outcome = "complete"
         self._settled = False
         self.on_settled: Callable[[Exchange], None] | None = None
         self._admitted_ns: int | None = None
@@ -359,21 +359,23 @@ class Exchange:
             data += self.terminator
         self._put(data, events, tokens)
 
+    def end_saying(self, groups: Groups, outcome: str = "complete") -> None:
+        """Write the last events, and end."""
+        self.send_groups(groups, last=True)
+        self.end(outcome)
+
     def fail(self, message: str) -> None:
         """Generation failed: say so as this server does, and end."""
         self.answer.tokens = self.written + self.unseen
         if self.answer.stream and (self.status is not None or self.answer.chunks):
-            self.send_groups(self.dialect.failing(self.answer, message), last=True)
+            self.end_saying(self.dialect.failing(self.answer, message))
         else:
             self.reply(self.dialect.error(500, message, "server_error"))
-            return
-        self.end("complete")
 
     def busy(self) -> None:
         """No slot for this request."""
         if self.status == 200:
-            self.send_groups(self.dialect.failing(self.answer, self.dialect.busy_message), last=True)
-            self.end("rejected")
+            self.end_saying(self.dialect.failing(self.answer, self.dialect.busy_message), "rejected")
         else:
             self.reply(self.dialect.busy(self.answer))
 
@@ -390,11 +392,9 @@ class Exchange:
 
     def end(self, outcome: str) -> None:
         """The response has ended; it counts once the socket has all of it."""
-        if self._settled:
-            return
-        self.alive = False
-        self._outcome = outcome if self.fault is None else f"fault:{self.fault}"
-        self.conn.when_drained(self._settle)
+        if not self._settled:
+            self.alive = False
+            self.conn.when_drained(partial(self._settle, outcome if self.fault is None else f"fault:{self.fault}"))
 
     def reset(self) -> None:
         """End with a connection reset."""
@@ -404,40 +404,33 @@ class Exchange:
         """End by doing something to the connection instead of finishing the response."""
         self.conn.on_lost = None
         action()
-        self.alive = False
-        self._outcome = f"fault:{self.fault}"
-        self._settle()
+        self._settle(f"fault:{self.fault}")
 
     def lost(self) -> None:
         """The client has gone before the response ended."""
         self._gone_ns = now_ns()
-        self.alive = False
-        self._outcome = "client_gone"
-        self._settle()
+        self._settle("client_gone")
         self.free()
 
     def stopped(self) -> None:
         """The simulator is ending."""
-        if not self._settled:
-            self._outcome = "stopped"
-            self.alive = False
-            self._settle()
+        self._settle("stopped")
 
-    def _settle(self) -> None:
+    def _settle(self, outcome: str) -> None:
         if self._settled:
             return
-        self._settled = True
+        self.alive, self._settled = False, True
         state = self.services.state
         state.in_flight -= 1
         state.served += 1
-        self.services.log.add(self._line())
+        self.services.log.add(self._line(outcome))
         if self.on_settled is not None:
             self.on_settled(self)
         self.conn.on_lost = None
-        if not self.conn.gone and self._outcome != "stopped":
+        if not self.conn.gone and outcome != "stopped":
             self.conn.done(close=self.close_after or not self.chunked)
 
-    def _line(self) -> dict[str, Any]:
+    def _line(self, outcome: str) -> dict[str, Any]:
         answer, request, sent = self.answer, self.request, self.conn.sent
         first = next((i for i, write in enumerate(sent.writes) if write[2]), None)
         wait = None if self._admitted_ns is None else self._admitted_ns - request.read_ns
@@ -458,8 +451,8 @@ class Exchange:
             "cached_tokens": answer.cached_tokens,
             "output_tokens": self.written * answer.choices,
             "unseen_tokens": self.unseen,
-            "finish_reason": answer.finish if self._outcome == "complete" else None,
-            "outcome": self._outcome,
+            "finish_reason": answer.finish if outcome == "complete" else None,
+            "outcome": outcome,
             "fault": self.fault,
             "client_gone_ns": self._gone_ns,
             "slot_wait_ns": wait,

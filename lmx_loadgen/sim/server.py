@@ -37,7 +37,7 @@ def serve(
 
     `on_ready` is called once the port is open. `control` is a file descriptor to listen to: at its end of file the
     server ends too, and the line `flush` makes it flush the log and print FLUSHED. Raises InputError when the
-    address cannot be used or the settings name an unknown fault, StorageError when the log cannot be written.
+    address cannot be used, StorageError when the log cannot be written.
     """
     open_files.raise_limit()
     listener = _listen(settings)

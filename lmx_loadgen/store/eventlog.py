@@ -117,6 +117,7 @@ class LogContents:
     notes: list[str] = field(default_factory=list)
     host: list[dict[str, Any]] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
     resumes: list[dict[str, Any]] = field(default_factory=list)
     superseded: list[dict[str, Any]] = field(default_factory=list)
     again: list[dict[str, Any]] = field(default_factory=list)
@@ -149,6 +150,7 @@ def read_log(path: Path) -> LogContents:
         segments=found["segment"],
         host=found["host"],
         checks=found["check"],
+        samples=[line for line in kept if line["type"] == "sample"],
         end=found["end"][0] if found["end"] else None,
         notes=notes + faults,
         resumes=found["resume"],

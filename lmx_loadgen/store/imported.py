@@ -12,7 +12,7 @@ ORIGINS = {
     "opta-lmx": "measured by Opta-LMX of itself, not by this tool: its p95 of tok/s is the best end (5 % of runs reach "
     "it), its tok/s counts one token too many, and its prompt tokens are words",
     "opta-lmx-older": "measured by an older benchmark of Opta-LMX, not by this tool: its tok/s may be over the whole "
-    "answer, the time to the first token included; percentiles are made of its runs, where it has them",
+    "answer, the time to the first token included; percentiles are made of its runs",
     "lmx-loadgen": "measured by lmx-loadgen and exported, by the name of its backend; its run is not here, and so "
     "neither intervals nor the tool's own error",
     "elsewhere": "not measured by this tool; how is not known",

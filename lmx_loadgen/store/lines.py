@@ -19,6 +19,7 @@ Offset = Annotated[int, Strict(), Field(ge=-_MAX, le=_MAX)]
 Text = Annotated[str, Strict()]
 Flag = Annotated[bool, Strict()]
 Seconds = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Figure = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 
 EventKind = Literal["role", "content", "reasoning", "tool", "usage", "finish", "error", "ping", "done", "other"]
 Outcome = Literal[
@@ -227,6 +228,29 @@ class HostStateLine(SegmentPlace):
     state: dict[Text, Any]
 
 
+class SampleLine(OpenLine):
+    """What a program beside the load said of the machine over the last `interval_s`, or the `error` that ended it.
+
+    What it does not tell is null. Watts, degrees Celsius, bytes; `gpu_busy` is a share of the time.
+    """
+
+    type: Literal["sample"]
+    at_ns: Ns
+    source: Text
+    error: NotRequired[Text]
+    interval_s: NotRequired[Figure]
+    gpu_power_w: NotRequired[Figure | None]
+    cpu_power_w: NotRequired[Figure | None]
+    ram_power_w: NotRequired[Figure | None]
+    system_power_w: NotRequired[Annotated[Figure | None, Field(description="of the whole machine")]]
+    gpu_mhz: NotRequired[Annotated[Figure | None, Field(description="while it was busy")]]
+    gpu_busy: NotRequired[Figure | None]
+    gpu_temp_c: NotRequired[Figure | None]
+    cpu_temp_c: NotRequired[Figure | None]
+    ram_bytes: NotRequired[Figure | None]
+    swap_bytes: NotRequired[Figure | None]
+
+
 class CheckLine(OpenLine):
     """What a target was asked to do outside all measured windows, and what came of it, as it came."""
 
@@ -277,6 +301,7 @@ LINES: dict[str, TypeAdapter[Any]] = {
     "request": TypeAdapter(RequestLine),
     "segment": TypeAdapter(SegmentLine),
     "host": TypeAdapter(HostStateLine),
+    "sample": TypeAdapter(SampleLine),
     "check": TypeAdapter(CheckLine),
     "resume": TypeAdapter(ResumeLine),
     "again": TypeAdapter(AgainLine),

@@ -4,6 +4,7 @@ A number says little: where a target was aborted, segments that came later had t
 So it is looked up among the lines around it, and only then in the plan. Lines may be damaged here, and then stay so.
 """
 
+from bisect import bisect
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -11,7 +12,9 @@ Line = dict[str, Any]
 # The fields of a line that are its segment's key.
 Place = dict[str, Any]
 
-_FORMER = ("segment", "level", "concurrency", "segments")
+_NUMBERS = ("segment", "level", "concurrency", "segments")
+_TELLING = ("request", "segment")
+_BESIDE = ("probe", "stability")
 
 
 def with_keys(lines: Sequence[Line]) -> list[Line]:
@@ -27,41 +30,35 @@ class _Numbers:
         plan = lines[0].get("plan") if lines and lines[0].get("type") == "header" else None
         self._plan = [one for one in plan if _tells_all(one)] if isinstance(plan, list) else []
         self._points = {one["level"]: closed_point(one["concurrency"]) for one in self._plan}
-        requests = [line for line in lines if line.get("type") == "request" and _tells_all(line)]
-        self._beside = {
-            _stretch(line): line["phase"] for line in requests if line.get("phase") in ("probe", "stability")
-        }
+        told = {at: line for at, line in enumerate(lines) if line.get("type") in _TELLING and _tells_all(line)}
+        self._beside = {_stretch(line): line["phase"] for line in told.values() if line.get("phase") in _BESIDE}
         self._probes = list(dict.fromkeys(key[:2] for key, phase in self._beside.items() if phase == "probe"))
-        self._named: dict[int, list[tuple[int, Place]]] = {}
-        for at, line in enumerate(lines):
-            if line.get("type") in ("request", "segment") and _tells_all(line):
-                self._named.setdefault(line["segment"], []).append((at, self._place(line)))
+        self._places = {at: self._place(line) for at, line in told.items()}
+        self._named: dict[int, list[int]] = {}
+        for at, line in told.items():
+            self._named.setdefault(line["segment"], []).append(at)
         self._live: list[tuple[int, Place]] = []
 
     def replaced(self, at: int, line: Line) -> Line:
         kind, plan = line.get("type"), line.get("plan")
-        kept = {name: value for name, value in line.items() if name not in _FORMER}
         if kind == "header":
             return line | {"schema": 4} | ({"plan": list(map(self._planned, plan))} if isinstance(plan, list) else {})
         if kind == "again":
             self._void(line.get("segments"))
             level = line.get("level")
-            return kept | {"load_point": self._points.get(level) if _is_number(level) else None}
+            return _without_numbers(line) | {"load_point": self._points.get(level) if _is_number(level) else None}
         if kind == "resume":
-            return kept | {"redo": self._void(line.get("redo"))}
-        if kind == "host" and _is_number(line.get("segment")):
-            place = self._around(at, line)
-        elif kind in ("request", "segment") and _tells_all(line):
-            place = self._place(line)
-        else:
+            return line | {"redo": self._void(line.get("redo"))}
+        place = self._around(at, line) if kind == "host" and _is_number(line.get("segment")) else self._places.get(at)
+        if place is None:
             return line
         self._live.append((line["segment"], place))
-        return kept | place | ({"phase": line.get("phase")} if kind == "request" else {})
+        return _without_numbers(line) | place | ({"phase": line.get("phase")} if kind == "request" else {})
 
     def _planned(self, segment: Any) -> Any:
         if not _tells_all(segment):
             return segment
-        return self._place(segment) | {name: value for name, value in segment.items() if name not in _FORMER}
+        return self._place(segment) | _without_numbers(segment)
 
     def _place(self, line: Line) -> Place:
         # What is at no level of the plan stands beside them, also where its requests are lost.
@@ -78,13 +75,13 @@ class _Numbers:
         """The key of a line that tells nothing but its number: that of the next line with it, or of the last one where
         the segment is over."""
         named = self._named.get(line["segment"], [])
-        before = [place for where, place in named if where < at][-1:]
-        after = [place for where, place in named if where > at][:1]
+        place = bisect(named, at)
+        before, after = named[:place][-1:], named[place : place + 1]
         near = before + after if line.get("when") == "after" else after + before
         planned = [self._place(one) for one in self._plan if one["segment"] == line["segment"]]
         # Models were loaded for a check, which has no line of its own.
         checked = _key(self._plan[0]["target"] if self._plan else "", closed_point(1), 0, "check")
-        return [*near, *planned, checked][0]
+        return [*(self._places[one] for one in near), *planned, checked][0]
 
     def _void(self, numbers: Any) -> list[Place]:
         """The keys of the lines so far with these numbers; they count no more."""
@@ -92,6 +89,10 @@ class _Numbers:
         places = [place for number, place in self._live if number in redo]
         self._live = [(number, place) for number, place in self._live if number not in redo]
         return list({repr(place): place for place in places}.values())
+
+
+def _without_numbers(line: Line) -> Line:
+    return {name: value for name, value in line.items() if name not in _NUMBERS}
 
 
 def _key(target: str, point: Line, block: int, phase: str) -> Place:

@@ -160,6 +160,25 @@ class ServerWord(_Model):
     client_toks_per_sec: float | None = None
 
 
+class ObservedResult(_Model):
+    """The machine while the load was full, from `seconds` of samples beside it; only where the server runs on it.
+
+    Powers are means in watts; `system_power_w` is of the whole machine, and `tokens_per_joule` output tok/s ÷ it, idle
+    power included. `gpu_clock_share` is the GPU's lowest clock over five seconds as a share of its median in the first
+    minute of the target's load. A None is not known; `reason` says why of powers.
+    """
+
+    source: str
+    seconds: float
+    system_power_w: float | None = None
+    gpu_power_w: float | None = None
+    cpu_power_w: float | None = None
+    tokens_per_joule: float | None = None
+    gpu_temp_max_c: float | None = None
+    gpu_clock_share: float | None = None
+    reason: str | None = None
+
+
 class LevelResult(AtLoadPoint, _Model):
     """One level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
     first wave, `all` keeps it, `none` is empty."""
@@ -179,6 +198,7 @@ class LevelResult(AtLoadPoint, _Model):
     notes: list[str] = []
     quality: QualityResult | None = None
     server_word: ServerWord | None = None
+    observed: ObservedResult | None = None
 
 
 class ToolCallBenchmark(_Model):

@@ -17,6 +17,7 @@ def schemas() -> dict[str, Any]:
             | lines.RequestLine
             | lines.SegmentLine
             | lines.HostStateLine
+            | lines.SampleLine
             | lines.CheckLine
             | lines.ResumeLine
             | lines.AgainLine

@@ -2,6 +2,9 @@
 
 import fcntl
 import os
+from pathlib import Path
+
+from lmx_loadgen.errors import StorageError
 
 _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 
@@ -19,3 +22,11 @@ def flush_to_disk(fd: int) -> None:
         else:
             return
     os.fsync(fd)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are not there yet. Raises StorageError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {folder}: {error.strerror or error}") from None

@@ -1,23 +1,25 @@
-"""What a Linux machine is and how it does, out of /proc, /sys and /etc."""
+"""What a Linux machine is and how it does: memory and clocks from psutil, the rest out of /proc and /etc.
 
-import os
+psutil has no anonymous and mapped memory and no stalls, and counts swapped pages as 4 KiB whatever their size.
+"""
+
 import re
 import resource
 from typing import Any
 
 from lmx_loadgen.system.probe import Probe
 
-_KINDS = {"anonymous": "AnonPages", "mapped": "Mapped", "available": "MemAvailable"}
+_KINDS = {"anonymous": "AnonPages", "mapped": "Mapped"}
 
 
 def facts(probe: Probe) -> dict[str, Any]:
     """The machine, in fields that a header's `host` has."""
     cpu = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", probe.read("/proc/cpuinfo") or "", re.MULTILINE)
-    memory = re.search(r"^MemTotal:\s*(\d+) kB", probe.read("/proc/meminfo") or "", re.MULTILINE)
+    memory = probe.memory().get("total")
     release = re.search(r'^PRETTY_NAME="?([^"\n]+)', probe.read("/etc/os-release") or "", re.MULTILINE)
     return {
         "chip": cpu[1].strip() if cpu else None,
-        "memory_gb": round(int(memory[1]) / 2**20, 1) if memory else None,
+        "memory_gb": None if memory is None else round(memory / 2**30, 1),
         "os": "Linux",
         "os_version": release[1] if release else None,
     }
@@ -33,18 +35,16 @@ def machine_id(probe: Probe) -> str | None:
 
 def state(probe: Probe) -> dict[str, Any]:
     """The fields of a host state."""
-    cores = range(os.cpu_count() or 1)
-    speeds = [probe.read(f"/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq") for core in cores]
-    known = [int(speed) / 1000 for speed in speeds if speed and speed.strip().isdigit()]
-    memory, counters = probe.read("/proc/meminfo"), probe.read("/proc/vmstat")
-    total, free = _number(r"MemTotal:\s*(\d+)", memory), _number(r"MemAvailable:\s*(\d+)", memory)
-    held = {kind: _number(rf"^{name}:\s*(\d+) kB", memory) for kind, name in _KINDS.items()}
+    speeds, memory = probe.core_mhz(), probe.memory()
+    held, counters = probe.read("/proc/meminfo"), probe.read("/proc/vmstat")
+    kinds = {kind: _number(rf"^{name}:\s*(\d+) kB", held) for kind, name in _KINDS.items()}
+    known = {kind: round(kb * 1024) for kind, kb in kinds.items() if kb is not None}
     return {
-        "cpu_mhz": sum(known) / len(known) if known else None,
+        "cpu_mhz": sum(speeds) / len(speeds) if speeds else None,
         "cpu_stalled": _stalled(probe.read("/proc/pressure/cpu")),
         "memory_stalled": _stalled(probe.read("/proc/pressure/memory")),
-        "memory_free": free / total if free is not None and total else None,
-        "memory_bytes": {kind: round(kb * 1024) for kind, kb in held.items() if kb is not None} or None,
+        "memory_free": memory["available"] / memory["total"] if memory else None,
+        "memory_bytes": known | {kind: memory[kind] for kind in ("available",) if memory} or None,
         "swapped_in_bytes": _swapped_bytes("pswpin", counters),
         "swapped_out_bytes": _swapped_bytes("pswpout", counters),
     }

@@ -1,4 +1,4 @@
-"""What a Mac is: chip, cores, memory and system, out of `sysctl`, `ioreg` and `sw_vers`.
+"""What a Mac is: chip, cores, memory and system, out of `sysctl`, `ioreg`, `sw_vers` and psutil.
 
 Every command is called by its absolute path. What is absent is None: not known, and never taken for fine.
 """
@@ -14,7 +14,6 @@ _MOST_LEVELS = 4
 _KEYS = (
     "machdep.cpu.brand_string",
     "hw.model",
-    "hw.memsize",
     "hw.optional.arm64",
     "sysctl.proc_translated",
     "iogpu.wired_limit_mb",
@@ -40,7 +39,7 @@ def facts(probe: Probe) -> dict[str, Any]:
     said = probe.run_all(COMMANDS)
     keys = values(said["sysctl"])
     version = dict(re.findall(r"^(\w+):\s*(.+?)\s*$", said["version"] or "", re.MULTILINE))
-    memory = whole(keys.get("hw.memsize"))
+    memory = probe.memory().get("total")
     return {
         "chip": _chip(keys.get("machdep.cpu.brand_string"), said["gpu"]),
         "model": keys.get("hw.model"),

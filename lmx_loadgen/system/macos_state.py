@@ -1,7 +1,9 @@
-"""How a Mac does at the moment: heat, power and memory, out of `notifyutil`, `pmset`, `sysctl` and `vm_stat`.
+"""How a Mac does at the moment: heat, power and memory, out of `notifyutil`, `pmset`, `sysctl`, `vm_stat`
+and psutil.
 
 Free memory in percent is not asked for: it counts a mapped model as free and a model of the GPU as used, and is rounded
-to what may be gigabytes. The system's own level of pressure and the growth of its swap counters say what matters.
+to what may be gigabytes. The system's own level of pressure and the growth of its swap counters say what matters;
+psutil knows neither, as what it calls swapped in and out is any page read or written.
 """
 
 import re
@@ -17,7 +19,7 @@ COMMANDS = {
     "speed": (PMSET, "-g", "therm"),
     "power": (PMSET, "-g"),
     "source": (PMSET, "-g", "batt"),
-    "memory": (SYSCTL, "-i", "kern.memorystatus_vm_pressure_level", "vm.swapusage"),
+    "memory": (SYSCTL, "-i", "kern.memorystatus_vm_pressure_level"),
     "pages": ("/usr/bin/vm_stat",),
 }
 _MODES = {("powermode", "0"): "automatic", ("powermode", "1"): "low", ("powermode", "2"): "high"}
@@ -43,7 +45,7 @@ def state(probe: Probe) -> dict[str, Any]:
         "power_mode": power_mode(said["power"]),
         "power_source": power_source(said["source"]),
         "memory_pressure_level": whole(memory.get("kern.memorystatus_vm_pressure_level")),
-        "swap_used_bytes": swap_used_bytes(memory.get("vm.swapusage")),
+        "swap_used_bytes": probe.swap_used_bytes(),
         **memory_bytes(said["pages"]),
     }
     unknown = [name for name in _EXPECTED if found[name] is None]
@@ -71,11 +73,6 @@ def power_source(said: str | None) -> str | None:
     """`AC Power` or `Battery Power`."""
     found = re.search(r"^Now drawing from '([^']+)'", said or "", re.MULTILINE)
     return found[1] if found else None
-
-
-def swap_used_bytes(said: str | None) -> int | None:
-    found = re.search(r"used = (\d+)[.,](\d+)M", said or "")
-    return round(float(f"{found[1]}.{found[2]}") * 2**20) if found else None
 
 
 def memory_bytes(said: str | None) -> dict[str, Any]:

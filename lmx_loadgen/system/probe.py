@@ -1,17 +1,19 @@
 """The machine as it can be asked: files, commands, clocks and a few calls, so that every branch is tested anywhere."""
 
+import contextlib
 import ctypes
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+_Answer = TypeVar("_Answer")
 _WAIT_S = 2.0
 _TEST_TIMER_S = 0.002
 _TEST_TIMERS = 3
@@ -71,6 +73,32 @@ class Probe:
         except OSError:
             return None
 
+    def scheduling_policy(self) -> int | None:
+        """How this thread is scheduled, such as `os.SCHED_OTHER`; only Linux tells."""
+        try:
+            return os.sched_getscheduler(0) if self.system == "linux" else None
+        except (AttributeError, OSError):
+            return None
+
+    def schedule(self, policy: int) -> None:
+        """Have this thread scheduled otherwise, on Linux; a refusal leaves it as it was."""
+        with contextlib.suppress(AttributeError, OSError):
+            os.sched_setscheduler(0, policy, os.sched_param(0))
+
+    def memory(self) -> Mapping[str, int]:
+        """Bytes of memory: the `total`, and what is `available` to programs; empty where nobody tells."""
+        found = _unless_unknown(lambda psutil: psutil.virtual_memory())
+        return {} if found is None else {"total": found.total, "available": found.available}
+
+    def swap_used_bytes(self) -> int | None:
+        found = _unless_unknown(lambda psutil: psutil.swap_memory())
+        return None if found is None else found.used
+
+    def core_mhz(self) -> list[float]:
+        """The clock of every core that runs, now; Apple's chips do not tell it."""
+        found = _unless_unknown(lambda psutil: psutil.cpu_freq(percpu=True))
+        return [core.current for core in found or () if core.current]
+
     def load_average(self) -> float | None:
         """Processes that ran or waited to run, on average over the last minute."""
         try:
@@ -93,3 +121,13 @@ class Probe:
             return ctypes.CDLL("/usr/lib/libSystem.B.dylib")
         except OSError:
             return None
+
+
+def _unless_unknown(ask: Callable[[Any], _Answer]) -> _Answer | None:
+    """What psutil answers; None where this system does not tell."""
+    import psutil  # 15 ms, which only those that ask should pay
+
+    try:
+        return ask(psutil)
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: also NotImplementedError
+        return None

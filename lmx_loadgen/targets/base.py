@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from lmx_loadgen.decode.chat import StreamRules
+from lmx_loadgen.profile.models import Request
 from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.client import AdminClient
 
@@ -25,11 +26,12 @@ class Residency:
 class Dialect:
     """One kind of server; who answers is found out by `targets.recognize`.
 
-    `loaded` lists the chat models that are loaded now, where `GET /v1/models` does not tell. `fields` are the optional
-    request fields it understands among `seed`, `ignore_eos`, `stream_options`. `default_model` is what to ask for when
-    the server cannot tell what it has. `quantization` asks how the weights of a model are quantized, in the server's
-    own word for it, where its API tells; `residency` is how it loads and unloads, where it can be asked to.
-    `load_hint` is what its user does to load the model `{model}` on the server at `{root}`.
+    `loaded` lists the chat models that are loaded now, where `GET /v1/models` does not tell; where that lists the whole
+    cache on disk, it `lists_cache`. `fields` are the optional request fields it understands among `seed`, `ignore_eos`,
+    `stream_options`. `default_model` is what to ask for when the server cannot tell what it has. `quantization` asks
+    how the weights of a model are quantized, in the server's own word for it, where its API tells; `residency` is how
+    it loads and unloads, where it can be asked to. `load_hint` is what its user does to load the model `{model}` on the
+    server at `{root}`.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Dialect:
     default_url: str | None
     key_env: str
     loaded: Loaded | None = None
+    lists_cache: bool = False
     admin_key_env: str | None = None
     rules: StreamRules = field(default_factory=StreamRules)
     fields: frozenset[str] = frozenset({"seed", "stream_options"})
@@ -79,23 +82,8 @@ class Target:
     merges_system: bool = False
 
 
-class RequestSettings(Protocol):
-    """What every request asks for; the profile's `request`."""
-
-    @property
-    def max_tokens(self) -> int: ...
-    @property
-    def temperature(self) -> float: ...
-    @property
-    def seed(self) -> int | None: ...
-    @property
-    def ignore_eos(self) -> bool: ...
-    @property
-    def extra(self) -> Mapping[str, Any]: ...
-
-
 def request_body(
-    target: Target, endpoint: str, messages: Sequence[Mapping[str, Any]], settings: RequestSettings
+    target: Target, endpoint: str, messages: Sequence[Mapping[str, Any]], settings: Request
 ) -> dict[str, Any]:
     """The JSON body of one streaming request, with only such fields as the server understands; the user's own `extra`
     comes last.

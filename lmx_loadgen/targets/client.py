@@ -62,6 +62,11 @@ class AdminClient:
         """The same below the base address, with the key."""
         return await self._get(self.base_url + path, True)
 
+    async def get_object(self, path: str) -> dict[str, Any]:
+        """The JSON object in the answer to GET `path` below the root, with the key; empty where there is none."""
+        reply = await self.get(path, key=True)
+        return reply.data if reply is not None and isinstance(reply.data, dict) else {}
+
     async def post(self, path: str, body: Mapping[str, Any]) -> tuple[int, str] | None:
         """Status and words of the answer to a POST below the root, with the key; None when none came."""
         found = await self._whole("POST", self.root + path, self.headers, dict(body))

@@ -6,8 +6,7 @@ from lmx_loadgen.targets.client import AdminClient, version_in
 
 async def quantization(cold: AdminClient, model: str) -> str | None:
     """Only the model's file tells, by its name."""
-    reply = await cold.get("/props", key=True)
-    path = version_in(reply.data, "model_path") if reply is not None else ""
+    path = version_in(await cold.get_object("/props"), "model_path")
     return path.replace("\\", "/").rsplit("/", 1)[-1] or None
 
 

@@ -9,8 +9,7 @@ from lmx_loadgen.targets.models import chat_models, entry_of
 
 
 async def _models(cold: AdminClient) -> list[dict[str, Any]] | None:
-    reply = await cold.get("/api/v0/models", key=True)
-    data = reply.data.get("data") if reply is not None and isinstance(reply.data, dict) else None
+    data = (await cold.get_object("/api/v0/models")).get("data")
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
         return None
     return data if all("state" in entry for entry in data) else None

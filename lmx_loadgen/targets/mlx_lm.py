@@ -1,21 +1,12 @@
 """mlx_lm.server, the server that comes with mlx-lm."""
 
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.client import AdminClient
-from lmx_loadgen.targets.models import models_listed
-
-
-async def loaded(cold: AdminClient) -> list[str]:
-    """`/v1/models` lists every model in the cache on disk: only a single one is certainly the one it serves."""
-    listed = await models_listed(cold)
-    return listed if len(listed) == 1 else []
-
 
 MLX_LM = Dialect(
     name="mlx-lm",
     title="mlx_lm.server",
     default_url="http://127.0.0.1:8080/v1",
-    loaded=loaded,
+    lists_cache=True,
     key_env="MLX_LM_API_KEY",
     default_model="default_model",  # its own name for the model it was started with
     start_hint="start mlx_lm.server",

@@ -41,11 +41,6 @@ async def list_models(client: AdminClient) -> ModelList:
     )
 
 
-async def models_listed(client: AdminClient) -> list[str]:
-    """The chat models of `GET /v1/models` that are in memory, as far as it tells."""
-    return list((await list_models(client)).loaded)
-
-
 def chat_models(entries: Any, *keys: str) -> list[str]:
     """The names in a list of objects, by the first of `keys` each one has; embedding models are left out."""
     found: dict[str, None] = {}

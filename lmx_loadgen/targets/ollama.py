@@ -8,17 +8,11 @@ from lmx_loadgen.targets.models import chat_models, entry_of
 
 async def loaded(cold: AdminClient) -> list[str]:
     """`/v1/models` lists what is on disk; only `/api/ps` tells what is loaded."""
-    reply = await cold.get("/api/ps", key=True)
-    return (
-        chat_models(reply.data.get("models"), "name", "model")
-        if reply is not None and isinstance(reply.data, dict)
-        else []
-    )
+    return chat_models((await cold.get_object("/api/ps")).get("models"), "name", "model")
 
 
 async def quantization(cold: AdminClient, model: str) -> str | None:
-    reply = await cold.get("/api/ps", key=True)
-    details = entry_of(reply.data if reply is not None else None, "models", model).get("details")
+    details = entry_of(await cold.get_object("/api/ps"), "models", model).get("details")
     return version_in(details, "quantization_level") or None
 
 

@@ -201,19 +201,21 @@ async def _models(spec: TargetSpec, dialect: Dialect, identity: Identity | None,
     which nothing is known and whose model is named may have none."""
     listed = await list_models(client)
     title = identity.product.title if identity is not None else dialect.title
-    if listed.status in (401, 403):
+    is_proxy_refusal = listed.status in (400, 500) and identity is not None and identity.product is LITELLM
+    if listed.status in (401, 403) or is_proxy_refusal:
         what = "refuses the key in" if client.headers else "asks for a key: put it in"
-        raise KeyRefused(f"{title} at {client.base_url} {what} {_key_hint(spec, client)}")
-    if listed.status in (400, 500) and identity is not None and identity.product is LITELLM:
-        what = "refuses the key in" if client.headers else "asks for a key: put it in"
-        raise KeyRefused(f"{title} at {client.base_url} {what} {_key_hint(spec, client)} (it says: {listed.words})")
+        words = f" (it says: {listed.words})" if is_proxy_refusal else ""
+        raise KeyRefused(f"{title} at {client.base_url} {what} {_key_hint(spec, client)}{words}")
     if listed.status == 503:
         raise ModelNotLoaded(f"model_not_loaded: {title} at {client.base_url} is not ready: {listed.words}")
     if not listed.is_list:
         return _without_list(spec, dialect, client, listed)
-    if dialect.loaded is None:
+    if dialect.loaded is not None:
+        loaded = await dialect.loaded(client)
+    elif dialect.lists_cache and len(listed.loaded) != 1:  # only a single one is certainly the one it serves
+        loaded = []
+    else:
         return listed
-    loaded = await dialect.loaded(client)
     return replace(listed, loaded=tuple(loaded), unloaded=tuple(one for one in listed.unloaded if one not in loaded))
 
 

@@ -8,7 +8,8 @@ import httpx
 
 from lmx_loadgen.decode.errors import plain, words_of_body
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.targets.base import RequestSettings, Target, request_body
+from lmx_loadgen.profile.models import Request
+from lmx_loadgen.targets.base import Target, request_body
 
 _SYSTEM, _PROMPT = "Be brief.", "Say hello."
 _MOST_TOKENS = 16
@@ -23,22 +24,11 @@ _LEFT_OUT = {
 _RENAMED = {"max_tokens": "max_completion_tokens"}
 
 
-class _Settings:
-    """A run's request settings, with a short answer."""
-
-    def __init__(self, settings: RequestSettings) -> None:
-        self.max_tokens = min(_MOST_TOKENS, settings.max_tokens)
-        self.temperature = settings.temperature
-        self.seed = settings.seed
-        self.ignore_eos = False
-        self.extra = settings.extra
-
-
 async def adapted(
     target: Target,
     endpoint: str,
     nonce: str,
-    settings: RequestSettings,
+    settings: Request,
     client: httpx.AsyncClient,
     *,
     has_system: bool = False,
@@ -49,7 +39,8 @@ async def adapted(
     A server that refuses for other reasons, or does not answer in time, is left as it is: the run will say so. Raises
     InputError where it refuses the temperature.
     """
-    asked = _Settings(settings)
+    short = {"max_tokens": min(_MOST_TOKENS, settings.max_tokens), "ignore_eos": False}
+    asked = settings.model_copy(update=short)
     refusal = await _refusal(target, endpoint, nonce, asked, client)
     untried = [*_LEFT_OUT, *_RENAMED]
     while refusal is not None and (field := _suspect(refusal, untried)) is not None:
@@ -95,7 +86,7 @@ async def _refusal(
     target: Target,
     endpoint: str,
     nonce: str,
-    settings: _Settings,
+    settings: Request,
     client: httpx.AsyncClient,
     *,
     system: bool = False,

@@ -18,8 +18,7 @@ def _asked(path: str, key: str, **fields: Any) -> AskModel:
 
 async def _lmstudio_unload(cold: AdminClient, model: str) -> str | None:
     """Every instance of it that is loaded."""
-    reply = await cold.get("/api/v1/models", key=True)
-    listed = reply.data.get("models") if reply is not None and isinstance(reply.data, dict) else None
+    listed = (await cold.get_object("/api/v1/models")).get("models")
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     mine = [entry for entry in entries if model in (entry.get("key"), entry.get("id"))]
     instances = [one for entry in mine for one in entry.get("loaded_instances") or [] if isinstance(one, dict)]

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.soak [--minutes 30] [--concurrency 16]
 
 Runs the tool as its user would, looks at its processes every few seconds, and in the end holds its event log against
-the simulator's. Linux only: it reads /proc. Exits with 1 when something is not as it should be.
+the simulator's. Exits with 1 when something is not as it should be.
 """
 
 import argparse
@@ -16,6 +16,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+import psutil
 
 from lmx_loadgen.sim.faults import FAULTS
 from lmx_loadgen.sim.process import start
@@ -89,13 +91,13 @@ def _load(scratch: Path, url: str, seconds: float, concurrency: int) -> list[Ser
 
 def _look(pid: int, at_s: float) -> SeriesStyle | None:
     try:
-        pids = [pid, *(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-        statuses = [Path(f"/proc/{one}/status").read_text() for one in pids]
-        files = sum(len(list(Path(f"/proc/{one}/fd").iterdir())) for one in pids)
-    except OSError:
+        process = psutil.Process(pid)
+        processes = [process, *process.children()]
+        memory = sum(one.memory_info().rss for one in processes)
+        files = sum(one.num_fds() for one in processes)
+    except psutil.Error:
         return None
-    resident = [line.split()[1] for status in statuses for line in status.splitlines() if line.startswith("VmRSS:")]
-    return SeriesStyle(at_s, sum(map(int, resident)) / 1024, files)
+    return SeriesStyle(at_s, memory / 2**20, files)
 
 
 def _judged(series_styles: list[SeriesStyle], log: Path, truths: dict[str, object]) -> bool:

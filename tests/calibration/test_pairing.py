@@ -1,6 +1,5 @@
 """What was seen against what truly was: the pairing and the arithmetic."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -8,28 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmx_loadgen.calibration.pairing import ClocksDisagree, errors_of, spread
+from lmx_loadgen.sim.truth import FIELDS, Truth, Write
 from tests.helpers.made_lines import request_line
 
 MS = 1_000_000
 
 
-@dataclass(frozen=True)
-class Wrote:
-    at_ns: int
-    tokens: int = 1
-
-
-@dataclass(frozen=True)
-class Said:
+def truth(received: float, *writes: float | tuple[float, int]) -> Truth:
     """The simulator's word on a response, in ms."""
-
-    received_ns: int
-    writes: list[Wrote]
-
-
-def truth(received: float, *writes: float | tuple[float, int]) -> Said:
     times = [write if isinstance(write, tuple) else (write, 1) for write in writes]
-    return Said(round(received * MS), [Wrote(round(at * MS), tokens) for at, tokens in times])
+    written = tuple(Write(round(at * MS), tokens, tokens) for at, tokens in times)
+    unasked: dict[str, Any] = dict.fromkeys(FIELDS)
+    return Truth(**unasked | {"received_ns": round(received * MS), "writes": written})
 
 
 def line(*reads: float, send: float = 1000, **changes: Any) -> dict[str, Any]:
@@ -67,7 +56,7 @@ def test_an_answer_without_its_truth_is_counted_and_one_that_failed_is_not() -> 
 
 
 @pytest.mark.parametrize("said", [truth(999.7, 1200), truth(1000, 1201.3)])
-def test_what_is_seen_before_it_happened_means_that_the_clocks_differ(said: Said) -> None:
+def test_what_is_seen_before_it_happened_means_that_the_clocks_differ(said: Truth) -> None:
     with pytest.raises(ClocksDisagree, match=r"disagree by 0\.3 ms"):
         errors_of([line(1201)], {"r": said})
 

@@ -316,7 +316,7 @@ def test_help_loads_none_of_the_heavy_packages() -> None:
         "import sys\n"
         "from lmx_loadgen.cli import main\n"
         "main(['--help'], standalone_mode=False)\n"
-        "print(sorted({'numpy', 'scipy', 'plotly', 'httpx', 'pydantic', 'rich'} & set(sys.modules)))"
+        "print(sorted({'numpy', 'scipy', 'plotly', 'httpx', 'pydantic', 'psutil', 'rich'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 
@@ -394,7 +394,7 @@ def test_calibrate_stores_a_table_that_the_next_run_carries(fast: SimProcess, tm
     result = read_result(folder)
     assert result.instrument["calibration"] == stored
     assert result.targets[0].levels[0].metrics["ttft"].instrument_error is not None
-    assert "instrument's own error" in run.stdout
+    assert "instrument's error" in run.stdout
     assert "Measuring the instrument's own error" not in run.stderr
 
 

@@ -229,8 +229,8 @@ def test_damaged_files_are_skipped_each_with_its_reason(reports: Path, tmp_path:
     for words in (
         "deep.json: not JSON: recursion limit",
         "half.json: not JSON: EOF",
-        "other.json: neither a model nor a figure",
-        "many.json: entry 5: neither",
+        "other.json: neither a result of Opta-LMX nor",
+        "many.json: entry 5: neither a result",
         "many.json: 995 more entries",
         "large.json: larger than any result",
         "pipe.json: not a file",

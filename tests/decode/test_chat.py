@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmx_loadgen.decode.chat import MAX_EVENTS, MAX_TEXT, RawAnswer, StreamRules, read_answer, usage_counts
+from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer, usage_counts
 from lmx_loadgen.decode.errors import plain, words_of_body
+from lmx_loadgen.decode.stream import MAX_EVENTS, MAX_TEXT
 
 LMX = StreamRules(False, False, "\n\n[Error: ")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.plan_importer import results_in
+from lmx_loadgen.analysis.request_rows import request_rows
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
 from lmx_loadgen.decode.sse import Decoder, decode
@@ -98,6 +99,12 @@ def _prompts(path: Path) -> None:
     prompt_book(Prompts(file=str(path)), path.parent)
 
 
+def _log(path: Path) -> None:
+    run = MeasuredRun(read_log(path))
+    summarize(MeasuredRun(run))
+    request_rows(MeasuredRun(run))
+
+
 def _foreign(path: Path) -> None:
     import pydantic_core
 
@@ -114,7 +121,7 @@ ENTRIES: dict[str, Callable[[bytes], None]] = {
     "reference": _file(read_reference, "reference.yaml"),
     "prompts": _file(_prompts, "prompts.jsonl"),
     "tokenizer": _file(lambda path: token_counter(str(path), path.parent)("some text"), "tokenizer.json"),
-    "log": _file(lambda path: summarize(MeasuredRun(read_log(path))), "events.jsonl"),
+    "log": _file(_log, "events.jsonl"),
     "result": _file(lambda path: read_result(path.parent), "run/result.json"),
     "calibration": _file(lambda path: read_calibrations(path.parent, "fuzz"), f"c/{path_for(Path(), 'fuzz').name}"),
     "foreign": _file(_foreign, "plan/one.json"),

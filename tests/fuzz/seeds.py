@@ -7,6 +7,7 @@ from lmx_loadgen.system import package_data
 from tests.helpers.paths import DATA
 
 _MOST = 4_096
+_BESIDE = ("segment", "end", "host", "resume", "again")
 
 
 def seeds(entry: str) -> Iterator[bytes]:
@@ -32,16 +33,18 @@ def _of(entry: str) -> Iterator[bytes]:
     elif entry == "log":
         yield from _short_logs()
     elif entry == "result":
-        yield from (path.read_bytes() for path in sorted((DATA / "runs").glob("*/result.json")))
+        yield from (path.read_bytes() for path in sorted(DATA.glob("*runs/*/result.json")))
     elif entry == "foreign":
         yield b'{"model": "m", "results": [{"ttft_ms": 1, "tok_s": 2}], "summary": {}}'
     yield b"{}"
 
 
 def _short_logs() -> Iterator[bytes]:
-    """A header, two requests and an end of each sample run."""
-    for path in sorted((DATA / "runs").glob("*/events.jsonl")):
+    """A header, two requests and an end of each sample run, those of former versions too."""
+    for path in sorted(DATA.glob("*runs/*/events.jsonl")):
         lines = path.read_text(encoding="utf-8").splitlines()
         kept = [line for line in lines if json.loads(line)["type"] == "request"][:2]
-        others = [line for line in lines if json.loads(line)["type"] in ("segment", "end", "host")][:4]
+        others = [line for line in lines if json.loads(line)["type"] in ("segment", "end", "host", "resume", "again")][
+            :4
+        ]
         yield "\n".join([lines[0], *kept, *others, ""]).encode()

@@ -189,7 +189,7 @@ def check_unlike_before(chain: Chain) -> None:
 
 def request(line: dict[str, Any]) -> tuple[Any, ...]:
     """What was asked, wherever it stands in the log; not when, nor under which nonce."""
-    return segment_key(line), *(line[name] for name in ("phase", "number", "prompt_id", "max_tokens"))
+    return segment_key(line).text, *(line[name] for name in ("phase", "number", "prompt_id", "max_tokens"))
 
 
 def figures(level: LevelResult) -> dict[str, Any]:

@@ -13,6 +13,8 @@ class Machine(Probe):
     files: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
     load: float | None = None
+    held: Mapping[str, int] = field(default_factory=dict)
+    clocks_mhz: Sequence[float] = ()
 
     def read(self, path: str) -> str | None:
         return self.files.get(path)
@@ -25,6 +27,15 @@ class Machine(Probe):
 
     def priority(self, which: int) -> int | None:
         return None
+
+    def memory(self) -> Mapping[str, int]:
+        return self.held
+
+    def swap_used_bytes(self) -> int | None:
+        return None
+
+    def core_mhz(self) -> list[float]:
+        return [*self.clocks_mhz]
 
     def load_average(self) -> float | None:
         return self.load

@@ -46,21 +46,22 @@ def head_to_head() -> list[Series]:
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one page a sample run, and `many.html` with several runs; and those of CARD_PAGES."""
-    from lmx_loadgen.report.page import write_page
+    from lmx_loadgen.report.page import build_page
 
     folder = tmp_path_factory.mktemp("pages")
     for name in ("head-to-head", "interrupted", "failed", "hostile"):
-        write_page(folder / f"{name}.html", [read_run(name)])
+        (folder / f"{name}.html").write_text(build_page([read_run(name)]), encoding="utf-8")
     several = [
         read_run("head-to-head", "22 Nov"),
         read_run("head-to-head", "23 Nov"),
         read_run("failed"),
         read_run("hostile"),
     ]
-    write_page(folder / "many.html", several)
+    (folder / "many.html").write_text(build_page(several), encoding="utf-8")
     reference = read_reference(package_data.folder("reference") / NAME)
     for name, runs in CARD_PAGES.items():
-        write_page(folder / f"{name}.html", make_cards.views(folder, *runs), reference=reference)
+        page = build_page(make_cards.views(folder, *runs), reference=reference)
+        (folder / f"{name}.html").write_text(page, encoding="utf-8")
     return folder
 
 

@@ -14,7 +14,7 @@ Loader = Callable[..., RunView]
 
 
 def test_ttft_is_drawn_in_ms_with_a_whisker_up_to_p95(head_to_head: list[Series]) -> None:
-    figure = figures.ttft_against_concurrency(head_to_head)
+    figure = figures.against_concurrency(head_to_head, "ttft")
 
     assert figure is not None
     for one, trace in zip(head_to_head, figure.data, strict=True):
@@ -27,7 +27,7 @@ def test_ttft_is_drawn_in_ms_with_a_whisker_up_to_p95(head_to_head: list[Series]
 
 
 def test_a_p95_among_failures_has_no_whisker(head_to_head: list[Series]) -> None:
-    figure = figures.ttft_against_concurrency(head_to_head)
+    figure = figures.against_concurrency(head_to_head, "ttft")
 
     assert figure is not None
     ollama = figure.data[1]
@@ -36,7 +36,7 @@ def test_a_p95_among_failures_has_no_whisker(head_to_head: list[Series]) -> None
 
 
 def test_the_whisker_of_a_rate_goes_down(head_to_head: list[Series]) -> None:
-    figure = figures.decode_against_concurrency(head_to_head)
+    figure = figures.against_concurrency(head_to_head, "decode_tok_s")
 
     assert figure is not None
     level = head_to_head[0].levels()[0]
@@ -50,8 +50,8 @@ def test_an_undefined_value_is_a_gap_and_never_zero(load_run: Loader) -> None:
     for metric in ("ttft", "output_tok_s"):
         run.result["targets"][0]["levels"][1]["metrics"][metric] |= {"p50": None, "p95": None, "mean": None}
 
-    for draw in (figures.ttft_against_concurrency, figures.output_against_concurrency):
-        figure = draw(series_of([run]))
+    for metric in ("ttft", "output_tok_s"):
+        figure = figures.against_concurrency(series_of([run]), metric)
         assert figure is not None
         assert [value is None for value in figure.data[0].y] == [False, True, False]
         assert figure.data[0].connectgaps is False
@@ -101,7 +101,7 @@ def test_a_distribution_counts_failures_and_so_ends_below_one(head_to_head: list
 
 
 def test_system_output_carries_its_interval(head_to_head: list[Series]) -> None:
-    figure = figures.output_against_concurrency(head_to_head)
+    figure = figures.against_concurrency(head_to_head, "output_tok_s")
 
     assert figure is not None
     level = head_to_head[0].levels()[2]

@@ -13,6 +13,8 @@ from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmx_loadgen.analysis import request_rows
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.load_point import ALONE
@@ -21,6 +23,7 @@ from lmx_loadgen.report import markdown, png
 from lmx_loadgen.report.card_data import cards_of
 from lmx_loadgen.report.verdicts import of_runs
 from lmx_loadgen.report.view import RunView, Series, series_of
+from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.imported import imported_store, marked
 from lmx_loadgen.store.result import RunResult, write_result
 from tests.helpers import make_cards
@@ -121,6 +124,36 @@ def test_csv_has_a_row_for_each_target_level_and_metric(results: Path) -> None:
     (row,) = [r for r in rows if (r["run_id"], r["target"], r["load_point"], r["metric"]) == place]
     assert float(row["ci95_low"]) < float(row["mean"]) < float(row["ci95_high"])
     assert (row["unit"], row["better"], row["token_basis"], row["token_basis_exact"]) == ("s", "lower", "events", "no")
+
+
+def test_csv_per_request_has_a_row_for_each_request(results: Path, tmp_path: Path) -> None:
+    done = plot(results, "--format", "csv", "--per", "request")
+    assert (done.exit_code, done.stdout.strip()) == (0, str(results / "requests.csv"))
+    one = plot(results, "--format", "csv", "--per", "request", str(results / "first"), "--output", str(tmp_path / "1"))
+    assert one.exit_code == 0
+
+    logs = {name: read_log(results / name / "events.jsonl") for name in make_cards.THREE}
+    rows = read((results / "requests.csv").read_text(encoding="utf-8"))
+    assert len(rows) == sum(len(log.requests) for log in logs.values())
+    assert {row["run_id"] for row in rows} == {log.header["run_id"] for log in logs.values()}
+    assert len(read((tmp_path / "1").read_text(encoding="utf-8"))) == len(logs["first"].requests)
+    (results / "requests.csv").unlink()
+
+
+@pytest.mark.parametrize("shape", ["html", "markdown", "png"])
+def test_rows_of_requests_are_csv_alone(results: Path, shape: str) -> None:
+    done = plot(results, "--format", shape, "--per", "request")
+
+    assert done.exit_code == 2
+    assert f"--per request needs --format csv, not {shape}" in done.stderr
+
+
+def test_requests_of_a_hostile_server_stay_cells_of_one_line() -> None:
+    rows = request_rows.request_rows(MeasuredRun(read_log(DATA / "runs" / "hostile" / "events.jsonl")))
+    text = csv_report.requests_table(rows)
+
+    assert text.count("\n") == len(rows) + 1
+    assert [row["phase"] for row in read(text)] == [row["phase"] for row in rows]
 
 
 def test_a_figure_that_is_undefined_is_an_empty_cell_and_says_why(tmp_path: Path) -> None:

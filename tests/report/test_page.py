@@ -1,17 +1,14 @@
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.errors import StorageError
-from lmx_loadgen.report.page import build_page, write_page
+from lmx_loadgen.report.page import build_page
 from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.tools_vs_truth import ToolsVsTruth
 from tests.helpers.measured_views import lines_of, with_lines
@@ -123,23 +120,6 @@ def test_a_target_without_a_level_is_drawn(load_run: Loader) -> None:
     run.result["targets"][0]["levels"] = []
 
     assert "no level was run" in Outline(build_page([run])).text
-
-
-def test_writing_replaces_the_page_and_leaves_nothing_else(tmp_path: Path, load_run: Loader) -> None:
-    path = tmp_path / "new" / "report.html"
-
-    write_page(path, [load_run("failed")])
-    write_page(path, [load_run("interrupted")])
-
-    assert os.listdir(path.parent) == ["report.html"]
-    assert "sim-1" in path.read_text(encoding="utf-8")
-
-
-def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path, load_run: Loader) -> None:
-    (tmp_path / "file").write_text("")
-
-    with pytest.raises(StorageError, match="cannot make the folder"):
-        write_page(tmp_path / "file" / "report.html", [load_run("failed")])
 
 
 def test_the_instrument_s_own_error_and_the_tools_table_are_on_the_page(load_run: Loader) -> None:

@@ -8,7 +8,7 @@ from lmx_loadgen.report.run_loader import labeled_views
 from lmx_loadgen.report.view import (
     RunView,
     Series,
-    errors_of,
+    failures_of,
     level_notes,
     point_of,
     same_work,
@@ -71,9 +71,7 @@ def test_the_same_work_is_the_same_prompts_whatever_their_file_is_called(load_ru
 def test_failures_of_all_levels_are_added_up(load_run: Loader) -> None:
     run = load_run("failed")
 
-    assert errors_of(run.result["targets"][0]) == [
-        {"outcome": "http_error", "status": 503, "reason": "server busy, please try again", "count": 10}
-    ]
+    assert failures_of(run.result["targets"][0]) == [("HTTP error 503", "server busy, please try again", 10)]
 
 
 def test_notes_say_what_weakens_the_figures() -> None:

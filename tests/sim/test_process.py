@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lmx_loadgen.errors import InputError, LoadgenError
@@ -15,6 +16,7 @@ from lmx_loadgen.sim.process import PACKAGE_ROOT, start
 from lmx_loadgen.sim.server import serve
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
+from tests.helpers.paths import ROOT
 from tests.helpers.sim_client import ask, chat_body
 
 # A parent that starts a simulator, says where it is, and is then killed.
@@ -105,8 +107,11 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
 def test_settings_it_cannot_use_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(LoadgenError, match="cannot write its log"):
         start(SimSettings(log=str(tmp_path / "none" / "truth.jsonl")))
-    with pytest.raises(LoadgenError, match="unknown fault 'surprise'; known are: "):
-        start(SimSettings(faults={"surprise": 0.5}))
+    child = subprocess.run(
+        [sys.executable, "-m", "lmx_loadgen.sim", '{"slots": 0}'], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    wrong = "simulator setting slots: input should be greater than or equal to 1, got 0\n"
+    assert (child.returncode, child.stdout, child.stderr) == (InputError.exit_code, "", wrong)
 
 
 def test_plain_asyncio_serves_too() -> None:
@@ -129,5 +134,6 @@ def test_keys_are_in_no_command_line_and_no_repr() -> None:
     settings = SimSettings(api_key="k-secret", admin_key="a-secret")
     assert "secret" not in repr(settings)
     with start(settings) as sim:
-        shown = subprocess.run(["ps", "-o", "args=", "-p", str(sim.pid)], capture_output=True, text=True, check=False)
-        assert "secret" not in shown.stdout
+        shown = psutil.Process(sim.pid).cmdline()
+        assert "lmx_loadgen.sim" in shown
+        assert "secret" not in " ".join(shown)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.sim import DIALECT_NAMES
 from lmx_loadgen.sim.dialects import DIALECTS
-from lmx_loadgen.sim.settings import SimSettings, check_orders
+from lmx_loadgen.sim.orders import check_orders
+from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.text import ANSWER, PrefixCache, count_prompt, prompt_text, split_pieces
 
 
@@ -27,23 +28,46 @@ def test_every_dialect_has_its_file() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"colour": 1}, "unknown simulator setting 'colour'; known are: "),
-        ({"port": "80"}, "'port' must be int, not '80'"),
-        ({"slots": True}, "'slots' must be int or NoneType"),
-        ({"dialect": "gopher"}, "'dialect' must be one of openai, lmx"),
-        ({"engine": "steam"}, "'engine' must be one of batch, independent"),
-        ({"slots": 0}, "'slots' must be at least 1"),
-        ({"step_ms": -1}, "'step_ms' must be at least 0"),
-        ({"prefill_tok_s": 0}, "'prefill_tok_s' must be positive"),
-        ({"faults": {"http_500": 2}}, "share of fault 'http_500' must be a number from 0 to 1"),
-        ({"faults": {"http_500": 0.7, "http_503": 0.7}}, "together must not exceed 1"),
-        ({"models": "one"}, "'models' must be tuple"),
-        ({"models": ["one", 2]}, "must hold strings"),
+        ({"colour": 1}, "setting colour: unknown key (allowed: host, port, dialect, "),
+        ({"slot": 1}, "setting slot: unknown key; did you mean 'slots'? (allowed: "),
+        ({"port": "80"}, "setting port: input should be a valid integer, got '80'"),
+        ({"port": 80_000}, "setting port: input should be less than or equal to 65535, got 80000"),
+        ({"slots": True}, "setting slots: input should be a valid integer, got True"),
+        ({"slots": 0}, "setting slots: input should be greater than or equal to 1, got 0"),
+        ({"burst": 1}, "setting burst: input should be a valid boolean, got 1"),
+        ({"dialect": "gopher"}, "setting dialect: input should be 'openai', 'lmx', "),
+        ({"engine": "steam"}, "setting engine: input should be 'batch' or 'independent', got 'steam'"),
+        ({"refuses": ["tools"]}, "setting refuses.0: input should be 'system', "),
+        ({"step_ms": -1}, "setting step_ms: input should be greater than or equal to 0, got -1"),
+        ({"prefill_tok_s": 0}, "setting prefill_tok_s: input should be greater than 0, got 0"),
+        ({"faults": {"http_500": 2}}, "setting faults.http_500: input should be less than or equal to 1, got 2"),
+        ({"faults": {"http_500": 0.7, "http_503": 0.7}}, "faults: the shares of all faults together must not exceed 1"),
+        ({"faults": {"surprise": 0.5}}, "setting faults.surprise: unknown fault (known: "),
+        ({"models": "one"}, "setting models: input should be a valid tuple, got 'one'"),
+        ({"models": ["one", 2]}, "setting models.1: input should be a valid string, got 2"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(fields: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError) as refusal:
         SimSettings.from_json(json.dumps(fields))
+
+    assert said in str(refusal.value)
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    with pytest.raises(InputError) as refusal:
+        SimSettings.from_json('{"slots": 0, "jitter": "much", "colour": 1}')
+
+    places = [words.partition(":")[0] for words in str(refusal.value).split("; ")]
+    assert sorted(places) == [f"simulator setting {name}" for name in ("colour", "jitter", "slots")]
+
+
+@pytest.mark.parametrize("name", ["api_key", "admin_key"])
+def test_a_key_that_is_a_number_is_not_shown(name: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        SimSettings.from_json(json.dumps({name: 8675309}))
+
+    assert str(refusal.value) == f"simulator setting {name}: must be text; write a key of digits alone in double quotes"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "7"])
@@ -52,7 +76,10 @@ def test_settings_that_are_no_json_object_are_refused(text: str) -> None:
         SimSettings.from_json(text)
 
 
-@pytest.mark.parametrize("orders", [[], {"fault": 3}, {"after": -1}, {"tokens_per_chunk": 0}, {"burst": 1}])
+@pytest.mark.parametrize(
+    "orders",
+    [[], {"fault": 3}, {"fault": "surprise"}, {"after": -1}, {"tokens_per_chunk": 0}, {"burst": 1}, {"colour": 1}],
+)
 def test_orders_that_make_no_sense_are_refused(orders: Any) -> None:
     with pytest.raises(InputError, match='"sim"'):
         check_orders(orders)

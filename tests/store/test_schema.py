@@ -12,7 +12,9 @@ from lmx_loadgen.store import lines, schema
 from tests.helpers.made_lines import (
     failed_line,
     header_line,
+    host_line,
     made_log,
+    point,
     request_line,
     resume_line,
     segment_line,
@@ -20,6 +22,7 @@ from tests.helpers.made_lines import (
     usage,
 )
 
+AGAIN = {"type": "again", "at_ns": 7, "load_point": point(4), "block": 1}
 END = {"type": "end", "end_ns": 9, "complete": True, "reason": None}
 REQUEST = request_line([(5, ["role"]), (200, ["content:a", "content:b"])], usage=usage(7, 2))
 NEVER_SENT = failed_line("connect_error", None, send_ns=None)
@@ -62,6 +65,9 @@ def test_the_schemas_are_schemas(name: str) -> None:
         REQUEST | {"connect_ns": [1, 2], "tokenizer_tokens": {"prompt": 3, "output": None}},
         segment_line(0, 10, 20),
         segment_line(None, None, 20, stopped="interrupted"),
+        host_line("before", {"cpu_mhz": 3200}),
+        resume_line(redo=[0, 1]),
+        AGAIN,
         END,
         END | {"of_a_later_version": 1},
     ],
@@ -118,7 +124,9 @@ def test_a_line_that_is_wrong_is_refused_by_schema_and_reader(line: dict[str, An
 
 
 @pytest.mark.parametrize(
-    "line", [header_line(), REQUEST, segment_line(0, 1, 2), resume_line(), END], ids=lambda line: line["type"]
+    "line",
+    [header_line(), REQUEST, segment_line(0, 1, 2), host_line("after", {}), resume_line(), AGAIN, END],
+    ids=lambda line: line["type"],
 )
 def test_every_required_field_is_missed(line: dict[str, Any]) -> None:
     stored = as_stored(line)

@@ -27,6 +27,8 @@ class Mac(Probe):
     own_priority: int | None = None
     late_s: float | None = None
     load: float | None = None
+    held: Mapping[str, int] = field(default_factory=dict)
+    swapped: int | None = None
     asked: list[Sequence[str]] = field(default_factory=list)
     started: list[Sequence[str]] = field(default_factory=list)
 
@@ -47,6 +49,12 @@ class Mac(Probe):
 
     def priority(self, which: int) -> int | None:
         return self.own_priority
+
+    def memory(self) -> Mapping[str, int]:
+        return self.held
+
+    def swap_used_bytes(self) -> int | None:
+        return self.swapped
 
     def load_average(self) -> float | None:
         return self.load

@@ -19,9 +19,9 @@ def test_a_linux_machine() -> None:
             "linux",
             files={
                 "/proc/cpuinfo": "processor\t: 0\nmodel name\t: Some Chip @ 3 GHz\nprocessor\t: 1\nmodel name\t: x\n",
-                "/proc/meminfo": "MemTotal:       16384000 kB\nMemFree: 1 kB\n",
                 "/etc/os-release": 'NAME="x"\nPRETTY_NAME="Some Linux 12"\n',
             },
+            held={"total": 16_777_216_000, "available": 1},
         )
     )
 
@@ -68,12 +68,13 @@ def test_the_state_of_a_linux_machine() -> None:
         Machine(
             "linux",
             files={
-                "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "2400000\n",
                 "/proc/pressure/cpu": "some avg10=12.50 avg60=1.00 avg300=0.20 total=1\n",
                 "/proc/pressure/memory": "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=9.00 total=0\n",
-                "/proc/meminfo": "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:   250 kB\nAnonPages: 5 kB\n",
+                "/proc/meminfo": "MemTotal:       1000 kB\nAnonPages: 5 kB\n",
                 "/proc/vmstat": "pswpin 1\npswpout 42\n",
             },
+            held={"total": 1_024_000, "available": 256_000},
+            clocks_mhz=[2000, 2800],
         )
     )
 

@@ -1,6 +1,8 @@
-"""Who goes first on a Mac, and whether the run itself is in the background."""
+"""Who goes first, and whether the run itself is in the background."""
 
 import contextlib
+import os
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,11 +62,63 @@ def test_who_gives_way_goes_first_while_it_measures_itself() -> None:
         assert library.quality == 0x11
 
 
-def test_elsewhere_and_without_the_library_nothing_is_done() -> None:
-    for probe in (WithLibrary(), WithLibrary(system="linux", of=Library(0x15))):
-        priority.measure_first(probe)
-        with priority.giving_way(probe):
-            assert probe.of is None or probe.of.quality == 0x15
+def test_without_the_library_nothing_is_done() -> None:
+    probe = WithLibrary()
+    priority.measure_first(probe)
+    with priority.giving_way(probe), priority.measuring(probe):
+        assert probe.of is None
+
+
+@dataclass(frozen=True)
+class Linux(Probe):
+    """A thread on Linux with its policy; changes are noted."""
+
+    system: str = "linux"
+    policies: list[int] = field(default_factory=lambda: [0])
+
+    def scheduling_policy(self) -> int | None:
+        return self.policies[-1]
+
+    def schedule(self, policy: int) -> None:
+        self.policies.append(policy)
+
+
+def test_decoding_on_linux_pushes_nobody_off_a_core_and_is_as_it_was_afterwards() -> None:
+    probe = Linux()
+    with contextlib.suppress(RuntimeError), priority.giving_way(probe):
+        with priority.measuring(probe):
+            assert probe.policies == [0, 3, 0]
+        assert probe.policies[-1] == 3
+        raise RuntimeError
+
+    assert probe.policies == [0, 3, 0, 3, 0]
+
+
+def test_a_measuring_process_that_inherited_giving_way_does_not_give_way() -> None:
+    probe = Linux(policies=[3])
+    priority.measure_first(probe)
+
+    assert probe.policies == [3, 0]
+
+
+@pytest.mark.parametrize("policy", [1, 2, 5])  # real time, and the idle class, which an ordinary user cannot leave
+def test_a_policy_that_the_user_chose_is_kept(policy: int) -> None:
+    probe = Linux(policies=[policy])
+    priority.measure_first(probe)
+    with priority.giving_way(probe):
+        pass
+
+    assert probe.policies == [policy]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="scheduling policies are Linux's")
+def test_this_thread_gives_way_and_takes_it_back() -> None:
+    before = os.sched_getscheduler(0)
+    if before != os.SCHED_OTHER:
+        pytest.skip("the tests themselves run with a policy of their own")
+    with priority.giving_way():
+        assert os.sched_getscheduler(0) == os.SCHED_BATCH
+    assert os.sched_getscheduler(0) == before
 
 
 @pytest.mark.parametrize(

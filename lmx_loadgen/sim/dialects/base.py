@@ -5,8 +5,8 @@ per request with `SLOT` where the text goes, so that a chunk costs no JSON encod
 """
 
 import json
-import time
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -27,11 +27,6 @@ ONE_MODEL = "/v1/models/{id}"
 
 Json = dict[str, Any]
 Route = Callable[[State, HttpRequest], Reply]
-
-
-def http_date() -> str:
-    """Now, as the Date header wants it."""
-    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
 
 
 def model_list(state: State, owner: str, models: list[str]) -> Json:
@@ -62,6 +57,8 @@ class SimDialect:
     stream_headers: ClassVar[tuple[str, ...]] = ("Content-Type: text/event-stream", "Cache-Control: no-cache")
     json_headers: ClassVar[tuple[str, ...]] = ("Content-Type: application/json",)
     dated: ClassVar[bool] = True
+    tells_methods: ClassVar[bool] = True  # says so where a path is there for another method
+    lists_installed: ClassVar[bool] = False  # /v1/models has those that are not loaded too
     open_paths: ClassVar[tuple[str, ...]] = ("/health",)  # answered without a key
     json_before_key: ClassVar[bool] = False
     whole_tool_call: ClassVar[bool] = False  # arguments come in one event
@@ -92,7 +89,7 @@ class SimDialect:
         """Status line and headers. HTTP/1.0 closes without saying so."""
         head = [f"{self.http} {status} {REASONS.get(status, 'Unknown')}", *lines]
         if self.dated:
-            head.append(f"Date: {http_date()}")
+            head.append(f"Date: {formatdate(usegmt=True)}")
         if close and self.http != "HTTP/1.0":
             head.append("Connection: close")
         return "\r\n".join(head).encode("utf-8") + b"\r\n\r\n"
@@ -305,6 +302,8 @@ class SimDialect:
 
     def wrong_method(self, method: str, path: str, allowed: str) -> Reply:
         """Something lives there, for another method."""
+        if not self.tells_methods:
+            return self.unknown_path(method, path)
         reply = self.error(405, f"Not allowed to {method} on {path}")
         reply.headers = (("Allow", allowed),)
         return reply
@@ -345,7 +344,7 @@ class SimDialect:
 
     def models(self, state: State, request: HttpRequest) -> Reply:
         """GET /v1/models."""
-        return Reply(200, model_list(state, self.owner, state.loaded))
+        return Reply(200, model_list(state, self.owner, state.known if self.lists_installed else state.loaded))
 
     def one_model(self, state: State, request: HttpRequest) -> Reply:
         """GET /v1/models/{id}: the entry of the list, or the refusal of a wrong model."""
@@ -353,3 +352,18 @@ class SimDialect:
         listed = self.models(state, request).body
         entries = listed["data"] if isinstance(listed, dict) else []
         return next((Reply(200, entry) for entry in entries if entry["id"] == model), self.wrong_model(model))
+
+
+class FastApiDialect(SimDialect):
+    """What servers made with FastAPI have in common; their chunks have no fingerprint."""
+
+    def frame(self, a: ScriptedAnswer) -> Json:
+        shared = super().frame(a)
+        del shared["system_fingerprint"]
+        return shared
+
+    def unknown_path(self, method: str, path: str) -> Reply:
+        return Reply(404, {"detail": "Not Found"})
+
+    def wrong_method(self, method: str, path: str, allowed: str) -> Reply:
+        return Reply(405, {"detail": "Method Not Allowed"}, headers=(("allow", allowed),))

@@ -15,6 +15,7 @@ class LlamaCpp(SimDialect):
     opens: ClassVar[str] = "slot"
     role_shares_chunk: ClassVar[bool] = True
     dated: ClassVar[bool] = False
+    tells_methods: ClassVar[bool] = False
     merges_system: ClassVar[bool] = True
     stream_headers: ClassVar[tuple[str, ...]] = (
         "Server: llama.cpp",
@@ -98,9 +99,6 @@ class LlamaCpp(SimDialect):
 
     def unknown_path(self, method: str, path: str) -> Reply:
         return self.error(404, "File Not Found", "not_found_error")
-
-    def wrong_method(self, method: str, path: str, allowed: str) -> Reply:
-        return self.unknown_path(method, path)
 
     def missing(self, name: str, body: Json) -> Reply:
         return self.error(400, f"'{name}' is required")

@@ -3,8 +3,7 @@
 from typing import ClassVar
 
 from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, State
-from lmx_loadgen.sim.connection import HttpRequest
-from lmx_loadgen.sim.dialects.base import Json, Route, SimDialect, model_list
+from lmx_loadgen.sim.dialects.base import Json, Route, SimDialect
 
 NOTHING_LOADED = "No models loaded. Please load a model in the developer page or use the 'lms load' command."
 
@@ -15,6 +14,8 @@ class LMStudio(SimDialect):
     name: ClassVar[str] = "lmstudio"
     owner: ClassVar[str] = "organization_owner"
     role_at: ClassVar[str | None] = None
+    tells_methods: ClassVar[bool] = False
+    lists_installed: ClassVar[bool] = True
     json_headers: ClassVar[tuple[str, ...]] = ("X-Powered-By: Express", "Content-Type: application/json; charset=utf-8")
     stream_headers: ClassVar[tuple[str, ...]] = (
         "X-Powered-By: Express",
@@ -45,29 +46,23 @@ class LMStudio(SimDialect):
     def unknown_path(self, method: str, path: str) -> Reply:
         return Reply(200, {"error": f"Unexpected endpoint or method. ({method} {path})"})
 
-    def wrong_method(self, method: str, path: str, allowed: str) -> Reply:
-        return self.unknown_path(method, path)
-
     def resolve(self, state: State, body: Json) -> str | Reply:
         model = str(body.get("model") or "")
-        if state.knows(model):
+        if model in state.known:
             return model
         if state.loaded:
             return state.loaded[0]  # may serve another model than was asked for
         error = {"message": NOTHING_LOADED, "type": "invalid_request_error", "param": "model"}
         return Reply(404, {"error": error | {"code": "model_not_found"}})
 
-    def models(self, state: State, request: HttpRequest) -> Reply:
-        return Reply(200, model_list(state, self.owner, state.loaded + state.installed))
-
     def routes(self) -> dict[tuple[str, str], Route]:
         return {
             ("GET", "/v1/models"): self.models,
             ("GET", "/api/v0/models"): lambda state, request: Reply(
-                200, {"object": "list", "data": [_v0(state, model) for model in state.loaded + state.installed]}
+                200, {"object": "list", "data": [_v0(state, model) for model in state.known]}
             ),
             ("GET", "/api/v1/models"): lambda state, request: Reply(
-                200, {"models": [_v1(state, model) for model in state.loaded + state.installed]}
+                200, {"models": [_v1(state, model) for model in state.known]}
             ),
         }
 

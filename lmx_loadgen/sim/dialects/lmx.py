@@ -6,13 +6,13 @@ from typing import ClassVar
 from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, ScriptedToolCall, State
 from lmx_loadgen.sim.connection import HttpRequest
 from lmx_loadgen.sim.dialects import lmx_extras
-from lmx_loadgen.sim.dialects.base import DONE, Json, Route, SimDialect, json_body
+from lmx_loadgen.sim.dialects.base import DONE, FastApiDialect, Json, Route, SimDialect, json_body
 
 VERSION = "0.1.0"
 BUSY = "Server is busy — all inference slots occupied. Try again shortly."
 
 
-class Lmx(SimDialect):
+class Lmx(FastApiDialect):
     """Opta-LMX 0.1.0 behind uvicorn."""
 
     name: ClassVar[str] = "lmx"
@@ -34,11 +34,6 @@ class Lmx(SimDialect):
 
     def dumps_body(self, value: object) -> bytes:
         return SimDialect.dumps(COMPACT, value)
-
-    def frame(self, a: ScriptedAnswer) -> Json:
-        shared = super().frame(a)
-        del shared["system_fingerprint"]
-        return shared
 
     def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         full = {"role": None, "content": None, "tool_calls": None} | delta
@@ -112,12 +107,6 @@ class Lmx(SimDialect):
         error = {"message": BUSY, "type": "server_error", "code": "rate_limit_exceeded"}
         return Reply(429, {"error": error}, headers=(("retry-after", "5"),))
 
-    def unknown_path(self, method: str, path: str) -> Reply:
-        return Reply(404, {"detail": "Not Found"})
-
-    def wrong_method(self, method: str, path: str, allowed: str) -> Reply:
-        return Reply(405, {"detail": "Method Not Allowed"}, headers=(("allow", allowed),))
-
     def missing(self, name: str, body: Json) -> Reply:
         reply = {"type": "missing", "loc": ["body", name], "msg": "Field required", "input": body}
         return Reply(422, {"detail": [reply]})
@@ -136,7 +125,7 @@ class Lmx(SimDialect):
         admin: dict[tuple[str, str], Route] = {
             ("GET", "/admin/models"): _models,
             ("GET", "/admin/models/available"): lambda state, request: Reply(
-                200, [{"repo_id": model, "size_bytes": 0} for model in state.loaded + state.installed]
+                200, [{"repo_id": model, "size_bytes": 0} for model in state.known]
             ),
             ("GET", "/admin/status"): _status,
             ("GET", "/admin/health"): lambda state, request: Reply(

@@ -23,6 +23,7 @@ class MlxLm(SimDialect):
     spaced: ClassVar[bool] = True
     opens: ClassVar[str] = "slot"
     role_at: ClassVar[str | None] = None
+    tells_methods: ClassVar[bool] = False
     stream_headers: ClassVar[tuple[str, ...]] = (
         SERVER, "Content-type: text/event-stream", "Cache-Control: no-cache", *CORS,
     )  # fmt: skip
@@ -65,9 +66,6 @@ class MlxLm(SimDialect):
     def unknown_path(self, method: str, path: str) -> Reply:
         return Reply(404, "Not Found")
 
-    def wrong_method(self, method: str, path: str, allowed: str) -> Reply:
-        return Reply(404, "Not Found")
-
     def missing(self, name: str, body: Json) -> Reply:
         return self.error(400, f"Request did not contain {name}")
 
@@ -79,9 +77,6 @@ class MlxLm(SimDialect):
         if not state.loaded or (model != "default_model" and model not in state.loaded):
             return self.wrong_model(model)
         return model
-
-    def models(self, state: State, request: HttpRequest) -> Reply:
-        return Reply(200, model_list(state, self.owner, state.loaded))
 
     def one_model(self, state: State, request: HttpRequest) -> Reply:
         wanted = unquote(request.path.removeprefix("/v1/models/"))  # a list all the same, perhaps an empty one

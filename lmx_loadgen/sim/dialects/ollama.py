@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, ScriptedToolCall, State
 from lmx_loadgen.sim.connection import HttpRequest
-from lmx_loadgen.sim.dialects.base import DONE, ONE_MODEL, Json, Route, SimDialect, model_list
+from lmx_loadgen.sim.dialects.base import DONE, ONE_MODEL, Json, Route, SimDialect
 
 TEXT = "text/plain; charset=utf-8"
 DETAILS: Json = {"parent_model": "", "format": "gguf", "family": "llama", "families": ["llama"]}
@@ -18,6 +18,7 @@ class Ollama(SimDialect):
     owner: ClassVar[str] = "library"
     opens: ClassVar[str] = "token"
     role_at: ClassVar[str | None] = None
+    lists_installed: ClassVar[bool] = True
     stream_headers: ClassVar[tuple[str, ...]] = ("Content-Type: text/event-stream",)
     open_paths: ClassVar[tuple[str, ...]] = ("/", "/api/version")
     whole_tool_call: ClassVar[bool] = True
@@ -101,11 +102,8 @@ class Ollama(SimDialect):
         model = str(body.get("model") or "")
         if not model:
             return self.missing("model", body)
-        known = next((name for name in (model, f"{model}:latest") if state.knows(name)), None)
+        known = next((name for name in (model, f"{model}:latest") if name in state.known), None)
         return self.wrong_model(model) if known is None else known
-
-    def models(self, state: State, request: HttpRequest) -> Reply:
-        return Reply(200, model_list(state, self.owner, state.loaded + state.installed))
 
     def routes(self) -> dict[tuple[str, str], Route]:
         return {
@@ -114,7 +112,7 @@ class Ollama(SimDialect):
             ("GET", "/"): lambda state, request: Reply(200, "Ollama is running", content_type=TEXT),
             ("GET", "/api/version"): lambda state, request: Reply(200, {"version": "0.9.3"}),
             ("GET", "/api/tags"): lambda state, request: Reply(
-                200, {"models": [_entry(model) for model in state.loaded + state.installed]}
+                200, {"models": [_entry(model) for model in state.known]}
             ),
             ("GET", "/api/ps"): lambda state, request: Reply(
                 200, {"models": [_entry(m) | {"expires_at": "2099-01-01T00:00:00Z"} for m in state.loaded]}
@@ -132,7 +130,7 @@ class Ollama(SimDialect):
             return Reply(400, {"error": "unexpected EOF"})
         if messages:
             return self.unknown_path(request.method, request.path)
-        if not state.knows(model):
+        if model not in state.known:
             return Reply(404, {"error": f'model "{model}" not found, try pulling it first'})
         source, place = (state.loaded, state.installed) if keep_alive == 0 else (state.installed, state.loaded)
         if model in source:
@@ -152,7 +150,7 @@ def _show(state: State, request: HttpRequest) -> Reply:
         model = str(json.loads(request.body).get("model", ""))
     except (ValueError, AttributeError, RecursionError):
         return Reply(400, {"error": "unexpected EOF"})
-    if not state.knows(model):
+    if model not in state.known:
         return Reply(404, {"error": f"model '{model}' not found"})
     info = {"general.architecture": "llama", "llama.context_length": 4096}
     return Reply(200, {"details": _entry(model)["details"], "model_info": info, "capabilities": ["completion"]})

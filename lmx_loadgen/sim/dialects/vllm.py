@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from lmx_loadgen.sim.answer import Reply, ScriptedAnswer, State
 from lmx_loadgen.sim.connection import HttpRequest
-from lmx_loadgen.sim.dialects.base import DONE, Json, Route, SimDialect
+from lmx_loadgen.sim.dialects.base import DONE, FastApiDialect, Json, Route
 
 
-class Vllm(SimDialect):
+class Vllm(FastApiDialect):
     """vLLM's OpenAI server behind uvicorn."""
 
     name: ClassVar[str] = "vllm"
@@ -16,11 +16,6 @@ class Vllm(SimDialect):
     stream_headers: ClassVar[tuple[str, ...]] = ("server: uvicorn", "content-type: text/event-stream; charset=utf-8")
     json_headers: ClassVar[tuple[str, ...]] = ("server: uvicorn", "content-type: application/json")
     open_paths: ClassVar[tuple[str, ...]] = ("/health", "/version", "/ping")
-
-    def frame(self, a: ScriptedAnswer) -> Json:
-        shared = super().frame(a)
-        del shared["system_fingerprint"]
-        return shared
 
     def chunk(self, a: ScriptedAnswer, delta: Json, finish: str | None) -> Json:
         choice: Json = {"index": a.index, "delta": delta, "logprobs": None, "finish_reason": finish}
@@ -47,12 +42,6 @@ class Vllm(SimDialect):
 
     def bad_key(self) -> Reply:
         return Reply(401, {"error": "Unauthorized"})
-
-    def unknown_path(self, method: str, path: str) -> Reply:
-        return Reply(404, {"detail": "Not Found"})
-
-    def wrong_method(self, method: str, path: str, allowed: str) -> Reply:
-        return Reply(405, {"detail": "Method Not Allowed"}, headers=(("allow", allowed),))
 
     def wrong_model(self, model: str) -> Reply:
         reply = self.error(404, f"The model `{model}` does not exist.", "NotFoundError")

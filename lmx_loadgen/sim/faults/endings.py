@@ -36,10 +36,14 @@ def finish_null(x: Exchange) -> None:
     x.edit_closing = lambda groups: with_finish(x, groups, None)
 
 
+def missing_done(x: Exchange) -> None:
+    """The whole answer, but no [DONE]."""
+    x.edit_closing = without_done
+
+
 def _give_up(x: Exchange, reason: str) -> None:
     x.answer.tokens = x.written + x.unseen
-    x.send_groups(with_finish(x, x.dialect.closing(x.answer), reason), last=True)
-    x.end("complete")
+    x.end_saying(with_finish(x, x.dialect.closing(x.answer), reason))
 
 
 def no_blank_line(x: Exchange) -> None:

@@ -13,6 +13,7 @@ FIELD: Json = {
     "msg": "Extra inputs are not permitted",
     "input": True,
 }
+ERROR: Json = {"error": {"message": MESSAGE, "type": "server_error", "code": 500}}
 
 
 def refuse_field(x: Exchange, body: Json) -> None:
@@ -20,18 +21,15 @@ def refuse_field(x: Exchange, body: Json) -> None:
     x.reply(Reply(422, body))
 
 
-def _fail_with(x: Exchange, said: Json, done: bool = True) -> None:
-    """An event with other fields than a chunk's, and then [DONE]."""
-    event = x.dialect.event(said)
-    x.send_groups([[event], [DONE]] if done else [[event]], last=True)
-    x.end("complete")
+def fail_with(x: Exchange, said: Json, done: bool = True, name: bytes = b"") -> None:
+    """An event with other fields than a chunk's, perhaps with a name, and then [DONE], whatever the dialect."""
+    event = name + x.dialect.event(said)
+    x.end_saying([[event], [DONE]] if done else [[event]])
 
 
 def _bare_line(x: Exchange) -> None:
     """A line of JSON without `data:`."""
-    line = x.dialect.dumps({"error": {"message": MESSAGE, "type": "server_error", "code": 500}})
-    x.send_groups([[line + b"\n\n"]], last=True)
-    x.end("complete")
+    x.end_saying([[x.dialect.dumps(ERROR) + b"\n\n"]])
 
 
 def whole_message(x: Exchange) -> None:
@@ -55,10 +53,10 @@ REPLACED: dict[str, Fault] = {
 }
 BENT: dict[str, Fault] = {
     "error_bare_object": in_mid_stream(
-        partial(_fail_with, said={"object": "error", "message": MESSAGE, "type": "InternalServerError", "code": 500})
+        partial(fail_with, said={"object": "error", "message": MESSAGE, "type": "InternalServerError", "code": 500})
     ),
-    "error_detail": in_mid_stream(partial(_fail_with, said={"detail": MESSAGE})),
-    "error_detail_field": in_mid_stream(partial(_fail_with, said={"detail": [FIELD]}, done=False)),
+    "error_detail": in_mid_stream(partial(fail_with, said={"detail": MESSAGE})),
+    "error_detail_field": in_mid_stream(partial(fail_with, said={"detail": [FIELD]}, done=False)),
     "error_json_line": in_mid_stream(_bare_line),
     "whole_message": whole_message,
 }

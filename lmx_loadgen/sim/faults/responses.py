@@ -8,6 +8,8 @@ from lmx_loadgen.sim.answer import Reply
 from lmx_loadgen.sim.dialects.base import DONE
 from lmx_loadgen.sim.exchange import Exchange, Groups
 from lmx_loadgen.sim.faults.base import MESSAGE, Fault, in_mid_stream, seconds_from_now
+from lmx_loadgen.sim.faults.endings import missing_done
+from lmx_loadgen.sim.faults.errors import ERROR, fail_with
 from lmx_loadgen.system.clock import NS, now_ns
 
 HTML_502 = "<html>\n<head><title>502 Bad Gateway</title></head>\n<body><h1>502 Bad Gateway</h1></body>\n</html>\n"
@@ -188,8 +190,7 @@ def _half_close(x: Exchange) -> None:
 def _clean_end(x: Exchange) -> None:
     """The framing ends as it should, but there is no finish reason: the engine behind the server was killed."""
     x.answer.tokens = x.written
-    x.send_groups(x.dialect.killed(x.answer), last=True)
-    x.end("complete")
+    x.end_saying(x.dialect.killed(x.answer))
 
 
 def _fail(x: Exchange) -> None:
@@ -197,24 +198,11 @@ def _fail(x: Exchange) -> None:
     x.fail(MESSAGE)
 
 
-def _fail_as(x: Exchange, shape: str) -> None:
-    """An error in a 200 stream in a given shape, whatever the dialect."""
-    error = x.dialect.event({"error": {"message": MESSAGE, "type": "server_error", "code": 500}})
-    groups: Groups = [[error]]
-    if shape == "done":
-        groups.append([DONE])
-    elif shape == "event":
-        groups = [[b"event: error\n" + error]]
-    x.send_groups(groups, last=True)
-    x.end("complete")
-
-
 def _fail_as_text(x: Exchange) -> None:
     """Opta-LMX's way: the error as text, then an ordinary end."""
     x.send_text(x.dialect.escape(f"\n\n[Error: {MESSAGE}]"), 0)
     x.answer.finish, x.answer.tokens = "stop", x.written
-    x.send_groups(x.dialect.closing(x.answer), last=True)
-    x.end("complete")
+    x.end_saying(x.dialect.closing(x.answer))
 
 
 def _wrong_chunk_length(x: Exchange) -> None:
@@ -289,11 +277,6 @@ def endless_stream(x: Exchange) -> None:
 # Odd ends
 
 
-def missing_done(x: Exchange) -> None:
-    """The whole answer, but no [DONE]."""
-    x.edit_closing = lambda groups: [[event for event in group if event != DONE] for group in groups]
-
-
 def missing_terminator(x: Exchange) -> None:
     """[DONE], and then end of file without the end of the chunked body."""
     x.terminator = b""
@@ -345,9 +328,9 @@ BENT: dict[str, Fault] = {
     "clean_end": in_mid_stream(_clean_end),
     "stream_error": in_mid_stream(_fail, unstreamed=True),
     "error_text": in_mid_stream(_fail_as_text),
-    "error_object": in_mid_stream(partial(_fail_as, shape="object")),
-    "error_then_done": in_mid_stream(partial(_fail_as, shape="done")),
-    "error_event": in_mid_stream(partial(_fail_as, shape="event")),
+    "error_object": in_mid_stream(partial(fail_with, said=ERROR, done=False)),
+    "error_then_done": in_mid_stream(partial(fail_with, said=ERROR)),
+    "error_event": in_mid_stream(partial(fail_with, said=ERROR, done=False, name=b"event: error\n")),
     "wrong_chunk_length": in_mid_stream(_wrong_chunk_length),
     "invalid_utf8": in_mid_stream(partial(_write_instead, text=NOT_UTF8)),
     "split_utf8": split_utf8,

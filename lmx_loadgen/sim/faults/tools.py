@@ -1,43 +1,33 @@
 """Tool calls as some servers send them. Without tools in the request these do nothing."""
 
+from functools import partial
+
+from lmx_loadgen.sim.answer import ScriptedToolCall
 from lmx_loadgen.sim.dialects.base import Json
 from lmx_loadgen.sim.exchange import Composed, Exchange, each_choice
 from lmx_loadgen.sim.faults.base import Fault
 from lmx_loadgen.sim.text import split_pieces
 
 
-def _call_event(x: Exchange, id: str, name: str, arguments: str) -> bytes:
-    call: Json = {"index": 0, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
-    return x.dialect.delta_event(x.answer, {"tool_calls": [call]})
+def _with_ids(x: Exchange, begin: int, end: int, *, call: ScriptedToolCall, names_each: bool) -> Composed:
+    """A piece of a call of index 0, with an id of its own; the first has the call's name, or each has it."""
+    function = {"name": call.name if names_each or begin == 0 else "", "arguments": x.script.text(begin, end)}
+    piece: Json = {"index": 0, "id": f"{call.id}-{x.answer.chunks}", "type": "function", "function": function}
+    return [(x.dialect.delta_event(x.answer, {"tool_calls": [piece]}), 1, end - begin)]
 
 
 def new_id_each_piece(x: Exchange) -> None:
     """Every piece of the one call has an id of its own; only the first has the name."""
-    call = x.answer.call
-    if call is None:
-        return
-
-    def compose(x: Exchange, begin: int, end: int) -> Composed:
-        name = call.name if begin == 0 else ""
-        arguments = x.script.text(begin, end)
-        return [(_call_event(x, f"{call.id}-{x.answer.chunks}", name, arguments), 1, end - begin)]
-
-    x.compose = compose
+    if x.answer.call is not None:
+        x.compose = partial(_with_ids, call=x.answer.call, names_each=False)
 
 
 def two_calls_of_index_0(x: Exchange) -> None:
     """Two whole calls, the same but for their ids, both with index 0; max_tokens does not end them."""
-    call = x.answer.call
-    if call is None:
-        return
-    count = len(x.script.pieces)
-    x.script.total, x.script.per_chunk, x.answer.finish = 2 * count, count, "tool_calls"
-
-    def compose(x: Exchange, begin: int, end: int) -> Composed:
-        arguments = x.script.text(begin, end)
-        return [(_call_event(x, f"{call.id}-{x.answer.chunks}", call.name, arguments), 1, end - begin)]
-
-    x.compose = compose
+    if x.answer.call is not None:
+        count = len(x.script.pieces)
+        x.script.total, x.script.per_chunk, x.answer.finish = 2 * count, count, "tool_calls"
+        x.compose = partial(_with_ids, call=x.answer.call, names_each=True)
 
 
 def left_in_text(x: Exchange) -> None:

@@ -36,7 +36,7 @@ class _Commands(click.Group):
         except LoadgenError as error:
             raise _Failure(error) from error
         except KeyboardInterrupt:
-            click.echo("stopped; nothing was measured", err=True)
+            click.echo("interrupted", err=True)
             ctx.exit(130)
 
 

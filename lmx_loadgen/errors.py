@@ -17,7 +17,8 @@
     ├── StoppedEarly            21   a level was given up, for its errors or for the server's silence
     ├── LimitBroken             30   `compare`: a figure is surely worse than a limit of --fail-on allows
     ├── LimitUndecided          31   `compare`: whether a limit of --fail-on is kept is inconclusive
-    └── NotComparable           32   `compare`: the two sides did not do the same work
+    ├── NotComparable           32   `compare`: the two sides did not do the same work
+    └── Interrupted            130   Ctrl-C, or whoever asked for the run, before anything was measured
 
 Exit code 130 is Ctrl-C, as in every shell.
 """
@@ -132,6 +133,12 @@ class NotComparable(LoadgenError):
     """The comparison was refused: the two sides did not do the same work."""
 
     exit_code = 32
+
+
+class Interrupted(LoadgenError):
+    """A run was asked to stop before anything was measured."""
+
+    exit_code = 130
 
 
 def first_fault(problem: "ValidationError", document: str = "", *, lower: bool = False) -> str:

@@ -97,7 +97,12 @@ def calibration_of(header: Mapping[str, Any]) -> Calibration | None:
 
 def _stop_notes(segments: Sequence[Mapping[str, Any]]) -> list[str]:
     """Why the level was given up, where it was."""
-    return [f"stopped early: {line['stopped']}" for line in segments if line["stopped"] not in (None, "interrupted")]
+    return [f"stopped early: {line['stopped']}" for line in segments if line["stopped"] and not _is_interruption(line)]
+
+
+def _is_interruption(line: Mapping[str, Any]) -> bool:
+    """Whether the run was only to end. Earlier versions stored no kind, and of an interruption this one word."""
+    return bool(line.get("stop_kind", line["stopped"]) == "interrupted")
 
 
 def sample_of(measured: Sequence[Record], slots: int) -> tuple[list[Record], Any]:

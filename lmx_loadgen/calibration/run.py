@@ -128,8 +128,8 @@ def simulator(settings: SimSettings) -> Iterator[tuple[SimProcess, Path]]:
 
 
 def measured(load: Stretch, sim: SimProcess, truth_path: Path, measure: Measure) -> tuple[LogContents, Errors]:
-    """One level: its event log and the paired errors. Raises LoadgenError when a request failed, KeyboardInterrupt when
-    it was stopped by Ctrl-C."""
+    """One level: its event log and the paired errors. Raises LoadgenError when a request failed, and what
+    `measure` raises."""
     log = measure(_profile(load, sim.base_url))
     _check_whole(load, log)
     sim.flush()

@@ -7,9 +7,11 @@ import click
 from rich.console import Console
 
 from lmx_loadgen.calibration import run as calibration
+from lmx_loadgen.commands.signals import StopSignals
 from lmx_loadgen.report.terminal import print_calibration
 from lmx_loadgen.session.calibrated import measure
 from lmx_loadgen.session.options import Options
+from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.store.calibration import store
 from lmx_loadgen.system import folders, lock
 
@@ -24,13 +26,13 @@ def calibrate_command(
     allow_concurrent: bool,
     as_json: bool,
 ) -> None:
-    """Raises LoadgenError, and KeyboardInterrupt when it was stopped by Ctrl-C."""
-    options = Options(loop=loop, stamps=stamps, workers=workers)
-    with lock.acquire(allow_concurrent=allow_concurrent) as locked:
+    """Raises LoadgenError, Interrupted when it was stopped by Ctrl-C."""
+    options, stop = Options(loop=loop, stamps=stamps, workers=workers), StopFlag()
+    with lock.acquire(allow_concurrent=allow_concurrent) as locked, StopSignals(stop).armed():
         for warning in locked.warnings:
             click.echo(warning, err=True)
         made = calibration.calibrate(
-            measure(options),
+            measure(options, stop),
             is_quick=quick,
             report=lambda words: None if as_json else click.echo(f"{words} …", err=True),
         )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,15 +11,20 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from lmx_loadgen.commands.run_flags import PROFILE_FLAGS, RUN_FLAGS
+from lmx_loadgen.commands.signals import StopSignals
 from lmx_loadgen.errors import NothingMeasured, StoppedEarly
+from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.report.progress import ProgressView
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.terminal import print_summary, summary_json
+from lmx_loadgen.session.asked_profile import asked_profile
 from lmx_loadgen.session.calibrated import calibration_for_run, workers_for
-from lmx_loadgen.session.options import Options, resolved_profile, resume_options
+from lmx_loadgen.session.options import Options, resume_options
 from lmx_loadgen.session.outcome import RunOutcome
 from lmx_loadgen.session.plan_description import dry_run_lines
-from lmx_loadgen.session.run import run
+from lmx_loadgen.session.run import run_blocking
+from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.store.result import RunResult
 from lmx_loadgen.system import lock
 
 
@@ -26,18 +32,18 @@ def run_command(flags: Mapping[str, Any]) -> int:
     """Measure as the flags of `run` say, store it, print it; the exit code. Raises LoadgenError."""
     if flags["resume"]:
         _check_flags_with_resume(click.get_current_context())
-    options = _options(flags)
     if flags["dry_run"]:
         repeated = [f"all of it {flags['repeat']} times, each a run of its own"] if flags["repeat"] > 1 else []
-        click.echo("\n".join(dry_run_lines(options) + repeated))
+        click.echo("\n".join(dry_run_lines(_profile(flags), _options(flags)) + repeated))
         return 0
     with lock.acquire(allow_concurrent=flags["allow_concurrent"]) as locked:
         for _ in range(flags["repeat"]):
-            outcome = _measure(options, flags, locked)
-            _print(outcome, flags)
-            if outcome.exit_code:
+            outcome, signal = _measure(flags, locked)
+            exit_code = _exit_code(outcome.result, signal)
+            _print(outcome, flags, exit_code)
+            if exit_code:
                 break
-    return outcome.exit_code
+    return exit_code
 
 
 def _check_flags_with_resume(ctx: click.Context) -> None:
@@ -47,34 +53,55 @@ def _check_flags_with_resume(ctx: click.Context) -> None:
             raise click.UsageError(f"{flag.opts[0]} cannot be given with --resume: the run goes on as it was begun")
 
 
-def _options(flags: Mapping[str, Any]) -> Options:
-    """What the flags ask for: those with a profile key override the profile, those named like an option set it."""
+def _profile(flags: Mapping[str, Any]) -> Profile:
+    """What the flags ask for: those with a profile key override the profile."""
     given = {key: flags[flag.name] for key, flag in PROFILE_FLAGS.items()}
     overrides = {key: value for key, value in given.items() if value not in (None, ())}
-    if "load.duration" in overrides:  # by time alone, where no number was asked for
-        overrides.setdefault("load.requests", None)
+    named = {key: flag.opts[0] for key, flag in PROFILE_FLAGS.items()}
+    asked = {"targets": flags["targets"], "models": flags["models"]}
+    return asked_profile(flags["profile"], **asked, overrides=overrides, flags=named)
+
+
+def _options(flags: Mapping[str, Any]) -> Options:
+    """How the flags ask for it: those named like an option set it."""
     named = {field.name: flags[field.name] for field in fields(Options) if field.name in flags}
-    named["workers"] = flags["workers"] or 1
-    return Options(overrides=overrides, flags={key: flag.opts[0] for key, flag in PROFILE_FLAGS.items()}, **named)
+    return Options(**{**named, "workers": flags["workers"] or 1})
 
 
-def _measure(options: Options, flags: Mapping[str, Any], locked: lock.Lock) -> RunOutcome:
-    silent = flags["as_json"] or flags["quiet"]
+def _measure(flags: Mapping[str, Any], locked: lock.Lock) -> tuple[RunOutcome, int | None]:
+    """One run, and the signal that stopped it, if one did."""
+    silent, stop = flags["as_json"] or flags["quiet"], StopFlag()
     with ProgressView(Console(stderr=True), quiet=silent) as view:
-        options = replace(options, lock=locked) if not flags["resume"] else resume_options(flags["resume"], locked)
+        signals = StopSignals(stop, lambda: view.left_unrestored())
         for warning in locked.warnings:
             view.say(warning)
-        if options.resume_state is not None:
-            return run(options, view, lambda loop, stamps: None)
-        if flags["workers"] is None:
-            slots = resolved_profile(options).load.heaviest().slots
-            options = replace(options, workers=workers_for(options, slots))
-        if flags["no_calibrate"]:
-            return run(options, view, lambda loop, stamps: None)
-        return run(options, view, calibration_for_run(options, view.say))
+        if flags["resume"]:
+            options = resume_options(flags["resume"], locked)
+            assert options.resume_state is not None
+            profile, calibrated = options.resume_state.profile, None
+        else:
+            profile, options = _profile(flags), replace(_options(flags), lock=locked)
+            if flags["workers"] is None:
+                options = replace(options, workers=workers_for(options, profile.load.heaviest().slots))
+            calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view.say)
+        with signals.armed():
+            outcome = run_blocking(
+                profile, options=options, stop=stop, base_dir=Path(), view=view, calibrated=calibrated
+            )
+    return outcome, signals.number
 
 
-def _print(outcome: RunOutcome, flags: Mapping[str, Any]) -> None:
+def _exit_code(result: RunResult, signal: int | None) -> int:
+    if signal is not None:
+        return 128 + signal
+    counts = [level.requests for target in result.targets for level in target.levels]
+    # A level that was aborted in silence has no failed request, only such as were never answered.
+    if not any(count.ok for count in counts) and (result.complete or any(count.failed for count in counts)):
+        return NothingMeasured.exit_code
+    return 0 if result.complete else StoppedEarly.exit_code
+
+
+def _print(outcome: RunOutcome, flags: Mapping[str, Any], exit_code: int) -> None:
     result = outcome.result.as_dict()
     if flags["as_json"]:
         click.echo(json.dumps({**summary_json(result), "folder": str(outcome.folder)}, indent=1))
@@ -83,8 +110,8 @@ def _print(outcome: RunOutcome, flags: Mapping[str, Any]) -> None:
         click.echo(f"stored in {outcome.folder}")
         if not outcome.result.complete:
             click.echo(f"go on with it: lmx-loadgen run --resume {outcome.folder}")
-    if outcome.exit_code == NothingMeasured.exit_code:
+    if exit_code == NothingMeasured.exit_code:
         click.echo(f"Error: every request failed; what the server said is in {outcome.folder}", err=True)
-    if outcome.exit_code == StoppedEarly.exit_code:
+    if exit_code == StoppedEarly.exit_code:
         reason = sanitize(outcome.result.reason, 4000)
         click.echo(f"Error: {reason}; what was measured is in {outcome.folder}", err=True)

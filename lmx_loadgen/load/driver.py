@@ -14,22 +14,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.messages import (
     HEADER,
-    INTERRUPTED,
+    Alive,
+    EndSegment,
     FinishedRequest,
     Go,
     Job,
     Ready,
     SegmentEnd,
-    Stop,
     Warm,
     packed,
 )
 from lmx_loadgen.load.schedule import stagger_offsets
+from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.stamps import StampSource
 
@@ -160,24 +161,27 @@ class _Patience:
                 raise worker.stuck()
 
 
+class SegmentListener(Protocol):
+    """What hears of a segment while it runs, in the order in which the parent hears of it."""
+
+    def measuring(self) -> None:
+        """The warm-ups are done."""
+
+    def sent(self, sent: FinishedRequest) -> None:
+        """A request has ended."""
+
+    def quiet(self, worker: int, quiet_ns: int | None) -> None:
+        """How long one of the workers has heard nothing from the server; None while it expects nothing."""
+
+    def why_stop(self) -> Stop | None:
+        """Asked about ten times a second: why the segment is to be stopped, None while it is not."""
+
+
 class Driver:
-    """Runs one segment after the other on its workers.
+    """Runs one segment after the other on its workers."""
 
-    Args:
-        workers: the measuring processes.
-        on_sent: called with each request as it ends, in the order they are heard of.
-        stop_asked: asked about ten times a second; once it says yes the segment is stopped.
-    """
-
-    def __init__(
-        self,
-        workers: Sequence[WorkerProcess],
-        on_sent: Callable[[FinishedRequest], None],
-        stop_asked: Callable[[], bool],
-    ) -> None:
+    def __init__(self, workers: Sequence[WorkerProcess]) -> None:
         self._workers = workers
-        self._on_sent = on_sent
-        self._stop_asked = stop_asked
         self._selector = selectors.DefaultSelector()
         for worker in workers:
             self._selector.register(worker.fd, selectors.EVENT_READ, worker)
@@ -192,53 +196,42 @@ class Driver:
                 raise WorkerDied(f"a measuring process did not start within {_START_WAIT_S:g} s")
         return ready[0]
 
-    def run(
-        self,
-        jobs: Sequence[Job],
-        stagger_ns: int | None,
-        on_start: Callable[[], None],
-        halt: Callable[[], str | None] = lambda: None,
-    ) -> SegmentEnd:
+    def run(self, jobs: Sequence[Job], stagger_ns: int | None, listener: SegmentListener) -> SegmentEnd:
         """Run one segment, a job for each worker, and return its merged marks.
 
-        `stagger_ns` is the spread of the slots' starts; None takes the mean response time of the warm-ups.
-        `on_start` is called when the warm-ups are done and measuring begins. Once `halt` gives a reason the segment is
-        stopped for it. Raises WorkerDied when a worker is gone or stuck.
+        `stagger_ns` is the spread of the slots' starts; None takes the mean response time of the warm-ups. Raises
+        WorkerDied when a worker is gone or stuck.
         """
         for worker, job in zip(self._workers, jobs, strict=True):
             worker.send(job)
         warm: list[Warm] = []
         ends: dict[WorkerProcess, SegmentEnd] = {}
-        stopped: str | None = None
+        stopped: Stop | None = None
         patience = _Patience()
         while len(ends) < len(self._workers):
-            if stopped is None and (stopped := self._why_stop(ends.values(), halt)) is not None:
+            if stopped is None and (stopped := listener.why_stop()) is not None:
                 self._stop(jobs[0].segment, stopped)
                 patience.end_within_s()
             patience.check([worker for worker in self._workers if worker not in ends])
             for worker, message in self._messages():
                 if isinstance(message, FinishedRequest):
-                    self._on_sent(message)
+                    listener.sent(message)
+                elif isinstance(message, Alive):
+                    listener.quiet(self._workers.index(worker), message.quiet_ns)
                 elif isinstance(message, SegmentEnd):
                     ends[worker] = message
                 elif isinstance(message, Warm):
                     warm.append(message)
                     # What failed last may have been heard of in this very read.
                     is_ready = len(warm) == len(self._workers) and stopped is None
-                    if is_ready and self._why_stop(ends.values(), halt) is None:
-                        on_start()
+                    if is_ready and listener.why_stop() is None:
+                        listener.measuring()
                         self._go(jobs, warm, stagger_ns)
         return merge_ends([ends[worker] for worker in self._workers])
 
-    def _why_stop(self, ends: Iterable[SegmentEnd], halt: Callable[[], str | None]) -> str | None:
-        """The user, too many errors, or one worker that has given up: then the others do too."""
-        if self._stop_asked():
-            return INTERRUPTED
-        return halt() or next((end.stopped for end in ends if end.stopped), None)
-
-    def _stop(self, segment: str, reason: str) -> None:
+    def _stop(self, segment: str, why: Stop) -> None:
         for worker in self._workers:
-            worker.send(Stop(segment, reason))
+            worker.send(EndSegment(segment, why))
 
     def _go(self, jobs: Sequence[Job], warm: Sequence[Warm], stagger_ns: int | None) -> None:
         if stagger_ns is None:

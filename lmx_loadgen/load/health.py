@@ -1,4 +1,4 @@
-"""How a measuring process is: the lag of its event loop, a sign of life to the parent, and a server's silence.
+"""How a measuring process is: the lag of its event loop, and the sign of life that it gives its parent.
 
 While the loop is busy elsewhere, requests leave late and arrivals without a kernel stamp are stamped late. The
 meter asks to be woken every few milliseconds and notes how late it was woken.
@@ -71,37 +71,26 @@ class LagMeter:
 BEAT_S = 1.0
 
 
-class Watchdog:
-    """Looks at a segment once a second (more often where it may not be silent for as long) until closed.
+class Heartbeat:
+    """Says once a second that the loop turns (more often where a server may not be silent for as long) until closed,
+    and how long no byte has come.
 
-    Silence is time without one byte on any of its connections, headers and pings included. It counts from when the
-    last slot was due to start, and not while the segment waits for the parent. `stop` is called once, with the reason.
+    Silence is time without one byte on any of the segment's connections, headers and pings included. It counts from
+    when the last slot was due to start, and not while the segment waits for the parent, which judges it.
     """
 
-    def __init__(
-        self,
-        job: Job,
-        quiet_since_ns: Callable[[], int | None],
-        tell: Callable[[Any], None],
-        stop: Callable[[str], None],
-    ) -> None:
+    def __init__(self, job: Job, quiet_since_ns: Callable[[], int | None], tell: Callable[[Any], None]) -> None:
         self._segment = job.segment
         self._quiet_since_ns = quiet_since_ns
         self._tell = tell
-        self._stop = stop
-        self._limit_s = job.no_progress
-        self._every_s = min(BEAT_S, self._limit_s / 4)
+        self._every_s = min(BEAT_S, job.no_progress / 4)
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = self._loop.call_later(self._every_s, self._look)
+        self._timer = self._loop.call_later(self._every_s, self._beat)
 
-    def _look(self) -> None:
-        self._tell(Alive(self._segment))
-        self._timer = self._loop.call_later(self._every_s, self._look)
+    def _beat(self) -> None:
         since = self._quiet_since_ns()
-        if since is not None and now_ns() - since >= self._limit_s * NS:
-            self.close()
-            self._stop(f"no byte came from the server for {self._limit_s:g} s (--no-progress-timeout)")
+        self._tell(Alive(self._segment, None if since is None else max(0, now_ns() - since)))
+        self._timer = self._loop.call_later(self._every_s, self._beat)
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()

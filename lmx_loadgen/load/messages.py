@@ -9,11 +9,11 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmx_loadgen.load.sender import BodyTemplate
+from lmx_loadgen.load.request import BodyTemplate
+from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.wire.timing import Limits, RequestTiming
 
 HEADER = struct.Struct("!I")
-INTERRUPTED = "interrupted"
 
 
 def packed(message: Any) -> bytes:
@@ -28,7 +28,7 @@ class Job:
 
     `order` says which template each request takes, by the request's number in the level, round and round;
     `numbers` of this worker are `first`, `first + step`, … so that workers never send the same request.
-    `no_progress` is how many seconds may pass without one byte from the server.
+    `no_progress` is how many seconds may pass without one byte from the server: it says how often the worker must look.
     """
 
     segment: str
@@ -60,18 +60,22 @@ class Go:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """Close the requests in flight and end this segment, also when it has not begun yet. `reason` is stored."""
+class EndSegment:
+    """Close the requests in flight and end this segment, also when it has not begun yet. `why` is stored."""
 
     segment: str
-    reason: str = INTERRUPTED
+    why: Stop
 
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """The worker's event loop still turns; said about once a second while a segment is on."""
+    """The worker's event loop still turns; said about once a second while a segment is on.
+
+    `quiet_ns` is how long no byte has come on any of its connections; None while it expects none.
+    """
 
     segment: str
+    quiet_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ class SegmentEnd:
     ramp_end_ns: int | None
     drain_start_ns: int | None
     end_ns: int
-    stopped: str | None
+    stopped: Stop | None
     cpu_share: float | None
     cpu_s: float
     peak_rss_bytes: int

@@ -1,24 +1,127 @@
-"""When requests start, and waits whose end can be relied on."""
+"""When which request is due.
 
-import anyio
+A schedule is asked and told, and never waits, sends or holds a connection itself: `job.JobRun` waits for what is due,
+has it sent, and tells the schedule how that ended. A closed loop is one schedule. One whose due times are drawn ahead
+is another: its `begin` hands out a turn for each of them, `claim` drops what finds too many in flight, and `after`
+never goes on.
+"""
 
+import math
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypedDict
+
+from lmx_loadgen.load.backoff import backoff_s, is_failed
+from lmx_loadgen.load.messages import Go, Job
+from lmx_loadgen.load.request import Turn
 from lmx_loadgen.system.clock import NS, now_ns
+from lmx_loadgen.wire.ending import HELD_OPEN
+from lmx_loadgen.wire.timing import RequestTiming
+
+
+class Marks(TypedDict):
+    """The marks of a load's course, for `SegmentEnd`: its start, when it was full, when the first found no more work.
+    None for what never came."""
+
+    start_ns: int | None
+    ramp_end_ns: int | None
+    drain_start_ns: int | None
+
+
+class Schedule(Protocol):
+    """Says when which request of a job is due: at a time of its own, or because another one has ended."""
+
+    def begin(self, go: Go) -> Iterator[Turn]:
+        """The turns that are due at times of their own, in the order of `due_ns`; they are read as they come near."""
+
+    def claim(self, turn: Turn) -> bool:
+        """A turn has come: fill in which request it is. False where none is sent after all, which ends it."""
+
+    def after(self, turn: Turn, timing: RequestTiming) -> bool:
+        """A request has ended: whether its turn comes again, on the same connection, and at its new `due_ns`."""
+
+    def awaited_from_ns(self) -> int | None:
+        """Since when, at the earliest, the server owes a byte; None while it owes none."""
+
+    def marks(self) -> Marks:
+        """The marks so far."""
+
+
+def schedule_of(job: Job) -> Schedule:
+    """The schedule that a job asks for."""
+    return ClosedLoop(job)
+
+
+class ClosedLoop:
+    """A fixed number of slots, each sending its next request when its last one has ended.
+
+    What is left to send is shared by all slots of the job. `clock` is read in ns.
+    """
+
+    def __init__(self, job: Job, clock: Callable[[], int] = now_ns) -> None:
+        self._job = job
+        self._clock = clock
+        self._most = math.inf if job.requests is None else job.requests
+        self._taken = 0
+        self._start_ns: int | None = None
+        self._deadline_ns: int | None = None
+        self._all_due_ns: int | None = None
+        self._first_sends: list[int] = []
+        self._drain_start_ns: int | None = None
+
+    def begin(self, go: Go) -> Iterator[Turn]:
+        job, self._start_ns = self._job, go.start_ns
+        self._all_due_ns = go.start_ns + max(go.offsets_ns, default=0)
+        if job.duration_ns is not None:
+            self._deadline_ns = go.start_ns + job.duration_ns
+        starts = zip(job.slots, go.offsets_ns, strict=True)
+        return iter([Turn(slot, go.start_ns + offset, first_wave=True) for slot, offset in starts])
+
+    def claim(self, turn: Turn) -> bool:
+        job = self._job
+        if self._taken >= self._most or (self._deadline_ns is not None and self._clock() >= self._deadline_ns):
+            if self._drain_start_ns is None:
+                self._drain_start_ns = self._clock()
+            return False
+        turn.number = job.first + self._taken * job.step
+        turn.template = job.order[turn.number % len(job.order)]
+        self._taken += 1
+        if turn.failures:  # how much longer than asked a wait took is nobody's lateness
+            turn.due_ns = self._clock()
+        return True
+
+    def after(self, turn: Turn, timing: RequestTiming) -> bool:
+        if turn.first_wave:
+            self._first_sends.append(timing.send_ns or self._clock())
+            turn.first_wave = False
+        if is_failed(timing):
+            turn.failures += 1
+            turn.due_ns = self._end_of_wait_ns(self._clock(), backoff_s(turn.failures, timing))
+        else:
+            turn.failures = 0
+            # Where the slot first waited for the end of a body that was left open, its next request is due only now.
+            turn.due_ns = self._clock() if HELD_OPEN in timing.notes else (timing.end_ns or self._clock())
+        return True
+
+    def _end_of_wait_ns(self, now: int, wait_s: float) -> int:
+        """A slot waits after a failure, but no longer than there may be something to send."""
+        if self._taken >= self._most:
+            return now
+        until = now + math.ceil(wait_s * NS)
+        return until if self._deadline_ns is None else min(until, max(now, self._deadline_ns))
+
+    def awaited_from_ns(self) -> int | None:
+        return self._all_due_ns
+
+    def marks(self) -> Marks:
+        is_full = len(self._first_sends) == len(self._job.slots)
+        return {
+            "start_ns": self._start_ns,
+            "ramp_end_ns": max(self._first_sends, default=self._start_ns) if is_full else None,
+            "drain_start_ns": self._drain_start_ns,
+        }
 
 
 def stagger_offsets(slots: int, spread_ns: int) -> list[int]:
     """Start offsets in ns that spread `slots` evenly over `spread_ns`: the first starts at once, and the next wave
     meets a server that is already loaded evenly, not all slots in step."""
     return [spread_ns * slot // slots for slot in range(slots)]
-
-
-_TIMER_NS = 1_000_000
-
-
-async def sleep_until(moment_ns: int) -> None:
-    """Wait until `now_ns()` has reached this moment, and not a microsecond less.
-
-    Timers of event loops go by whole milliseconds, and uvloop's may end up to one too soon: a wait to a deadline would
-    then leave a moment in which to send. The rest is passed turn by turn, in which the loop goes on reading.
-    """
-    while (left_ns := moment_ns - now_ns()) > 0:  # noqa: ASYNC110 (there is no event: only time passes)
-        await anyio.sleep(left_ns / NS if left_ns > _TIMER_NS else 0)

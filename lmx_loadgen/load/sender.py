@@ -1,25 +1,19 @@
-"""One request on one connection: its body, ready but for the nonce, and its sending."""
+"""One request on one connection: when it is sent is no concern of the sender."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import httpx
 
+from lmx_loadgen.load.health import LagMeter
+from lmx_loadgen.load.messages import FinishedRequest, Job
+from lmx_loadgen.load.request import Turn, nonce_for
+from lmx_loadgen.load.stop import Stop
+from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.timing import Limits, RequestTiming
 from lmx_loadgen.wire.transport import StampedStream, StampedTransport
 
-NONCE_LENGTH = 16
-PLACEHOLDER = "@@nonce-goes-her"
-
-
-@dataclass(frozen=True, slots=True)
-class BodyTemplate:
-    """A request body, ready but for its nonce: filling it in is one replacement of equal length."""
-
-    body: bytes
-
-    def fill(self, nonce: str) -> bytes:
-        return self.body.replace(PLACEHOLDER.encode(), nonce.encode(), 1)
+Emit = Callable[[FinishedRequest], None]
 
 
 def build(url: httpx.URL | str, headers: httpx.Headers | None, body: bytes, limits: Limits) -> httpx.Request:
@@ -50,3 +44,67 @@ async def perform(transport: StampedTransport, request: httpx.Request) -> Reques
     except httpx.TransportError:
         assert timing.failure is not None
     return timing
+
+
+class Sender:
+    """Sends the requests of one job, each on the connection that it is given, and emits each as it ends.
+
+    `stopped` is why requests in flight are being cancelled.
+    """
+
+    def __init__(self, job: Job, emit: Emit, meter: LagMeter) -> None:
+        self.stopped: Stop | None = None
+        self._job = job
+        self._emit = emit
+        self._meter = meter
+        self._url = httpx.URL(job.url)
+        self._headers = httpx.Headers(job.headers)
+
+    async def connect(self, connection: StampedTransport) -> None:
+        """Open the connection ahead of its first request. Raises an httpx.TransportError."""
+        await connection.connect(self._url, self._job.limits)
+
+    async def send(self, connection: StampedTransport, turn: Turn) -> RequestTiming:
+        """Send the request of a turn and take in the whole answer; its trace, in which `end_ns` is set."""
+        job = self._job
+        nonce = nonce_for(job.nonce_key, turn.phase, turn.number, job.repeat)
+        templates = job.templates if turn.phase == "measured" else job.warmup_templates
+        request = build(self._url, self._headers, templates[turn.template].fill(nonce), job.limits)
+        timing: RequestTiming = request.extensions["trace"]
+        try:
+            await perform(connection, request)
+        except asyncio.CancelledError:
+            if timing.failure is None or timing.failure[0] == "cancelled":
+                why = self.stopped
+                told = "the run was stopped" if why is None or why.is_interruption else why.message
+                timing.failure = ("cancelled", told)
+            raise
+        finally:
+            timing.end_ns = timing.end_ns or now_ns()
+            began = timing.send_ns if timing.send_ns is not None else turn.due_ns
+            lag = self._meter.worst_between(began, timing.end_ns)
+            stalls = self._meter.stalls_at(self._stamped_by_loop(connection, timing))
+            self._emit(
+                FinishedRequest(
+                    job.segment,
+                    turn.slot,
+                    turn.number,
+                    turn.phase,
+                    turn.first_wave,
+                    turn.template,
+                    nonce,
+                    turn.due_ns,
+                    timing,
+                    lag,
+                    stalls,
+                )
+            )
+        return timing
+
+    def _stamped_by_loop(self, connection: StampedTransport, timing: RequestTiming) -> list[int]:
+        """The moments of a request that a stall of the loop falsifies: its send; and its reads, where the kernel does
+        not say when they came."""
+        if timing.send_ns is None:
+            return []
+        by_kernel = connection.stamped_by_kernel(self._url)
+        return [timing.send_ns] if by_kernel else [timing.send_ns, *timing.arrival_ns]

@@ -9,69 +9,32 @@ import asyncio
 import contextlib
 import gc
 import os
-import pickle
-import ssl
 import sys
-from typing import Any
 
 import anyio
 
-from lmx_loadgen.load.closed_loop import ClosedLoop
-from lmx_loadgen.load.health import LagMeter, Watchdog
-from lmx_loadgen.load.messages import HEADER, INTERRUPTED, Go, Job, Ready, Stop, Warm, packed
+from lmx_loadgen.load.health import Heartbeat, LagMeter
+from lmx_loadgen.load.job import JobRun
+from lmx_loadgen.load.messages import EndSegment, Go, Job, Ready, Warm
+from lmx_loadgen.load.parent import Parent
+from lmx_loadgen.load.pool import Pools
+from lmx_loadgen.load.schedule import schedule_of
+from lmx_loadgen.load.sender import Sender
+from lmx_loadgen.load.stop import INTERRUPTED, Stop
 from lmx_loadgen.system import open_files, priority
-from lmx_loadgen.wire.ending import ServerHabits
 from lmx_loadgen.wire.stamps import StampSource
-from lmx_loadgen.wire.tls import tls_context
-from lmx_loadgen.wire.transport import StampedTransport
-
-
-class Parent:
-    """The two pipes to the parent, as messages."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.WriteTransport) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def attach(cls, out_fd: int) -> "Parent":
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=2**30)
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
-        pipe = os.fdopen(out_fd, "wb", buffering=0)
-        writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, pipe)
-        return cls(reader, writer)
-
-    async def receive(self) -> Any:
-        """The next message, or None when the parent is gone."""
-        try:
-            (size,) = HEADER.unpack(await self._reader.readexactly(HEADER.size))
-            return pickle.loads(await self._reader.readexactly(size))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return None
-
-    def send(self, message: Any) -> None:
-        self._writer.write(packed(message))
-
-    async def drained(self) -> None:
-        """Wait until everything sent has left this process."""
-        while self._writer.get_write_buffer_size() and not self._writer.is_closing():  # noqa: ASYNC110
-            await anyio.sleep(0.001)
 
 
 class Worker:
-    """Takes jobs from the parent one after the other; `Stop` or a dead parent cancels the one at hand."""
+    """Takes jobs from the parent one after the other; `EndSegment` or a dead parent cancels the one at hand."""
 
     def __init__(self, parent: Parent, stamps: StampSource) -> None:
         self._parent = parent
-        self._stamps = stamps
         self._inbox: asyncio.Queue[Go] = asyncio.Queue()
         self._jobs: asyncio.Queue[Job | None] = asyncio.Queue()
-        self._running: tuple[ClosedLoop, anyio.CancelScope] | None = None
-        self._stopped: dict[str, str] = {}
-        self._transports: dict[tuple[str, int], StampedTransport] = {}
-        self._habits: dict[str, ServerHabits] = {}
-        self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}
+        self._running: tuple[JobRun, anyio.CancelScope] | None = None
+        self._stopped: dict[str, Stop] = {}
+        self._pools = Pools(stamps)
 
     async def run(self) -> None:
         async with anyio.create_task_group() as group:
@@ -86,62 +49,41 @@ class Worker:
                 self._jobs.put_nowait(message)
             elif isinstance(message, Go):
                 self._inbox.put_nowait(message)
-            elif isinstance(message, Stop):
-                self._stopped[message.segment] = message.reason
+            elif isinstance(message, EndSegment):
+                self._stopped[message.segment] = message.why
                 if self._running is not None and self._running[0].job.segment == message.segment:
-                    self._cancel(message.reason)
+                    self._cancel(message.why)
         self._cancel(INTERRUPTED)
         self._jobs.put_nowait(None)
 
-    def _cancel(self, reason: str) -> None:
+    def _cancel(self, why: Stop) -> None:
         if self._running is not None:
-            segment, scope = self._running
-            if reason != INTERRUPTED:
-                segment.stop_reason = reason
+            running, scope = self._running
+            running.sender.stopped = why
             scope.cancel()
 
     async def _run(self, job: Job) -> None:
         meter = LagMeter(asyncio.get_running_loop())
-        segment = ClosedLoop(job, self._for_slots(job), self._parent.send, meter)
+        sender = Sender(job, self._parent.send, meter)
+        running = JobRun(job, schedule_of(job), sender, self._pools.of(job), meter)
         gc.collect()
         gc.freeze()
         gc.disable()
         with anyio.CancelScope() as scope:
-            self._running = (segment, scope)
-            watchdog = Watchdog(segment.job, segment.quiet_since_ns, self._parent.send, self._cancel)
+            self._running = (running, scope)
+            heartbeat = Heartbeat(job, running.quiet_since_ns, self._parent.send)
             if job.segment in self._stopped:
                 self._cancel(self._stopped[job.segment])
-            mean_ns = await segment.prepare()
+            mean_ns = await running.prepare()
             self._parent.send(Warm(job.segment, mean_ns))
-            await segment.measure(await self._inbox.get())
+            await running.measure(await self._inbox.get())
         self._running = None
-        watchdog.close()
+        heartbeat.close()
         gc.enable()
         gc.unfreeze()
         meter.close()
-        self._parent.send(segment.end((segment.stop_reason or INTERRUPTED) if scope.cancelled_caught else None))
+        self._parent.send(running.end(sender.stopped if scope.cancelled_caught else None))
         await self._parent.drained()
-
-    def _for_slots(self, job: Job) -> dict[int, StampedTransport]:
-        """The slots' connections, kept from one segment to the next of the same server."""
-        habits = self._habits.setdefault(job.url, ServerHabits())
-        chosen = {}
-        for slot in job.slots:
-            key = (job.url, slot)
-            if key not in self._transports:
-                self._transports[key] = StampedTransport(
-                    ssl_context=self._context(job), stamps=self._stamps, habits=habits
-                )
-            chosen[slot] = self._transports[key]
-        return chosen
-
-    def _context(self, job: Job) -> ssl.SSLContext | None:
-        if not job.url.startswith("https:"):
-            return None
-        key = (job.verify, job.ca_file)
-        if key not in self._contexts:
-            self._contexts[key] = tls_context(*key)
-        return self._contexts[key]
 
 
 async def _main(out_fd: int, loop_name: str, stamps: StampSource) -> None:

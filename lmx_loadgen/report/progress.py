@@ -1,6 +1,7 @@
 """What a run shows while it goes on: one live line a level on a terminal, one plain line a level elsewhere."""
 
 import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -69,7 +70,8 @@ class ProgressView:
 
     On a terminal it shows the level under way and refreshes at most four times a second; each level leaves
     one line behind. Elsewhere it prints only that line, without colour or cursor movement. With `quiet` it
-    prints nothing. It keeps counters only, so feeding it costs about a microsecond.
+    prints nothing. It keeps counters only, so feeding it costs about a microsecond. `left_unrestored` has a sentence
+    for each thing that would stay changed on a server, were the process to end now.
     """
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
@@ -77,6 +79,7 @@ class ProgressView:
         self._quiet = quiet
         self._segment: _Segment | None = None
         self._live: Live | None = None
+        self.left_unrestored: Callable[[], Sequence[str]] = tuple
 
     def __enter__(self) -> "ProgressView":
         if self._console.is_terminal and not self._quiet:
@@ -128,6 +131,10 @@ class ProgressView:
         segment, self._segment = self._segment, None
         if segment is not None and not self._quiet:
             self._console.print(Text(_line(segment)), soft_wrap=True, highlight=False)
+
+    def unrestored(self, left: Callable[[], Sequence[str]]) -> None:
+        """Nothing is shown of it before the process is to end at once."""
+        self.left_unrestored = left
 
     def _render(self) -> Table | Text:
         return Text() if self._segment is None else _live_line(self._segment)

@@ -10,13 +10,14 @@ from typing import Any
 
 from lmx_loadgen import __version__
 from lmx_loadgen.calibration.run import Measure, calibrate
-from lmx_loadgen.errors import LoadgenError, ResultError, StorageError
+from lmx_loadgen.errors import Interrupted, LoadgenError, ResultError, StorageError
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session.course import record
 from lmx_loadgen.session.instrument import instrument
 from lmx_loadgen.session.options import Options
-from lmx_loadgen.session.recorder import Silent
-from lmx_loadgen.session.run import record
 from lmx_loadgen.session.setup import Calibrated
+from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.session.view import Silent
 from lmx_loadgen.store.calibration import Calibration, find, read_calibrations, store
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.system import folders, host, identity, open_files
@@ -25,18 +26,17 @@ from lmx_loadgen.system import folders, host, identity, open_files
 _FAST_CHUNKS_PER_S = 100
 
 
-def measure(options: Options) -> Measure:
+def measure(options: Options, stop: StopFlag) -> Measure:
     """How a calibration runs a profile: as a run of these options, with no probes, stored nowhere.
 
-    It raises KeyboardInterrupt when it was stopped by Ctrl-C, and the LoadgenError that ended it.
+    It raises Interrupted once `stop` is set, and the LoadgenError that ended it.
     """
 
     def measured(profile: Profile) -> LogContents:
         with tempfile.TemporaryDirectory(prefix="lmx-loadgen-") as scratch:
             quiet = replace(options, out=Path(scratch), probe=False)
-            recorded = record(profile, quiet, Silent(), lambda loop, stamps: None)
-            if recorded.signal is not None:
-                raise KeyboardInterrupt
+            recorded = record(profile, quiet, stop=stop, base_dir=Path(scratch), view=Silent())
+            stop.check()
             if recorded.error is not None:
                 raise recorded.error
             return read_log(recorded.folder / "events.jsonl")
@@ -44,9 +44,10 @@ def measure(options: Options) -> Measure:
     return measured
 
 
-def calibration_for_run(options: Options, report: Callable[[str], None]) -> Calibrated:
+def calibration_for_run(options: Options, stop: StopFlag, report: Callable[[str], None]) -> Calibrated:
     """What `session.run` asks for a run's calibration: the newest one that fits. Where there is none, or only one of a
-    machine that was busy then and is quiet now, a quick one is made and stored. It raises LoadgenError."""
+    machine that was busy then and is quiet now, a quick one is made and stored. It raises LoadgenError, Interrupted
+    once `stop` is set."""
 
     def calibrated(loop: str, stamps: str) -> dict[str, Any]:
         known = _known(options.out)
@@ -57,19 +58,21 @@ def calibration_for_run(options: Options, report: Callable[[str], None]) -> Cali
             report(f"The stored calibration was made on a busy machine ({found.busy_reason}). Calibrating again.")
         else:
             return found.model_dump(mode="json")
-        made = _calibrated_now(options, report)
+        made = _calibrated_now(options, stop, report)
         found = find([*known, made], __version__, loop, stamps, options.workers) or made
         return found.model_dump(mode="json")
 
     return calibrated
 
 
-def _calibrated_now(options: Options, report: Callable[[str], None]) -> Calibration:
+def _calibrated_now(options: Options, stop: StopFlag, report: Callable[[str], None]) -> Calibration:
     """A quick calibration, stored for the runs to come. That it cannot be stored keeps no run from being measured."""
     # A machine that allows few files is calibrated for the loads that it allows.
     most = open_files.most_connections()
     try:
-        made = calibrate(measure(options), is_quick=True, report=lambda words: None, most=most)
+        made = calibrate(measure(options, stop), is_quick=True, report=lambda words: None, most=most)
+    except Interrupted:
+        raise
     except LoadgenError as trouble:
         trouble.args = (f"{trouble}; --no-calibrate runs without a calibration",)
         raise

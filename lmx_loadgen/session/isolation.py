@@ -39,7 +39,7 @@ def obstacles(targets: Mapping[str, Target]) -> list[str]:
 
 @dataclass
 class Isolation:
-    """Called before each segment; `record_state` gets what was done and the state of the machine afterwards.
+    """Called before each segment; it gives what was done, with the state of the machine afterwards.
 
     `initially_unloaded` names the targets whose models were not loaded when the run began, where it began earlier.
     Raises ModelNotLoaded when a server does not do as it is asked. Once `stop` says so it waits for nothing more.
@@ -48,7 +48,6 @@ class Isolation:
 
     targets: Mapping[str, Target]
     verify: Any
-    record_state: Callable[[str, dict[str, Any]], None]
     stop: Callable[[], bool]
     state: Callable[[], dict[str, Any]] = host.state
     initially_unloaded: Collection[str] | None = None
@@ -60,22 +59,23 @@ class Isolation:
         self._unloaded |= {one.name for one in self.targets.values() if not one.is_loaded}
         self._at_start = set(self._unloaded if self.initially_unloaded is None else self.initially_unloaded)
 
-    def __call__(self, segment: Segment) -> None:
-        """Unload the models of all others, load that of the segment's target, and wait for memory to settle."""
+    def __call__(self, segment: Segment) -> dict[str, Any] | None:
+        """Unload the models of all others, load that of the segment's target, and wait for memory to settle; None where
+        nothing was to do, or the run is to stop."""
         others = [one for one in self.targets.values() if one.name != segment.target and _can_unload(one)]
         unloading = [one for one in others if one.name not in self._unloaded]
         loading = [self.targets[segment.target]] if segment.target in self._unloaded else []
         if not unloading and not loading:
-            return
+            return None
         changes = [*((one, "unload") for one in unloading), *((one, "load") for one in loading)]
         for one, what in changes:
             if not self.stop():
                 self._change(one, what, self.stop)
         if self.stop():
-            return
+            return None
         waited = self._wait_for_memory()
         done = {"unloaded": [one.name for one in unloading], "loaded": [one.name for one in loading]}
-        self.record_state("isolated", {**self.state(), **done, "waited_s": round(waited, 1)})
+        return {**self.state(), **done, "waited_s": round(waited, 1)}
 
     def restore(self) -> None:
         """Leave every server as it was found. Raises ModelNotLoaded for those that do not let it, after all others."""

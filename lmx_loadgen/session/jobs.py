@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lmx_loadgen.load.messages import Job
-from lmx_loadgen.load.sender import PLACEHOLDER, BodyTemplate
+from lmx_loadgen.load.request import PLACEHOLDER, BodyTemplate
 from lmx_loadgen.profile.models import Profile, Request
 from lmx_loadgen.profile.prompts import Prompt, PromptBook, order_of, with_nonce
 from lmx_loadgen.session.plan import Segment
@@ -31,14 +31,9 @@ class JobMaker:
         self._run_key = run_key
         self._insecure = insecure
         self._ca_file = ca_file
-        self._renewed = 0
         self._templates: dict[str, tuple[list[BodyTemplate], list[BodyTemplate]]] = {}
         rounds = max(1, min(_ORDER_ROUNDS, _MOST_ORDERED // len(book.measured)))
         self._order = order_of(book, profile.request.seed or 0, len(book.measured) * rounds)
-
-    def renew_nonces(self) -> None:
-        """From now on a segment that was run before sends its prompts under nonces that no server has seen."""
-        self._renewed += 1
 
     def prompt_id(self, phase: str, template: int) -> str:
         return (self._book.measured if phase == "measured" else self._book.warmup)[template].id
@@ -119,8 +114,9 @@ class JobMaker:
         ]
 
     def _nonce_key(self, segment: Segment) -> str:
+        """Of prompts that no server has seen, also where the segment was measured before."""
         repeat = self._profile.prompts.cache == "repeat"
-        again = f"/{self._renewed}" if self._renewed else ""
+        again = f"/{segment.attempt}" if segment.attempt else ""
         return "repeat" if repeat else f"{self._run_key}/{segment.key.text}{again}"
 
     def _for_target(self, target: Target) -> tuple[list[BodyTemplate], list[BodyTemplate]]:

@@ -1,17 +1,13 @@
-"""What was asked for on the command line, and the profile that results from it."""
+"""How a run is measured and stored, beside what its profile asks for."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.profile.loading import load_profile, overridden
-from lmx_loadgen.profile.models import Profile, TargetSpec
+from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import blocks_of
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
 from lmx_loadgen.system.lock import Lock
-from lmx_loadgen.targets.address import parse_target
 
 DEFAULT_MAX_DURATION_S = 1200.0  # of --until-conclusive
 _MIN_BLOCKS_UNTIL_CONCLUSIVE = 4
@@ -24,13 +20,25 @@ RESUMED_OPTIONS = (
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asked for, beside the profile's own settings."""
+    """What is asked of a run itself.
 
-    profile: str = "quick"
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    flags: Mapping[str, str] = field(default_factory=dict)
-    targets: Sequence[str] = ()
-    models: Sequence[str] = ()
+    Attributes:
+        out: the folder that the run's own folder is made in.
+        loop: the event loop of the measuring processes, `stamps` the source of their times; None for the finest.
+        workers: how many processes measure.
+        insecure: whether no TLS certificate is checked; `ca_file` names further authorities.
+        probe: whether the servers are asked small things beside the load: what they refuse, whether they cache.
+        accept: why failed checks of a comparison are overridden.
+        until_conclusive: whether rounds are added until the verdicts are conclusive, within `max_duration` seconds.
+        isolate: whether each server has the machine to itself while it is measured.
+        reference: a file of published figures, None for those of the package.
+        server_benchmark: whether Opta-LMX is to measure itself too.
+        lock: what came of asking that nobody else measures on this machine; None where nobody asked.
+        resume_state: the run to resume; then `out` says nothing.
+        i_own_this_server: whether a heavy load may go to a public address.
+        allow_plain_http: whether keys may be sent over plain http to other machines.
+    """
+
     out: Path = Path("reports")
     loop: str | None = None
     stamps: str | None = None
@@ -49,32 +57,25 @@ class Options:
     i_own_this_server: bool = False
     allow_plain_http: bool = False
 
+    def below(self, base_dir: Path) -> "Options":
+        """The same, with paths that are relative to a folder found from there."""
+        return replace(
+            self,
+            out=base_dir / self.out,
+            ca_file=None if self.ca_file is None else str(base_dir / self.ca_file),
+            reference=None if self.reference is None else base_dir / self.reference,
+        )
 
-def resolved_profile(options: Options) -> Profile:
-    """The profile with every flag applied, targets and models included; that of a resumed run is its own.
-
-    Raises ProfileError, InputError or NotResumable.
-    """
-    if options.resume_state is not None:
-        return options.resume_state.profile
-    profile = overridden(load_profile(options.profile), options.overrides, options.flags)
-    specs = [parse_target(text) for text in options.targets] or list(profile.targets) or [TargetSpec(name="sim")]
-    names = [spec.name for spec in specs]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"--target {name} is given twice; name one of them otherwise, like {name}2=URL")
-    for text in options.models:
-        specs = _with_model(specs, text)
-    profile = profile.model_copy(update={"targets": specs})
-    if options.until_conclusive:
-        _check_until_conclusive(profile)
-    elif options.max_duration is not None:
-        raise InputError("--max-duration goes with --until-conclusive: it limits the blocks that are added")
-    if options.accept is not None and not options.accept.strip():
-        raise InputError("--accept needs a reason, which then stands in the result")
-    if options.isolate and len(specs) < 2:
-        raise InputError("--isolate needs two targets: alone, a server has the machine to itself")
-    return profile
+    def check(self, profile: Profile) -> None:
+        """Raises InputError where these options make no sense with a profile."""
+        if self.until_conclusive:
+            _check_until_conclusive(profile)
+        elif self.max_duration is not None:
+            raise InputError("--max-duration goes with --until-conclusive: it limits the blocks that are added")
+        if self.accept is not None and not self.accept.strip():
+            raise InputError("--accept needs a reason, which then stands in the result")
+        if self.isolate and len(profile.targets) < 2:
+            raise InputError("--isolate needs two targets: alone, a server has the machine to itself")
 
 
 def resume_options(folder: Path, lock: Lock | None = None) -> Options:
@@ -99,12 +100,3 @@ def _check_until_conclusive(profile: Profile) -> None:
         raise InputError("--until-conclusive needs two targets to compare: give --target twice")
     if blocks_of(profile.load, targets) < _MIN_BLOCKS_UNTIL_CONCLUSIVE:
         raise InputError(f"--until-conclusive needs --blocks of at least {_MIN_BLOCKS_UNTIL_CONCLUSIVE} to begin with")
-
-
-def _with_model(specs: list[TargetSpec], text: str) -> list[TargetSpec]:
-    name, sign, model = text.partition("=")
-    if sign and name in [spec.name for spec in specs]:
-        return [spec.model_copy(update={"model": model}) if spec.name == name else spec for spec in specs]
-    if len(specs) > 1:
-        raise InputError(f"--model {text!r}: with several targets say which one, like --model {specs[0].name}=ID")
-    return [specs[0].model_copy(update={"model": text})]

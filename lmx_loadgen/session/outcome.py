@@ -1,28 +1,32 @@
-"""How a run ends: its result out of its event log, stored, and the exit code."""
+"""How a run ends: its result out of its event log, stored."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmx_loadgen.errors import LoadgenError, NothingMeasured, StoppedEarly
+from lmx_loadgen.errors import LoadgenError
+from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.store.result import RunResult, write_result
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run whose event log is complete: its folder, the signal and the error that cut it short, if any did."""
+    """A run whose event log is complete: its folder, and the stop and the error that cut it short, if any did."""
 
     folder: Path
-    signal: int | None
+    stop: Stop | None
     error: LoadgenError | None
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended: its stored result, the folder it is in, and the exit code it asks for."""
+    """How a run ended: its stored result, the folder it is in, and why it is not complete, None where it is.
+
+    `stop` is an interruption where the run was asked to stop, else what ended the load on its first aborted target.
+    """
 
     result: RunResult
     folder: Path
-    exit_code: int
+    stop: Stop | None
 
 
 def store_outcome(recorded: Recorded) -> RunOutcome:
@@ -42,17 +46,7 @@ def store_outcome(recorded: Recorded) -> RunOutcome:
         hint = f"`lmx-loadgen run --resume {folder}` goes on with it"
         error.args = (f"{error}; what was measured is in {folder}, and {hint}",)
         raise error
-    return RunOutcome(result, folder, _exit_code(result, recorded.signal))
-
-
-def _exit_code(result: RunResult, signal: int | None) -> int:
-    if signal is not None:
-        return 128 + signal
-    counts = [level.requests for target in result.targets for level in target.levels]
-    # A level that was aborted in silence has no failed request, only such as were never answered.
-    if not any(count.ok for count in counts) and (result.complete or any(count.failed for count in counts)):
-        return NothingMeasured.exit_code
-    return 0 if result.complete else StoppedEarly.exit_code
+    return RunOutcome(result, folder, recorded.stop)
 
 
 def _summarize(folder: Path) -> RunResult:

@@ -34,6 +34,7 @@ class Segment:
     """One stretch of load on one target. `duration` is in seconds; `warmup` counts per slot.
 
     `offset` is the place in the order of prompts that its first request takes: blocks of one round have the same.
+    `attempt` counts how often its round was measured before and found tainted; it is part of no plan.
     """
 
     key: SegmentKey
@@ -41,6 +42,7 @@ class Segment:
     duration: float | None
     warmup: int
     offset: int = 0
+    attempt: int = 0
 
     @property
     def target(self) -> str:

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options, resolved_profile
+from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options
 from lmx_loadgen.session.plan import Segment, described, make_plan
 
 
-def dry_run_lines(options: Options) -> list[str]:
+def dry_run_lines(profile: Profile, options: Options) -> list[str]:
     """The plan of a run, a line each. No server is asked anything; a reference file is read, so that what is wrong
     with it is known before the run. Raises InputError and ProfileError."""
     if options.reference is not None:
         from lmx_loadgen.store.reference import read_reference
 
         read_reference(options.reference)
-    profile = resolved_profile(options)
+    options.check(profile)
     return plan_description(profile, make_plan(profile, [spec.name for spec in profile.targets]), options)
 
 

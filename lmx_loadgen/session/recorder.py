@@ -1,53 +1,20 @@
-"""Records a run: decodes each request as it ends, appends it to the event log, and updates the display."""
+"""The event log of a run: decodes each request as it ends, and appends what happened, with the keys masked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from lmx_loadgen.analysis.conditions import SLEPT_S
-from lmx_loadgen.analysis.delays import may_be_delayed
 from lmx_loadgen.load.messages import FinishedRequest, SegmentEnd
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.jobs import PROBE_TOKENS, JobMaker
 from lmx_loadgen.session.plan import Segment
-from lmx_loadgen.session.request_line import quick_look, request_line
-from lmx_loadgen.session.resume import ResumeState
-from lmx_loadgen.session.stop_rules import ErrorLimits
+from lmx_loadgen.session.request_line import request_line
 from lmx_loadgen.session.token_counter import TokenCounter
 from lmx_loadgen.store.eventlog import EventLog
 from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.targets.base import Target, keys_of
-
-
-class View(Protocol):
-    """What is shown while a run is on; it only ever reads."""
-
-    def say(self, words: str) -> None: ...
-    def start_segment(
-        self, target: str, load_point: LoadPoint, total: int | None, duration: float | None, block: int | None = None
-    ) -> None: ...
-    def finished(self, ok: bool, ttft_s: float | None, speed: float | None, in_tokens: bool = True) -> None: ...
-    def end_segment(self) -> None: ...
-
-
-class Silent:
-    """A view that shows nothing."""
-
-    def say(self, words: str) -> None:
-        pass
-
-    def start_segment(
-        self, target: str, load_point: LoadPoint, total: int | None, duration: float | None, block: int | None = None
-    ) -> None:
-        pass
-
-    def finished(self, ok: bool, ttft_s: float | None, speed: float | None, in_tokens: bool = True) -> None:
-        pass
-
-    def end_segment(self) -> None:
-        pass
 
 
 class Recorder:
@@ -57,7 +24,7 @@ class Recorder:
         folder: the run's own folder.
         log: its event log, with the line that the run begins with.
         count: counts the tokens of a text, where the profile names a tokenizer.
-        resume_state: what was measured before, when the run is resumed.
+        next_id: the first number that no request of the run has.
         samples: gives the lines of what runs beside the load that have come since it was called last.
     """
 
@@ -69,57 +36,25 @@ class Recorder:
         profile: Profile,
         targets: Sequence[Target],
         jobs: JobMaker,
-        view: View,
         count: TokenCounter | None = None,
-        resume_state: ResumeState | None = None,
+        next_id: int = 0,
         samples: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self.folder = folder
+        self._log = log
         self._profile = profile
         self._rules = {target.name: target.dialect.rules for target in targets}
         self._keys = keys_of(targets)
         self._jobs = jobs
         self._samples = samples
-        self._view = view
         self._count = count
-        self._segment: Segment | None = None
-        self._next_id = resume_state.next_id if resume_state is not None else 0
-        self.answered: set[str] = resume_state.answered if resume_state is not None else set()
-        self.error_limits = ErrorLimits(profile.load.max_errors, profile.load.max_error_rate)
-        self.delayed_blocks: set[tuple[LoadPoint, int]] = set()
-        self._asleep_s: Any = None
-        self._log = log
+        self._next_id = next_id
 
-    def begin(self, segment: Segment) -> None:
-        """From now on, what is sent belongs to this segment."""
-        self._segment = segment
-        self.error_limits.begin(segment.key)
-
-    def host_state(self, when: str, state: dict[str, Any]) -> None:
-        """Store how the machine does just before or after the segment."""
-        assert self._segment is not None
-        place = self._segment.key.as_dict()
-        self._log.append({"type": "host", "at_ns": now_ns(), **place, "when": when, "state": state})
-        asleep_s = state.get("asleep_s")
-        if when == "before":
-            self._asleep_s = asleep_s
-        elif when == "after" and None not in (asleep_s, self._asleep_s) and asleep_s - self._asleep_s > SLEPT_S:
-            self.delayed_blocks.add((self._segment.load_point, self._segment.block))
-
-    def measuring(self) -> None:
-        """The warm-ups are done."""
-        segment = self._segment
-        assert segment is not None
-        block = segment.block if len(self._rules) > 1 else None
-        self._view.start_segment(segment.target, segment.load_point, segment.requests, segment.duration, block)
-
-    def sent(self, sent: FinishedRequest) -> None:
-        """Store one request that has ended."""
-        segment = self._segment
-        assert segment is not None
+    def request(self, sent: FinishedRequest, segment: Segment) -> dict[str, Any]:
+        """Store one request of a segment that has ended, and give its line."""
         assert sent.segment == segment.key.text
         _redact_response(sent, self._keys)
-        line = request_line(
+        decoded = request_line(
             sent,
             segment,
             id=self._next_id,
@@ -130,21 +65,13 @@ class Recorder:
             count=self._count,
             prompt_text=self._jobs.prompt_text(sent.phase, sent.template, sent.nonce) if self._count else "",
         )
-        line = self._keys.redact_in({**line, "events": self._keys.redact_events(line["events"])})
+        line: dict[str, Any] = self._keys.redact_in({**decoded, "events": self._keys.redact_events(decoded["events"])})
         self._next_id += 1
         self._log.append(line)
-        self.error_limits.note_outcome(line["outcome"], line["reason"])
-        if line["phase"] == "measured" and may_be_delayed(line):
-            self.delayed_blocks.add((segment.load_point, segment.block))
-        if line["outcome"] == "ok":
-            self.answered.add(segment.target)
-        if line["phase"] == "measured" and line["outcome"] != "cancelled":
-            self._view.finished(*quick_look(line, self._rules[segment.target]))
+        return line
 
-    def end_segment(self, end: SegmentEnd) -> None:
-        """Store the marks of the segment that has ended, and the samples that were taken beside it."""
-        segment = self._segment
-        assert segment is not None
+    def segment_end(self, segment: Segment, end: SegmentEnd) -> None:
+        """Store the marks of a segment that has ended, and the samples that were taken beside it."""
         self._store_samples()
         self._log.append(
             {
@@ -154,7 +81,8 @@ class Recorder:
                 "ramp_end_ns": end.ramp_end_ns,
                 "drain_start_ns": end.drain_start_ns,
                 "end_ns": end.end_ns,
-                "stopped": end.stopped,
+                "stopped": end.stopped and end.stopped.message,
+                "stop_kind": end.stopped and end.stopped.kind,
                 "client": {
                     "cpu_share": end.cpu_share,
                     "cpu_s": end.cpu_s,
@@ -164,11 +92,14 @@ class Recorder:
             }
         )
         self._log.sync()
-        self._view.end_segment()
+
+    def host_state(self, segment: Segment, when: str, state: Mapping[str, Any]) -> None:
+        """Store how the machine does just before or after a segment."""
+        place = segment.key.as_dict()
+        self._log.append({"type": "host", "at_ns": now_ns(), **place, "when": when, "state": dict(state)})
 
     def measure_again(self, point: LoadPoint, block: int) -> None:
         """Store that a round is measured again: what was stored of its segments is void."""
-        self.delayed_blocks.discard((point, block))
         self._log.append({"type": "again", "at_ns": now_ns(), "load_point": point.model_dump(), "block": block})
 
     def check(self, target: Target, line: dict[str, Any]) -> None:

@@ -102,9 +102,9 @@ class ResumeState:
         return max((block + 1 for block in begun + again), default=0)
 
     @property
-    def measured_again(self) -> list[LoadPoint]:
-        """The load point of each round that was measured again."""
-        return [load_point(line["load_point"]) for line in self.log.again]
+    def measured_again(self) -> list[tuple[LoadPoint, int]]:
+        """The load point and block of each round that was measured again, as often as it was."""
+        return [(load_point(line["load_point"]), line["block"]) for line in self.log.again]
 
     @property
     def next_id(self) -> int:

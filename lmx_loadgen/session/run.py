@@ -1,166 +1,69 @@
-"""One run from start to end: set up, measure what the plan says, store the result."""
+"""One run from start to end, for whoever wants one: a terminal, a script, a notebook, a service.
 
-import contextlib
-from collections.abc import Callable
+It prints nothing, handles no signal, never ends the process and does not look at the current folder.
+"""
 
-from lmx_loadgen.errors import LoadgenError
-from lmx_loadgen.load.driver import Driver
-from lmx_loadgen.load.messages import INTERRUPTED
-from lmx_loadgen.observe.observer import Samples, observing
-from lmx_loadgen.profile.load_point import LoadPoint
+from functools import partial
+from pathlib import Path
+
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.session.checks.client import CheckClient
-from lmx_loadgen.session.checks.run import CheckRunner
-from lmx_loadgen.session.instrument import instrument, tls
-from lmx_loadgen.session.isolation import Isolation
-from lmx_loadgen.session.jobs import most_connections
-from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options, resolved_profile
-from lmx_loadgen.session.outcome import Recorded, RunOutcome, store_outcome
+from lmx_loadgen.session.course import record
+from lmx_loadgen.session.options import Options
+from lmx_loadgen.session.outcome import RunOutcome, store_outcome
 from lmx_loadgen.session.ownership import check_owned
-from lmx_loadgen.session.recorder import Recorder, View
-from lmx_loadgen.session.run_log import open_log
-from lmx_loadgen.session.runner import Runner, UntilConclusive
-from lmx_loadgen.session.setup import Calibrated, RunSetup, set_up
+from lmx_loadgen.session.setup import Calibrated
 from lmx_loadgen.session.stop_flag import StopFlag
-from lmx_loadgen.store.eventlog import NAME, read_log
-from lmx_loadgen.system import open_files, priority, sleep
-from lmx_loadgen.system.clock import Anchor
+from lmx_loadgen.session.view import View
+from lmx_loadgen.system.threads import on_thread
+
+_AS_ASKED = Options()
 
 
-def run(options: Options, view: View, calibrated: Calibrated) -> RunOutcome:
-    """Do a whole run and store it. `calibrated` is asked once the targets are found and nothing is measured yet.
+async def run(
+    profile: Profile,
+    *,
+    options: Options = _AS_ASKED,
+    stop: StopFlag,
+    base_dir: Path,
+    view: View,
+    calibrated: Calibrated | None = None,
+) -> RunOutcome:
+    """Measure what a profile asks for and store it, under an event loop that goes on meanwhile.
 
-    Raises a LoadgenError for whatever stops the run before anything was measured. Once measuring has begun, what was
-    seen is stored whatever happens, and only then is an error raised.
+    The whole course is on a thread of its own, `view` and `calibrated` are called there. A task that waits for it and
+    is cancelled sets `stop`, waits until what was measured is stored, and then the cancellation goes on.
+
+    Args:
+        options: how it is measured and stored. For a run that is resumed, `profile` is that of its `resume_state`.
+        stop: ends the run in good order once it is set, from wherever.
+        base_dir: where relative paths begin, in the profile and in the options.
+        view: what is shown meanwhile.
+        calibrated: asked once, when the targets are found and nothing is measured yet, for what is known of the
+            instrument's error; None for nothing.
+
+    Raises a LoadgenError for whatever stops the run before anything was measured (Interrupted where `stop` was set).
+    Once measuring has begun, what was seen is stored whatever happens, and only then is an error raised. A run that was
+    stopped after that is an outcome like others, and says so.
     """
-    profile = resolved_profile(options)
+    course = partial(
+        run_blocking, profile, options=options, stop=stop, base_dir=base_dir, view=view, calibrated=calibrated
+    )
+    return await on_thread(course, stop.set)
+
+
+def run_blocking(
+    profile: Profile,
+    *,
+    options: Options = _AS_ASKED,
+    stop: StopFlag,
+    base_dir: Path,
+    view: View,
+    calibrated: Calibrated | None = None,
+) -> RunOutcome:
+    """The same as `run` on this thread, which must not have an event loop that runs."""
+    options = options.below(base_dir)
+    options.check(profile)
     if not options.i_own_this_server:
         check_owned(profile, until_conclusive=options.until_conclusive)
-    return store_outcome(record(profile, options, view, calibrated))
-
-
-def record(profile: Profile, options: Options, view: View, calibrated: Calibrated) -> Recorded:
-    """Run a profile and write its event log, but no result; see `run`."""
-    stop = StopFlag()
-    open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
-    with contextlib.ExitStack() as stack:
-        setup = set_up(profile, options, calibrated, stack)
-        stack.enter_context(stop.armed())
-        for line in setup.announcement():
-            view.say(line)
-        samples = stack.enter_context(observing(target.base_url for target in setup.targets.values()))
-        recorder, driver = _start_recording(setup, view, stop, samples)
-        with contextlib.closing(driver), sleep.prevented(), priority.giving_way():
-            error = _measure(setup, recorder, driver, stop, view)
-    return Recorded(recorder.folder, stop.signal, error)
-
-
-def _start_recording(setup: RunSetup, view: View, stop: StopFlag, samples: Samples) -> tuple[Recorder, Driver]:
-    """The recorder on the run's log, and the driver that feeds it; `samples` is what is observed beside the load."""
-    anchor = Anchor.take()
-    driver = Driver(setup.workers, lambda sent: recorder.sent(sent), stop)
-    try:
-        folder, log = open_log(setup, driver.wait_ready(), anchor)
-        recorder = Recorder(
-            folder,
-            log,
-            profile=setup.profile,
-            targets=list(setup.targets.values()),
-            jobs=setup.jobs,
-            view=view,
-            count=setup.count,
-            resume_state=setup.options.resume_state,
-            samples=samples,
-        )
-    except BaseException:
-        driver.close()
-        raise
-    return recorder, driver
-
-
-def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag, view: View) -> LoadgenError | None:
-    """Run the plan; whatever ends it, the log gets its end line. The error, if one ended it."""
-    errors: list[LoadgenError] = []
-    isolation = _isolation(setup, recorder, stop, view)
-    stop.parting = isolation.left_unloaded
-    runner = Runner(
-        profile=setup.profile,
-        plan=setup.plan,
-        targets=setup.targets,
-        jobs=setup.jobs,
-        workers=setup.options.workers,
-        recorder=recorder,
-        driver=driver,
-        stop=stop,
-        probe=setup.options.probe,
-        until=_until_conclusive(setup.options, recorder),
-        checks=_checks(setup, recorder, stop),
-        before_segment=isolation if setup.options.isolate else lambda segment: None,
-        resume_state=setup.options.resume_state,
-        tainted=_tainted(recorder),
-    )
-    reason = None
-    try:
-        runner.run()
-    except LoadgenError as error:
-        errors.append(error)
-        reason = str(error)
-    try:
-        isolation.restore()
-    except LoadgenError as error:
-        if errors:  # only the first is raised
-            errors[0].args = (f"{errors[0]}; and {error}",)
-        errors.append(error)
-    if reason is None:
-        reason = INTERRUPTED if stop() else "; ".join(runner.aborted.values()) or None
-    try:
-        recorder.end(reason, setup.options.lock.joined() if setup.options.lock is not None else ())
-    except LoadgenError as error:
-        errors.append(error)
-    return errors[0] if errors else None
-
-
-def _isolation(setup: RunSetup, recorder: Recorder, stop: StopFlag, view: View) -> Isolation:
-    resume_state = setup.options.resume_state
-    unloaded = resume_state.resume_info["found_away"] if resume_state is not None else None
-    return Isolation(
-        setup.targets, tls(setup.options), recorder.host_state, stop, initially_unloaded=unloaded, say=view.say
-    )
-
-
-def _checks(setup: RunSetup, recorder: Recorder, stop: StopFlag) -> CheckRunner | None:
-    """What targets are asked to do beside the load; None where a run is nothing but load."""
-    options = setup.options
-    _, stamps = instrument(options)
-    client = CheckClient(tls(options), stop, stamps)
-    done = options.resume_state.finished_checks if options.resume_state is not None else frozenset()
-    prompt = setup.jobs.prompt_text("measured", 0, setup.run_id) if options.server_benchmark else None
-    checks = CheckRunner(setup.profile, client, stop, recorder.check, prompt, done)
-    return checks if checks and options.probe else None
-
-
-def _tainted(recorder: Recorder) -> Callable[[LoadPoint, int], bool]:
-    """Whether this machine moved a round's figures, judged by what has been stored of it."""
-
-    def tainted(point: LoadPoint, block: int) -> bool:
-        if (point, block) not in recorder.delayed_blocks:
-            return False  # no need to read all that was stored
-        from lmx_loadgen.analysis.comparison.taint import is_round_tainted
-
-        return is_round_tainted(read_log(recorder.folder / NAME), point, block)
-
-    return tainted
-
-
-def _until_conclusive(options: Options, recorder: Recorder) -> UntilConclusive | None:
-    """Whether to add rounds until the verdicts are conclusive, judged by what has been stored."""
-    if not options.until_conclusive:
-        return None
-    from lmx_loadgen.analysis.comparison.compare import conclusive
-    from lmx_loadgen.analysis.comparison.looks import MOST_BLOCKS
-    from lmx_loadgen.analysis.measured_run import MeasuredRun
-
-    def is_conclusive(point: LoadPoint) -> bool:
-        return conclusive(MeasuredRun(read_log(recorder.folder / NAME)), point)
-
-    return UntilConclusive(is_conclusive, options.max_duration or DEFAULT_MAX_DURATION_S, MOST_BLOCKS)
+    recorded = record(profile, options, stop=stop, base_dir=base_dir, view=view, calibrated=calibrated)
+    return store_outcome(recorded)

@@ -1,154 +1,75 @@
-"""The course of a run once everything is ready: segment after segment, pauses between them, a probe of the cache."""
+"""What is measured once everything is ready: what the strategy asks for, and then what each target is asked beside the
+load."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
 
-from lmx_loadgen.load.driver import Driver
-from lmx_loadgen.load.messages import INTERRUPTED, Job
-from lmx_loadgen.profile.load_point import ALONE, LoadPoint
+from lmx_loadgen.load.messages import Job
+from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.jobs import JobMaker, spread_ns
-from lmx_loadgen.session.plan import Segment, blocks_of, rounds, stability_points
-from lmx_loadgen.session.recorder import Recorder
-from lmx_loadgen.session.resume import ResumeState
+from lmx_loadgen.session.plan import Segment, stability_points
+from lmx_loadgen.session.segment_run import Parts, SegmentRun
+from lmx_loadgen.session.strategy import Strategy
 from lmx_loadgen.store.segment_key import SegmentKey
-from lmx_loadgen.system import host
 from lmx_loadgen.targets.base import Target
 
-ROUNDS_PER_STEP = 2
-MOST_AGAIN = 2
 _TICK_S = 0.05
 
-# Given a level's load point: whether its verdicts are conclusive by what has been measured so far.
-Conclusive = Callable[[LoadPoint], bool]
 
-
-@dataclass(frozen=True, slots=True)
-class UntilConclusive:
-    """Add rounds to a level until it is conclusive or has `most_blocks`, or the whole run has taken `max_s` seconds."""
-
-    conclusive: Conclusive
-    max_s: float
-    most_blocks: int
-
-
-@dataclass
+@dataclass(frozen=True)
 class Runner:
-    """Runs the plan of one run. `run` raises the LoadgenError that ends it early; what was sent is recorded.
+    """Runs one run. `run` raises the LoadgenError that ends it early; what was sent is recorded.
 
     A target whose level was stopped, for its errors or its silence, gets no more load: what its other levels would show
-    is not worth the wait. `aborted` has the sentence that says so. Other targets go on.
-    A round of several targets in which this machine delayed too many requests (`tainted` says so, given its load point
-    and block) is measured again, at most `MOST_AGAIN` times a level: a verdict is refused only after that.
-    With a `resume_state` it goes the same way again, and skips what is finished.
+    is not worth the wait. Other targets go on.
     """
 
     profile: Profile
-    plan: Sequence[Segment]
     targets: Mapping[str, Target]
+    strategy: Strategy
+    parts: Parts
     jobs: JobMaker
     workers: int
-    recorder: Recorder
-    driver: Driver
-    stop: Callable[[], bool]
-    until: UntilConclusive | None = None
     probe: bool = True
     checks: Callable[[Target], None] | None = None
-    before_segment: Callable[[Segment], None] = lambda segment: None
-    resume_state: ResumeState | None = None
-    tainted: Callable[[LoadPoint, int], bool] = lambda point, block: False
-
-    def __post_init__(self) -> None:
-        self._is_first = True
-        self._began = time.monotonic() - (self.resume_state.spent_s if self.resume_state is not None else 0.0)
-        self.aborted: dict[str, str] = {}
-        self._again: Counter[LoadPoint] = Counter()
 
     def run(self) -> None:
-        """All levels, low to high; then each target's cache is probed, its answers are compared, and it is asked to
-        do what the profile's checks say."""
-        for point in self.profile.load.points():
-            began = time.monotonic()
-            self._run_all([segment for segment in self.plan if segment.load_point == point])
-            if self.until is not None:
-                self._add_rounds(point, self.until, began)
+        """All that the strategy asks for; then each target's cache is probed, its answers are compared, and it is asked
+        to do what the profile's checks say."""
+        history = self.parts.history
+        while not self.parts.stop() and (segment := self.strategy.next(history)) is not None:
+            if not history.is_empty and len(self.targets) > 1:
+                self._pause(self.profile.load.pause)
+            self._run_segment(segment)
         for target in self.targets.values():
             if self.probe:
                 self._probe_cache(target)
                 self._compare_answers(target)
-            if self.checks is not None and not self.stop() and target.name not in self.aborted:
+            if self.checks is not None and not self.parts.stop() and target.name not in history.aborted:
                 self._check(target, self.checks)
 
-    def _run_all(self, segments: Sequence[Segment]) -> None:
-        for (point, block), group in groupby(segments, lambda one: (one.load_point, one.block)):
-            of_round = list(group)
-            measured = [self._run_once(segment) for segment in of_round]
-            while any(measured) and self._may_go_again(point) and self.tainted(point, block):
-                self._again[point] += 1
-                self.recorder.measure_again(point, block)
-                self.jobs.renew_nonces()
-                for segment in of_round:
-                    self._run_once(segment, again=True)
-
-    def _may_go_again(self, point: LoadPoint) -> bool:
-        before = self.resume_state.measured_again.count(point) if self.resume_state is not None else 0
-        is_left = self._again[point] + before < MOST_AGAIN
-        return len(self.targets) > 1 and is_left and not self.aborted and not self.stop()
-
-    def _run_once(self, segment: Segment, again: bool = False) -> bool:
-        """Run a segment unless that is done, or not to be done; whether it ran."""
-        if self.stop() or segment.target in self.aborted:
-            return False
-        if self._is_finished(segment) and not again:
-            self._is_first = False
-            return False
-        if not self._is_first and len(self.targets) > 1:
-            self._pause(self.profile.load.pause)
-        self._run_segment(segment)
-        return True
-
     def _run_segment(self, segment: Segment) -> None:
-        jobs = self.jobs.jobs(segment, self.targets[segment.target], self.workers)
-        self.recorder.begin(segment)
-        self.before_segment(segment)
-        if self.stop():
+        if self.parts.stop():
             return
-        self.recorder.host_state("before", host.state())
-        error_limits = self.recorder.error_limits
-        end = self.driver.run(
-            jobs, spread_ns(self.profile.load.stagger), self.recorder.measuring, lambda: error_limits.reason
-        )
-        self.recorder.end_segment(end)
-        why = error_limits.reason if end.stopped in (None, INTERRUPTED) else end.stopped
-        if why is not None and not self.stop():
-            self.aborted[segment.target] = f"{segment.target} was given up at {segment.load_point.label}: {why}"
-        self.recorder.host_state("after", host.state())
-        self._is_first = False
+        history = self.parts.history
+        if segment.attempt > history.again[segment.load_point, segment.block]:
+            self._measure_again(segment)
+        jobs = self.jobs.jobs(segment, self.targets[segment.target], self.workers)
+        stop = self._segment_run(segment).measure(jobs, spread_ns(self.profile.load.stagger))
+        if stop is not None:
+            words = f"{segment.target} was given up at {segment.load_point.label}: {stop.message}"
+            history.aborted[segment.target] = replace(stop, message=words)
 
-    def _is_finished(self, segment: Segment) -> bool:
-        return self.resume_state is not None and segment.key in self.resume_state.finished
-
-    def _add_rounds(self, point: LoadPoint, until: UntilConclusive, began: float) -> None:
-        """Look, and measure on while the verdicts are open and there is time for another pair of rounds, which takes as
-        long as those since the level `began`."""
-        planned = blocks = blocks_of(self.profile.load, len(self.targets))
-        begun = self.resume_state.blocks_begun(point) if self.resume_state is not None else 0
-        while not self.stop() and not self.aborted and blocks < until.most_blocks:
-            now = time.monotonic()
-            late = now - self._began + (now - began) / blocks * ROUNDS_PER_STEP > until.max_s
-            # What had begun was decided before the run was cut off.
-            if blocks >= begun and (until.conclusive(point) or late):
-                return
-            wanted = range(blocks, blocks + ROUNDS_PER_STEP)
-            self._run_all(rounds(self.profile, list(self.targets), point, wanted, planned))
-            blocks += ROUNDS_PER_STEP
+    def _measure_again(self, segment: Segment) -> None:
+        """What was measured of the segment's round is void."""
+        self.parts.recorder.measure_again(segment.load_point, segment.block)
+        self.parts.history.measure_again(segment.load_point, segment.block)
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        while not self.stop() and (left := until - time.monotonic()) > 0:
+        while not self.parts.stop() and (left := until - time.monotonic()) > 0:
             time.sleep(min(_TICK_S, left))
 
     def _probe_cache(self, target: Target) -> None:
@@ -164,20 +85,15 @@ class Runner:
             self._run_extra(segment, self.jobs.stability(segment, target, self.workers))
 
     def _run_extra(self, segment: Segment, jobs: Sequence[Job]) -> None:
-        if self.stop() or not self._can_measure(segment.target) or self._is_finished(segment):
-            return
-        self.recorder.begin(segment)
-        self.before_segment(segment)
-        if self.stop():
-            return
-        self.recorder.end_segment(self.driver.run(jobs, 0, lambda: None))
+        history = self.parts.history
+        can_measure = segment.target in history.answered and segment.target not in history.aborted
+        if can_measure and not self.parts.stop() and not history.is_finished(segment):
+            self._segment_run(segment).measure(jobs, 0)
 
     def _check(self, target: Target, checks: Callable[[Target], None]) -> None:
         segment = Segment(SegmentKey(target.name, ALONE, 0, "check"), 0, None, 0)
-        self.recorder.begin(segment)
-        self.before_segment(segment)
-        if not self.stop():
+        if self._segment_run(segment).make_ready():
             checks(target)
 
-    def _can_measure(self, target: str) -> bool:
-        return target in self.recorder.answered and target not in self.aborted
+    def _segment_run(self, segment: Segment) -> SegmentRun:
+        return SegmentRun(segment, self.targets[segment.target], self.parts, shows_block=len(self.targets) > 1)

@@ -23,6 +23,7 @@ from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import Segment, make_plan
 from lmx_loadgen.session.plan_description import plan_description
 from lmx_loadgen.session.resume import hash_inputs
+from lmx_loadgen.session.stop_flag import StopFlag, unless_stopped
 from lmx_loadgen.session.token_counter import TokenCounter, token_counter
 from lmx_loadgen.store.result import Hypothesis
 from lmx_loadgen.system import folders, host, package_data
@@ -67,17 +68,26 @@ class RunSetup:
         return lines
 
 
-def set_up(profile: Profile, options: Options, calibrated: Calibrated, stack: contextlib.ExitStack) -> RunSetup:
-    """Make a run ready. Processes that are started for it end with `stack`. Raises LoadgenError."""
+def set_up(
+    profile: Profile,
+    options: Options,
+    calibrated: Calibrated | None,
+    stack: contextlib.ExitStack,
+    *,
+    stop: StopFlag,
+    base_dir: Path,
+) -> RunSetup:
+    """Make a run ready. Processes that are started for it end with `stack`. Raises LoadgenError, and Interrupted where
+    the run is to stop meanwhile."""
     resume_state = options.resume_state
-    book = prompt_book(profile.prompts, base_dir=Path.cwd())
-    count = token_counter(profile.tokenizer, Path.cwd()) if profile.tokenizer is not None else None
-    input_hashes = hash_inputs(book, profile.tokenizer, Path.cwd())
+    book = prompt_book(profile.prompts, base_dir=base_dir)
+    count = token_counter(profile.tokenizer, base_dir) if profile.tokenizer is not None else None
+    input_hashes = hash_inputs(book, profile.tokenizer, base_dir)
     loop, stamps = instrument(options)
     workers = [WorkerProcess(loop, stamps, _child_environment(profile)) for _ in range(options.workers)]
     for worker in workers:
         stack.callback(worker.close)
-    targets = _prepare_targets(profile, options, stack, has_system=book.has_system)
+    targets = _prepare_targets(profile, options, stack, stop, has_system=book.has_system)
     names = [target.name for target in targets]
     if resume_state is not None:
         resume_state.refuse_if_changed(targets, input_hashes)
@@ -86,6 +96,8 @@ def set_up(profile: Profile, options: Options, calibrated: Calibrated, stack: co
         hypotheses = _hypotheses(targets, options.reference)
         plan, run_id = make_plan(profile, names), secrets.token_hex(4)
     nonce_key = run_id if resume_state is None else resume_state.nonce_key
+    calibration = calibrated(loop, stamps.value) if calibrated is not None else None
+    stop.check()
     return RunSetup(
         options=options,
         profile=profile,
@@ -98,15 +110,15 @@ def set_up(profile: Profile, options: Options, calibrated: Calibrated, stack: co
         workers=workers,
         targets=dict(zip(names, targets, strict=True)),
         hypotheses=hypotheses,
-        calibration=calibrated(loop, stamps.value),
+        calibration=calibration,
     )
 
 
 def _prepare_targets(
-    profile: Profile, options: Options, stack: contextlib.ExitStack, *, has_system: bool
+    profile: Profile, options: Options, stack: contextlib.ExitStack, stop: StopFlag, *, has_system: bool
 ) -> list[Target]:
     """Find every target and its model; a simulator that has no address is started. Raises the TargetError or InputError
-    of the one that is wrong; of several, the first's kind, with the words of all."""
+    of the one that is wrong; of several, the first's kind, with the words of all. Raises Interrupted."""
     access = Access(
         env=os.environ,
         home=folders.home(),
@@ -119,15 +131,17 @@ def _prepare_targets(
         targets: list[Target] = []
         faults: list[LoadgenError] = []
         for spec in profile.targets:
-            url = _sim_url(profile, spec, stack)
             try:
+                url = _sim_url(profile, spec, stack)
                 target = await prepare(spec, access, url=url, may_load=options.isolate)
                 targets.append(await _adapted(target, profile, options, access, has_system=has_system))
             except LoadgenError as fault:
                 faults.append(fault)
         return targets, faults
 
-    targets, faults = anyio.run(all_of_them)
+    found = anyio.run(unless_stopped, all_of_them, stop)
+    stop.check()
+    ((targets, faults),) = found
     if len(faults) > 1:
         raise type(faults[0])("; and ".join(str(fault) for fault in faults))
     if faults:

@@ -1,17 +1,41 @@
-"""How a signal asks a run to stop."""
+"""How a run is asked to stop, by whoever wants it to end."""
 
-import contextlib
-import os
-import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import anyio
 
+from lmx_loadgen.errors import Interrupted
+from lmx_loadgen.load.stop import INTERRUPTED, Stop
+
 _LOOK_S = 0.05
-_STDERR = 2
 
 T = TypeVar("T")
+
+
+class StopFlag:
+    """Asks a run to stop in good order. It may be set and asked from any thread, coroutine or signal handler."""
+
+    def __init__(self) -> None:
+        self._why: Stop | None = None
+
+    def set(self, why: Stop = INTERRUPTED) -> None:
+        """From now on the run is to end: what is in flight is closed, and what was measured is stored. Only the first
+        reason counts."""
+        self._why = self._why or why
+
+    @property
+    def why(self) -> Stop | None:
+        """Why the run is to end; None while it is not."""
+        return self._why
+
+    def __call__(self) -> bool:
+        return self.why is not None
+
+    def check(self) -> None:
+        """Raises Interrupted once the run is to end, where nothing has been measured yet."""
+        if self._why is not None:
+            raise Interrupted(f"{self._why.message} before anything was measured")
 
 
 async def unless_stopped(work: Callable[[], Awaitable[T]], stop: Callable[[], bool]) -> list[T]:
@@ -25,41 +49,7 @@ async def unless_stopped(work: Callable[[], Awaitable[T]], stop: Callable[[], bo
 
     async with anyio.create_task_group() as group:
         group.start_soon(done)
-        while not stop():  # noqa: ASYNC110 - set by a signal handler, which can wake nobody
+        while not stop():  # noqa: ASYNC110 - set by a signal handler or another thread, which can wake nobody
             await anyio.sleep(_LOOK_S)
         group.cancel_scope.cancel()
     return given
-
-
-class StopFlag:
-    """Set by Ctrl-C or SIGTERM while a run is on; a second one ends the process at once, with the sentences of
-    `parting` on stderr: what is left undone."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self.parting: Callable[[], Sequence[str]] = tuple
-
-    def __call__(self) -> bool:
-        return self.signal is not None
-
-    @contextlib.contextmanager
-    def armed(self) -> Iterator[None]:
-        """Handle the signals for the length of a block."""
-
-        def handle(number: int, frame: Any) -> None:
-            if self.signal is not None:
-                self._exit(number)
-            self.signal = number
-
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _exit(self, number: int) -> None:
-        with contextlib.suppress(Exception):  # nothing may keep a second Ctrl-C from ending the process
-            for line in self.parting():
-                os.write(_STDERR, f"\n{line}\n".encode())  # a buffered stream may be in use just now
-        os._exit(128 + number)

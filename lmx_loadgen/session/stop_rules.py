@@ -1,9 +1,14 @@
-"""When a level is to be given up: too many of its requests failed."""
+"""What ends a level beside whoever asked for the run: too many failed requests, or a server that says nothing. And what
+keeps a run from adding more: the time it may take."""
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from lmx_loadgen.store.segment_key import SegmentKey
+from lmx_loadgen.load.stop import Stop
+from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.store.segment_key import LOAD, SegmentKey
+from lmx_loadgen.system.clock import NS, now_ns
 
 WINDOW = 20
 _FEWEST = 10
@@ -20,22 +25,12 @@ class ErrorLimits:
     max_errors: int | None = None
     max_error_rate: float | None = None
     errors: int = 0
-    reason: str | None = None
-    _level: SegmentKey | None = None
+    stop: Stop | None = None
     _last: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
     _words: str = ""
-    _counts: dict[SegmentKey, tuple[int, list[bool], str]] = field(default_factory=dict)
-
-    def begin(self, segment: SegmentKey) -> None:
-        """What ends from now on is of this segment; further blocks of its level go on where it was."""
-        if self._level is not None:
-            self._counts[self._level] = (self.errors, list(self._last), self._words)
-        self._level, self.reason = segment._replace(block=0), None
-        self.errors, last, self._words = self._counts.get(self._level, (0, [], ""))
-        self._last = deque(last, maxlen=WINDOW)
 
     def note_outcome(self, outcome: str, words: str | None) -> None:
-        """A request has ended; cancelled ones say nothing of the server. `reason` is set by one failure too many."""
+        """A request has ended; cancelled ones say nothing of the server. `stop` is set by one failure too many."""
         if outcome == "cancelled":
             return
         failed = outcome != "ok"
@@ -43,7 +38,8 @@ class ErrorLimits:
         self.errors += failed
         if failed:
             self._words = (words or outcome).rstrip(".")
-        self.reason = self.reason or self._why()
+        if self.stop is None and (why := self._why()) is not None:
+            self.stop = Stop("errors", why)
 
     def _why(self) -> str | None:
         if self.max_errors is not None and self.errors >= self.max_errors:
@@ -56,3 +52,66 @@ class ErrorLimits:
                 f"(--max-error-rate {self.max_error_rate * 100:.4g}%), the last one: {self._words}"
             )
         return None
+
+
+class Silence:
+    """Ends one segment when no byte has come from the server for `limit_s` seconds, on any connection of any worker."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._since: dict[int, int] = {}
+        self.stop: Stop | None = None
+
+    def note_quiet(self, worker: int, quiet_ns: int | None) -> None:
+        """How long a worker has heard nothing; None while it expects nothing. `stop` is set by one moment too many."""
+        now = now_ns()
+        if quiet_ns is None:
+            self._since.pop(worker, None)
+            return
+        self._since[worker] = now - quiet_ns
+        if self.stop is None and now - max(self._since.values()) >= self._limit_s * NS:
+            words = f"no byte came from the server for {self._limit_s:g} s (--no-progress-timeout)"
+            self.stop = Stop("silence", words)
+
+
+@dataclass
+class LevelRules:
+    """The rules that end a level of a target, while one of its segments runs; `errors` go on from its earlier ones."""
+
+    errors: ErrorLimits
+    silence: Silence
+
+    @property
+    def stop(self) -> Stop | None:
+        return self.errors.stop or self.silence.stop
+
+
+class StopRules:
+    """The stop rules of a run's levels, by a profile's limits."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._errors: dict[SegmentKey, ErrorLimits] = {}
+
+    def of_segment(self, segment: SegmentKey) -> LevelRules:
+        """Those of a segment that begins; further blocks of its level go on where it was. Beside the load only silence
+        ends one, however often it fails."""
+        if segment.phase != LOAD:
+            return LevelRules(ErrorLimits(), self._silence())
+        load = self._profile.load
+        known = self._errors.setdefault(segment._replace(block=0), ErrorLimits(load.max_errors, load.max_error_rate))
+        return LevelRules(known, self._silence())
+
+    def _silence(self) -> Silence:
+        return Silence(self._profile.timeouts.longest_silence)
+
+
+class MaxDuration:
+    """How long a run may take in all, `spent_s` of which it took before it was resumed. It ends nothing that has begun,
+    and lets nothing begin that would end too late."""
+
+    def __init__(self, max_s: float, spent_s: float = 0.0) -> None:
+        self._ends = time.monotonic() - spent_s + max_s
+
+    def has_room_for(self, seconds: float) -> bool:
+        return time.monotonic() + seconds <= self._ends

@@ -214,7 +214,8 @@ class SegmentLine(SegmentPlace):
     ramp_end_ns: Annotated[Ns | None, Field(description="when the last slot sent its first request")]
     drain_start_ns: Annotated[Ns | None, Field(description="when the first slot found no more work")]
     end_ns: Ns
-    stopped: Text | None
+    stopped: Annotated[Text | None, Field(description="why it ended early; null where it did not")]
+    stop_kind: NotRequired[Annotated[Text | None, Field(description="interrupted, errors or silence")]]
     client: dict[Text, Any]
 
 

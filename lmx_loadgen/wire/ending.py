@@ -35,7 +35,7 @@ _LINE_END = re.compile(rb"[\r\n]")
 
 @dataclass(slots=True)
 class ServerHabits:
-    """What one server does with connections after an answer, learned by all slots of a process together.
+    """What one server does with connections after an answer, learned by all connections of a process together.
 
     `ended_body` and `held_body`: whether a body was ever ended after `[DONE]`, and ever left open for the whole grace.
     `kept_connection` and `closed_connection`: whether a connection ever served an answer after a whole stream, and was

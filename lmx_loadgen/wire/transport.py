@@ -1,6 +1,6 @@
 """The measuring instrument: an httpx transport that writes down when bytes came, and computes nothing.
 
-One `StampedTransport` holds one persistent connection; a load slot owns one transport. A request carries
+One `StampedTransport` holds one persistent connection; the load keeps them in a pool. A request carries
 its `RequestTiming` and its `Limits` in `request.extensions`; the transport fills the trace while the answer
 streams, and the reader looks at it after the stream has ended. `httpx.AsyncClient` can use the transport
 like any other, but the load does not: its pool, redirects and cookies cost more than what is measured.
@@ -79,9 +79,9 @@ class StampedTransport(httpx.AsyncBaseTransport):
     are a programming error.
 
     Args:
-        ssl_context: shared by all slots of a run, for `https` addresses.
+        ssl_context: shared by all connections of a run, for `https` addresses.
         stamps: where the time of an arrival is taken, see `stamps.StampSource`.
-        habits: of the server, shared by all slots that ask it, so that each learns from the others.
+        habits: of the server, shared by all connections to it, so that each learns from the others.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ from lmx_loadgen.calibration.pairing import spread
 from lmx_loadgen.calibration.run import STEP_MS, TTFT_MS, Stretch, measured, simulator
 from lmx_loadgen.session.calibrated import measure
 from lmx_loadgen.session.options import Options
+from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.sim.settings import SimSettings
 
 FAULTS = {
@@ -34,7 +35,7 @@ def one(concurrency: int, faults: dict[str, float]) -> tuple[Figures, int, int]:
     """(TTFT p50, p99, chunk p50, p99 of the error in ms, healthy requests, failed ones)."""
     load = Stretch(concurrency, concurrency * 4, 64, 1.0)
     with simulator(replace(STEADY, faults=faults)) as (sim, truth_path):
-        log, errors = measured(load, sim, truth_path, measure(Options()))
+        log, errors = measured(load, sim, truth_path, measure(Options(), StopFlag()))
     ttft, chunk = spread(errors.ttft), spread(errors.chunk)
     assert ttft is not None
     assert chunk is not None

@@ -14,7 +14,6 @@ from lmx_loadgen.analysis.comparison.blocks import COMPARED
 from lmx_loadgen.load import driver
 from lmx_loadgen.profile.load_point import Closed
 from lmx_loadgen.profile.models import Load, Profile
-from lmx_loadgen.session.runner import UntilConclusive
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.comparison import Comparison
@@ -24,7 +23,7 @@ from lmx_loadgen.store.segment_key import segment_key
 from tests.helpers.cli import lmx_loadgen
 from tests.helpers.paths import ROOT
 from tests.helpers.snapshots import check_snapshot, numbers_in
-from tests.helpers.steps import Steps, course
+from tests.helpers.steps import Steps, Until, course
 
 QUICK = SimSettings(ttft_ms=40.0, prefill_tok_s=None, step_ms=4.0, engine="independent", jitter=0.02)
 ONE_USER = Closed(concurrency=1)
@@ -269,7 +268,7 @@ NO_PAUSE = Load(concurrency=[1, 2], pause=0)
 def test_two_rounds_at_a_time_are_added_until_a_level_is_settled() -> None:
     steps, profile = Steps(), Profile(load=NO_PAUSE)
     settled = lambda point: len(blocks_run(steps, point.slots)) >= (10 if point == ONE_USER else 6)  # noqa: E731
-    course(steps, profile, UntilConclusive(settled, 1000, 30)).run()
+    course(steps, profile, Until(settled, 1000, 30)).run()
 
     assert blocks_run(steps, 1) == list(range(10))
     assert blocks_run(steps, 2) == list(range(6))
@@ -281,14 +280,14 @@ def test_two_rounds_at_a_time_are_added_until_a_level_is_settled() -> None:
 
 def test_no_level_has_more_blocks_than_all_looks_allow() -> None:
     steps = Steps()
-    course(steps, Profile(load=Load(pause=0)), UntilConclusive(lambda point: False, 1000, 30)).run()
+    course(steps, Profile(load=Load(pause=0)), Until(lambda point: False, 1000, 30)).run()
 
     assert len(blocks_run(steps)) == 30
 
 
 def test_no_rounds_are_added_when_time_is_up_but_the_plan_is_kept() -> None:
     steps = Steps()
-    course(steps, Profile(load=NO_PAUSE), UntilConclusive(lambda point: False, 0, 30)).run()
+    course(steps, Profile(load=NO_PAUSE), Until(lambda point: False, 0, 30)).run()
 
     assert (len(blocks_run(steps, 1)), len(blocks_run(steps, 2))) == (6, 6)
 
@@ -298,9 +297,7 @@ def test_no_rounds_are_begun_that_would_end_too_late(monkeypatch: pytest.MonkeyP
     for most, blocks in ((15.9 * 60, 6), (16.1 * 60, 8)):
         steps = Steps()
         monkeypatch.setattr(time, "monotonic", lambda steps=steps: 60.0 * len(steps.segments))
-        course(
-            steps, Profile(load=Load(concurrency=[1], pause=0)), UntilConclusive(lambda point: False, most, 30)
-        ).run()
+        course(steps, Profile(load=Load(concurrency=[1], pause=0)), Until(lambda point: False, most, 30)).run()
 
         assert len(blocks_run(steps)) == blocks
 

@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.load.driver import Driver, WorkerProcess
-from lmx_loadgen.load.messages import FinishedRequest
+from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, Timeouts
 from lmx_loadgen.profile.prompts import prompt_book
+from lmx_loadgen.session.history import History
 from lmx_loadgen.session.jobs import JobMaker
 from lmx_loadgen.session.plan import Segment
-from lmx_loadgen.session.recorder import Recorder, Silent
+from lmx_loadgen.session.recorder import Recorder
 from lmx_loadgen.session.run_log import header, start_log
+from lmx_loadgen.session.segment_run import Parts, SegmentRun
+from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.session.stop_rules import StopRules
+from lmx_loadgen.session.view import Silent
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.system.clock import Anchor
@@ -31,21 +36,29 @@ def target_at(url: str, headers: Mapping[str, str] | None = None, dialect: str =
     return Target("here", DIALECTS[dialect], url, "sim-model", {"version": None}, headers=headers or {})
 
 
+class Deadline(StopFlag):
+    """Sets itself after `MOST_S` seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ends = time.monotonic() + MOST_S
+
+    @property
+    def why(self) -> Stop | None:
+        if time.monotonic() > self._ends:
+            self.set()
+        return super().why
+
+
 class Pipeline:
     """Sends loads one after the other. Whatever happens, one is stopped after `MOST_S` seconds, as by Ctrl-C."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._numbers = itertools.count()
-        self._recorder: Recorder | None = None
-        self._deadline = 0.0
         self.worker = WorkerProcess("uvloop", STAMPS)
-        self._driver = Driver([self.worker], self._sent, lambda: time.monotonic() > self._deadline)
+        self._driver = Driver([self.worker])
         self._driver.wait_ready()
-
-    def _sent(self, sent: FinishedRequest) -> None:
-        assert self._recorder is not None
-        self._recorder.sent(sent)
 
     def record(
         self,
@@ -74,14 +87,10 @@ class Pipeline:
         folder = self._folder / f"{number}"
         folder.mkdir()
         head = header(profile, [target], [segment], {"loop": "uvloop"}, "f", Anchor.take())
-        recorder = self._recorder = Recorder(
-            folder, start_log(folder, head), profile=profile, targets=[target], jobs=jobs, view=Silent()
-        )
-        recorder.begin(segment)
-        self._deadline = time.monotonic() + MOST_S
-        recorder.end_segment(
-            self._driver.run(jobs.jobs(segment, target, 1), 0, lambda: None, lambda: recorder.error_limits.reason)
-        )
+        recorder = Recorder(folder, start_log(folder, head), profile=profile, targets=[target], jobs=jobs)
+        rules, stop = StopRules(profile), Deadline()
+        parts = Parts(self._driver, recorder, History(), rules, stop, Silent(), host_state=dict)
+        SegmentRun(segment, target, parts).measure(jobs.jobs(segment, target, 1), 0)
         recorder.end(None)
         log = read_log(folder / "events.jsonl")
         assert log.notes == []

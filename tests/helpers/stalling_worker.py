@@ -3,17 +3,18 @@
 import asyncio
 import time
 
-from lmx_loadgen.load import closed_loop, worker
+from lmx_loadgen.load import worker
+from lmx_loadgen.load.job import JobRun
 from lmx_loadgen.load.messages import Go
 
-_measure = closed_loop.ClosedLoop.measure
+_measure = JobRun.measure
 
 
-async def measure_with_a_stall(self: closed_loop.ClosedLoop, go: Go) -> None:
+async def measure_with_a_stall(self: JobRun, go: Go) -> None:
     asyncio.get_running_loop().call_later(0.25, time.sleep, 0.05)
     await _measure(self, go)
 
 
 if __name__ == "__main__":
-    closed_loop.ClosedLoop.measure = measure_with_a_stall  # type: ignore[method-assign]
+    JobRun.measure = measure_with_a_stall  # type: ignore[method-assign]
     worker.main()

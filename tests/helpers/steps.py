@@ -1,26 +1,32 @@
-"""A run without servers: the runner goes through its plan, and each segment is only noted."""
+"""A run without servers: the runner does what its strategy says, and each segment is only noted."""
 
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session.history import History
 from lmx_loadgen.session.plan import Segment, make_plan
-from lmx_loadgen.session.runner import Runner, UntilConclusive
-from lmx_loadgen.session.stop_rules import ErrorLimits
+from lmx_loadgen.session.resume import ResumeState
+from lmx_loadgen.session.runner import Runner
+from lmx_loadgen.session.segment_run import Parts, SegmentRun
+from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.session.stop_rules import MaxDuration, StopRules
+from lmx_loadgen.session.strategy import FixedPlan, Repeats, UntilConclusive
+from lmx_loadgen.session.view import Silent
 
 
 class Steps:
     """Stands in for a run's job maker, recorder and driver: notes the segments that are run, and measures nothing.
 
-    It has what the runner calls and no more, so that a part that is renamed is missed here too.
+    It has what the runner and a segment call and no more, so that a part that is renamed is missed here too.
     """
 
     def __init__(self) -> None:
         self.segments: list[Segment] = []
-        self.answered: set[str] = set()
         self.again: list[tuple[LoadPoint, int]] = []
-        self.error_limits = ErrorLimits()
+        self.stop = StopFlag()
 
     def jobs(self, segment: Segment, target: object, workers: int) -> list[object]:
         return []
@@ -31,29 +37,45 @@ class Steps:
     def stability(self, segment: Segment, target: object, workers: int) -> list[object]:
         return []
 
-    def begin(self, segment: Segment) -> None:
-        self.segments.append(segment)
-
-    def run(self, *arguments: object) -> object:
+    def run(self, jobs: object, stagger_ns: object, listener: SegmentRun) -> object:
+        self.segments.append(listener.segment)
         return SimpleNamespace(stopped=None)
-
-    def renew_nonces(self) -> None:
-        """Prompts get other nonces."""
 
     def measure_again(self, point: LoadPoint, block: int) -> None:
         self.again.append((point, block))
 
-    def measuring(self) -> None:
-        """A segment's warm-up is over."""
-
-    def end_segment(self, end: object) -> None:
+    def segment_end(self, segment: Segment, end: object) -> None:
         """A segment was ended."""
 
-    def host_state(self, when: str, state: object) -> None:
+    def host_state(self, segment: Segment, when: str, state: object) -> None:
         """The machine's state beside a segment."""
 
 
-def course(steps: Steps, profile: Profile, until: UntilConclusive | None) -> Runner:
-    parts: dict[str, Any] = {"jobs": steps, "recorder": steps, "driver": steps, "targets": {"a": None, "b": None}}
-    plan = make_plan(profile, ["a", "b"])
-    return Runner(profile=profile, plan=plan, workers=1, stop=lambda: False, until=until, probe=False, **parts)
+class Until(NamedTuple):
+    """Until which verdicts, for how many seconds, with how many blocks at most."""
+
+    conclusive: Callable[[LoadPoint], bool]
+    max_s: float
+    most_blocks: int
+
+
+def course(
+    steps: Steps,
+    profile: Profile,
+    until: Until | None = None,
+    *,
+    resumed: ResumeState | None = None,
+    tainted: Callable[[LoadPoint, int], bool] = lambda point, block: False,
+    names: Sequence[str] = ("a", "b"),
+    probe: bool = False,
+) -> Runner:
+    """The runner of such a run; of its targets there are only names."""
+    plan, history, repeats = make_plan(profile, names), History.of(resumed), Repeats(tainted)
+    strategy: FixedPlan | UntilConclusive = FixedPlan(plan, repeats)
+    if until is not None:
+        limit = MaxDuration(until.max_s, history.spent_s)
+        strategy = UntilConclusive(profile, names, plan, repeats, until.conclusive, limit, until.most_blocks)
+    stand_in: Any = steps
+    parts = Parts(stand_in, stand_in, history, StopRules(profile), steps.stop, Silent(), host_state=dict)
+    targets: Any = {name: SimpleNamespace(name=name) for name in names}
+    return Runner(profile, targets, strategy, parts, stand_in, 1, probe)

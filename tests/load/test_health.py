@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from lmx_loadgen.load import driver
 from lmx_loadgen.load.health import LagMeter
+from lmx_loadgen.session.asked_profile import asked_profile
 from lmx_loadgen.session.options import Options
-from lmx_loadgen.session.recorder import Silent
-from lmx_loadgen.session.run import run
+from lmx_loadgen.session.run import run_blocking
+from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.session.view import Silent
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import LevelResult
 from lmx_loadgen.wire.stamps import kernel_stamps_available
@@ -77,8 +79,9 @@ def stalled_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop: str, stam
         "load.stagger": "0",
         "request.max_tokens": 24,
     }
-    options = Options(overrides=overrides, out=tmp_path, loop=loop, stamps=stamps, probe=False)
-    outcome = run(options, Silent(), lambda loop, stamps: None)
+    profile = asked_profile(overrides=overrides)
+    options = Options(out=tmp_path, loop=loop, stamps=stamps, probe=False)
+    outcome = run_blocking(profile, options=options, stop=StopFlag(), base_dir=tmp_path, view=Silent())
     return outcome.result.targets[0].levels[0], read_log(outcome.folder / "events.jsonl").requests
 
 

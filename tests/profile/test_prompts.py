@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmx_loadgen.errors import ProfileError
-from lmx_loadgen.load.closed_loop import nonce_for
-from lmx_loadgen.load.sender import NONCE_LENGTH, PLACEHOLDER, BodyTemplate
+from lmx_loadgen.load.request import NONCE_LENGTH, PLACEHOLDER, BodyTemplate, nonce_for
 from lmx_loadgen.profile.models import Prompts
 from lmx_loadgen.profile.prompts import Prompt, PromptBook, order_of, prompt_book, with_nonce
 

@@ -35,10 +35,12 @@ class Bench:
     """An isolation of two targets, with all that it notes, and a machine whose memory holds still at once."""
 
     def __init__(self, *targets: Target) -> None:
-        self.noted: list[tuple[str, dict[str, Any]]] = []
-        named = {one.name: one for one in targets}
-        note = self.noted.append
-        self.isolation = Isolation(named, True, lambda when, state: note((when, state)), lambda: False, dict)
+        self.noted: list[dict[str, Any]] = []
+        self.isolation = Isolation({one.name: one for one in targets}, True, lambda: False, dict)
+
+    def isolate(self, name: str) -> None:
+        state = self.isolation(segment(name))
+        self.noted += [state] if state is not None else []
 
 
 def asked(router: respx.MockRouter) -> list[tuple[str, str, Any]]:
@@ -52,7 +54,7 @@ def test_the_others_unload_and_the_one_that_was_away_loads() -> None:
     respx.route(method="POST").respond(200, json={})
     bench = Bench(target("lmx"), target("ollama"))
     for name in ("lmx", "lmx", "ollama"):
-        bench.isolation(segment(name))
+        bench.isolate(name)
     bench.isolation.restore()
 
     unload, load = {"model": "ollama-model", "messages": [], "keep_alive": 0}, {"model": "ollama-model", "messages": []}
@@ -62,9 +64,9 @@ def test_the_others_unload_and_the_one_that_was_away_loads() -> None:
         (URLS["ollama"], "/api/chat", load),
         (URLS["lmx"], "/admin/models/load", {"model_id": "lmx-model"}),  # as it was found
     ]
-    assert [(when, state["unloaded"], state["loaded"]) for when, state in bench.noted] == [
-        ("isolated", ["ollama"], []),
-        ("isolated", ["lmx"], ["ollama"]),
+    assert [(state["unloaded"], state["loaded"]) for state in bench.noted] == [
+        (["ollama"], []),
+        (["lmx"], ["ollama"]),
     ]
     assert respx.calls[1].request.headers["X-Admin-Key"] == "k"
 
@@ -74,7 +76,7 @@ def test_lm_studio_unloads_every_instance_of_the_model() -> None:
     listed = {"models": [{"key": "lmstudio-model", "loaded_instances": [{"id": "one"}, {"id": "two"}]}, {"key": "x"}]}
     respx.get(f"{URLS['lmstudio']}/api/v1/models").respond(json=listed)
     respx.route(method="POST").respond(200, json={})
-    Bench(target("lmx"), target("lmstudio")).isolation(segment("lmx"))
+    Bench(target("lmx"), target("lmstudio")).isolate("lmx")
 
     assert [body for _, _, body in asked(respx.mock)] == [{"instance_id": "one"}, {"instance_id": "two"}]
 
@@ -84,7 +86,7 @@ def test_a_model_that_was_not_loaded_is_loaded_for_its_blocks_and_unloaded_in_th
     respx.route(method="POST").respond(200, json={})
     bench = Bench(target("lmx"), target("ollama", is_loaded=False))
     for name in ("lmx", "ollama"):
-        bench.isolation(segment(name))
+        bench.isolate(name)
     bench.isolation.restore()
 
     assert [(path, body.get("keep_alive")) for _, path, body in asked(respx.mock)] == [
@@ -100,7 +102,7 @@ def test_a_server_that_does_not_do_it_ends_the_run_with_its_words() -> None:
     respx.route(method="POST").respond(409, json={"error": "model is busy"})
 
     with pytest.raises(ModelNotLoaded, match=r"Ollama at .* did not unload ollama-model: HTTP 409: model is busy"):
-        Bench(target("lmx"), target("ollama")).isolation(segment("lmx"))
+        Bench(target("lmx"), target("ollama")).isolate("lmx")
 
 
 @respx.mock
@@ -108,7 +110,7 @@ def test_a_server_that_has_gone_is_said_to_be() -> None:
     respx.route().mock(side_effect=httpx.ConnectError("refused"))
 
     with pytest.raises(ModelNotLoaded, match=r"nothing answers \(refused\)"):
-        Bench(target("lmx"), target("ollama")).isolation(segment("lmx"))
+        Bench(target("lmx"), target("ollama")).isolate("lmx")
 
 
 @respx.mock
@@ -131,7 +133,7 @@ def test_once_it_is_to_stop_nothing_more_is_asked_until_it_restores() -> None:
     respx.route(method="POST").respond(200, json={})
     bench = Bench(target("lmx"), target("ollama", is_loaded=False))
     bench.isolation.stop = lambda: True
-    bench.isolation(segment("ollama"))
+    bench.isolate("ollama")
     bench.isolation.restore()
 
     assert asked(respx.mock) == []
@@ -157,7 +159,7 @@ def test_a_load_that_was_broken_off_is_undone_where_the_model_was_not_loaded_bef
         bench.isolation._unloaded.add("lmstudio")
         bench.isolation._at_start.add("lmstudio")
         bench.isolation.stop = stopped.is_set
-        bench.isolation(segment("ollama"))
+        bench.isolate("ollama")
         bench.isolation.restore()
         held.set()
 
@@ -174,7 +176,7 @@ def test_who_cannot_be_asked_is_named_before_it_starts_and_never_asked() -> None
     assert lmx.startswith("lmx: ")
     assert "LMX_ADMIN_KEY" in lmx
     bench = Bench(*others.values())
-    bench.isolation(segment("lmx"))
+    bench.isolate("lmx")
     assert bench.noted == []
 
 
@@ -187,10 +189,10 @@ def test_it_waits_until_memory_holds_still(kind: str, monkeypatch: pytest.Monkey
     gb = iter([90.0, 60.0, 30.0, 29.95, 29.95])
     bench = Bench(target("lmx"), target("ollama"))
     bench.isolation.state = lambda: {"memory_bytes": {kind: int(next(gb) * 1e9), "else": 10**9}}
-    bench.isolation(segment("lmx"))
+    bench.isolate("lmx")
 
     assert next(gb, None) is None  # looked until two looks agreed, and once more for the note
-    assert bench.noted[0][1]["memory_bytes"][kind] == 29_950_000_000
+    assert bench.noted[0]["memory_bytes"][kind] == 29_950_000_000
 
 
 def test_a_server_that_lists_instances_without_end_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,4 +203,4 @@ def test_a_server_that_lists_instances_without_end_is_not_asked_for_ever(monkeyp
     with answering(lambda asked: as_json(listed if asked.number < 0 else {})) as url:
         bench = Bench(target("ollama"), replace(target("lmstudio"), base_url=f"{url}/v1"))
         with pytest.raises(ModelNotLoaded, match=r"did not unload lmstudio-model: not within 0\.5 s"):
-            bench.isolation(segment("ollama"))
+            bench.isolate("ollama")

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,25 +20,28 @@ from lmx_loadgen.errors import NotResumable, StorageError
 from lmx_loadgen.profile.load_point import ALONE, LoadPoint
 from lmx_loadgen.profile.models import Load, Profile
 from lmx_loadgen.session import outcome
-from lmx_loadgen.session import run as session_run
+from lmx_loadgen.session.asked_profile import asked_profile
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import Segment, make_plan
-from lmx_loadgen.session.recorder import Silent
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
-from lmx_loadgen.session.runner import UntilConclusive
+from lmx_loadgen.session.run import run_blocking
+from lmx_loadgen.session.segment_run import SegmentRun
+from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.session.view import Silent
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.result import read_result
-from lmx_loadgen.store.segment_key import segment_key
+from lmx_loadgen.store.segment_key import LOAD, segment_key
 from lmx_loadgen.system import identity
+from lmx_loadgen.system.clock import NS
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
 from tests.helpers.cli import SMALL, lmx_loadgen, sentence_of
 from tests.helpers.holding_server import Holding
 from tests.helpers.killed_runs import check_equal, wait_for
 from tests.helpers.made_lines import header_line, made_log, point, request_line, segment_line, steady
-from tests.helpers.steps import Steps, course
+from tests.helpers.steps import Steps, Until, course
 
 FAST = SimSettings(ttft_ms=20.0, prefill_tok_s=None, step_ms=1.0, engine="independent")
 PAIR = ("-c", "1,2", "--blocks", "2", "-n", "8", "--max-tokens", "8", "--pause", "0", "--no-calibrate", "--quiet")
@@ -209,14 +211,18 @@ def test_stopped_in_the_middle_only_what_is_in_flight_is_lost_and_the_run_can_go
 
 
 class Cut(Steps):
-    """A run's parts, of which the `last` segment is never ended."""
+    """A run's parts, of which the `last` segment is never ended; `known` gets each segment."""
 
-    def __init__(self, last: int | None = None) -> None:
+    def __init__(self, known: list[Segment], last: int | None = None) -> None:
         super().__init__()
+        self.known = known
         self.last = last
 
-    def is_cut(self) -> bool:
-        return self.last is not None and len(self.segments) > self.last
+    def run(self, jobs: object, stagger_ns: object, listener: SegmentRun) -> object:
+        self.known.append(listener.segment)
+        if len(self.segments) == self.last:
+            self.stop.set()
+        return super().run(jobs, stagger_ns, listener)
 
 
 def past_at(profile: Profile, segments: list[Segment]) -> ResumeState:
@@ -236,20 +242,17 @@ def test_rounds_that_were_added_are_gone_on_with_wherever_it_was_cut_off(last: i
         """By what is in the log: ten blocks at the first level."""
         return len({one.block for one in known if one.load_point == point}) >= (10 if point == ALONE else 6)
 
-    until = UntilConclusive(settled, 1000, 30)
+    until = Until(settled, 1000, 30)
 
     def goes_through(steps: Cut, resume_state: ResumeState | None = None) -> list[Segment]:
-        made = course(steps, profile, until)
-        made.resume_state, made.stop = resume_state, steps.is_cut
-        steps.begin = lambda segment: (steps.segments.append(segment), known.append(segment))  # type: ignore[method-assign,func-returns-value]
-        made.run()
+        course(steps, profile, until, resumed=resume_state).run()
         return steps.segments
 
-    undisturbed = goes_through(Cut())
+    undisturbed = goes_through(Cut(known))
     assert len(undisturbed) == 32
     known.clear()
-    first = goes_through(Cut(last))
-    second = goes_through(Cut(), past_at(profile, first))
+    first = goes_through(Cut(known, last))
+    second = goes_through(Cut(known), past_at(profile, first))
 
     assert first == undisturbed[: last + 1]
     assert second == undisturbed[last:]
@@ -268,13 +271,11 @@ def test_a_round_that_was_being_measured_again_is_gone_on_with(tmp_path: Path) -
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in written))
     resume_state = ResumeState(tmp_path, read_log(tmp_path / "events.jsonl"))
     steps = Steps()
-    made = course(steps, profile, UntilConclusive(lambda point: True, 1000, 30))
-    made.resume_state = resume_state
-    made.tainted = lambda point, block: True
-    made.run()
+    until = Until(lambda point: True, 1000, 30)
+    course(steps, profile, until, resumed=resume_state, tainted=lambda point, block: True).run()
 
     assert [segment_key(one) for one in resume_state.log.superseded] == [plan[2].key, plan[3].key]
-    assert steps.segments == [plan[place] for place in (3, 2, 3, 4, 5)]
+    assert [one.key for one in steps.segments] == [plan[place].key for place in (3, 2, 3, 4, 5)]
     assert steps.again == [(ALONE, 1)]
 
 
@@ -286,18 +287,19 @@ class Aborting(Steps):
 
     def __init__(self, bad: str | None) -> None:
         super().__init__()
-        self.answered = {"a", "b"}
         self.bad = bad
         self.lines: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
-    def run(self, *arguments: object) -> object:
-        segment = self.segments[-1]
-        stopped = "it is silent" if segment.target == self.bad and segment.load_point.slots == 2 else None
+    def run(self, jobs: object, stagger_ns: object, listener: SegmentRun) -> object:
+        segment = listener.segment
+        is_bad = segment.target == self.bad and segment.load_point.slots == 2
+        if is_bad:
+            listener.quiet(0, 1000 * NS)
         place = segment.as_dict()
         sent = request_line(steady(), **place)
-        sent["phase"] = "measured" if segment.key.phase == "load" else segment.key.phase
-        self.lines.append((sent, segment_line(0, 1, 2, **place, stopped=stopped)))
-        return SimpleNamespace(stopped=stopped)
+        sent["phase"] = "measured" if segment.key.phase == LOAD else segment.key.phase
+        self.lines.append((sent, segment_line(0, 1, 2, **place, stopped="it is silent" if is_bad else None)))
+        return super().run(jobs, stagger_ns, listener)
 
 
 def kinds(steps: Aborting) -> list[tuple[str, str]]:
@@ -311,9 +313,8 @@ def test_probes_of_a_target_that_was_aborted_are_made_when_its_run_goes_on(bad: 
 
     def went(bad: str | None, resume_state: ResumeState | None) -> Aborting:
         steps = Aborting(bad)
-        made = course(steps, profile, None)
-        made.targets = {name: SimpleNamespace(name=name) for name in ("a", "b")}  # type: ignore[misc]
-        made.probe, made.resume_state = True, resume_state
+        made = course(steps, profile, resumed=resume_state, probe=True)
+        made.parts.history.answered |= {"a", "b"}
         made.run()
         return steps
 
@@ -496,12 +497,10 @@ def test_a_folder_that_is_deleted_stops_the_run_at_once(fast: SimProcess, tmp_pa
                 shutil.rmtree(next(tmp_path.iterdir()))
 
     view = Deleting()
-    options = Options(
-        targets=[f"a={fast.url}"], out=tmp_path, overrides={"load.concurrency": [1], "load.requests": 10_000}
-    )
+    profile = asked_profile(targets=[f"a={fast.url}"], overrides={"load.concurrency": [1], "load.requests": 10_000})
     began = time.monotonic()
     with pytest.raises(StorageError, match=r"events\.jsonl was deleted while the run was on"):
-        session_run.run(options, view, lambda loop, stamps: None)
+        run_blocking(profile, options=Options(tmp_path), stop=StopFlag(), base_dir=tmp_path, view=view)
 
     assert view.seen == 3
     assert time.monotonic() - began < 60

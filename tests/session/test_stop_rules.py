@@ -15,14 +15,16 @@ import pytest
 
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load import driver
-from lmx_loadgen.load.closed_loop import backoff_s
+from lmx_loadgen.load.backoff import backoff_s
 from lmx_loadgen.load.driver import WorkerDied
 from lmx_loadgen.profile.load_point import ALONE, Closed
-from lmx_loadgen.profile.models import Timeouts
+from lmx_loadgen.profile.models import Load, Profile, Timeouts
+from lmx_loadgen.session.asked_profile import asked_profile
 from lmx_loadgen.session.options import Options
-from lmx_loadgen.session.recorder import Silent
-from lmx_loadgen.session.run import run
-from lmx_loadgen.session.stop_rules import ErrorLimits
+from lmx_loadgen.session.run import run_blocking
+from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.session.stop_rules import ErrorLimits, MaxDuration, Silence, StopRules
+from lmx_loadgen.session.view import Silent
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.eventlog import read_log
@@ -55,7 +57,8 @@ def tool(tmp_path: Path) -> Iterator[Pipeline]:
 def seen(limits: ErrorLimits, outcomes: str) -> str | None:
     for letter in outcomes:
         limits.note_outcome({"+": "ok", "-": "reset", "x": "cancelled"}[letter], "gone." if letter == "-" else None)
-    return limits.reason
+    assert limits.stop is None or limits.stop.kind == "errors"
+    return None if limits.stop is None else limits.stop.message
 
 
 @pytest.mark.parametrize(
@@ -74,29 +77,24 @@ def seen(limits: ErrorLimits, outcomes: str) -> str | None:
     ],
 )
 def test_when_errors_are_too_many(limits: tuple[Any, Any], outcomes: str, reason: str | None) -> None:
-    rule = ErrorLimits(*limits)
-    rule.begin(SegmentKey("lmx", ALONE, 0))
-    found = seen(rule, outcomes)
+    found = seen(ErrorLimits(*limits), outcomes)
 
     assert found is None if reason is None else found is not None and found.startswith(reason)
 
 
 def test_errors_count_for_a_level_of_a_target_over_all_its_blocks() -> None:
-    limits = ErrorLimits(max_errors=3)
+    rules = StopRules(Profile(load=Load(max_errors=3)))
     two = Closed(concurrency=2)
-    for target, point, phase, outcomes in (
-        ("a", ALONE, "load", "--"),
-        ("b", ALONE, "load", "--"),
-        ("a", two, "load", "--"),
-        ("a", ALONE, "probe", "--"),
-        ("b", ALONE, "load", "+"),
-    ):
-        limits.begin(SegmentKey(target, point, 0, phase))  # type: ignore[arg-type]
-        assert seen(limits, outcomes) is None
-    limits.begin(SegmentKey("a", ALONE, 1))
-    assert seen(limits, "-") is not None
-    limits.begin(SegmentKey("b", two, 0))
-    assert limits.reason is None
+    for target, point, outcomes in (("a", ALONE, "--"), ("b", ALONE, "--"), ("a", two, "--"), ("b", ALONE, "+")):
+        assert seen(rules.of_segment(SegmentKey(target, point, 0)).errors, outcomes) is None
+    assert seen(rules.of_segment(SegmentKey("a", ALONE, 1)).errors, "-") is not None
+    assert rules.of_segment(SegmentKey("b", two, 0)).stop is None
+
+
+def test_a_probe_may_fail_as_often_as_it_does() -> None:
+    rules = StopRules(Profile(load=Load(max_errors=1))).of_segment(SegmentKey("a", ALONE, 0, "probe"))
+
+    assert seen(rules.errors, "---") is None
 
 
 def test_a_level_ends_at_its_most_errors(sim: SimProcess, tool: Pipeline) -> None:
@@ -185,6 +183,37 @@ def test_a_level_may_be_silent_as_long_as_a_request_may(timeouts: dict[str, floa
     assert Timeouts(**timeouts).longest_silence == seconds
 
 
+S = 1_000_000_000
+
+
+def test_silence_is_that_of_all_connections_of_all_workers() -> None:
+    silence = Silence(2.0)
+    for worker, quiet_ns in ((0, S), (1, 9 * S), (0, 0), (1, 10 * S)):
+        silence.note_quiet(worker, quiet_ns)
+    assert silence.stop is None
+    silence.note_quiet(0, 2 * S)
+    assert silence.stop is not None
+    assert silence.stop.kind == "silence"
+
+
+def test_a_worker_that_expects_nothing_is_not_asked_for_silence() -> None:
+    silence = Silence(2.0)
+    for worker, quiet_ns in ((0, 0), (0, None), (1, S)):
+        silence.note_quiet(worker, quiet_ns)
+    assert silence.stop is None
+    silence.note_quiet(1, 2 * S)
+    assert silence.stop is not None
+
+
+def test_nothing_begins_that_would_end_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    limit = MaxDuration(60, spent_s=20)
+    monkeypatch.setattr(time, "monotonic", lambda: 110.0)
+
+    assert limit.has_room_for(30)
+    assert not limit.has_room_for(30.1)
+
+
 def test_a_server_that_says_nothing_ends_the_level(sim: SimProcess, tool: Pipeline) -> None:
     silent = target_at(sim.base_url, {"X-Sim": "stall_first_token"})
     # The role event of this dialect comes before the stall; after it there is nothing.
@@ -247,9 +276,9 @@ def test_what_was_measured_before_the_process_got_stuck_is_stored(
     monkeypatch.setattr(driver, "WORKER", "tests.helpers.stopping_worker")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     overrides = {"load.concurrency": [2], "load.requests": 5000, "load.warmup": 0, "request.max_tokens": 4}
-    options = Options(targets=(f"sim={sim.url}",), overrides=overrides, out=tmp_path, probe=False)
+    profile, options = asked_profile(targets=[f"sim={sim.url}"], overrides=overrides), Options(tmp_path, probe=False)
     with pytest.raises(LoadgenError, match=r"did not answer .* what was measured is in"):
-        run(options, Silent(), lambda loop, stamps: None)
+        run_blocking(profile, options=options, stop=StopFlag(), base_dir=tmp_path, view=Silent())
     (folder,) = tmp_path.iterdir()
     result, log = read_result(folder), read_log(folder / "events.jsonl")
 

@@ -224,7 +224,7 @@ def test_an_admin_key_in_a_refusal_is_hidden() -> None:
             name: Target(name, DIALECTS["lmx"], f"{url}/v1", f"m-{ADMIN}", {}, admin_headers={"X-Admin-Key": ADMIN})
             for name in ("a", "b")
         }
-        isolation = Isolation(targets, True, lambda when, state: None, lambda: False, dict)
+        isolation = Isolation(targets, True, lambda: False, dict)
         with pytest.raises(ModelNotLoaded) as caught:
             isolation(Segment(SegmentKey("a", ALONE, 0), 8, None, 1))
     assert f"not with {'*' * len(ADMIN)}" in str(caught.value)

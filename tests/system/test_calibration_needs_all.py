@@ -11,6 +11,7 @@ from lmx_loadgen.errors import InputError, LoadgenError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.calibrated import measure
 from lmx_loadgen.session.options import Options
+from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.system import host, open_files
 from tests.helpers.cli import lmx_loadgen
@@ -42,8 +43,8 @@ def test_a_failed_request_ends_the_calibration(lines: list[dict[str, Any]], word
 
 
 def test_nothing_is_stored_of_a_table_whose_last_level_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing_at_four(options: Options) -> Any:
-        real = measure(options)
+    def failing_at_four(options: Options, stop: StopFlag) -> Any:
+        real = measure(options, stop)
 
         def measured(profile: Profile) -> LogContents:
             log = real(profile)
@@ -62,7 +63,7 @@ def test_nothing_is_stored_of_a_table_whose_last_level_failed(tmp_path: Path, mo
 
 
 def test_levels_beyond_the_limit_on_files_are_left_out_where_that_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = measure(Options())
+    real = measure(Options(), StopFlag())
     found = calibrate(real, is_quick=True, report=lambda said: None, most=3)
     assert [level.concurrency for level in found.levels] == [1]
     monkeypatch.setattr(open_files, "most_connections", lambda: 3)
@@ -79,7 +80,7 @@ def test_every_level_has_a_hundred_requests_for_its_99th_percentile(table: list[
 def test_a_calibration_tells_of_a_machine_that_became_busy_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     words = iter([None, "load average 9.0 on 2 cores"])
     monkeypatch.setattr(host, "busy", lambda: next(words))
-    found = calibrate(measure(Options()), is_quick=True, report=lambda said: None, most=3)
+    found = calibrate(measure(Options(), StopFlag()), is_quick=True, report=lambda said: None, most=3)
 
     assert (found.busy, found.busy_reason) == (True, "load average 9.0 on 2 cores")
     assert found.levels[0].chunk_rate > 1000 / (calibration.TTFT_MS + 3 * calibration.STEP_MS)  # of its own, short TTFT

@@ -1,0 +1,172 @@
+"""The course of a run: set up, measure what its strategy says, close its log."""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from lmx_loadgen.errors import LoadgenError
+from lmx_loadgen.load.driver import Driver
+from lmx_loadgen.load.stop import Stop
+from lmx_loadgen.observe.observer import Samples, observing
+from lmx_loadgen.profile.load_point import LoadPoint
+from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session.checks.client import CheckClient
+from lmx_loadgen.session.checks.run import CheckRunner
+from lmx_loadgen.session.history import History
+from lmx_loadgen.session.instrument import instrument, tls
+from lmx_loadgen.session.isolation import Isolation
+from lmx_loadgen.session.jobs import most_connections
+from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options
+from lmx_loadgen.session.outcome import Recorded
+from lmx_loadgen.session.recorder import Recorder
+from lmx_loadgen.session.run_log import open_log
+from lmx_loadgen.session.runner import Runner
+from lmx_loadgen.session.segment_run import Parts
+from lmx_loadgen.session.setup import Calibrated, RunSetup, set_up
+from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.session.stop_rules import MaxDuration, StopRules
+from lmx_loadgen.session.strategy import FixedPlan, Repeats, Strategy, UntilConclusive
+from lmx_loadgen.session.view import View
+from lmx_loadgen.store.eventlog import NAME, read_log
+from lmx_loadgen.system import open_files, priority, sleep
+from lmx_loadgen.system.clock import Anchor
+
+
+def record(
+    profile: Profile,
+    options: Options,
+    *,
+    stop: StopFlag,
+    base_dir: Path,
+    view: View,
+    calibrated: Calibrated | None = None,
+) -> Recorded:
+    """Run a profile on this thread and write its event log, but no result; see `session.run`."""
+    open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
+    with contextlib.ExitStack() as stack:
+        setup = set_up(profile, options, calibrated, stack, stop=stop, base_dir=base_dir)
+        for line in setup.announcement():
+            view.say(line)
+        samples = stack.enter_context(observing(target.base_url for target in setup.targets.values()))
+        recorder, driver = _start_recording(setup, samples)
+        with contextlib.closing(driver), sleep.prevented(), priority.giving_way():
+            return _measure(setup, recorder, driver, stop, view)
+
+
+def _start_recording(setup: RunSetup, samples: Samples) -> tuple[Recorder, Driver]:
+    """The recorder on the run's log, and the driver that measures; `samples` is what is observed beside the load."""
+    anchor, resumed = Anchor.take(), setup.options.resume_state
+    driver = Driver(setup.workers)
+    try:
+        folder, log = open_log(setup, driver.wait_ready(), anchor)
+        recorder = Recorder(
+            folder,
+            log,
+            profile=setup.profile,
+            targets=list(setup.targets.values()),
+            jobs=setup.jobs,
+            count=setup.count,
+            next_id=resumed.next_id if resumed is not None else 0,
+            samples=samples,
+        )
+    except BaseException:
+        driver.close()
+        raise
+    return recorder, driver
+
+
+def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag, view: View) -> Recorded:
+    """Measure; whatever ends it, the servers are left as they were found, and the log gets its end line."""
+    errors: list[LoadgenError] = []
+    history = History.of(setup.options.resume_state)
+    isolation = _isolation(setup, stop, view)
+    view.unrestored(isolation.left_unloaded)
+    make_ready = isolation if setup.options.isolate else lambda segment: None
+    parts = Parts(driver, recorder, history, StopRules(setup.profile), stop, view, make_ready)
+    try:
+        _runner(setup, parts).run()
+    except LoadgenError as error:
+        errors.append(error)
+    reason = str(errors[0]) if errors else None
+    try:
+        isolation.restore()
+    except LoadgenError as error:
+        if errors:  # only the first is raised
+            errors[0].args = (f"{errors[0]}; and {error}",)
+        errors.append(error)
+    ended = stop.why or _all_of(list(history.aborted.values()))
+    lock = setup.options.lock
+    try:
+        reason = reason or (ended.message if ended is not None else None)
+        recorder.end(reason, lock.joined() if lock is not None else ())
+    except LoadgenError as error:
+        errors.append(error)
+    return Recorded(recorder.folder, ended, errors[0] if errors else None)
+
+
+def _all_of(stops: list[Stop]) -> Stop | None:
+    return Stop(stops[0].kind, "; ".join(stop.message for stop in stops)) if stops else None
+
+
+def _runner(setup: RunSetup, parts: Parts) -> Runner:
+    return Runner(
+        profile=setup.profile,
+        targets=setup.targets,
+        strategy=_strategy(setup, parts),
+        parts=parts,
+        jobs=setup.jobs,
+        workers=setup.options.workers,
+        probe=setup.options.probe,
+        checks=_checks(setup, parts),
+    )
+
+
+def _isolation(setup: RunSetup, stop: StopFlag, view: View) -> Isolation:
+    resume_state = setup.options.resume_state
+    unloaded = resume_state.resume_info["found_away"] if resume_state is not None else None
+    return Isolation(setup.targets, tls(setup.options), stop, initially_unloaded=unloaded, say=view.say)
+
+
+def _checks(setup: RunSetup, parts: Parts) -> CheckRunner | None:
+    """What targets are asked to do beside the load; None where a run is nothing but load."""
+    options = setup.options
+    _, stamps = instrument(options)
+    client = CheckClient(tls(options), parts.stop, stamps)
+    done = options.resume_state.finished_checks if options.resume_state is not None else frozenset()
+    prompt = setup.jobs.prompt_text("measured", 0, setup.run_id) if options.server_benchmark else None
+    checks = CheckRunner(setup.profile, client, parts.stop, parts.recorder.check, prompt, done)
+    return checks if checks and options.probe else None
+
+
+def _strategy(setup: RunSetup, parts: Parts) -> Strategy:
+    """What decides what is measured; the verdicts it looks at are those of what has been stored."""
+    options, log_path = setup.options, parts.recorder.folder / NAME
+    repeats = Repeats(_tainted(log_path, parts.history))
+    if not options.until_conclusive:
+        return FixedPlan(setup.plan, repeats)
+    from lmx_loadgen.analysis.comparison.compare import conclusive
+    from lmx_loadgen.analysis.comparison.looks import MOST_BLOCKS
+    from lmx_loadgen.analysis.measured_run import MeasuredRun
+
+    return UntilConclusive(
+        setup.profile,
+        list(setup.targets),
+        setup.plan,
+        repeats,
+        lambda point: conclusive(MeasuredRun(read_log(log_path)), point),
+        MaxDuration(options.max_duration or DEFAULT_MAX_DURATION_S, parts.history.spent_s),
+        MOST_BLOCKS,
+    )
+
+
+def _tainted(log_path: Path, history: History) -> Callable[[LoadPoint, int], bool]:
+    """Whether this machine moved a round's figures, judged by what has been stored of it."""
+
+    def tainted(point: LoadPoint, block: int) -> bool:
+        if (point, block) not in history.delayed:
+            return False  # no need to read all that was stored
+        from lmx_loadgen.analysis.comparison.taint import is_round_tainted
+
+        return is_round_tainted(read_log(log_path), point, block)
+
+    return tainted

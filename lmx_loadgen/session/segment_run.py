@@ -1,0 +1,104 @@
+"""One segment from its begin to its end."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmx_loadgen.load.driver import Driver
+from lmx_loadgen.load.messages import FinishedRequest, Job
+from lmx_loadgen.load.stop import Stop
+from lmx_loadgen.session.history import History
+from lmx_loadgen.session.plan import Segment
+from lmx_loadgen.session.recorder import Recorder
+from lmx_loadgen.session.request_line import quick_look
+from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.session.stop_rules import LevelRules, StopRules
+from lmx_loadgen.session.view import View
+from lmx_loadgen.store.segment_key import LOAD
+from lmx_loadgen.system import host
+from lmx_loadgen.targets.base import Target
+
+# Given a segment: makes the servers ready for it, and says how the machine does then, where anything was done.
+Ready = Callable[[Segment], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every segment of a run is measured with."""
+
+    driver: Driver
+    recorder: Recorder
+    history: History
+    rules: StopRules
+    stop: StopFlag
+    view: View
+    make_ready: Ready = lambda segment: None
+    host_state: Callable[[], Mapping[str, Any]] = host.state
+
+
+@dataclass
+class SegmentRun:
+    """Makes a segment ready, has it measured, and records it. The driver tells it of each request as it ends."""
+
+    segment: Segment
+    target: Target
+    parts: Parts
+    shows_block: bool = False
+    _rules: LevelRules = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rules = self.parts.rules.of_segment(self.segment.key)
+
+    @property
+    def _is_load(self) -> bool:
+        return self.segment.key.phase == LOAD
+
+    def make_ready(self) -> bool:
+        """Have the servers ready for the segment; False where the run is to stop meanwhile."""
+        state = self.parts.make_ready(self.segment)
+        if state is not None:
+            self.parts.recorder.host_state(self.segment, "isolated", state)
+        return not self.parts.stop()
+
+    def measure(self, jobs: Sequence[Job], stagger_ns: int | None) -> Stop | None:
+        """Measure it, unless the run is to stop; why its target gets no more load, None where it may.
+
+        Raises WorkerDied, and what `make_ready` raises.
+        """
+        if not self.make_ready():
+            return None
+        before = self._record_host("before") if self._is_load else {}
+        end = self.parts.driver.run(jobs, stagger_ns, self)
+        self.parts.recorder.segment_end(self.segment, end)
+        self.parts.history.add(self.segment)
+        if not self._is_load:
+            return None
+        self.parts.view.end_segment()
+        self.parts.history.note_machine(self.segment, before, self._record_host("after"))
+        return None if self.parts.stop() else self._rules.stop
+
+    def _record_host(self, when: str) -> Mapping[str, Any]:
+        state = self.parts.host_state()
+        self.parts.recorder.host_state(self.segment, when, state)
+        return state
+
+    # What the driver calls
+
+    def measuring(self) -> None:
+        if self._is_load:
+            one = self.segment
+            block = one.block if self.shows_block else None
+            self.parts.view.start_segment(one.target, one.load_point, one.requests, one.duration, block)
+
+    def sent(self, sent: FinishedRequest) -> None:
+        line = self.parts.recorder.request(sent, self.segment)
+        self.parts.history.note_request(line)
+        self._rules.errors.note_outcome(line["outcome"], line["reason"])
+        if line["phase"] == "measured" and line["outcome"] != "cancelled":
+            self.parts.view.finished(*quick_look(line, self.target.dialect.rules))
+
+    def quiet(self, worker: int, quiet_ns: int | None) -> None:
+        self._rules.silence.note_quiet(worker, quiet_ns)
+
+    def why_stop(self) -> Stop | None:
+        return self.parts.stop.why or self._rules.stop

@@ -1,0 +1,166 @@
+"""A job over real sockets: what any kind of schedule says is due is sent on a free connection."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import anyio
+import pytest
+
+from lmx_loadgen.load.health import LagMeter
+from lmx_loadgen.load.job import JobRun
+from lmx_loadgen.load.messages import FinishedRequest, Go, Job
+from lmx_loadgen.load.pool import ConnectionPool
+from lmx_loadgen.load.request import Turn
+from lmx_loadgen.load.schedule import Marks, Schedule, schedule_of
+from lmx_loadgen.load.sender import Sender
+from lmx_loadgen.load.stop import Stop
+from lmx_loadgen.system.clock import now_ns
+from lmx_loadgen.wire.stamps import StampSource
+from lmx_loadgen.wire.timing import RequestTiming
+from lmx_loadgen.wire.transport import StampedTransport
+from tests.helpers.jobs import a_job
+from tests.helpers.scripted import HANG, HEAD, chunked, delta, serving
+
+SOON_S = 30
+WHOLE = chunked(delta("a"), b"data: [DONE]\n\n")
+
+
+class DueTimes:
+    """An open loop in small: so many requests are due at the start, and what finds too many in flight is dropped."""
+
+    def __init__(self, requests: int, most_in_flight: int, all_claimed: Callable[[], None]) -> None:
+        self._requests = requests
+        self._most = most_in_flight
+        self._all_claimed = all_claimed
+        self._in_flight = 0
+        self._claimed: list[int] = []
+        self.dropped: list[int] = []
+
+    def begin(self, go: Go) -> Iterator[Turn]:
+        for number in range(self._requests):
+            yield Turn(slot=0, due_ns=go.start_ns, number=number)
+
+    def claim(self, turn: Turn) -> bool:
+        self._claimed.append(turn.number)
+        if len(self._claimed) == self._requests:
+            self._all_claimed()
+        if self._in_flight == self._most:
+            self.dropped.append(turn.number)
+            return False
+        self._in_flight += 1
+        return True
+
+    def after(self, turn: Turn, timing: RequestTiming) -> bool:
+        self._in_flight -= 1
+        return False
+
+    def awaited_from_ns(self) -> int | None:
+        return None
+
+    def marks(self) -> Marks:
+        return {"start_ns": None, "ramp_end_ns": None, "drain_start_ns": None}
+
+
+class WatchedSender(Sender):
+    """Knows which connection each slot's measured requests went out on."""
+
+    def __init__(self, job: Job, emit: Callable[[FinishedRequest], None], meter: LagMeter) -> None:
+        super().__init__(job, emit, meter)
+        self.used: set[tuple[int, StampedTransport]] = set()
+
+    async def send(self, connection: StampedTransport, turn: Turn) -> RequestTiming:
+        if turn.phase == "measured":
+            self.used.add((turn.slot, connection))
+        return await super().send(connection, turn)
+
+
+class Bench:
+    """One worker's parts around a job, and the requests that were emitted."""
+
+    def __init__(self, job: Job, pool: ConnectionPool, schedule: Schedule | None = None) -> None:
+        self.finished: list[FinishedRequest] = []
+        self._meter = LagMeter(asyncio.get_running_loop())
+        self.sender = WatchedSender(job, self.finished.append, self._meter)
+        self.run = JobRun(job, schedule or schedule_of(job), self.sender, pool, self._meter)
+
+    async def measure(self) -> None:
+        async with asyncio.timeout(SOON_S):
+            await self.run.prepare()
+            await self.run.measure(Go(now_ns(), [0] * len(self.run.job.slots)))
+        self._meter.close()
+
+
+def a_pool() -> ConnectionPool:
+    return ConnectionPool(StampSource.LOOP, None)
+
+
+def numbers(bench: Bench) -> list[int]:
+    return sorted(one.number for one in bench.finished)
+
+
+def test_due_times_of_their_own_need_no_more_than_a_schedule() -> None:
+    async def work() -> None:
+        gate = asyncio.Event()
+        async with serving([HEAD, gate, WHOLE]) as server:
+            schedule = DueTimes(5, most_in_flight=3, all_claimed=gate.set)
+            bench = Bench(a_job(url=server.url, slots=[]), a_pool(), schedule)
+            await bench.measure()
+            assert server.connections == 3
+        assert numbers(bench) == [0, 1, 2]
+        assert schedule.dropped == [3, 4]
+        assert [one.timing.failure for one in bench.finished] == [None] * 3
+
+    asyncio.run(work())
+
+
+def test_a_free_connection_serves_whichever_request_comes_next() -> None:
+    async def work() -> None:
+        async with serving([HEAD, WHOLE]) as server:
+            pool = a_pool()
+            closed = Bench(a_job(url=server.url, slots=[0, 1], requests=6), pool)
+            await closed.measure()
+            due = Bench(a_job(url=server.url, slots=[]), pool, DueTimes(2, 2, lambda: None))
+            await due.measure()
+            assert server.connections == 2
+        assert numbers(due) == [0, 1]
+        assert all(one.timing.connect_start_ns is None for one in due.finished)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("warmup", [0, 2])
+def test_each_slot_of_a_closed_loop_keeps_its_connection(warmup: int) -> None:
+    async def work() -> None:
+        async with serving([HEAD, WHOLE]) as server:
+            bench = Bench(a_job(url=server.url, slots=[0, 1, 2], requests=30, warmup=warmup), a_pool())
+            await bench.measure()
+            assert server.connections == 3
+        measured = [one for one in bench.finished if one.phase == "measured"]
+        assert len(measured) == 30
+        assert sum(one.first_wave for one in measured) == 3
+        slots, connections = zip(*bench.sender.used, strict=True)
+        assert len(bench.sender.used) == len(set(slots)) == len(set(connections)) == 3
+
+    asyncio.run(work())
+
+
+def test_a_request_that_is_cancelled_says_why_and_its_connection_is_free_again() -> None:
+    async def work() -> None:
+        async with serving([HEAD, HANG], [HEAD, WHOLE]) as server:
+            pool = a_pool()
+            job = a_job(url=server.url, requests=1)
+            stopped = Bench(job, pool)
+            with anyio.CancelScope() as scope:
+                async with asyncio.timeout(SOON_S), anyio.create_task_group() as group:
+                    group.start_soon(stopped.measure)
+                    while not server.requests:
+                        await asyncio.sleep(0)
+                    stopped.sender.stopped = Stop("errors", "too many errors")
+                    scope.cancel()
+            again = Bench(job, pool)
+            await again.measure()
+        assert [one.timing.failure for one in stopped.finished] == [("cancelled", "too many errors")]
+        assert [one.timing.failure for one in again.finished] == [None]
+        assert {connection for _, connection in again.sender.used} == {c for _, c in stopped.sender.used}
+
+    asyncio.run(work())

@@ -1,6 +1,6 @@
 """A comparison in the terminal and as Markdown: a sentence first, then the figures, then what to know about them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console
@@ -49,22 +49,43 @@ def _table(comparison: Comparison) -> Table:
 
 
 def tested(level: LevelComparison) -> list[MetricComparison]:
-    """The figures of a level, but for those with too few requests to say anything of."""
-    return [found for found in level.metrics.values() if not found.is_untested]
+    """The figures of a level worth a row: not those with too few requests to say anything of, nor a tail that is
+    refused for the same reason as its median."""
+    return [
+        found
+        for name, found in level.metrics.items()
+        if not found.is_untested and not (found.verdict == "refused" and found.reason == _median_reason(level, name))
+    ]
+
+
+def _median_reason(level: LevelComparison, name: str) -> str | None:
+    """Why the median of a percentile of the tail is refused."""
+    metric, _, percentile = name.rpartition("_")
+    middle = level.metrics.get(f"{metric}_p50") if percentile in ("p95", "p99") else None
+    return middle.reason if middle is not None and middle.verdict == "refused" else None
 
 
 def untested_words(comparison: Comparison) -> list[str]:
-    """What each level has too few requests for, a sentence for each reason."""
-    found: dict[str, dict[str, list[LoadPoint]]] = {}
-    for level in comparison.levels:
-        for one in level.metrics.values():
-            if one.is_untested and one.reason is not None:
-                found.setdefault(one.reason, {}).setdefault(one.title, []).append(level.load_point)
-    return [
-        f"{', '.join(titles)} not compared at {short_labels(dict.fromkeys(p for of in titles.values() for p in of))}: "
-        f"{reason}"
-        for reason, titles in found.items()
+    """What there are too few requests for, a sentence for all percentiles, and one for each other reason."""
+    untested = [
+        (level.load_point, found)
+        for level in comparison.levels
+        for found in level.metrics.values()
+        if found.is_untested and found.reason is not None
     ]
+    few = [(point, found) for point, found in untested if " takes " in (found.reason or "")]
+    words = []
+    if few:
+        needed = dict.fromkeys((found.reason or "").partition(" requests")[0] for _, found in few)
+        words.append(f"{_titles(few)}: too few requests ({', '.join(needed)} of each)")
+    for reason in dict.fromkeys(found.reason for _, found in untested if " takes " not in (found.reason or "")):
+        words.append(f"{_titles([one for one in untested if one[1].reason == reason])}: {reason}")
+    return words
+
+
+def _titles(of: Sequence[tuple[LoadPoint, MetricComparison]]) -> str:
+    titles = ", ".join(dict.fromkeys(found.title for _, found in of))
+    return f"{titles} not compared at {short_labels(dict.fromkeys(point for point, _ in of))}"
 
 
 def shown_verdict(verdict: str) -> str:

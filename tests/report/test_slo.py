@@ -2,13 +2,12 @@
 
 import io
 import json
-from pathlib import Path
 
 from rich.console import Console
 
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.report.page import write_page
+from lmx_loadgen.report.page import build_page
 from lmx_loadgen.report.run_loader import labeled_views, view_of
 from lmx_loadgen.report.slo import slo_words
 from lmx_loadgen.report.terminal import print_summary, summary_json
@@ -41,19 +40,17 @@ def test_without_an_slo_nothing_is_said() -> None:
     assert result["targets"][0]["levels"][0]["metrics"]["slo_share"]["reason"] == "the profile sets no SLO"
 
 
-def test_it_stands_in_the_terminal_in_json_and_on_the_page(tmp_path: Path) -> None:
+def test_it_stands_in_the_terminal_in_json_and_on_the_page() -> None:
     log = made()
     result = summarize(MeasuredRun(log))
     words = slo_words(result.as_dict()["targets"][0]["levels"], result.profile)
     out = io.StringIO()
     print_summary(result.as_dict(), Console(file=out, width=400))
-    write_page(tmp_path / "page.html", labeled_views([view_of(result, MeasuredRun(log))]))
+    page = build_page(labeled_views([view_of(result, MeasuredRun(log))]))
     level = summary_json(result.as_dict())["targets"][0]["levels"][0]
 
     assert words is not None
     assert words in out.getvalue()
-    assert words.split(":")[0] in (tmp_path / "page.html").read_text(encoding="utf-8").replace(
-        "\N{NO-BREAK SPACE}", " "
-    )
+    assert words.split(":")[0] in page.replace("\N{NO-BREAK SPACE}", " ")
     assert json.dumps(level["slo_share"]) == json.dumps(result.targets[0].levels[0].metrics["slo_share"].mean)
     assert level["goodput_req_s"] == result.targets[0].levels[0].metrics["goodput"].mean

@@ -100,8 +100,8 @@ def _ask_support(figure: Figure, is_paired: bool) -> None:
     else:
         have = min((tails.fewest(([block], [block]), compared) for side in sides for block in side), default=0)
     if have < wanted:
-        figure.unsupported = f"{compared.statistic} takes {wanted} requests of each, five of them beyond it; {have} are"
-        figure.unsupported += " there" if is_paired else " in one of the runs"
+        there = "there are" if is_paired else "one of the runs has"
+        figure.unsupported = f"{compared.statistic} takes {wanted} requests of each, and {there} {have}"
         rounds = len(figure.blocks[0])
         figure.more = math.ceil(wanted * rounds / have) - rounds if is_paired and have else None
 

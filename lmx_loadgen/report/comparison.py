@@ -10,9 +10,10 @@ from rich.text import Text
 from lmx_loadgen.analysis.comparison.sentences import unit_of_change
 from lmx_loadgen.analysis.formats import UNDEFINED, change_interval, milliseconds, percent, rate
 from lmx_loadgen.profile.load_point import LoadPoint, short_labels
+from lmx_loadgen.report import ranking
 from lmx_loadgen.report.sanitize import markdown_text as _cell
 from lmx_loadgen.report.sanitize import sanitize, unbroken
-from lmx_loadgen.store.comparison import AuditLine, Comparison, LevelComparison, MetricComparison
+from lmx_loadgen.store.comparison import AuditLine, Comparison, LevelComparison, MetricComparison, Ranking
 
 _NAME_WIDTH = 12
 # How a verdict is shown where it is not by its own name.
@@ -28,6 +29,19 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(_table(comparison))
     for line, style in _below(comparison):
         console.print(Text(line, style=style), highlight=False)
+
+
+def print_comparisons(comparisons: Sequence[Comparison], ranked: Sequence[Ranking], console: Console) -> None:
+    """One comparison; of several how their targets rank, and then each under its title."""
+    for line in ranking.lines(ranked):
+        console.print(Text(unbroken(line)), highlight=False)
+    if ranked:
+        console.print(Text(ranking.LEGEND, style="dim"), highlight=False)
+    for one in comparisons:
+        if len(comparisons) > 1:
+            title = f"{sanitize(one.b.label, 60)} against {sanitize(one.a.label, 60)}"
+            console.print(Text(f"\n{title}", style="bold"), highlight=False)
+        print_comparison(one, console)
 
 
 def _table(comparison: Comparison) -> Table:

@@ -17,6 +17,7 @@ from lmx_loadgen.analysis.formats import count, plural, rate
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.profile.load_point import short_labels
+from lmx_loadgen.report import ranking
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.slo import slo_words
@@ -33,6 +34,7 @@ from lmx_loadgen.report.view import (
     target_notes,
 )
 from lmx_loadgen.store.calibration import Calibration
+from lmx_loadgen.store.comparison import Ranking
 
 NAME_WIDTH = 14
 MARK = "*"
@@ -42,13 +44,21 @@ _PERCENTILES = (("ttft", "p50"), ("ttft", "p95"), ("decode_tok_s", "p50"))
 def print_summary(result: dict[str, Any], console: Console) -> None:
     """Print the table of all targets and levels, which fits 80 columns, and below it what to know about it."""
     console.print(_table(result["targets"]))
-    for comparison in result.get("comparisons") or []:
-        for place, sentence in enumerate(comparison["sentences"]):
-            words = unbroken(sanitize(sentence, 600))
-            console.print(Text(words, style="bold" if place == 0 else ""), highlight=False)
+    for place, sentence in enumerate(_verdicts(result)):
+        words = unbroken(sanitize(sentence, 600))
+        console.print(Text(words, style="bold" if place == 0 else ""), highlight=False)
+    if result.get("comparisons"):
         console.print(Text("All figures: lmx-loadgen compare", style="dim"), highlight=False)
     for line in _lines_below(result):
         console.print(line, highlight=False)
+
+
+def _verdicts(result: dict[str, Any]) -> list[str]:
+    """The comparison's sentences; of more than two targets their ranking."""
+    rankings = [Ranking.model_validate(one) for one in result.get("rankings") or []]
+    if rankings:
+        return [*ranking.lines(rankings, ranking.FIRST), ranking.LEGEND]
+    return [sentence for comparison in result.get("comparisons") or [] for sentence in comparison["sentences"]]
 
 
 def _table(targets: Sequence[dict[str, Any]]) -> Table:
@@ -183,6 +193,7 @@ def summary_json(result: dict[str, Any]) -> dict[str, Any]:
             for target in result["targets"]
         ],
         "comparisons": [_comparison_json(comparison) for comparison in result.get("comparisons") or []],
+        "rankings": result.get("rankings") or [],
     }
 
 

@@ -19,6 +19,7 @@ from lmx_loadgen.store.segment_key import SegmentKey, segment_key
 
 DEFAULT_BLOCKS = 6
 FEWEST_BLOCKS = 3  # that a verdict can be made of
+FIRST_ROUNDS = 2  # that it takes to say how far rounds lie apart
 _LEAST_IN_BLOCK = 8
 _LEAST_BLOCK_S = 5.0
 # What an estimate goes by, since nobody knows yet: a small model on a Mac.
@@ -79,12 +80,15 @@ def blocks_of(load: Load, targets: int) -> int:
     return load.blocks or (DEFAULT_BLOCKS if targets > 1 else 1)
 
 
-def make_plan(profile: Profile, targets: Sequence[str]) -> list[Segment]:
-    """The segments in the order they run: levels low to high, and at each level the targets' blocks in turn."""
+def make_plan(profile: Profile, targets: Sequence[str], first_rounds: int | None = None) -> list[Segment]:
+    """The segments in the order they run: levels low to high, and at each level the targets' blocks in turn.
+
+    Where more than the `first_rounds` is decided later, the plan has only these.
+    """
     segments: list[Segment] = []
     blocks = blocks_of(profile.load, len(targets))
     for point in profile.load.points():
-        segments += rounds(profile, targets, point, range(blocks), blocks)
+        segments += rounds(profile, targets, point, range(first_rounds or blocks), blocks)
     return segments
 
 
@@ -136,10 +140,10 @@ def _turn(targets: Sequence[str], seed: str, block: int) -> list[str]:
     return row[::-1] if second else row
 
 
-def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str]) -> list[str]:
-    """The plan in lines of text: what runs after what, and about how long it takes."""
+def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str], *, goes_on: bool = False) -> list[str]:
+    """The plan in lines of text: what runs after what, and about how long it takes; without that where it `goes_on`."""
     load = profile.load
-    blocks = blocks_of(load, len(targets))
+    blocks = len({segment.block for segment in plan})
     letters = {name: chr(ord("A") + place % 26) for place, name in enumerate(targets)}
     points = load.points()
     levels = "1 level" if len(points) == 1 else f"{len(points)} levels"
@@ -156,7 +160,7 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str])
             rows = [[segment for segment in of_level if segment.block == block] for block in range(blocks)]
             order = ": " + " ".join("".join(letters[segment.target] for segment in row) for row in rows)
         lines.append(f"  {point.label}, {amount}{each}{order}")
-    if len(targets) > 1 and blocks < FEWEST_BLOCKS:
+    if len(targets) > 1 and blocks < FEWEST_BLOCKS and not goes_on:
         lines.append(f"  too few blocks for a verdict, use at least {FEWEST_BLOCKS}")
     if len(targets) > 1:
         lines.append("  " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
@@ -165,6 +169,8 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str])
     if at_once := stability_points(profile):
         words = ", ".join(str(point.slots) for point in at_once)
         lines.append(f"  and one prompt several times, {words} at once: are its answers the same?")
+    if goes_on:
+        return lines
     minutes = estimate_s(profile, plan) / 60
     lines.append(f"about {max(1, round(minutes))} min if every answer has its {profile.request.max_tokens} tokens ")
     lines[-1] += f"and they come at {ASSUMED_TOK_S:g} a second"
@@ -189,9 +195,14 @@ def _afterwards(profile: Profile) -> str:
     return ", ".join(part for part in (tools, skills) if part)
 
 
+def assumed_answer_s(profile: Profile) -> float:
+    """About how many seconds an answer takes that has all its tokens."""
+    return _ASSUMED_TTFT_S + profile.request.max_tokens / ASSUMED_TOK_S
+
+
 def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:
     """About how many seconds the plan takes if each answer has all its tokens and comes at `ASSUMED_TOK_S`."""
-    each_s = _ASSUMED_TTFT_S + profile.request.max_tokens / ASSUMED_TOK_S
+    each_s = assumed_answer_s(profile)
     total = 0.0
     for segment in plan:
         turns = math.ceil(segment.requests / segment.load_point.slots) if segment.requests is not None else math.inf

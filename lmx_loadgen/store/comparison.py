@@ -114,6 +114,24 @@ class LevelComparison(AtLoadPoint, _Model):
     sentences: list[str] = []
 
 
+class RankedTarget(_Model):
+    """One target in a ranking. Chance may explain the difference of any two that have a letter in common."""
+
+    target: str
+    value: float
+    letters: str
+
+
+class Ranking(AtLoadPoint, _Model):
+    """All targets of a run in one figure at one load point, the best first."""
+
+    figure: str
+    title: str
+    unit: str
+    better: Literal["lower", "higher"]
+    targets: list[RankedTarget]
+
+
 class AuditLine(_Model):
     """One check of whether both sides did the same work. `load_points` are the levels that it is about (none: all),
     `metrics` the figures it refuses where it failed (none: all). An accepted failure refuses nothing."""

@@ -27,14 +27,15 @@ Interval = tuple[float, float]
 @dataclass(frozen=True)
 class LevelBlocks:
     """What is known of one level: the blocks of A and of B (or their runs, a block each), why figures are refused (a
-    code and a sentence by name), which look at growing data this is, what blocks leave behind by figure, and values of
-    other runs, a group each, that tell by figure how far runs lie apart."""
+    code and a sentence by name), which look at growing data this is, what blocks leave behind by figure, values of
+    other runs, a group each, that tell by figure how far runs lie apart, and what the sides are called."""
 
     blocks: tuple[Sequence[Block], Sequence[Block]]
     refusals: Mapping[str, tuple[ReasonCode, str]] = field(default_factory=dict)
     look: Look | None = None
     carry_over: Mapping[str, CarryOver] = field(default_factory=dict)
     scatter: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    labels: tuple[str, str] = ("A", "B")
 
 
 @dataclass

@@ -29,7 +29,6 @@ class JudgeOptions:
     margin: float = verdict.MARGIN
     comparisons: int | None = None
     starts: tuple[float, float] = (0.0, 0.0)
-    labels: tuple[str, str] = ("A", "B")
     is_final: bool = True
 
 
@@ -174,7 +173,7 @@ def _ask_what_else(
             _take_back(result, "drift", words, change.change)
     carried = figure.level.carry_over.get(_middle_of(figure.compared))
     if carried is not None and abs(carried.effect) >= abs(estimate.mean) and result.reason_code is None:
-        words = f"{words_of(carried, options.labels)}, which may be all of the difference"
+        words = f"{words_of(carried, figure.level.labels)}, which may be all of the difference"
         _take_back(result, "carry_over", words, carried.effect)
 
 

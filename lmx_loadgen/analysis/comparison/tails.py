@@ -24,7 +24,8 @@ from lmx_loadgen.analysis.stats import fewest_for, percentile, t_quantile
 
 # Few rounds may be alike by chance: the scatter of a count is taken to be half that of independent requests at least.
 _LEAST_EFFECT = 0.25
-_MOST_TIMES = 40
+# More of them find one by chance that fits, and intervals too wide.
+_MOST_TIMES = 7
 _MOST_CORRELATION = 0.9
 # Where a side's requests may resemble each other, as shares of what lies beyond the percentile: a slow block may be
 # more than all of it.

@@ -104,13 +104,18 @@ def paired(differences: Sequence[float]) -> Estimate:
     and McLaughlin, Sankhyā A 25, 1963): SSD_w / (h (h − 1)), h being how many are left, with h − 1 degrees of freedom.
     """
     n = len(differences)
-    cut = int(_TRIM * n) if n >= TRIMMED_FROM else 0
+    cut = (n - left_of(n)) // 2
     ordered = sorted(differences)
     kept = ordered[cut : n - cut]
     winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
     left = len(kept)
     error = math.sqrt(_squares(winsorized) / (left * (left - 1)))
     return Estimate(n, fmean(kept), error, left - 1)
+
+
+def left_of(rounds: int) -> int:
+    """How many of so many rounds are left when the outer ones are trimmed."""
+    return rounds - 2 * int(_TRIM * rounds) if rounds >= TRIMMED_FROM else rounds
 
 
 def between_runs(

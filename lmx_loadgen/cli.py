@@ -177,11 +177,11 @@ def recompute(runs: tuple[Path, ...]) -> None:
 def compare(**values: Any) -> None:
     """Say what is better, and only what chance and drift do not explain.
 
-    A and B are run folders, RUN:TARGET, or names of targets in the newest run. With one run, its two targets are
-    compared; with nothing, those of the newest run that has two. Two separate runs are one observation each: better or
-    worse takes several runs of each (--base, --new), or three earlier runs of the same work in --results-dir. Verdicts
-    are on B. Exit codes: 0 compared, every limit kept; 2 a wrong argument; 4 no such run; 30 a limit of --fail-on is
-    broken; 31 inconclusive; 32 refused.
+    A and B are run folders, RUN:TARGET, or names of targets in the newest run. With one run, every two of its targets
+    are compared; with nothing, those of the newest run that has several. Two separate runs are one observation each:
+    better or worse takes several runs of each (--base, --new), or three earlier runs of the same work in --results-dir.
+    Verdicts are on B. Exit codes: 0 compared, every limit kept; 2 a wrong argument; 4 no such run; 30 a limit of
+    --fail-on is broken; 31 inconclusive; 32 refused.
     """
     from lmx_loadgen.commands.compare import compare_command
 

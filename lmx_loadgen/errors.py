@@ -11,6 +11,7 @@
     ├── RunWillFail              9   `doctor`: something on this machine will make a run or a command fail
     ├── TargetError
     │   ├── Unreachable         10   nothing answers at the address
+    │   ├── ServerNotStarted    10   a server of --server-cmd did not start, or ended by itself
     │   ├── WrongServer         11   another server answers there
     │   ├── KeyRefused          12   the key is missing or wrong
     │   ├── ModelNotLoaded      13   no model is loaded, or not the one asked for
@@ -96,6 +97,12 @@ class TargetError(LoadgenError):
 
 class Unreachable(TargetError):
     """Nothing answers at the target's address."""
+
+    exit_code = 10
+
+
+class ServerNotStarted(TargetError):
+    """A server that the tool was to start did not start, or ended by itself."""
 
     exit_code = 10
 

@@ -59,14 +59,19 @@ def percent(share: float, *, signed: bool = False) -> str:
     return f"{sign}{f'{value:.0f}' if value >= 9.95 else f'{value:.1f}'.removesuffix('.0')} %"
 
 
-def change_interval(low: float, high: float) -> str:
+def points(share: float, *, signed: bool = False) -> str:
+    """A difference of two shares, 0.07 as "7 points"."""
+    return percent(share, signed=signed).replace(" %", " points")
+
+
+def change_interval(low: float, high: float, shown: Callable[..., str] = percent) -> str:
     """An interval of changes for a table: `+8 … +16 %`."""
-    return f"{percent(low, signed=True).removesuffix(' %')} … {percent(high, signed=True)}"
+    return f"{shown(low, signed=True).partition(' ')[0]} … {shown(high, signed=True)}"
 
 
-def change_range(low: float, high: float) -> str:
+def change_range(low: float, high: float, shown: Callable[..., str] = percent) -> str:
     """An interval of changes in a sentence: `+8 % to +16 %`."""
-    return f"{percent(low, signed=True)} to {percent(high, signed=True)}"
+    return f"{shown(low, signed=True)} to {shown(high, signed=True)}"
 
 
 # ---- times ------------------------------------------------------------------------------------------

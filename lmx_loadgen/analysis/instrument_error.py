@@ -231,8 +231,10 @@ def taints(metrics: Mapping[str, MetricResult]) -> list[str]:
     return [f"this machine may have moved {', '.join(found)} by more than {MOST_ERROR:.0%}"] if found else []
 
 
-def is_tainted(found: MetricResult) -> bool:
-    """Whether what stands for the figure is tainted, not only its tail."""
+def is_tainted(found: MetricResult, percent: int | None = None) -> bool:
+    """Whether a percentile is tainted, or else what stands for the figure, and not only its tail."""
+    if percent is not None:
+        return f"p{percent}" in found.tainted
     return ("p50" if found.p50 is not None else "mean") in found.tainted
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lmx_loadgen.analysis import conditions, instrument_error
+from lmx_loadgen.analysis import conditions, instrument_error, slo
 from lmx_loadgen.analysis.answer_notes import answer_notes
 from lmx_loadgen.analysis.metrics import METRICS, Metric
 from lmx_loadgen.analysis.records import Record, in_steady_or_all
 from lmx_loadgen.analysis.samples import Sample, of_window, samples_of
 from lmx_loadgen.analysis.stats import PERCENTILES, Description, describe, interval_within_run, known
 from lmx_loadgen.analysis.tokens import Basis, choose_basis
-from lmx_loadgen.analysis.window import Window, level_metrics, little_note, window_of
+from lmx_loadgen.analysis.window import WINDOW_METRICS, Window, level_metrics, little_note, window_of
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.calibration import Calibration
@@ -56,12 +56,13 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     basis = basis_of(target, chosen)
     window = window_of(segments)
     failed = [record for record in measured if record.outcome not in ("ok", "cancelled")]
-    beside = sum(in_steady_or_all(record, sample) for record in failed)
     samples = samples_of(chosen, basis, profile)
-    metrics = _metrics(samples, beside, slots, level_metrics(window, measured, basis, profile))
+    counted = [*chosen, *(record for record in failed if in_steady_or_all(record, sample))]
+    of_level = level_metrics(window, measured, basis, profile) | {"slo_share": slo.share(counted, basis, profile)}
+    metrics = _metrics(samples, len(counted) - len(chosen), slots, of_level)
     load = instrument_error.load_of(slots, metrics, measured, window)
     calibration = calibration_of(log.header)
-    rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in metrics if name not in samples}
+    rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in WINDOW_METRICS}
     metrics = instrument_error.with_errors(calibration, load, metrics, samples | rates)
     seen = instrument_error.witness(calibration, load, measured, segments)
     return LevelResult(

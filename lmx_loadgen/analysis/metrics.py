@@ -124,17 +124,6 @@ def output_tokens_of(record: Record, basis: Basis, profile: Mapping[str, Any]) -
     return output_tokens(record, basis)
 
 
-def meets_slo(record: Record, basis: Basis, profile: Mapping[str, Any]) -> bool:
-    """Whether the request went well and kept every limit of the profile's `slo` (an undefined TPOT has no limit)."""
-    if not record.ok:
-        return False
-    for name, function in (("ttft", ttft), ("tpot", tpot), ("e2e", e2e)):
-        limit, value = profile["slo"][name], function(record, basis, profile)
-        if limit is not None and value is not None and value > limit:
-            return False
-    return True
-
-
 def _seconds(start: int | None, end: int | None) -> float | None:
     return None if start is None or end is None else (end - start) / NS
 
@@ -224,6 +213,12 @@ _ALL = [
         "goodput", "Goodput", "req/s", "higher",
         "Answers per second that met every SLO of the profile; a failed request misses every SLO.",
         "requests within all SLOs ended in window ÷ window", "level",
+    ),
+    Metric(
+        "slo_share", "Within SLO", "1", "higher",
+        "Share of the requests that met every SLO of the profile. A failed request misses every SLO; one that this "
+        "machine delayed is not counted.",
+        "requests within all SLOs ÷ requests", "level",
     ),
     Metric(
         "occupancy", "In flight", "requests", "higher", "Time-average of requests in flight in the window.",

@@ -65,6 +65,16 @@ def percentile(values: Sequence[float], p: float, *, failed: int = 0, better: Be
     return low if weight <= 1e-12 else low + (ranked[below + 1] - low) * weight
 
 
+def is_supported(requests: int, p: int) -> bool:
+    """Whether at least five of so many requests lie beyond the p-th percentile."""
+    return requests >= fewest_for(p)
+
+
+def fewest_for(p: int) -> int:
+    """How many requests it takes for five to lie beyond the p-th percentile."""
+    return math.ceil(100 * _ENOUGH_BEYOND / (100 - p))
+
+
 def describe(values: Sequence[float], *, failed: int = 0, better: Better = "lower") -> Description:
     """All figures of one sample; `failed` as in `percentile`. The mean's interval is Student's t at 95 %."""
     if not values:
@@ -80,7 +90,7 @@ def describe(values: Sequence[float], *, failed: int = 0, better: Better = "lowe
         percentiles=figures,
         min=ordered[0],
         max=ordered[-1],
-        unsupported=tuple(f"p{p}" for p in PERCENTILES if total * (100 - p) / 100 < _ENOUGH_BEYOND),
+        unsupported=tuple(f"p{p}" for p in PERCENTILES if not is_supported(total, p)),
         reason=f"{', '.join(among_failed)} would fall among failed requests" if among_failed else None,
     )
 

@@ -10,6 +10,7 @@ from lmx_loadgen.analysis.answers import coherence_of, completed_naturally, with
 from lmx_loadgen.analysis.cache import cache_of
 from lmx_loadgen.analysis.checks import server_benchmarks_of, skills_of, tool_calls_of
 from lmx_loadgen.analysis.comparison.compare import comparisons_of
+from lmx_loadgen.analysis.comparison.ranking import rankings
 from lmx_loadgen.analysis.conditions import run_notes
 from lmx_loadgen.analysis.level import basis_of, calibration_of, rules_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
@@ -39,6 +40,7 @@ def summarize(run: MeasuredRun) -> RunResult:
     """The result of a run."""
     header, end = run.header, run.log.end
     anchor = Anchor(**header["clock"])
+    comparisons = comparisons_of(run)
     return RunResult(
         metrics_version=VERSION,
         tool=Tool(version=header["tool_version"], computed_by=__version__),
@@ -52,7 +54,8 @@ def summarize(run: MeasuredRun) -> RunResult:
         profile=header["profile"],
         instrument={"calibration": None, **header["instrument"]},
         targets=[_target(run, target) for target in header["targets"]],
-        comparisons=comparisons_of(run),
+        comparisons=comparisons,
+        rankings=rankings(comparisons),
         notes=[
             *(*run.log.notes, *run_notes(run.log), *run.conditions),
             *(*observer_notes(run.log), *_calibration_notes(header)),

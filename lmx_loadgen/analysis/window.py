@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lmx_loadgen.analysis.metrics import meets_slo
+from lmx_loadgen.analysis import slo
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import Description, mean_interval
 from lmx_loadgen.analysis.tokens import Basis, read_tokens, visible_tokens
@@ -21,7 +21,7 @@ _BATCHES = 10
 _ENOUGH_A_BATCH = 5
 _LITTLE = 0.10
 _TURNS = 10
-_NAMES = ("output_tok_s", "request_rate", "goodput", "occupancy")
+WINDOW_METRICS = ("output_tok_s", "request_rate", "goodput", "occupancy")
 
 Span = tuple[int, int]
 
@@ -70,22 +70,27 @@ def level_metrics(
     """The level-wide metrics, each with its value as `mean` and an interval from batch means where there is enough."""
     if window.seconds <= 0:
         reason = "the load was never full for a moment: more requests than slots are needed"
-        return {name: Description(n=0, reason=reason) for name in _NAMES}
+        return {name: Description(n=0, reason=reason) for name in WINDOW_METRICS}
     tokens = _token_arrivals(sent, basis)
     ended = [(record.block, record.end_ns, 1.0) for record in sent if record.ok]
-    good = [(record.block, record.end_ns, 1.0) for record in sent if meets_slo(record, basis, profile)]
     found = {"output_tok_s": _rate(window, tokens), "request_rate": _rate(window, ended)}
-    if any(limit is not None for limit in profile["slo"].values()):
-        found["goodput"] = _rate(window, good)
+    if slo.is_set(profile):
+        found["goodput"] = _rate(window, _good(sent, basis, profile))
     else:
-        found["goodput"] = Description(n=0, reason="the profile sets no SLO")
+        found["goodput"] = Description(n=0, reason=slo.NOT_SET)
     found["occupancy"] = _occupancy(window, sent)
     return found
 
 
-def output_rate(window: Window, sent: Sequence[Record], basis: Basis) -> float | None:
-    """Tokens a second inside the window, None where it has no length."""
-    return _rate(window, _token_arrivals(sent, basis)).mean if window.seconds > 0 else None
+def window_rates(window: Window, sent: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> dict[str, float]:
+    """What blocks are compared by, a second inside the window: tokens, and requests within the SLO where one is set.
+    Empty where the window has no length."""
+    if window.seconds <= 0:
+        return {}
+    found = {"output_tok_s": _rate(window, _token_arrivals(sent, basis))}
+    if slo.is_set(profile):
+        found["goodput"] = _rate(window, _good(sent, basis, profile))
+    return {name: one.mean for name, one in found.items() if one.mean is not None}
 
 
 def little_note(window: Window, sent: Sequence[Record]) -> str | None:
@@ -107,6 +112,10 @@ def little_note(window: Window, sent: Sequence[Record]) -> str | None:
 
 
 Weighted = tuple[int, int, float]
+
+
+def _good(sent: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> list[Weighted]:
+    return [(record.block, record.end_ns, 1.0) for record in sent if slo.is_met(record, basis, profile)]
 
 
 def _token_arrivals(sent: Sequence[Record], basis: Basis) -> list[Weighted]:

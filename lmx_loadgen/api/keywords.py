@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict
 
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.checks import Checks
-from lmx_loadgen.profile.durations import seconds
+from lmx_loadgen.profile.durations import seconds, share
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, Slo, Timeouts
 from lmx_loadgen.session.asked_profile import asked_profile
 from lmx_loadgen.session.options import Options
@@ -73,6 +73,8 @@ class Keywords(TypedDict, total=False):
     probe: bool
     accept: str | None
     until_conclusive: bool
+    detect: float | str | None
+    budget: Seconds | None
     isolate: bool
     max_duration: Seconds | None
     reference: str | Path | None
@@ -104,18 +106,23 @@ OPTIONS = tuple(one.name for one in fields(Options) if one.name not in _INNER)
 AROUND = ("profile", "model", "calibrate", "allow_concurrent", "progress")
 
 
-def _max_duration(value: Any) -> float:
-    try:
-        return seconds(value)
-    except ValueError as problem:
-        raise InputError(f"max_duration: {problem}, got {value!r}") from None
+def _read(name: str, reader: Callable[[Any], float]) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        try:
+            return reader(value)
+        except ValueError as problem:
+            raise InputError(f"{name}: {problem}, got {value!r}") from None
+
+    return read
 
 
 _OPTION_TYPES: dict[str, Callable[[Any], Any]] = {
     "out": Path,
     "reference": Path,
     "ca_file": str,
-    "max_duration": _max_duration,
+    "max_duration": _read("max_duration", seconds),
+    "budget": _read("budget", seconds),
+    "detect": _read("detect", share),
 }
 
 

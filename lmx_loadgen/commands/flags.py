@@ -128,12 +128,14 @@ def json_object(ctx: click.Context, param: click.Parameter, value: str | None) -
     return found
 
 
-def percent(ctx: click.Context, param: click.Parameter, value: str) -> float:
+def percent(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """A share between 0 and 1 from a text like "3%"."""
+    if value is None:
+        return None
     try:
         share = float(value.removesuffix("%").strip()) / 100
     except ValueError:
         share = 0.0
     if not 0 < share < 1:
-        raise click.BadParameter(f"{value!r} is no share; write it like 3%", ctx, param)
+        raise click.BadParameter(f"{value!r} is not a percentage; use something like 3%", ctx, param)
     return share

@@ -59,15 +59,21 @@ def find_pair(words: Sequence[str], results_dir: Path) -> list[NamedRun]:
         raise InputError("compare takes two sides at most: run folders, RUN:TARGET, or names of targets")
     if len(words) == 2:
         return _two_runs(words[0], words[1], results_dir)
-    run = _named_run(words[0], results_dir) if words else _newest_with_pair(results_dir)
-    if run is None:
-        raise ResultError(f"{words[0]} is no run: give a run's folder, or two of them")
+    run = find_run(words, results_dir)
     if len(run.targets) != 2:
         raise InputError(
             f"{run.folder} has {len(run.targets)} target{'s' if len(run.targets) != 1 else ''} "
             f"({', '.join(run.targets)}): say which two, like {run.folder}:{run.targets[0]} OTHER:TARGET"
         )
     return [NamedRun(run.folder, run.measured, target) for target in run.targets]
+
+
+def find_run(words: Sequence[str], results_dir: Path) -> NamedRun:
+    """The run that a word names; without any the newest with two targets or more. Raises ResultError."""
+    run = _named_run(words[0], results_dir) if words else _newest_with_pair(results_dir)
+    if run is None:
+        raise ResultError(f"{words[0]} is no run: give a run's folder, or two of them")
+    return run
 
 
 def find_replicates(words: Sequence[str], results_dir: Path) -> list[NamedRun]:

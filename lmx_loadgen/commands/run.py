@@ -33,9 +33,13 @@ def run_command(flags: Mapping[str, Any]) -> int:
     """Measure as the flags of `run` say, store it, print it; the exit code. Raises LoadgenError."""
     if flags["resume"]:
         _check_flags_with_resume(click.get_current_context())
+    if flags["server_cmds"]:
+        from lmx_loadgen.commands.restarts import restarts_command
+
+        return restarts_command(flags)
     if flags["dry_run"]:
         flags = _with_targets(flags)
-        dry_run(_profile(flags), _options(flags), lambda words: click.echo(sanitize(words, 4000)))
+        dry_run(profile_of(flags), options_of(flags), lambda words: click.echo(sanitize(words, 4000)))
         if flags["repeat"] > 1:
             click.echo(f"all of it {flags['repeat']} times, each a run of its own")
         return 0
@@ -43,7 +47,7 @@ def run_command(flags: Mapping[str, Any]) -> int:
         flags = flags if flags["resume"] else _with_targets(flags)
         for _ in range(flags["repeat"]):
             outcome, signal = _measure(flags, locked)
-            exit_code = _exit_code(outcome.result, signal)
+            exit_code = exit_code_of(outcome.result, signal)
             _print(outcome, flags, exit_code)
             if exit_code:
                 break
@@ -59,10 +63,10 @@ def _check_flags_with_resume(ctx: click.Context) -> None:
 
 def _with_targets(flags: Mapping[str, Any]) -> Mapping[str, Any]:
     """The flags with targets; what is wrong with the others is known before anybody is asked which."""
-    return with_targets(flags, _profile({**flags, "targets": (), "models": ()}))
+    return with_targets(flags, profile_of({**flags, "targets": (), "models": ()}))
 
 
-def _profile(flags: Mapping[str, Any]) -> Profile:
+def profile_of(flags: Mapping[str, Any]) -> Profile:
     """What the flags ask for: those with a profile key override the profile."""
     given = {key: flags[flag.name] for key, flag in PROFILE_FLAGS.items()}
     overrides = {key: value for key, value in given.items() if value not in (None, ())}
@@ -71,7 +75,7 @@ def _profile(flags: Mapping[str, Any]) -> Profile:
     return asked_profile(flags["profile"], **asked, overrides=overrides, flags=named)
 
 
-def _options(flags: Mapping[str, Any]) -> Options:
+def options_of(flags: Mapping[str, Any]) -> Options:
     """How the flags ask for it: those named like an option set it."""
     named = {field.name: flags[field.name] for field in fields(Options) if field.name in flags}
     return Options(**{**named, "workers": flags["workers"] or 1})
@@ -79,8 +83,8 @@ def _options(flags: Mapping[str, Any]) -> Options:
 
 def _measure(flags: Mapping[str, Any], locked: lock.Lock) -> tuple[RunOutcome, int | None]:
     """One run, and the signal that stopped it, if one did."""
-    silent, stop = flags["as_json"] or flags["quiet"], StopFlag()
-    with ProgressView(Console(stderr=True), quiet=silent) as view:
+    stop = StopFlag()
+    with view_of_run(flags) as view:
         signals = StopSignals(stop, lambda: view.left_unrestored())
         for warning in locked.warnings:
             view.say(warning)
@@ -89,7 +93,7 @@ def _measure(flags: Mapping[str, Any], locked: lock.Lock) -> tuple[RunOutcome, i
             assert options.resume_state is not None
             profile, calibrated = options.resume_state.profile, None
         else:
-            profile, options = _profile(flags), replace(_options(flags), lock=locked)
+            profile, options = profile_of(flags), replace(options_of(flags), lock=locked)
             if flags["workers"] is None:
                 options = replace(options, workers=workers_for(options, profile.load.heaviest().slots))
             calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view.say)
@@ -100,7 +104,12 @@ def _measure(flags: Mapping[str, Any], locked: lock.Lock) -> tuple[RunOutcome, i
     return outcome, signals.number
 
 
-def _exit_code(result: RunResult, signal: int | None) -> int:
+def view_of_run(flags: Mapping[str, Any]) -> ProgressView:
+    """What is shown on stderr meanwhile."""
+    return ProgressView(Console(stderr=True), quiet=flags["as_json"] or flags["quiet"])
+
+
+def exit_code_of(result: RunResult, signal: int | None) -> int:
     if signal is not None:
         return 128 + signal
     counts = [level.requests for target in result.targets for level in target.levels]

@@ -42,6 +42,15 @@ RUN_FLAGS: tuple[Flag, ...] = (
         metavar="[TARGET=]ID",
         help="Model to ask for. [default: the server's only loaded chat model]",
     ),
+    _target(
+        "--server-cmd",
+        "server_cmds",
+        multiple=True,
+        metavar="NAME='COMMAND {port}'",
+        help="Start a server by this command, measure it, end it, and do so --restarts times in random turns with the "
+        "others. A restart is one observation. Repeatable.",
+    ),
+    _target("--restarts", type=click.IntRange(1, 100), default=5, show_default=True, help="… so many times each."),
     _target("--endpoint", key="endpoint", type=click.Choice(["chat", "completions"]), help="Which API to stream from."),
     flags.INSECURE,
     flags.ALLOW_PLAIN_HTTP,
@@ -153,6 +162,18 @@ RUN_FLAGS: tuple[Flag, ...] = (
         metavar="20m",
         callback=flags.duration_seconds,
         help="… but add none after this long. [default: 20m]",
+    ),
+    _comparison(
+        "--detect",
+        metavar="5%",
+        callback=flags.percent,
+        help="Add blocks until a difference of this size would be found with 80 % power, within --max-duration.",
+    ),
+    _comparison(
+        "--budget",
+        metavar="5m",
+        callback=flags.duration_seconds,
+        help="Fit levels, blocks and checks into this time.",
     ),
     _comparison(
         "--isolate",

@@ -7,7 +7,8 @@ from lmx_loadgen.analysis.comparison.blocks import Arm, arm_of
 from lmx_loadgen.analysis.comparison.compare import compare
 from lmx_loadgen.analysis.comparison.runs import compare_runs
 from lmx_loadgen.analysis.comparison.sides import Rules, Side
-from lmx_loadgen.commands.lookup import NamedRun, earlier_runs, find_pair, find_replicates
+from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.commands.lookup import NamedRun, earlier_runs, find_pair, find_replicates, find_run
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.store.comparison import Comparison
 
@@ -16,6 +17,13 @@ def compared(a: Side, b: Side, rules: Rules) -> Comparison:
     """B against A: blocks of one run in turn, or runs as one observation each. Raises ResultError."""
     is_one_run = a.runs[0].run_id == b.runs[0].run_id
     return compare(a.runs[0], b.runs[0], rules) if is_one_run else compare_runs(a, b, rules)
+
+
+def run_of_many(words: Sequence[str], results_dir: Path) -> MeasuredRun | None:
+    """The run with more than two targets that a word names, or that is the newest one to compare where there is none;
+    None where two sides are meant. Raises InputError or ResultError."""
+    run = find_run(words, results_dir) if len(words) < 2 else None
+    return run.measured if run is not None and len(run.targets) > 2 and run.target is None else None
 
 
 def pair(words: Sequence[str], results_dir: Path) -> tuple[Side, Side]:

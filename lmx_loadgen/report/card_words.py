@@ -10,6 +10,7 @@ from lmx_loadgen.report.card_data import Card
 from lmx_loadgen.report.comparison import shown_verdict
 from lmx_loadgen.report.findings import share_of_expected
 from lmx_loadgen.report.sanitize import sanitize
+from lmx_loadgen.report.slo import slo_words
 from lmx_loadgen.report.view import mean_interval, point_of, stat
 from lmx_loadgen.store.result import FEWEST_RUNS, NOT_SUPPORTED
 
@@ -183,3 +184,8 @@ def against_hypothesis(card: Card) -> str | None:
     where = at_load(point_of(level))
     unit = "tok/s" if level.get("token_basis_exact", True) else "chunks/s"
     return f"Measured: {rate(mean(card, 'decode_tok_s'))} {f'{unit} {where}'.strip()}, {sanitize(share, 200)}."
+
+
+def within_slo(card: Card) -> str | None:
+    """What share of the requests kept the SLO, where one was set."""
+    return slo_words(card.levels, card.series.run.result.get("profile") or {}) if card.series is not None else None

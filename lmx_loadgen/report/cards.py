@@ -211,7 +211,9 @@ def _results(card: Card) -> Markup:
     if not bodies:
         return checks.part("Results", about(UNDEFINED), width="broad")
     caption = "Of single answers. p95 of tok/s is what 95 % reach; † marks one with fewer than five samples beyond it."
-    return checks.part("Results", grouped_table(caption, head, bodies), width="broad")
+    within = card_words.within_slo(card)
+    words = h("p", None, unbroken(sanitize(within, 600))) if within is not None else None
+    return checks.part("Results", grouped_table(caption, head, bodies), words, width="broad")
 
 
 def _level(level: Level) -> Markup:

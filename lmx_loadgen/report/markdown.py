@@ -5,9 +5,10 @@ from typing import Any
 
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.formats import UNDEFINED, count, duration, interval, milliseconds, rate
-from lmx_loadgen.report import card_words
+from lmx_loadgen.report import card_words, ranking
 from lmx_loadgen.report.baselines import RIVALS, Baseline, BaselineFigure, best_baseline
 from lmx_loadgen.report.card_data import Card, output_tokens
+from lmx_loadgen.report.ranking import rankings_of
 from lmx_loadgen.report.sanitize import markdown_text as cell
 from lmx_loadgen.report.view import Level, as_shown, mean_interval, point_of, prompt_tokens, stat
 from lmx_loadgen.store.comparison import Comparison
@@ -35,12 +36,26 @@ def report(cards: Sequence[Card], comparisons: Sequence[Comparison]) -> str:
     """The whole document. Whatever servers wrote stands in it as they wrote it, not as Markdown."""
     lines = ["# lmx-loadgen report", ""]
     if any(one.sentences for one in comparisons):
-        lines += ["## Verdicts", "", *(line for one in comparisons for line in _verdicts(one))]
+        lines += ["## Verdicts", "", *_all_verdicts(comparisons)]
     lines += ["## Summary", "", *_table(_SUMMARY, map(_summary, cards)), ""]
     lines += ["Newest run of each, at its lowest concurrency. Bold: chance does not explain it.", ""]
     for card in cards:
         lines += [*_card(card), ""]
     return "\n".join([*lines, f"Made by lmx-loadgen {__version__}."]) + "\n"
+
+
+def _all_verdicts(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Each comparison's sentences; of a run with more than two targets how they rank."""
+    ranked = rankings_of(comparisons)
+    shown: set[str] = set()
+    for one in comparisons:
+        run_id = one.a.run_id
+        if one.mode != "interleaved" or run_id not in ranked:
+            yield from _verdicts(one)
+        elif run_id not in shown:
+            shown.add(run_id)
+            targets = ", ".join(cell(target.target) for target in ranked[run_id][0].targets)
+            yield from (f"{targets}, measured {cell(one.a.started_at)}", "", *ranking.markdown(ranked[run_id]))
 
 
 def _verdicts(one: Comparison) -> list[str]:
@@ -108,6 +123,9 @@ def _card(card: Card) -> Iterator[str]:
             yield cell(measured, 300)
             yield ""
     yield from _table(_RESULTS, (row for level in card.levels for row in _level(level)))
+    if (within := card_words.within_slo(card)) is not None:
+        yield ""
+        yield cell(within, 600)
     if card.baseline:
         yield ""
         yield from _table(_OTHERS, map(_baseline_row, card.baseline))

@@ -14,7 +14,7 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from lmx_loadgen import __version__
-from lmx_loadgen.report import cards, charts, instrument, page_header, palette, tables, verdicts
+from lmx_loadgen.report import cards, charts, instrument, page_header, palette, ranking, tables, verdicts
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.charts import Chart
 from lmx_loadgen.report.markup import Child, Markup, about, h
@@ -40,6 +40,7 @@ def build_page(
     series = series_of(runs)
     every = list(comparisons) if comparisons is not None else verdicts.of_runs(runs)
     matches = every[: verdicts.MOST]
+    ranked = ranking.rankings_of(every)
     shown = _all_charts(series, peers, matches)
     found = cards_of(series, every, reference, imported)
     header = h(
@@ -47,7 +48,8 @@ def build_page(
         None,
         page_header.headline(runs, series),
         page_header.banners(runs, series),
-        [verdicts.sentences(one) for one in matches],
+        [ranking.table(of_run) for of_run in ranked.values()],
+        [verdicts.sentences(one) for one in matches if one.a.run_id not in ranked or one.mode != "interleaved"],
         page_header.glance(series),
     )
     main = h("main", None, _sections(runs, series, shown, peers, matches, found))

@@ -17,8 +17,10 @@ from lmx_loadgen.analysis.formats import count, plural, rate
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.profile.load_point import short_labels
+from lmx_loadgen.report import ranking
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.sanitize import sanitize, unbroken
+from lmx_loadgen.report.slo import slo_words
 from lmx_loadgen.report.view import (
     Level,
     as_shown,
@@ -32,6 +34,7 @@ from lmx_loadgen.report.view import (
     target_notes,
 )
 from lmx_loadgen.store.calibration import Calibration
+from lmx_loadgen.store.comparison import Ranking
 
 NAME_WIDTH = 14
 MARK = "*"
@@ -41,13 +44,21 @@ _PERCENTILES = (("ttft", "p50"), ("ttft", "p95"), ("decode_tok_s", "p50"))
 def print_summary(result: dict[str, Any], console: Console) -> None:
     """Print the table of all targets and levels, which fits 80 columns, and below it what to know about it."""
     console.print(_table(result["targets"]))
-    for comparison in result.get("comparisons") or []:
-        for place, sentence in enumerate(comparison["sentences"]):
-            words = unbroken(sanitize(sentence, 600))
-            console.print(Text(words, style="bold" if place == 0 else ""), highlight=False)
+    for place, sentence in enumerate(_verdicts(result)):
+        words = unbroken(sanitize(sentence, 600))
+        console.print(Text(words, style="bold" if place == 0 else ""), highlight=False)
+    if result.get("comparisons"):
         console.print(Text("All figures: lmx-loadgen compare", style="dim"), highlight=False)
     for line in _lines_below(result):
         console.print(line, highlight=False)
+
+
+def _verdicts(result: dict[str, Any]) -> list[str]:
+    """The comparison's sentences; of more than two targets their ranking."""
+    rankings = [Ranking.model_validate(one) for one in result.get("rankings") or []]
+    if rankings:
+        return [*ranking.lines(rankings, ranking.FIRST), ranking.LEGEND]
+    return [sentence for comparison in result.get("comparisons") or [] for sentence in comparison["sentences"]]
 
 
 def _table(targets: Sequence[dict[str, Any]]) -> Table:
@@ -93,6 +104,8 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
             yield _indented(sanitize(cache["sentence"], 200), "dim")
         if (errors := _instrument_errors(target)) is not None:
             yield _indented(errors, "dim")
+        if (within := slo_words(target["levels"], result.get("profile") or {})) is not None:
+            yield _indented(within, "")
         for words, is_good in findings(target):
             yield _indented(words, "dim" if is_good else "yellow")
         for note in target_notes(target, short_labels):
@@ -180,6 +193,7 @@ def summary_json(result: dict[str, Any]) -> dict[str, Any]:
             for target in result["targets"]
         ],
         "comparisons": [_comparison_json(comparison) for comparison in result.get("comparisons") or []],
+        "rankings": result.get("rankings") or [],
     }
 
 
@@ -211,6 +225,9 @@ def _level_json(level: Level) -> dict[str, Any]:
         "decode_tok_s_instrument_error": stat(level, "decode_tok_s", "instrument_error"),
         "output_tok_s": system_rate(level),
         "output_tok_s_instrument_error": stat(level, "output_tok_s", "instrument_error"),
+        "slo_share": stat(level, "slo_share", "mean"),
+        "slo_share_ci95": (level["metrics"].get("slo_share") or {}).get("ci95"),
+        "goodput_req_s": stat(level, "goodput", "mean"),
         "token_basis": level["token_basis"],
         "token_basis_exact": level["token_basis_exact"],
         "complete": level["complete"],

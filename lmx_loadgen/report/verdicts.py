@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from lmx_loadgen.analysis.formats import milliseconds, percent, rate
 from lmx_loadgen.profile.load_point import labels
 from lmx_loadgen.report.charts import Chart, Option
-from lmx_loadgen.report.comparison import STATUS, cells_of, figure_name, shown_verdict
+from lmx_loadgen.report.comparison import STATUS, cells_of, figure_name, shown_verdict, tested, untested_words
 from lmx_loadgen.report.figures import CURVE_HEIGHT
 from lmx_loadgen.report.markup import (
     NUMBER,
@@ -75,6 +75,7 @@ def method(one: Comparison) -> list[Markup]:
     if one.accepted is not None:
         reason = f"Failed checks were accepted: {sanitize(one.accepted, 300)}"
         found.append(banner("warn", reason))
+    found += [about(sanitize(untested, 400)) for untested in untested_words(one)]
     found += [banner("warn", sanitize(note, 400)) for note in one.notes]
     return found
 
@@ -98,7 +99,7 @@ def _charts(place: int, one: Comparison, series: Sequence[Series]) -> Iterator[C
         Option(f"{figure_name(found)}, {level.load_point.label}", _blocks(one, found, series))
         for level in one.levels
         for found in level.metrics.values()
-        if found.ratio is not None
+        if found.change is not None and found.blocks_a
     ]
     if options:
         caption = "One value a block. Two servers that rise and fall together share a machine that changed."
@@ -112,14 +113,14 @@ def _rows(one: Comparison) -> list[_Row]:
     return [
         (level, found, f"{level.load_point.short}  {figure_name(found).removesuffix(' ms')}")
         for level in one.levels
-        for found in level.metrics.values()
+        for found in tested(level)
     ]
 
 
 def _forest(one: Comparison) -> go.Figure | None:
     """Ratios with intervals; a refused row has its reason where its number would be."""
     rows = _rows(one)
-    judged = [row for row in rows if row[1].ratio is not None and row[1].ci95 is not None]
+    judged = [row for row in rows if row[1].change is not None and row[1].ci95 is not None]
     if not judged:
         return None
     figure = go.Figure()
@@ -128,7 +129,7 @@ def _forest(one: Comparison) -> go.Figure | None:
     for verdict, symbol in _SYMBOLS.items():
         _add_verdicts(figure, [row for row in judged if row[1].verdict == verdict], verdict, symbol)
     for _, found, name in rows:
-        if found.ratio is None or found.ci95 is None:
+        if found.change is None or found.ci95 is None:
             figure.add_annotation(
                 x=0, y=name, text=plotly_text(f"no verdict: {found.reason}", 46), showarrow=False,
                 font={"size": 11, "color": MUTED[0]},
@@ -175,13 +176,15 @@ def _add_verdicts(figure: go.Figure, rows: Sequence[_Row], verdict: str, symbol:
 
 
 def _advantage(found: MetricComparison) -> tuple[float, float, float]:
-    """By how many percent B is faster, with its interval: of a time, the ratio is turned round."""
-    assert found.ratio is not None
-    assert found.ci95 is not None
-    low, high = found.ci95
-    edges = (found.ratio, low, high) if found.better == "higher" else (1 / found.ratio, 1 / high, 1 / low)
-    middle, low, high = (100 * (edge - 1) for edge in edges)
-    return middle, low, high
+    """By how many percent B is faster, with its interval: of a time, the ratio is turned round. Of shares, by how many
+    points B's is larger."""
+    change, interval = found.change, found.change95
+    assert change is not None
+    assert interval is not None
+    middle, (low, high) = change, interval
+    if found.better == "lower":
+        middle, low, high = (1 / (1 + edge) - 1 for edge in (change, high, low))
+    return 100 * middle, 100 * low, 100 * high
 
 
 # ---- blocks over time -------------------------------------------------------------------------------
@@ -191,6 +194,8 @@ def _blocks(one: Comparison, found: MetricComparison, series: Sequence[Series]) 
     """Both sides' block values against the time since their run began."""
     figure = go.Figure()
     factor, shown = (1e3, milliseconds) if found.unit == "s" else (1.0, rate)
+    if found.scale == "points":
+        factor, shown = 100.0, lambda share: percent(share or 0.0)
     for place, (side, values) in enumerate(((one.a, found.blocks_a), (one.b, found.blocks_b))):
         colour, symbol = _style_of(side, place, series, same_name=one.a.target == one.b.target)
         figure.add_scatter(
@@ -203,7 +208,7 @@ def _blocks(one: Comparison, found: MetricComparison, series: Sequence[Series]) 
             customdata=[[value.block + 1, shown(value.value)] for value in values],
             hovertemplate="<b>%{fullData.name}</b><br>block %{customdata[0]}: %{customdata[1]}<extra></extra>",
         )
-    unit = "ms" if found.unit == "s" else found.unit
+    unit = {"s": "ms", "1": "%"}.get(found.unit, found.unit)
     figure.update_layout(
         height=max(CURVE_HEIGHT, 60 + 30 * sum(len(level.metrics) for level in one.levels)),
         showlegend=True,
@@ -242,7 +247,7 @@ def figures_table(one: Comparison) -> Markup:
 def _figure_rows(level: LevelComparison) -> list[Markup]:
     """A reason that several figures in a row share is given once."""
     rows, before = [], None
-    for place, found in enumerate(level.metrics.values()):
+    for place, found in enumerate(tested(level)):
         reason = found.reason if found.verdict in ("refused", "undecided") else None
         rows.append(_figure_row(level, found, place, "as above" if reason and reason == before else reason))
         before = reason

@@ -39,13 +39,14 @@ def dry_run(profile: Profile, options: Options, say: Callable[[str], None]) -> N
     options.check(profile)
     _open_files(profile, options)
     if not options.i_own_this_server:
-        check_owned(profile, until_conclusive=options.until_conclusive)
+        check_owned(profile, goes_on=options.goes_on)
     asked = anyio.run(_asked, profile, options)
     keys = keys_of(asked.ready.values())  # one server may repeat what another was sent
     for spec in profile.targets:
         if (line := _target_line(spec, asked.ready.get(spec.name))) is not None:
             say(keys.redact(line))
-    plan = make_plan(profile, [spec.name for spec in profile.targets])
+    names = [spec.name for spec in profile.targets]
+    plan = make_plan(profile, names, options.first_rounds(len(names)))
     rates = last_rates(options.out, asked.ready.values())
     for line in plan_description(profile, plan, options, _estimate(profile, plan, rates)):
         say(line)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from lmx_loadgen.analysis.conditions import SLEPT_S
@@ -12,6 +13,7 @@ from lmx_loadgen.profile.load_point import LoadPoint, load_point
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.resume import ResumeState
 from lmx_loadgen.store.segment_key import LOAD, SegmentKey
+from lmx_loadgen.system.clock import NS
 
 
 @dataclass
@@ -27,6 +29,7 @@ class History:
         answered: the targets that have given an answer.
         aborted: why a target gets no more load.
         delayed: the rounds, as (load point, block), that this machine may have delayed.
+        took_s: how many seconds each segment of load took since the run began or was resumed, in this order.
     """
 
     finished: set[SegmentKey] = field(default_factory=set)
@@ -37,6 +40,8 @@ class History:
     answered: set[str] = field(default_factory=set)
     aborted: dict[str, Stop] = field(default_factory=dict)
     delayed: set[tuple[LoadPoint, int]] = field(default_factory=set)
+    took_s: list[tuple[SegmentKey, float]] = field(default_factory=list)
+    _answers: dict[tuple[str, LoadPoint], list[float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, resumed: ResumeState | None) -> "History":
@@ -62,18 +67,34 @@ class History:
     def is_finished(self, segment: Segment) -> bool:
         return segment.key in self.finished
 
-    def add(self, segment: Segment) -> None:
+    def add(self, segment: Segment, took_s: float = 0.0) -> None:
         """A segment has been measured."""
         self.finished.add(segment.key)
         if segment.key.phase == LOAD:
             self.measured.append(segment)
+            self.took_s.append((segment.key, took_s))
+
+    def round_s(self, point: LoadPoint, targets: int) -> float:
+        """How many seconds the last blocks of a level took, one of each target; 0 where none was measured."""
+        took = [seconds for key, seconds in self.took_s if key.load_point == point]
+        return sum(took[-targets:])
+
+    def answer_s(self, point: LoadPoint) -> float | None:
+        """How long an answer takes at a load point, of the target that takes longest in the mean; None where nothing
+        was measured there."""
+        return max((fmean(took) for (_, at), took in self._answers.items() if at == point), default=None)
 
     def note_request(self, line: Mapping[str, Any]) -> None:
         """A request has ended; `line` is what is stored of it."""
         if line["outcome"] == "ok":
             self.answered.add(line["target"])
-        if line["phase"] == "measured" and may_be_delayed(line):
-            self.delayed.add((load_point(line["load_point"]), line["block"]))
+        if line["phase"] != "measured":
+            return
+        point = load_point(line["load_point"])
+        if may_be_delayed(line):
+            self.delayed.add((point, line["block"]))
+        if line["send_ns"] is not None:
+            self._answers.setdefault((line["target"], point), []).append((line["end_ns"] - line["send_ns"]) / NS)
 
     def note_machine(self, segment: Segment, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """How the machine did before and after a segment of load: it may have slept through it."""

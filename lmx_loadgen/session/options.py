@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lmx_loadgen.analysis.comparison.verdict import MARGIN
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.load.driver import StartWorker, WorkerProcess
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.session.plan import blocks_of
+from lmx_loadgen.session.plan import FEWEST_BLOCKS, FIRST_ROUNDS, blocks_of
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
 from lmx_loadgen.system.lock import Lock
 
@@ -14,7 +15,7 @@ DEFAULT_MAX_DURATION_S = 1200.0  # of --until-conclusive
 _MIN_BLOCKS_UNTIL_CONCLUSIVE = 4
 # Options that a header keeps for nothing but resuming the run.
 RESUMED_OPTIONS = (
-    *("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark"),
+    *("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark", "detect", "budget"),
     *("i_own_this_server", "allow_plain_http"),
 )
 
@@ -33,6 +34,8 @@ class Options:
         count_tokens: whether one answer is asked for unstreamed where the streamed ones have no count of tokens.
         accept: why failed checks of a comparison are overridden.
         until_conclusive: whether rounds are added until the verdicts are conclusive, within `max_duration` seconds.
+        detect: the difference, as a share, that rounds are added for until it would be found, in the same time.
+        budget: how many seconds the run may take in all, checks included; levels and blocks are fitted into it.
         isolate: whether each server has the machine to itself while it is measured.
         reference: a file of published figures, None for those of the package.
         server_benchmark: whether Opta-LMX is to measure itself too.
@@ -54,6 +57,8 @@ class Options:
     count_tokens: bool = False
     accept: str | None = None
     until_conclusive: bool = False
+    detect: float | None = None
+    budget: float | None = None
     isolate: bool = False
     max_duration: float | None = None
     reference: Path | None = None
@@ -63,6 +68,19 @@ class Options:
     i_own_this_server: bool = False
     allow_plain_http: bool = False
     start_worker: StartWorker = WorkerProcess
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more is measured than the plan has, by what has been measured."""
+        return self.until_conclusive or self.detect is not None or self.budget is not None
+
+    def first_rounds(self, targets: int) -> int | None:
+        """How many rounds of a level are planned before the run decides itself; None where it does not."""
+        if self.detect is not None:
+            return FIRST_ROUNDS
+        if self.budget is None:
+            return None
+        return FEWEST_BLOCKS if targets > 1 else 1
 
     def below(self, base_dir: Path) -> "Options":
         """The same, with paths that are relative to a folder found from there."""
@@ -75,10 +93,18 @@ class Options:
 
     def check(self, profile: Profile) -> None:
         """Raises InputError where these options make no sense with a profile."""
+        chosen = {"--until-conclusive": self.until_conclusive, "--detect": self.detect, "--budget": self.budget}
+        named = [name for name, value in chosen.items() if value]
+        if len(named) > 1:
+            raise InputError(f"{' and '.join(named)} do not go together: each decides how much is measured")
         if self.until_conclusive:
             _check_until_conclusive(profile)
-        elif self.max_duration is not None:
-            raise InputError("--max-duration goes with --until-conclusive: it limits the blocks that are added")
+        elif self.max_duration is not None and self.detect is None:
+            raise InputError(
+                "--max-duration goes with --until-conclusive or --detect: it limits the blocks that are added"
+            )
+        if self.detect is not None:
+            _check_detect(profile, self.detect)
         if self.accept is not None and not self.accept.strip():
             raise InputError("--accept needs a reason, which then stands in the result")
         if self.isolate and len(profile.targets) < 2:
@@ -99,6 +125,17 @@ def resume_options(folder: Path, lock: Lock | None = None) -> Options:
         resume_state=resume_state,
         **{name: resume_state.resume_info[name] for name in RESUMED_OPTIONS if name in resume_state.resume_info},
     )
+
+
+def _check_detect(profile: Profile, effect: float) -> None:
+    if len(profile.targets) < 2:
+        raise InputError("--detect needs two targets to compare: give --target twice")
+    if not MARGIN < effect < 1:
+        raise InputError(
+            f"--detect is a difference over {100 * MARGIN:g} %, like 5%: smaller ones do not matter to a verdict"
+        )
+    if profile.load.blocks is not None:
+        raise InputError("--detect decides how many blocks there are, and does not go with --blocks")
 
 
 def _check_until_conclusive(profile: Profile) -> None:

@@ -24,13 +24,13 @@ _RESOLVE_S = 10.0
 Resolve = Callable[[str], Sequence[str]]
 
 
-def check_owned(profile: Profile, resolve: Resolve | None = None, *, until_conclusive: bool = False) -> None:
+def check_owned(profile: Profile, resolve: Resolve | None = None, *, goes_on: bool = False) -> None:
     """Raises InputError where a target's address is public and its load is over what a stranger may send there."""
     names = [spec.name for spec in profile.targets]
     plan = make_plan(profile, names)
     for spec in profile.targets:
         load = heavy([segment for segment in plan if segment.target == spec.name])
-        load = load or ("to go on until conclusive" if until_conclusive else None)
+        load = load or ("to add blocks as long as it takes" if goes_on else None)
         address = spec.url or dialect_of(spec).default_url
         if load is None or address is None:
             continue

@@ -19,11 +19,12 @@ from lmx_loadgen.store.segment_key import SegmentKey, segment_key
 
 DEFAULT_BLOCKS = 6
 FEWEST_BLOCKS = 3  # that a verdict can be made of
+FIRST_ROUNDS = 2  # that it takes to say how far rounds lie apart
 _LEAST_IN_BLOCK = 8
 _LEAST_BLOCK_S = 5.0
 # What an estimate goes by, since nobody knows yet: a small model on a Mac.
 ASSUMED_TOK_S = 30.0
-ASSUMED_TTFT_S = 0.5
+_ASSUMED_TTFT_S = 0.5
 
 # How many segments a probe of the prefix cache has.
 PROBES = 2
@@ -79,12 +80,15 @@ def blocks_of(load: Load, targets: int) -> int:
     return load.blocks or (DEFAULT_BLOCKS if targets > 1 else 1)
 
 
-def make_plan(profile: Profile, targets: Sequence[str]) -> list[Segment]:
-    """The segments in the order they run: levels low to high, and at each level the targets' blocks in turn."""
+def make_plan(profile: Profile, targets: Sequence[str], first_rounds: int | None = None) -> list[Segment]:
+    """The segments in the order they run: levels low to high, and at each level the targets' blocks in turn.
+
+    Where more than the `first_rounds` is decided later, the plan has only these.
+    """
     segments: list[Segment] = []
     blocks = blocks_of(profile.load, len(targets))
     for point in profile.load.points():
-        segments += rounds(profile, targets, point, range(blocks), blocks)
+        segments += rounds(profile, targets, point, range(first_rounds or blocks), blocks)
     return segments
 
 
@@ -136,12 +140,10 @@ def _turn(targets: Sequence[str], seed: str, block: int) -> list[str]:
     return row[::-1] if second else row
 
 
-def described(
-    profile: Profile, plan: Sequence[Segment], targets: Sequence[str], estimate: str | None = None
-) -> list[str]:
-    """The plan in lines of text: what runs after what, and about how long it takes."""
+def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str], *, goes_on: bool = False) -> list[str]:
+    """The plan in lines of text: what runs after what; it `goes_on` where the run itself adds rounds."""
     load = profile.load
-    blocks = blocks_of(load, len(targets))
+    blocks = len({segment.block for segment in plan})
     letters = {name: chr(ord("A") + place % 26) for place, name in enumerate(targets)}
     points = load.points()
     levels = "1 level" if len(points) == 1 else f"{len(points)} levels"
@@ -158,7 +160,7 @@ def described(
             rows = [[segment for segment in of_level if segment.block == block] for block in range(blocks)]
             order = ": " + " ".join("".join(letters[segment.target] for segment in row) for row in rows)
         lines.append(f"  {point.label}, {amount}{each}{order}")
-    if len(targets) > 1 and blocks < FEWEST_BLOCKS:
+    if len(targets) > 1 and blocks < FEWEST_BLOCKS and not goes_on:
         lines.append(f"  too few blocks for a verdict, use at least {FEWEST_BLOCKS}")
     if len(targets) > 1:
         lines.append("  " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
@@ -167,10 +169,11 @@ def described(
     if at_once := stability_points(profile):
         words = ", ".join(str(point.slots) for point in at_once)
         lines.append(f"  and one prompt several times, {words} at once: are its answers the same?")
-    return [*lines, estimate or _assumed(profile, plan)]
+    return lines
 
 
-def _assumed(profile: Profile, plan: Sequence[Segment]) -> str:
+def assumed_words(profile: Profile, plan: Sequence[Segment]) -> str:
+    """About how long the plan takes, in words, where no rate is known."""
     minutes = max(1, round(estimate_s(profile, plan) / 60))
     return (
         f"about {minutes} min if every answer has its {profile.request.max_tokens} tokens and they come at "
@@ -196,9 +199,14 @@ def _afterwards(profile: Profile) -> str:
     return ", ".join(part for part in (tools, skills) if part)
 
 
+def assumed_answer_s(tokens: int) -> float:
+    """About how many seconds an answer of so many tokens takes."""
+    return _ASSUMED_TTFT_S + tokens / ASSUMED_TOK_S
+
+
 def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:
     """About how many seconds the plan takes if each answer has all its tokens and comes at `ASSUMED_TOK_S`."""
-    each_s = ASSUMED_TTFT_S + profile.request.max_tokens / ASSUMED_TOK_S
+    each_s = assumed_answer_s(profile.request.max_tokens)
     total = 0.0
     for segment in plan:
         turns = math.ceil(segment.requests / segment.load_point.slots) if segment.requests is not None else math.inf

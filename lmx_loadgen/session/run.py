@@ -64,6 +64,6 @@ def run_blocking(
     options = options.below(base_dir)
     options.check(profile)
     if not options.i_own_this_server:
-        check_owned(profile, until_conclusive=options.until_conclusive)
+        check_owned(profile, goes_on=options.goes_on)
     recorded = record(profile, options, stop=stop, base_dir=base_dir, view=view, calibrated=calibrated)
     return store_outcome(recorded)

@@ -1,5 +1,6 @@
 """One segment from its begin to its end."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,12 +65,13 @@ class SegmentRun:
 
         Raises WorkerDied, and what `make_ready` raises.
         """
+        began = time.monotonic()
         if not self.make_ready():
             return None
         before = self._record_host("before") if self._is_load else {}
         end = self.parts.driver.run(jobs, stagger_ns, self)
         self.parts.recorder.segment_end(self.segment, end)
-        self.parts.history.add(self.segment)
+        self.parts.history.add(self.segment, time.monotonic() - began)
         if not self._is_load:
             return None
         self.parts.view.end_segment()

@@ -5,6 +5,7 @@ import contextlib
 import functools
 import os
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,8 @@ Calibrated = Callable[[str, str], Mapping[str, Any] | None]
 
 @dataclass(frozen=True)
 class RunSetup:
-    """All that is decided and ready before anything is measured. `targets` and `hypotheses` are by target's name."""
+    """All that is decided and ready before anything is measured. `targets` and `hypotheses` are by target's name;
+    `took_s` is how long it took to make it ready."""
 
     options: Options
     profile: Profile
@@ -60,6 +62,7 @@ class RunSetup:
     targets: Mapping[str, Target]
     hypotheses: Mapping[str, Hypothesis]
     calibration: Mapping[str, Any] | None
+    took_s: float = 0.0
 
     @property
     def nonce_key(self) -> str:
@@ -91,6 +94,7 @@ def set_up(
 ) -> RunSetup:
     """Make a run ready. Processes that are started for it end with `stack`. Raises LoadgenError, and Interrupted where
     the run is to stop meanwhile."""
+    began = time.monotonic()
     resume_state = options.resume_state
     book = prompt_book(profile.prompts, base_dir=base_dir)
     count = token_counter(profile.tokenizer, base_dir) if profile.tokenizer is not None else None
@@ -106,8 +110,9 @@ def set_up(
         hypotheses, plan, run_id = {}, resume_state.plan, str(resume_state.header["run_id"])
     else:
         hypotheses = _hypotheses(targets, options.reference)
-        plan, run_id = make_plan(profile, names), secrets.token_hex(4)
+        plan, run_id = make_plan(profile, names, options.first_rounds(len(names))), secrets.token_hex(4)
     nonce_key = run_id if resume_state is None else resume_state.nonce_key
+    took_s = time.monotonic() - began
     calibration = calibrated(loop, stamps.value) if calibrated is not None else None
     stop.check()
     return RunSetup(
@@ -123,6 +128,7 @@ def set_up(
         targets=dict(zip(names, targets, strict=True)),
         hypotheses=hypotheses,
         calibration=calibration,
+        took_s=took_s,
     )
 
 

@@ -114,4 +114,8 @@ class MaxDuration:
         self._ends = time.monotonic() - spent_s + max_s
 
     def has_room_for(self, seconds: float) -> bool:
-        return time.monotonic() + seconds <= self._ends
+        return self.left_s() >= seconds
+
+    def left_s(self) -> float:
+        """Seconds until the end; negative after it."""
+        return self._ends - time.monotonic()

@@ -8,8 +8,8 @@ from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.at_load_point import AtLoadPoint
 
 Verdict = Literal["better", "worse", "equivalent", "undecided", "refused"]
-# Why a verdict is undecided (the first four) or refused.
-ReasonCode = Literal["chance", "drift", "carry_over", "unreplicated", "audit", "tainted", "few_blocks"]
+# Why a verdict is undecided (the first five) or refused.
+ReasonCode = Literal["chance", "drift", "carry_over", "unreplicated", "unsupported", "audit", "tainted", "few_blocks"]
 
 
 class _Model(BaseModel):
@@ -50,12 +50,14 @@ class Drift(_Model):
 class MetricComparison(_Model):
     """B against A in one figure at one level.
 
-    `a` and `b` are medians of the blocks' values (of the runs' where runs are compared). `ratio` is b / a by what is
-    tested: shifts within a prompt class, whose shares of it are in `weights`. `ci95` is simultaneous: it holds for all
-    figures, levels and targets together and never contradicts the verdict; `ci95_single` is the interval of this figure
-    for a reader who looks at no other. `p_holm` is corrected like `ci95`. `n` counts rounds where both took turns, else
-    the runs of the side with fewer. `drift` is of the ratio. `more_blocks` is about how many more blocks would make it
-    conclusive, None where that is over 200 or makes no sense.
+    `a` and `b` are medians of the blocks' values (of the runs' where runs are compared); of percentiles of the tail and
+    of what the SLO counts they are over all blocks, with intervals of their own in `ci95_a` and `ci95_b`. `ratio` is
+    b / a by what is tested: shifts within a prompt class, whose shares of it are in `weights`. Where `scale` is
+    `points` (shares), `difference` is b − a, `ci95` its interval, and there is no ratio. `ci95` is simultaneous: it
+    holds for all figures, levels and targets together and never contradicts the verdict; `ci95_single` is the interval
+    of this figure for a reader who looks at no other. `p_holm` is corrected like `ci95`. `n` counts rounds where both
+    took turns, else the runs of the side with fewer. `drift` is of the ratio. `more_blocks` is about how many more
+    blocks would make it conclusive, None where that is over 200 or makes no sense.
     """
 
     title: str
@@ -73,12 +75,35 @@ class MetricComparison(_Model):
     p: float | None = None
     p_holm: float | None = None
     more_blocks: int | None = None
+    scale: Literal["ratio", "points"] = "ratio"
+    difference: float | None = None
+    ci95_a: tuple[float, float] | None = None
+    ci95_b: tuple[float, float] | None = None
     drift: Drift | None = None
     drift_a: Drift | None = None
     drift_b: Drift | None = None
     weights: dict[str, float] = {}
     blocks_a: list[BlockValue] = []
     blocks_b: list[BlockValue] = []
+
+    @property
+    def change(self) -> float | None:
+        """From A to B: a share of A's value, or of one where both are shares."""
+        if self.scale == "points":
+            return self.difference
+        return None if self.ratio is None else self.ratio - 1
+
+    @property
+    def change95(self) -> tuple[float, float] | None:
+        """The simultaneous interval of that."""
+        if self.ci95 is None or self.scale == "points":
+            return self.ci95
+        return self.ci95[0] - 1, self.ci95[1] - 1
+
+    @property
+    def is_untested(self) -> bool:
+        """Whether there are too few requests to say anything of it."""
+        return self.reason_code == "unsupported" and self.p is None
 
 
 class LevelComparison(AtLoadPoint, _Model):
@@ -87,6 +112,24 @@ class LevelComparison(AtLoadPoint, _Model):
     token_basis: Literal["usage", "tokenizer", "events", "characters"] | None
     metrics: dict[str, MetricComparison]
     sentences: list[str] = []
+
+
+class RankedTarget(_Model):
+    """One target in a ranking. Chance may explain the difference of any two that have a letter in common."""
+
+    target: str
+    value: float
+    letters: str
+
+
+class Ranking(AtLoadPoint, _Model):
+    """All targets of a run in one figure at one load point, the best first."""
+
+    figure: str
+    title: str
+    unit: str
+    better: Literal["lower", "higher"]
+    targets: list[RankedTarget]
 
 
 class AuditLine(_Model):

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lmx_loadgen.errors import ResultError, StorageError, first_fault
 from lmx_loadgen.store import eventlog
 from lmx_loadgen.store.at_load_point import AtLoadPoint
-from lmx_loadgen.store.comparison import Comparison
+from lmx_loadgen.store.comparison import Comparison, Ranking
 from lmx_loadgen.store.reference import PublishedFigure
 from lmx_loadgen.store.versions import RESULT, UnknownVersion
 from lmx_loadgen.system.clock import EARLIEST, moment
@@ -353,8 +353,8 @@ class Tool(_Model):
 
 
 class RunResult(_Model):
-    """One run. `complete` is false when it was cut short, and `reason` says by what. `comparisons` are of each other
-    target with the first."""
+    """One run. `complete` is false when it was cut short, and `reason` says by what. `comparisons` are of every two
+    targets; where there are more than two of them, `rankings` sum them up."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     metrics_version: int
@@ -370,6 +370,7 @@ class RunResult(_Model):
     instrument: dict[str, Any]
     targets: list[TargetResult]
     comparisons: list[Comparison] = []
+    rankings: list[Ranking] = []
     notes: list[str] = []
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 import pytest
 
-from lmx_loadgen.analysis.metrics import METRICS, chunk_gaps, markdown_table, meets_slo
+from lmx_loadgen.analysis.metrics import METRICS, chunk_gaps, markdown_table
 from lmx_loadgen.analysis.records import Record, record
+from lmx_loadgen.analysis.slo import is_met
 from lmx_loadgen.analysis.tokens import Basis
 from tests.helpers.made_lines import PROFILE, failed_line, made, steady, usage
 
@@ -14,6 +15,7 @@ HIGHER_IS_BETTER = {
     "output_tok_s",
     "request_rate",
     "goodput",
+    "slo_share",
     "output_tokens",
     "occupancy",
 }
@@ -153,18 +155,18 @@ def test_a_request_never_sent_has_no_latency() -> None:
 def test_every_limit_must_be_kept(slo: dict[str, float], met: bool) -> None:
     limits = {"slo": {"ttft": None, "tpot": None, "e2e": None} | slo}
 
-    assert meets_slo(made(steady(5)), EVENTS, limits) is met
+    assert is_met(made(steady(5)), EVENTS, limits) is met
 
 
 def test_a_failed_request_misses_even_no_limit() -> None:
-    assert not meets_slo(made(steady(5), outcome="reset"), EVENTS, PROFILE)
+    assert not is_met(made(steady(5), outcome="reset"), EVENTS, PROFILE)
 
 
 def test_every_metric_is_declared_whole() -> None:
     assert list(METRICS) == [
         *("ttft", "ttft_response", "ttfo", "e2e", "tpot", "decode_tok_s", "chunk_gap", "longest_stall"),
         *("below_reading_share", "prompt_tok_s", "output_tokens", "output_tok_s", "request_rate", "goodput"),
-        "occupancy",
+        *("slo_share", "occupancy"),
     ]
     assert {metric.name for metric in METRICS.values() if metric.better == "higher"} == HIGHER_IS_BETTER
     assert {metric.better for metric in METRICS.values()} == {"higher", "lower"}

@@ -7,7 +7,7 @@ else a world is made to have.
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,11 @@ def student_2(draw: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return draw.standard_t(2, shape)
 
 
+def one_in_ten_far_slower(draw: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """A middle like that of others, and one request in ten three times as slow or more, where noise is 3 %."""
+    return draw.standard_normal(shape) + (draw.random(shape) < 0.1) * (math.log(3) / 0.03 + draw.exponential(5, shape))
+
+
 def long_tails(draw: np.random.Generator, shape: tuple[int, ...]) -> Any:
     """One request in twenty is slower by an exponential share, of 50 % in the mean where noise is 3 %."""
     return draw.standard_normal(shape) + (draw.random(shape) < 0.05) * draw.exponential(16, shape)
@@ -46,6 +51,8 @@ class World:
     `trend` is over a whole default session. `slow_share` of the requests wait three times as long for their first
     token. Blocks after a block of B take `after_b` longer, one in `outliers` takes 30 % longer, and `throttle` is how
     much slower the machine becomes in the midst of some block, for the rest of the level. `offset` is of whole runs.
+    The noise of B's TTFT may have a shape of its own, and an SLO may limit TTFT, in seconds. At one in `bursts` of the
+    requests begins a row of four that take up to 65 % longer.
     """
 
     ratio: float = 1.0
@@ -53,6 +60,7 @@ class World:
     noise_b: float | None = None
     token_noise: float = 0.03
     shape: Draw = normal
+    first_b: Draw | None = None
     wander: float = 0.01
     kept: float = 0.8
     trend: float = 0.03
@@ -64,11 +72,14 @@ class World:
     offset: float = 0.0
     targets: tuple[str, ...] = ("a", "b")
     blocks: int = 6
+    requests: int | None = None
+    slo_s: float | None = None
+    bursts: float = 0.0
     concurrency: tuple[int, ...] = (1, 4)
 
     @property
     def profile(self) -> Profile:
-        load = Load(concurrency=list(self.concurrency), blocks=self.blocks)
+        load = Load(concurrency=list(self.concurrency), blocks=self.blocks, requests=self.requests)
         return Profile(load=load, request=Request(seed=7))
 
 
@@ -117,6 +128,7 @@ class Session:
         self._run += 1
         self._before = segment
         noise = world.noise_b if segment.target == "b" and world.noise_b is not None else world.noise
+        world = world if segment.target == "b" else replace(world, first_b=None)
         return made_block(
             world, self._draw, segment.block, self._run * _BLOCK_S, segment.load_point.slots,
             slower + math.log1p(world.throttle) * late, noise, after,
@@ -133,7 +145,10 @@ def made_block(
     kinds = (np.arange(n) + number * n) % len(classes)
     base = np.array([_THREE_CLASSES[name] if name else TTFT_S for name in classes])[kinds]
     slow = np.where(draw.random(n) < world.slow_share, 3.0, 1.0)
-    ttft = base * slow * np.exp(slower + noise * world.shape(draw, (n,)))
+    if world.bursts:
+        in_burst = np.convolve(draw.random(n) < world.bursts, np.ones(4), "full")[:n] > 0
+        slow = slow * np.exp(0.5 * draw.random(n) * in_burst)
+    ttft = base * slow * np.exp(slower + noise * (world.first_b or world.shape)(draw, (n,)))
     step = STEP_S * np.exp(slower + noise * world.shape(draw, (n,)))
     gaps = step[:, None] * np.exp(world.token_noise * draw.standard_normal((n, TOKENS - 1)))
     gaps *= np.where(draw.random(gaps.shape) < 0.01, 3.0, 1.0)
@@ -149,7 +164,12 @@ def made_block(
         metric: {name: of[first:][kinds[first:] == place].tolist() for place, name in enumerate(classes)}
         for metric, of in values.items()
     }
-    return Block(number, at_s, samples, 0, {"output_tok_s": TOKENS * n * concurrency / float(e2e.sum())}, after)
+    rates = {"output_tok_s": TOKENS * n * concurrency / float(e2e.sum())}
+    if world.slo_s is None:
+        return Block(number, at_s, samples, 0, rates, after)
+    met = int((ttft[first:] <= world.slo_s).sum())
+    rates["goodput"] = float((ttft <= world.slo_s).sum()) * concurrency / float(e2e.sum())
+    return Block(number, at_s, samples, 0, rates, after, (met, n - first))
 
 
 def made_run(world: World, seed: int, number: int, *, is_b: bool, throttled: bool, requests: int = 48) -> Block:
@@ -157,4 +177,4 @@ def made_run(world: World, seed: int, number: int, *, is_b: bool, throttled: boo
     draw = np.random.default_rng([seed, number, is_b])
     slower = np.full(requests, draw.normal(0, world.offset) + (math.log(world.ratio) if is_b else 0.0))
     slower += math.log1p(world.throttle) * (throttled & (np.arange(requests) >= 2 * requests // 3))
-    return made_block(world, draw, number, 0.0, 1, slower, world.noise, None)
+    return made_block(world if is_b else replace(world, first_b=None), draw, number, 0.0, 1, slower, world.noise, None)

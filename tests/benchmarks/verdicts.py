@@ -7,20 +7,26 @@ a share lies beyond its limit. The exit code is 1 then.
 """
 
 import argparse
+import math
 import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Block
 from lmx_loadgen.analysis.comparison.carry_over import carry_overs, found_carry_over
-from lmx_loadgen.analysis.comparison.judge import JudgeOptions, LevelBlocks, judge
+from lmx_loadgen.analysis.comparison.figure import Figure, LevelBlocks
+from lmx_loadgen.analysis.comparison.judge import JudgeOptions, judge
 from lmx_loadgen.analysis.comparison.looks import LOOK_EVERY, MOST_BLOCKS, Look, look_after
+from lmx_loadgen.analysis.comparison.shift import shift_between
 from lmx_loadgen.analysis.comparison.verdict import MARGIN
 from lmx_loadgen.store.comparison import MetricComparison
-from tests.benchmarks.made_sides import Session, World, long_tails, made_run, student_2
+from tests.benchmarks.made_sides import Session, World, long_tails, made_run, one_in_ten_far_slower, student_2
 
 SESSIONS = 400
 MOST_FALSE = 0.05
@@ -32,16 +38,15 @@ Blocks = tuple[list[Block], list[Block]]
 
 
 def planned(world: World, seed: int) -> list[Figures]:
-    """A session as planned, each other target against the first, judged at its end."""
+    """A session as planned, every two targets, judged at its end."""
     session = Session(world, seed)
     measured = [session.planned(point) for point in world.profile.load.points()]
-    first, *others = world.targets
-    comparisons = len(measured) * len(others)
-    return [
-        found
-        for other in others
-        for found in _judged([(level[first], level[other]) for level in measured], (first, other), comparisons)
-    ]
+    levels: list[LevelBlocks] = []
+    for names in combinations(world.targets, 2):
+        blocks = [(level[names[0]], level[names[1]]) for level in measured]
+        failed = found_carry_over([carry_overs(*of_both, names) for of_both in blocks], MARGIN)
+        levels += [LevelBlocks(of_both, carry_over=of_level) for of_both, of_level in zip(blocks, failed, strict=True)]
+    return judge(levels, JudgeOptions(True, is_final=False))
 
 
 def until_conclusive(world: World, seed: int) -> list[Figures]:
@@ -63,7 +68,10 @@ def separate_runs(runs: int) -> Callable[[World, int], list[Figures]]:
 
     def judged(world: World, seed: int) -> list[Figures]:
         def side(is_b: bool) -> list[Block]:
-            return [made_run(world, seed, n, is_b=is_b, throttled=_throttled(seed, n, is_b)) for n in range(runs)]
+            return [
+                made_run(world, seed, n, is_b=is_b, throttled=_throttled(seed, n, is_b), requests=world.requests or 48)
+                for n in range(runs)
+            ]
 
         def _throttled(seed: int, number: int, is_b: bool) -> bool:
             return is_b if runs == 1 else random.Random(f"{seed}/{number}/{is_b}").random() < 0.25
@@ -71,6 +79,11 @@ def separate_runs(runs: int) -> Callable[[World, int], list[Figures]]:
         return judge([LevelBlocks((side(False), side(True)))], JudgeOptions(False, is_final=False))
 
     return judged
+
+
+def judged_session(levels: Sequence[Blocks]) -> list[Figures]:
+    """The verdicts on a session of two targets, that nobody looked at before its end."""
+    return _judged(levels, ("a", "b"), len(levels))
 
 
 def _judged(
@@ -101,7 +114,8 @@ def _is_conclusive(world: World, blocks: Blocks) -> bool:
 @dataclass(frozen=True)
 class Case:
     """A world, how it is measured, and what is promised of it beside 5 % false verdicts: `power` by figure, and whether
-    intervals may cover more than 97 % (`wide` says why)."""
+    intervals may cover more than 97 % (`wide` says why). What is true of a figure is found by drawing many sessions
+    where the world does not say it."""
 
     world: World
     way: Callable[[World, int], list[Figures]] = planned
@@ -110,6 +124,37 @@ class Case:
     wide: str = ""
     covers: bool = True
     all_covered: float = 0.95
+
+    @cached_property
+    def truths(self) -> dict[str, float]:
+        """B's figures over A's by name, or less A's where they are shares."""
+        ratio, world = self.world.ratio, self.world
+        known = {name: 1 / ratio if one.higher_is_better else ratio for name, one in COMPARED.items()}
+        if world.first_b is None and ratio == 1:
+            return known | {"slo_share": 0.0}
+        drawn = drawn_truths(world)
+        return known | {name: drawn[name] for name in drawn if world.first_b is not None or COMPARED[name].of_slo}
+
+
+def drawn_truths(world: World) -> dict[str, float]:
+    """The same out of a machine that holds still, and many requests."""
+    still = replace(world, wander=0.0, trend=0.0, requests=200 * world.blocks, concurrency=(1,))
+    sides: Blocks = ([], [])
+    for seed in range(40):
+        found = Session(still, seed).planned(still.profile.load.points()[0])
+        for side, name in zip(sides, ("a", "b"), strict=True):
+            side.extend(found[name])
+    truths = {}
+    for name, one in COMPARED.items():
+        if one.statistic == "median":
+            shifts = (shift_between(*pair, one) for pair in zip(*sides, strict=True))
+            truths[name] = math.exp(fmean(shift.log for shift in shifts if shift is not None))
+        elif not (one.of_slo and world.slo_s is None):
+            a, b = Figure(one, LevelBlocks(sides), sides).values(is_paired=True)
+            assert a is not None
+            assert b is not None
+            truths[name] = b - a if one.in_points else b / a
+    return truths
 
 
 _EVERY_MAIN = dict.fromkeys(("ttft_p50", "decode_tok_s_p50", "output_tok_s", "e2e_p50"), 0.95)
@@ -127,7 +172,7 @@ CASES: dict[str, Case] = {
     "carry-over after B, 12 blocks": Case(World(after_b=0.03, blocks=12), wide="the first round lacks it"),
     "unequal variance": Case(World(noise=0.01, noise_b=0.10)),
     "heavy tails": Case(World(shape=long_tails), wide=_OUTLIERS),
-    "8 levels": Case(World(concurrency=(1, 2, 3, 4, 6, 8, 12, 16))),
+    "8 levels": Case(World(concurrency=(1, 2, 3, 4, 6, 8, 12, 16)), wide="p95 of six blocks, at the heaviest levels"),
     "3 blocks": Case(World(blocks=3)),
     "12 blocks": Case(World(blocks=12)),
     "throttling within a round": Case(World(throttle=0.2), wide=_OUTLIERS),
@@ -148,6 +193,37 @@ CASES: dict[str, Case] = {
     "B 5 % slower, until conclusive": Case(World(ratio=1.05), until_conclusive, 0.98, _EVERY_MAIN),
 }
 
+_LONG = World(blocks=12, requests=240, slo_s=0.208)
+_DISCRETE = "so few requests lie beyond the percentile, or miss the SLO, that no interval covers just 95 %"
+TAIL_CASES: dict[str, Case] = {
+    "tails, plain": Case(_LONG),
+    "tails, wander and drift": Case(replace(_LONG, wander=0.03, trend=0.10, slo_s=0.215)),
+    "tails, 6 blocks": Case(replace(_LONG, blocks=6), wide=_DISCRETE),
+    "tails, bursts of slow requests": Case(replace(_LONG, bursts=0.03, slo_s=0.22)),
+    "tails, heavy": Case(replace(_LONG, shape=long_tails, slo_s=0.25)),
+    "tails, lognormal": Case(replace(_LONG, noise=0.3, slo_s=0.3)),
+    "tails, t(2)": Case(replace(_LONG, shape=student_2)),
+    "tails, bimodal 20 %": Case(replace(_LONG, slow_share=0.2, slo_s=0.3)),
+    "tails, prompt mixtures": Case(replace(_LONG, mixture=True, slo_s=1.95)),
+    "tails, outlier blocks": Case(replace(_LONG, outliers=0.1), wide=_OUTLIERS),
+    "tails, throttling within a round": Case(replace(_LONG, throttle=0.2), wide=_OUTLIERS),
+    "tails, 12 blocks of 50": Case(replace(_LONG, requests=600)),
+    "tails, until conclusive": Case(replace(_LONG, blocks=6), until_conclusive, 0.98, wide=_DISCRETE),
+    "tails, 5 runs against 5": Case(World(offset=0.02, requests=120, slo_s=0.21), separate_runs(5), wide="Welch's t"),
+    "B's tail 3 times A's, medians alike": Case(
+        replace(_LONG, requests=600, first_b=one_in_ten_far_slower, slo_s=0.25),
+        power={"ttft_p95": 0.8, "slo_share": 0.8},
+        all_covered=0.90,
+    ),
+    # A machine that holds still: what share of B's is within the SLO depends on its state, and is not the same twice.
+    "B 10 % slower, tails": Case(
+        replace(_LONG, ratio=1.1, slo_s=0.227, wander=0.0, trend=0.0), power=dict.fromkeys(("ttft_p95", "goodput"), 0.9)
+    ),
+}
+ALL_CASES = CASES | TAIL_CASES
+TAILS = [name for name, one in COMPARED.items() if one.family == "tail"]
+MIDDLES = [name for name in COMPARED if name not in TAILS]
+
 
 @dataclass
 class Tally:
@@ -165,21 +241,26 @@ class Tally:
     blocks: Counter[str] = field(default_factory=Counter)
 
     def add(self, levels: Sequence[Figures], targets: int) -> None:
-        ratio, self.sessions = self.case.world.ratio, self.sessions + 1
+        self.sessions += 1
         wrong = equal = False
         all_covered = True
         for place, figures in enumerate(levels):
-            is_c = targets > 2 and place >= len(levels) // (targets - 1)  # C is as fast as A
+            with_c = targets > 2 and place >= len(self.case.world.concurrency)  # C is as fast as A, and so is B there
             for name, one in figures.items():
-                truth = 1.0 if is_c else 1 / ratio if COMPARED[name].higher_is_better else ratio
-                wrong |= one.verdict in ("better", "worse") and (truth == 1 or one.verdict == "better")
-                equal |= one.verdict == "equivalent" and ratio >= 1 + MARGIN
+                if one.p is None and one.verdict == "undecided" and COMPARED[name].family == "tail":
+                    continue  # too few requests for this percentile
+                none = 0.0 if COMPARED[name].in_points else 1.0
+                truth = none if with_c else self.case.truths[name]
+                is_worse = truth != none and (truth < none) == COMPARED[name].higher_is_better
+                wrong |= one.verdict in ("better", "worse") and (truth == none or (one.verdict == "worse") != is_worse)
+                far = abs(truth - none) if COMPARED[name].in_points else max(truth, 1 / truth) - 1
+                equal |= one.verdict == "equivalent" and far >= MARGIN * (1 - 1e-9)
                 self.n[name] += 1
-                self.found[name] += one.verdict == "worse"
+                self.found[name] += one.verdict == ("worse" if is_worse or truth == none else "better")
                 self.equivalent[name] += one.verdict == "equivalent"
                 self.blocks[name] += one.n
-                self.covered[name] += one.ci95_single is not None and _within(one.ci95_single, truth)
-                all_covered &= one.ci95 is not None and _within(one.ci95, truth)
+                self.covered[name] += _within(one.ci95_single, truth)
+                all_covered &= _within(one.ci95, truth)
         self.false += wrong
         self.falsely_equivalent += equal
         self.all_covered += all_covered
@@ -204,8 +285,9 @@ class Tally:
             yield f"all intervals together cover {self.all_covered / self.sessions:.1%}"
 
 
-def _within(interval: tuple[float, float], truth: float) -> bool:
-    return interval[0] <= truth <= interval[1]
+def _within(interval: tuple[float, float] | None, truth: float) -> bool:
+    """Whether an interval covers the truth; one that so few requests do not bound covers everything."""
+    return interval is None or interval[0] <= truth <= interval[1]
 
 
 def bounds(count: int, n: int) -> tuple[float, float]:
@@ -229,18 +311,23 @@ HEAD = (
     "| world | sessions | false | false equivalent | found: TTFT | decode | system | E2E | stall | equivalent: TTFT "
     "| decode | covered: TTFT | decode | system | E2E | stall | all together | rounds | |"
 )
+_TITLES = "TTFT p95 | TTFT p99 | E2E p95 | E2E p99 | goodput | share"
+TAILS_HEAD = f"| world | sessions | false | found: {_TITLES} | covered: {_TITLES} | all together | rounds | |"
 
 
 def row(name: str, tally: Tally) -> str:
-    """One world's line of the table; shares in percent, the worst coverage of five figures last."""
+    """One world's line of its table; shares in percent."""
 
     def share(counts: Counter[str], names: Sequence[str]) -> list[str]:
-        return [f"{100 * counts[one] / tally.n[one]:.1f}" for one in names]
+        return [f"{100 * counts[one] / tally.n[one]:.1f}" if tally.n[one] else "—" for one in names]
 
     cells = [name, str(tally.sessions), f"{100 * tally.false / tally.sessions:.1f}"]
-    cells.append(f"{100 * tally.falsely_equivalent / tally.sessions:.1f}")
-    cells += share(tally.found, list(COMPARED)) + share(tally.equivalent, PRIMARY)
-    cells += share(tally.covered, list(COMPARED)) if tally.case.covers else ["—"] * len(COMPARED)
+    if name in TAIL_CASES:
+        cells += share(tally.found, TAILS) + share(tally.covered, TAILS)
+    else:
+        cells.append(f"{100 * tally.falsely_equivalent / tally.sessions:.1f}")
+        cells += share(tally.found, MIDDLES) + share(tally.equivalent, PRIMARY)
+        cells += share(tally.covered, MIDDLES) if tally.case.covers else ["—"] * len(MIDDLES)
     cells.append(f"{100 * tally.all_covered / tally.sessions:.1f}" if tally.case.covers else "—")
     cells.append(f"{sum(tally.blocks.values()) / sum(tally.n.values()):.1f}")
     cells.append("; ".join(tally.faults()) or "ok")
@@ -249,23 +336,27 @@ def row(name: str, tally: Tally) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--world", action="append", choices=list(CASES), help="only this one; repeatable")
+    parser.add_argument("--world", action="append", choices=list(ALL_CASES), help="only this one; repeatable")
     parser.add_argument("--sessions", type=int, default=SESSIONS)
     parser.add_argument("--output", type=Path, help="also write the table there")
     asked = parser.parse_args()
-    lines = [HEAD, "|---" * (HEAD.count("|") - 1) + "|"]
-    print("\n".join(lines))
-    failed = False
-    for name in asked.world or CASES:
-        tally = tallied(CASES[name], range(asked.sessions))
-        failed |= any(True for _ in tally.faults())
-        lines.append(row(name, tally))
-        print(lines[-1], flush=True)
+    names, lines, failed = asked.world or list(ALL_CASES), [], False
+    for head, cases in ((HEAD, CASES), (TAILS_HEAD, TAIL_CASES)):
+        if wanted := [name for name in names if name in cases]:
+            lines += [_said("") if lines else "", _said(head), _said("|---" * (head.count("|") - 1) + "|")]
+        for name in wanted:
+            tally = tallied(cases[name], range(asked.sessions))
+            failed |= any(True for _ in tally.faults())
+            lines.append(_said(row(name, tally)))
     if asked.output is not None:
-        asked.output.write_text(
-            INTRODUCTION.format(sessions=asked.sessions) + "\n".join(lines) + "\n", encoding="utf-8"
-        )
+        text = INTRODUCTION.format(sessions=asked.sessions) + "\n".join(lines).lstrip("\n") + "\n"
+        asked.output.write_text(text, encoding="utf-8")
     return 1 if failed else 0
+
+
+def _said(line: str) -> str:
+    print(line, flush=True)
+    return line
 
 
 INTRODUCTION = """# How often verdicts are right
@@ -276,6 +367,8 @@ Shares in percent. `false` is a session in which any figure at any level was cal
 5 % at most. `found` is a figure called worse, `covered` an interval of one figure alone that covers the truth (93 to
 97 %; up to 98 % until conclusive; more where one block far off widens Student's t), `all together` a session whose
 simultaneous intervals all do. A world fails only where the 99 % bound by Clopper and Pearson lies beyond a limit.
+The second table is of percentiles of the tail and of what an SLO on TTFT counts: 12 blocks of 20 requests unless it
+says otherwise. p99 takes 500 requests of each side and has no figures where there are fewer.
 
 """
 

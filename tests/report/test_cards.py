@@ -139,7 +139,10 @@ def test_a_verdict_over_separate_runs_is_shown_but_not_emphasised(three: list[Ru
 
 
 def test_two_that_were_measured_in_one_run_but_not_compared_have_points_and_no_interval(three: list[RunView]) -> None:
-    ollama = rival(cards(three)["qwen2.5:7b-instruct-q4_K_M", "ollama"], "lm_studio", "one run")
+    """As results of former versions have it: each other target was compared with the first alone."""
+    with_first = [one for one in three[1].result["comparisons"] if one["a"]["target"] == "lmx"]
+    former = RunView({**three[1].result, "comparisons": with_first}, None, "former")
+    ollama = rival(cards([former])["qwen2.5:7b-instruct-q4_K_M", "ollama"], "lm_studio", "one run")
 
     assert ollama.rate.change is not None
     assert ollama.rate.ci95 is None

@@ -149,5 +149,5 @@ def test_a_load_that_goes_on_until_it_is_conclusive_is_heavy_wherever_it_begins(
     )
 
     check_owned(profile)
-    with pytest.raises(InputError, match="to go on until conclusive"):
-        check_owned(profile, until_conclusive=True)
+    with pytest.raises(InputError, match="to add blocks as long as it takes"):
+        check_owned(profile, goes_on=True)

@@ -11,43 +11,81 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
+from lmx_loadgen.analysis import slo
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import Record
-from lmx_loadgen.analysis.stats import percentile
+from lmx_loadgen.analysis.stats import is_supported, percentile
 from lmx_loadgen.analysis.tokens import Basis
-from lmx_loadgen.analysis.window import Window, output_rate, window_of
+from lmx_loadgen.analysis.window import Window, window_of, window_rates
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.eventlog import LogContents, LogLine
 from lmx_loadgen.store.segment_key import LOAD, SegmentKey, segment_key
 from lmx_loadgen.system.clock import NS
 
+# The median over a block's requests, the rate of the whole block, a percentile over the requests of all blocks, the
+# rate of requests within the SLO, and their share.
+Statistic = Literal["median", "rate", "p95", "p99", "good_rate", "share"]
+Family = Literal["primary", "secondary", "tail"]
+_TAILS: dict[str, int] = {"p95": 95, "p99": 99}
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A figure that two sides are compared by: the median over a block's requests, or the rate of the whole block.
+    """A figure that two sides are compared by.
 
-    The primary ones are what a comparison is made for; they are tested first, and decide when it is conclusive.
+    The primary ones are what a comparison is made for; they are tested first, and decide when it is conclusive. Tails
+    are a family of their own: a percentile over all of a level's requests, and what the SLO counts.
     """
 
     name: str
     metric: str
-    statistic: Literal["median", "rate"]
-    is_primary: bool = False
+    statistic: Statistic
+    family: Family = "secondary"
+
+    @property
+    def is_primary(self) -> bool:
+        return self.family == "primary"
 
     @property
     def higher_is_better(self) -> bool:
         return METRICS[self.metric].better == "higher"
 
+    @property
+    def percent(self) -> int | None:
+        """Which percentile of the tail it is."""
+        return _TAILS.get(self.statistic)
+
+    @property
+    def in_points(self) -> bool:
+        """Whether sides differ by percentage points and not by a ratio."""
+        return self.statistic == "share"
+
+    @property
+    def of_slo(self) -> bool:
+        """Whether there is such a figure only where an SLO is set."""
+        return self.statistic in ("share", "good_rate")
+
+    @property
+    def of_blocks(self) -> bool:
+        """Whether each block has a value of its own that shifts are taken between."""
+        return self.statistic in ("median", "rate")
+
 
 COMPARED: dict[str, Compared] = {
     one.name: one
     for one in (
-        Compared("ttft_p50", "ttft", "median", is_primary=True),
-        Compared("decode_tok_s_p50", "decode_tok_s", "median", is_primary=True),
+        Compared("ttft_p50", "ttft", "median", "primary"),
+        Compared("decode_tok_s_p50", "decode_tok_s", "median", "primary"),
         Compared("output_tok_s", "output_tok_s", "rate"),
         Compared("e2e_p50", "e2e", "median"),
         Compared("longest_stall_p50", "longest_stall", "median"),
+        Compared("ttft_p95", "ttft", "p95", "tail"),
+        Compared("ttft_p99", "ttft", "p99", "tail"),
+        Compared("e2e_p95", "e2e", "p95", "tail"),
+        Compared("e2e_p99", "e2e", "p99", "tail"),
+        Compared("goodput", "goodput", "good_rate", "tail"),
+        Compared("slo_share", "slo_share", "share", "tail"),
     )
 }
 
@@ -58,7 +96,8 @@ class Block:
 
     `at_s` is the middle of the block in Unix seconds. `samples` are the values of its answers by metric and by class of
     prompt, in the order they ended; `failed` is how many requests stand beside them without any. `rates` has what only
-    the whole block has. `after` is the target of the block just before it.
+    the whole block has. `after` is the target of the block just before it. `slo` counts the requests that met the SLO
+    and all of them, where one is set.
     """
 
     number: int
@@ -67,16 +106,32 @@ class Block:
     failed: int
     rates: Mapping[str, float]
     after: str | None = None
+    slo: tuple[int, int] | None = None
 
     def value(self, compared: Compared) -> float | None:
         """The block's one value; None where it has none, or none above zero, which no ratio can be made of."""
-        if compared.statistic == "rate":
+        if compared.statistic == "share":
+            return self.slo[0] / self.slo[1] if self.slo is not None else None
+        if compared.statistic in ("rate", "good_rate"):
             found = self.rates.get(compared.metric)
         else:
             better = METRICS[compared.metric].better
-            values = [value for of_class in self.samples.get(compared.metric, {}).values() for value in of_class]
-            found = percentile(sorted(values), 50, failed=self.failed, better=better)
+            values, percent = self.values(compared), compared.percent or 50
+            is_known = percent == 50 or is_supported(len(values) + self.failed, percent)
+            found = percentile(values, percent, failed=self.failed, better=better) if is_known else None
         return found if found is not None and found > 0 else None
+
+    def values(self, compared: Compared) -> list[float]:
+        """Its answers' values of all classes, lowest first."""
+        return sorted(value for of_class in self.samples.get(compared.metric, {}).values() for value in of_class)
+
+    def has(self, compared: Compared) -> bool:
+        """Whether it has anything to compare in this figure."""
+        if compared.percent is not None:
+            return any(self.samples.get(compared.metric, {}).values())
+        if compared.statistic == "good_rate":
+            return compared.metric in self.rates  # zero says something as well
+        return self.value(compared) is not None
 
     def logs(self, compared: Compared) -> dict[str, list[float]]:
         """Logarithms of its answers' values by class of prompt; those that are not above zero have none."""
@@ -189,7 +244,6 @@ def block_of(
     steady = [one for one in mine if not one.first_wave]
     chosen = steady if slots > 1 and sum(one.ok for one in steady) >= slots else list(mine)
     answers = [one for one in chosen if one.ok]
-    rate = output_rate(window, mine, basis)
     return Block(
         number=number,
         at_s=at_s,
@@ -199,7 +253,8 @@ def block_of(
             if one.statistic == "median"
         },
         failed=sum(not one.ok for one in chosen),
-        rates={} if rate is None else {"output_tok_s": rate},
+        rates=window_rates(window, mine, basis, profile),
+        slo=slo.counted(chosen, basis, profile),
     )
 
 

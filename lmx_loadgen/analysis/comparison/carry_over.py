@@ -43,6 +43,8 @@ def carry_overs(a: Sequence[Block], b: Sequence[Block], names: tuple[str, str]) 
     rounds = [(of_a, of_b) for of_a in a for of_b in b if of_a.number == of_b.number and of_a.after and of_b.after]
     found = []
     for figure, compared in COMPARED.items():
+        if not compared.of_blocks:
+            continue
         rows = []
         for of_a, of_b in rounds:
             shift, logs = shift_between(of_a, of_b, compared), (log_value(of_a, compared), log_value(of_b, compared))

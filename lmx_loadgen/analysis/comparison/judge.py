@@ -1,37 +1,22 @@
-"""From both sides' blocks to verdicts: estimate, correct for many tests, judge, ask for other causes."""
+"""From both sides' blocks to verdicts: correct for many tests, judge, ask for other causes."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 
 from lmx_loadgen.analysis.comparison import drift, verdict
-from lmx_loadgen.analysis.comparison.blocks import COMPARED, Block, Compared
-from lmx_loadgen.analysis.comparison.carry_over import CarryOver, words_of
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, Block, Compared, Family
+from lmx_loadgen.analysis.comparison.by_intervals import IntervalEstimate
+from lmx_loadgen.analysis.comparison.carry_over import words_of
 from lmx_loadgen.analysis.comparison.families import Allotment, allotted
-from lmx_loadgen.analysis.comparison.looks import Look
-from lmx_loadgen.analysis.comparison.shift import Shift, log_value, quantum, shares, shift_between
+from lmx_loadgen.analysis.comparison.figure import UNREPLICATED, Figure, LevelBlocks, figure_of, run_logs, title_of
+from lmx_loadgen.analysis.comparison.shift import log_value, shares
 from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.store.comparison import BlockValue, Drift, MetricComparison, ReasonCode
 
-_FEW = "fewer than three blocks of both sides have a value"
-_NO_VALUE = "one of the two runs has no value"
-UNREPLICATED = "two runs are one observation each, and the scatter between runs is unknown"
-CHANCE: Allotment = Allotment(verdict.ALPHA, verdict.ALPHA, 1.0)
-
-
-@dataclass(frozen=True)
-class LevelBlocks:
-    """What is known of one level: the blocks of A and of B (or their runs, a block each), why figures are refused (a
-    code and a sentence by name), which look at growing data this is, what blocks leave behind by figure, and values of
-    other runs, a group each, that tell by figure how far runs lie apart."""
-
-    blocks: tuple[Sequence[Block], Sequence[Block]]
-    refusals: Mapping[str, tuple[ReasonCode, str]] = field(default_factory=dict)
-    look: Look | None = None
-    carry_over: Mapping[str, CarryOver] = field(default_factory=dict)
-    scatter: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+FAMILIES: tuple[Family, ...] = ("primary", "secondary", "tail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +29,15 @@ class JudgeOptions:
     margin: float = verdict.MARGIN
     comparisons: int | None = None
     starts: tuple[float, float] = (0.0, 0.0)
-    labels: tuple[str, str] = ("A", "B")
     is_final: bool = True
-
-
-@dataclass
-class _Figure:
-    """A figure of a level on its way to a verdict."""
-
-    compared: Compared
-    level: LevelBlocks
-    blocks: tuple[list[Block], list[Block]]
-    refused: tuple[ReasonCode, str] | None
-    shifts: list[Shift] = field(default_factory=list)
-    estimate: verdict.Estimate | None = None
-    difference: Allotment = CHANCE
-    equivalence: Allotment = CHANCE
-
-    def nominal(self, alpha: float) -> float:
-        """What a test at this look is held against where all looks may spend `alpha`."""
-        return self.level.look.nominal(alpha) if self.level.look is not None else alpha
-
-    def overall(self, p: float) -> float:
-        return self.level.look.overall(p) if self.level.look is not None else p
 
 
 def judge(levels: Sequence[LevelBlocks], options: JudgeOptions) -> list[dict[str, MetricComparison]]:
     """The verdict on B of every figure at every level, corrected for all of them together."""
-    figures = [{name: _figure(level, one, options.is_paired) for name, one in COMPARED.items()} for level in levels]
+    figures = [
+        {name: found for name, one in COMPARED.items() if (found := figure_of(level, one, options.is_paired))}
+        for level in levels
+    ]
     tested = {f"{place}/{name}": one for place, of in enumerate(figures) for name, one in of.items() if one.estimate}
     differences, equivalences = {}, {}
     for key, one in tested.items():
@@ -80,69 +46,49 @@ def judge(levels: Sequence[LevelBlocks], options: JudgeOptions) -> list[dict[str
         # Two one-sided tests at α go with the two-sided 1 − 2 α interval.
         equivalences[key] = one.overall(min(1.0, 2 * one.estimate.p_equivalence(options.margin))) / 2
     comparisons = max(options.comparisons or 0, len(levels))
-    for key, allotment in _allotted(differences, tested, comparisons).items():
+    for key, allotment in _allotted(differences, tested, figures, comparisons).items():
         tested[key].difference = allotment
-    for key, allotment in _allotted(equivalences, tested, comparisons).items():
+    for key, allotment in _allotted(equivalences, tested, figures, comparisons).items():
         tested[key].equivalence = allotment
     return [{name: _judged(one, options) for name, one in of_level.items()} for of_level in figures]
 
 
-def _allotted(ps: Mapping[str, float], tested: Mapping[str, _Figure], comparisons: int) -> dict[str, Allotment]:
-    primary = {key: p for key, p in ps.items() if tested[key].compared.is_primary}
-    secondary = {key: p for key, p in ps.items() if key not in primary}
-    firsts = sum(one.is_primary for one in COMPARED.values())
-    sizes = firsts * comparisons, (len(COMPARED) - firsts) * comparisons
-    return allotted(primary, secondary, sizes, verdict.ALPHA)
+def _allotted(
+    ps: Mapping[str, float], tested: Mapping[str, Figure], figures: Sequence[Mapping[str, Figure]], comparisons: int
+) -> dict[str, Allotment]:
+    families = [
+        {key: p for key, p in ps.items() if tested[key].compared.family == family} for family in FAMILIES
+    ]  # fmt: skip
+    sizes = [comparisons * sum(one.family == family for one in COMPARED.values()) for family in FAMILIES[:2]]
+    return allotted(families, [*sizes, comparisons * max(map(_tails_at, figures), default=0)], verdict.ALPHA)
 
 
-def _figure(level: LevelBlocks, compared: Compared, is_paired: bool) -> _Figure:
-    blocks = _with_values(level.blocks, compared, is_paired)
-    figure = _Figure(compared, level, blocks, level.refusals.get(compared.name))
-    if figure.refused is None and min(map(len, blocks)) < (verdict.FEWEST if is_paired else 1):
-        figure.refused = ("few_blocks", _FEW if is_paired else _NO_VALUE)
-    if figure.refused is None and is_paired:
-        figure.shifts = [one for pair in zip(*blocks, strict=True) if (one := shift_between(*pair, compared))]
-        if len(figure.shifts) < verdict.FEWEST:
-            figure.refused = ("few_blocks", _FEW)
-        else:
-            figure.estimate = verdict.paired([one.log for one in figure.shifts])
-    elif figure.refused is None:
-        figure.estimate = verdict.between_runs(*run_logs(blocks, compared), level.scatter.get(compared.name, ()))
-    if figure.estimate is not None:
-        floor = max(quantum(side, compared) for side in blocks)
-        figure.estimate = figure.estimate.with_floor(floor)
-    return figure
+def _tails_at(figures: Mapping[str, Figure]) -> int:
+    """How many figures of the tail a level tests: by its number of requests alone, or, where that grows with what has
+    been found so far, all that it may ever test."""
+    tails = [one for one in figures.values() if one.compared.family == "tail"]
+    return sum(one.estimate is not None or one.level.look is not None for one in tails)
 
 
-def _with_values(
-    blocks: tuple[Sequence[Block], Sequence[Block]], compared: Compared, is_paired: bool
-) -> tuple[list[Block], list[Block]]:
-    """The blocks that have a value; where they are paired, only whole pairs."""
-    kept = [[block for block in arm if block.value(compared) is not None] for arm in blocks]
-    if is_paired:
-        both = {block.number for block in kept[0]} & {block.number for block in kept[1]}
-        kept = [[block for block in arm if block.number in both] for arm in kept]
-    return kept[0], kept[1]
-
-
-def run_logs(blocks: tuple[Sequence[Block], Sequence[Block]], compared: Compared) -> tuple[list[float], list[float]]:
-    """The values of runs, a logarithm each."""
-    a, b = ([log for run in side if (log := log_value(run, compared)) is not None] for side in blocks)
-    return a, b
-
-
-def _judged(figure: _Figure, options: JudgeOptions) -> MetricComparison:
+def _judged(figure: Figure, options: JudgeOptions) -> MetricComparison:
     metric = METRICS[figure.compared.metric]
-    result = MetricComparison(title=metric.title, unit=metric.unit, better=metric.better, verdict="refused")
+    result = MetricComparison(
+        title=title_of(figure.compared), unit=metric.unit, better=metric.better, verdict="refused",
+        scale="points" if figure.compared.in_points else "ratio",
+    )  # fmt: skip
     if figure.refused is not None:
         result.reason_code, result.reason = figure.refused
         return result
-    result.a, result.b = (median(known) for known in ([block.value(figure.compared) or 0.0 for block in side]
-                                                      for side in figure.blocks))  # fmt: skip
+    result.a, result.b = figure.values(options.is_paired)
+    result.ci95_a, result.ci95_b = figure.own_intervals(options.is_paired)
     result.weights = shares(figure.shifts)
-    if figure.estimate is None:
+    if figure.unsupported is not None:
+        result.verdict, result.reason_code, result.reason = "undecided", "unsupported", figure.unsupported
+        result.n, result.more_blocks = min(map(len, figure.blocks)), figure.more
+    elif figure.estimate is None:
         logs = run_logs(figure.blocks, figure.compared)
-        result.n, result.ratio = min(map(len, logs)), math.exp(median(logs[1]) - median(logs[0]))
+        result.n = min(map(len, logs))
+        _set_change(result, median(logs[1]) - median(logs[0]))
         result.verdict, result.reason_code, result.reason = "undecided", "unreplicated", UNREPLICATED
     else:
         _decide(result, figure, figure.estimate, options)
@@ -151,65 +97,99 @@ def _judged(figure: _Figure, options: JudgeOptions) -> MetricComparison:
     return result
 
 
-def _decide(result: MetricComparison, figure: _Figure, estimate: verdict.Estimate, options: JudgeOptions) -> None:
-    """The verdict and the interval that goes with it: that of `better` or `worse` leaves out 1, that of `equivalent`
-    is within the margin, and that of `undecided` is neither.
+def _set_change(result: MetricComparison, mean: float) -> None:
+    if result.scale == "points":
+        result.difference = mean
+    else:
+        result.ratio = math.exp(mean)
+
+
+def _decide(
+    result: MetricComparison, figure: Figure, estimate: verdict.Estimate | IntervalEstimate, options: JudgeOptions
+) -> None:
+    """The verdict and the interval that goes with it: that of `better` or `worse` leaves out "no difference", that of
+    `equivalent` is within the margin, and that of `undecided` is neither.
 
     Intervals at the levels of Holm's later steps do not hold all together. They are those of the first step
     (Bonferroni), but where a difference is certain they never reach over to 1 (after Strassburger and Bretz, Stat. Med.
     27, 2008, and Guilbaud, Biom. J. 50, 2008).
     """
-    result.n, result.ratio = estimate.n, estimate.ratio
+    result.n = estimate.n
+    _set_change(result, estimate.mean)
     result.p, result.p_holm = estimate.p, figure.difference.p_adjusted
-    result.ci95_single = estimate.interval(figure.nominal(verdict.ALPHA))
+    result.ci95_single = _bounded(estimate.interval(figure.nominal(verdict.ALPHA)), result)
     single, apart = (figure.nominal(of) for of in (figure.difference.single_step, figure.difference.alpha))
     alike = figure.nominal(2 * figure.equivalence.alpha)
     if figure.equivalence.p_adjusted <= verdict.ALPHA:
         result.verdict, result.ci95 = "equivalent", estimate.equivalence_interval(alike / 2)
     elif figure.difference.p_adjusted <= verdict.ALPHA:
         result.verdict = "better" if (estimate.mean > 0) == figure.compared.higher_is_better else "worse"
-        result.ci95 = _beside_1(estimate.interval(single), estimate.interval(apart))
+        none = 0.0 if figure.compared.in_points else 1.0
+        result.ci95 = _beside(none, estimate.interval(single), estimate.interval(apart))
     else:
         result.verdict, result.ci95 = "undecided", estimate.interval(min(single, alike))
+    result.ci95 = _bounded(result.ci95, result)
     if options.is_paired:
         _ask_what_else(result, figure, estimate, options)
     if result.verdict == "undecided" and result.reason_code is None:
         result.reason_code = "chance"
-        result.more_blocks = verdict.more_blocks(
-            estimate, margin=options.margin, alpha=apart, alpha_equivalence=alike / 2
-        )
+        result.more_blocks = estimate.more_blocks(margin=options.margin, alpha=apart, alpha_equivalence=alike / 2)
         result.reason = _needed(result.more_blocks, "block" if options.is_paired else "run")
+        if result.ci95 is None:
+            words = "too few requests for an interval that holds for all figures together"
+            result.reason_code, result.reason = "unsupported", f"{words}; {result.reason}"
 
 
-def _beside_1(wide: tuple[float, float], narrow: tuple[float, float]) -> tuple[float, float]:
-    """The wide interval, cut off where it reaches over to 1 at the edge of the narrow one, which does not."""
-    return (narrow[0] if wide[0] <= 1 < narrow[0] else wide[0]), (narrow[1] if narrow[1] < 1 <= wide[1] else wide[1])
+def _bounded(interval: tuple[float, float], result: MetricComparison) -> tuple[float, float] | None:
+    """The interval; None where the data do not bound it on either side."""
+    low, high = interval
+    is_bounded = math.isfinite(low) and math.isfinite(high) and (low > 0 or result.scale == "points")
+    return interval if is_bounded else None
+
+
+def _beside(none: float, wide: tuple[float, float], narrow: tuple[float, float]) -> tuple[float, float]:
+    """The wide interval, cut off where it reaches over to "no difference" at the edge of the narrow one, which does
+    not."""
+    low = narrow[0] if wide[0] <= none < narrow[0] else wide[0]
+    return low, (narrow[1] if narrow[1] < none <= wide[1] else wide[1])
 
 
 def _ask_what_else(
-    result: MetricComparison, figure: _Figure, estimate: verdict.Estimate, options: JudgeOptions
+    result: MetricComparison, figure: Figure, estimate: verdict.Estimate | IntervalEstimate, options: JudgeOptions
 ) -> None:
     """Take back a verdict that a drift or a carry-over explains as well, and let it be the reason. The interval then
     covers what it may have done."""
-    change = drift.change_over_blocks([one.log for one in figure.shifts])
+    change = drift.change_over_blocks(figure.series)
     if change is not None:
-        result.drift = _drift(change)
-        if change.is_real and abs(change.change) > max(math.log(1 + options.margin), abs(estimate.mean)):
-            percents = percent(abs(math.expm1(change.change)))
+        if not figure.compared.in_points:
+            result.drift = _drift(change)
+        most = verdict.room(options.margin, figure.compared.in_points)
+        if change.is_real and abs(change.change) > max(most, abs(estimate.mean)):
+            percents = percent(abs(change.change if figure.compared.in_points else math.expm1(change.change)))
+            what = "difference" if figure.compared.in_points else "ratio"
             words = (
-                f"the ratio of the two changed by {percents} while it was measured, which may be all of the difference"
+                f"the {what} of the two changed by {percents} while it was measured, which may be all of the difference"
             )
             _take_back(result, "drift", words, change.change)
-    carried = figure.level.carry_over.get(figure.compared.name)
+    carried = figure.level.carry_over.get(_middle_of(figure.compared))
     if carried is not None and abs(carried.effect) >= abs(estimate.mean) and result.reason_code is None:
-        words = f"{words_of(carried, options.labels)}, which may be all of the difference"
+        words = f"{words_of(carried, figure.level.labels)}, which may be all of the difference"
         _take_back(result, "carry_over", words, carried.effect)
 
 
+def _middle_of(compared: Compared) -> str:
+    """The figure whose shifts between blocks say what was left behind."""
+    return compared.name if compared.percent is None else f"{compared.metric}_p50"
+
+
 def _take_back(result: MetricComparison, code: ReasonCode, words: str, change: float) -> None:
-    assert result.ci95 is not None
     result.verdict, result.reason_code, result.reason = "undecided", code, words
-    result.ci95 = result.ci95[0] * math.exp(-abs(change)), result.ci95[1] * math.exp(abs(change))
+    if result.ci95 is None:
+        return
+    low, high = result.ci95
+    moved = abs(change)
+    in_points = result.scale == "points"
+    result.ci95 = (low - moved, high + moved) if in_points else (low * math.exp(-moved), high * math.exp(moved))
 
 
 def _needed(more: int | None, what: str) -> str:
@@ -218,11 +198,16 @@ def _needed(more: int | None, what: str) -> str:
     return f"about {more} more {what}{'s' if more > 1 else ''} of each would make it conclusive"
 
 
-def _add_details(result: MetricComparison, figure: _Figure, options: JudgeOptions) -> None:
-    """What only a reader needs: each block's value, and how each side changed by itself."""
+def _add_details(result: MetricComparison, figure: Figure, options: JudgeOptions) -> None:
+    """What only a reader needs: each block's value, and how each side changed by itself. A percentile of the tail has
+    none, a share and a rate of few requests no change."""
+    if figure.compared.percent is not None and options.is_paired:
+        return
     result.blocks_a, result.blocks_b = (
         _block_values(side, figure.compared, start) for side, start in zip(figure.blocks, options.starts, strict=True)
     )
+    if figure.compared.of_slo:
+        return
     of_each = [_clearest_change(side, figure.compared) for side in figure.blocks]
     result.drift_a, result.drift_b = (None if one is None else _drift(one) for one in of_each)
 

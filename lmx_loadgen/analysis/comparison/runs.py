@@ -12,8 +12,9 @@ from lmx_loadgen.analysis.asked import asked_of
 from lmx_loadgen.analysis.comparison.audit import audit
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm, Block, run_as_block
 from lmx_loadgen.analysis.comparison.document import comparison_of
+from lmx_loadgen.analysis.comparison.figure import LevelBlocks
 from lmx_loadgen.analysis.comparison.finding import At
-from lmx_loadgen.analysis.comparison.judge import JudgeOptions, LevelBlocks, judge
+from lmx_loadgen.analysis.comparison.judge import JudgeOptions, judge
 from lmx_loadgen.analysis.comparison.shift import log_value
 from lmx_loadgen.analysis.comparison.sides import Rules, Side, basis_at, machine_of, places_of, refusals_at, starts_of
 from lmx_loadgen.store.comparison import AuditLine, Comparison

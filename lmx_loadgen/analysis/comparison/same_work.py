@@ -36,7 +36,7 @@ MAX_ERROR_RATE_DIFFERENCE = 0.01
 MAX_CACHED_SHARE = 0.10
 TEMPLATE_TOKENS = 48  # more than the system prompt that models come with, and less than most prompts
 # Longer answers take longer, spread the wait for the first token over more tokens, and have more gaps to stall in.
-BY_LENGTH = ("output_tok_s", "e2e_p50", "longest_stall_p50")
+BY_LENGTH = ("output_tok_s", "e2e_p50", "longest_stall_p50", "e2e_p95", "e2e_p99", "goodput", "slo_share")
 # Some servers leave reasoning in the content, and some templates write the opening tag themselves.
 _THINKING = re.compile(r"\s*<think>|.*</think>", re.DOTALL)
 
@@ -158,7 +158,8 @@ def tainted(at: At, alpha: float) -> AuditFinding:
     if spoiled := _spoiled(at):
         return spoiled
     of_each = [
-        {name for name, one in COMPARED.items() if is_tainted(result.metrics[one.metric])} for result in at.results
+        {name for name, one in COMPARED.items() if is_tainted(result.metrics[one.metric], one.percent)}
+        for result in at.results
     ]
     words = (_instrument_words(of_each[0], at.results[0]), _instrument_words(of_each[1], at.results[1]))
     if of_each[0] or of_each[1]:
@@ -197,7 +198,7 @@ def _instrument_words(names: set[str], result: LevelResult) -> str:
 
 
 def _titles(names: set[str]) -> str:
-    return ", ".join(METRICS[one.metric].title for name, one in COMPARED.items() if name in names)
+    return ", ".join(dict.fromkeys(METRICS[one.metric].title for name, one in COMPARED.items() if name in names))
 
 
 def cache_new_nonce(at: At, alpha: float) -> AuditFinding:

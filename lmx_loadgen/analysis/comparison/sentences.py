@@ -1,10 +1,9 @@
 """Verdicts in plain English."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from lmx_loadgen.analysis.formats import change_range, percent
-from lmx_loadgen.profile.load_point import LoadPoint
+from lmx_loadgen.analysis.formats import change_range, percent, points
 from lmx_loadgen.store.comparison import Comparison, LevelComparison, MetricComparison
 
 
@@ -22,6 +21,15 @@ class MetricWording:
 
 _PHRASES = ("more", "less", "equal", "question")
 _POSSESSIVE: Callable[[str], str] = lambda name: f"{name}'s"  # noqa: E731
+
+
+def _tail(title: str, percent: int) -> MetricWording:
+    of = f"p{percent} of {title}"
+    return MetricWording(
+        lambda name: f"{name}'s {of} is", "longer than", "shorter than", f"have an equal {of}",
+        f"has the shorter {of}", _POSSESSIVE,
+    )  # fmt: skip
+
 
 WORDS: dict[str, MetricWording] = {
     "ttft_p50": MetricWording(
@@ -45,6 +53,18 @@ WORDS: dict[str, MetricWording] = {
         lambda name: f"{name}'s longest stall is",
         "longer than", "shorter than", "have equally long stalls", "has the shorter stalls", _POSSESSIVE,
     ),
+    **{f"ttft_p{percent}": _tail("TTFT", percent) for percent in (95, 99)},
+    **{f"e2e_p{percent}": _tail("E2E", percent) for percent in (95, 99)},
+    "goodput": MetricWording(
+        lambda name: f"{name} delivers",
+        "more answers per second within the SLO than", "fewer answers per second within the SLO than",
+        "deliver equally many answers per second within the SLO", "delivers more answers per second within the SLO",
+    ),
+    "slo_share": MetricWording(
+        lambda name: f"{name} is within the SLO in",
+        "more of its requests than", "less of its requests than",
+        "are within the SLO in equally many requests", "is within the SLO in more of its requests",
+    ),
 }  # fmt: skip
 
 
@@ -56,23 +76,38 @@ def _in_unit(words: MetricWording, unit: str) -> MetricWording:
     return replace(words, **named)
 
 
-def sentence(name: str, found: MetricComparison, point: LoadPoint, comparison: Comparison) -> str:
+def unit_of_change(found: MetricComparison) -> Callable[..., str]:
+    """How a change of the figure is written: in percent, or of shares in points."""
+    return points if found.scale == "points" else percent
+
+
+def changes(found: MetricComparison) -> str:
+    """The interval of a figure's change: `+8 % to +16 %`."""
+    assert found.change95 is not None
+    return change_range(*found.change95, unit_of_change(found))
+
+
+def sentence(name: str, level: LevelComparison, comparison: Comparison) -> str:
     """One verdict in one sentence, with its interval and the blocks behind it."""
+    found, at = level.metrics[name], f"at {level.load_point.label}"
     a, b, words = comparison.a.label, comparison.b.label, _in_unit(WORDS[name], found.unit)
-    at = f"at {point.label}"
-    if found.verdict == "refused" or found.ratio is None:
+    if found.verdict == "refused":
         return f"No verdict on {found.title} {at}: {found.reason}."
-    if found.ci95 is None:
-        change = percent(found.ratio - 1, signed=True)
+    if found.is_untested or found.change is None:
+        return f"{found.title} {at} is inconclusive: {found.reason}."
+    if found.change95 is None:
+        change = unit_of_change(found)(found.change, signed=True)
+        hint = " (compare several runs of each, or measure both in one run)"
         return (
-            f"Whether {a} or {b} {words.question} {at} is inconclusive: {b} differs by {change}, but {found.reason} "
-            f"(compare several runs of each, or measure both in one run)."
+            f"Whether {a} or {b} {words.question} {at} is inconclusive: {b} differs by {change}, but {found.reason}"
+            f"{hint if found.reason_code == 'unreplicated' else ''}."
         )
-    blocks = _behind(found, comparison)
-    signed = change_range(found.ci95[0] - 1, found.ci95[1] - 1)
+    blocks, signed = _behind(found, comparison), changes(found)
     if found.verdict == "equivalent":
+        middle = " in the median" if _tail_differs(name, level) else ""
+        margin = unit_of_change(found)(comparison.margin)
         return (
-            f"{a} and {b} {words.equal} {at}, to within {percent(comparison.margin)} "
+            f"{a} and {b} {words.equal} {at}, to within {margin}{middle} "
             f"(95 % interval of the difference {signed}, {blocks})."
         )
     if found.verdict == "undecided":
@@ -80,22 +115,41 @@ def sentence(name: str, found: MetricComparison, point: LoadPoint, comparison: C
             f"Whether {a} or {b} {words.question} {at} is inconclusive: {found.reason} "
             f"(95 % interval of the difference {signed}, {blocks})."
         )
-    # In one session the winner is the subject; of two runs it is the second, which is asked about.
-    turned = comparison.mode == "interleaved" and found.verdict == "worse"
-    ratio, low, high = found.ratio, *found.ci95
-    if turned:
+    return _decided(found, words, at, comparison)
+
+
+def _decided(found: MetricComparison, words: MetricWording, at: str, comparison: Comparison) -> str:
+    """In one session the winner is the subject; of two runs it is the second, which is asked about."""
+    a, b = comparison.a.label, comparison.b.label
+    change, interval = found.change, found.change95
+    assert change is not None
+    assert interval is not None
+    low, high = interval
+    if comparison.mode == "interleaved" and found.verdict == "worse":
         a, b = b, a
-        ratio, low, high = 1 / ratio, 1 / high, 1 / low
-    step = words.more if ratio > 1 else words.less
-    edges = sorted((abs(low - 1), abs(high - 1)))
-    if (low < 1) != (high < 1):
-        interval = change_range(low - 1, high - 1)
+        change, low, high = (_turned(one, found) for one in (change, high, low))
+    step, shown = words.more if change > 0 else words.less, unit_of_change(found)
+    edges = sorted((abs(low), abs(high)))
+    if (low < 0) != (high < 0):
+        written = change_range(low, high, shown)
     else:
-        interval = f"{percent(edges[0]).removesuffix(' %')}–{percent(edges[1])}"
+        written = f"{shown(edges[0]).partition(' ')[0]}–{shown(edges[1])}"
     return (
-        f"{words.subject(b)} {percent(abs(ratio - 1))} {step} {words.other(a)} {at} "
-        f"(95 % interval {interval}, {blocks})."
+        f"{words.subject(b)} {shown(abs(change))} {step} {words.other(a)} {at} "
+        f"(95 % interval {written}, {_behind(found, comparison)})."
     )
+
+
+def _turned(change: float, found: MetricComparison) -> float:
+    """The change from B to A."""
+    return -change if found.scale == "points" else 1 / (1 + change) - 1
+
+
+def _tail_differs(name: str, level: LevelComparison) -> bool:
+    """Whether a percentile of the tail of the same metric is better or worse."""
+    metric = name.removesuffix("_p50")
+    tails = (level.metrics.get(f"{metric}_{percentile}") for percentile in ("p95", "p99"))
+    return name.endswith("_p50") and any(one is not None and one.verdict in _DIFFERENT for one in tails)
 
 
 def _behind(found: MetricComparison, comparison: Comparison) -> str:
@@ -108,11 +162,21 @@ def _behind(found: MetricComparison, comparison: Comparison) -> str:
 
 
 _FIRST = ("ttft_p50", "decode_tok_s_p50", "output_tok_s")
+_TAILS = ("ttft_p95", "ttft_p99", "e2e_p95", "e2e_p99")
+_SLO = ("slo_share", "goodput")
+_DIFFERENT = ("better", "worse")
 
 
 def headlines(comparison: Comparison) -> list[str]:
-    """The sentences to read first: TTFT, decode and system rate of each level, in this order."""
-    return [words for level in comparison.levels for words in _of(level, comparison, _FIRST)]
+    """The sentences to read first: TTFT, decode and system rate of each level, in this order; tails where they differ,
+    and what the SLO counts where one is set."""
+    found = []
+    for level in comparison.levels:
+        tails = [name for name in _TAILS if name in level.metrics and level.metrics[name].verdict in _DIFFERENT]
+        slo = [name for name in _SLO if name in level.metrics and level.metrics[name].verdict != "refused"]
+        found += _of(level, comparison, _FIRST)
+        found += [sentence(name, level, comparison) for name in (*tails, *slo)]
+    return found
 
 
 def of_level(level: LevelComparison, comparison: Comparison) -> list[str]:
@@ -120,10 +184,10 @@ def of_level(level: LevelComparison, comparison: Comparison) -> list[str]:
     return _of(level, comparison, tuple(level.metrics))
 
 
-def _of(level: LevelComparison, comparison: Comparison, names: tuple[str, ...]) -> list[str]:
+def _of(level: LevelComparison, comparison: Comparison, names: Sequence[str]) -> list[str]:
     """A sentence a figure; one for all where all were refused for the same reason."""
     found = [level.metrics[name] for name in names]
     reasons = {one.reason for one in found}
     if all(one.verdict == "refused" for one in found) and len(reasons) == 1:
         return [f"No verdict at {level.load_point.label}: {found[0].reason}."]
-    return [sentence(name, level.metrics[name], level.load_point, comparison) for name in names]
+    return [sentence(name, level, comparison) for name in names]

@@ -36,14 +36,29 @@ def shift_between(a: Block, b: Block, compared: Compared) -> Shift | None:
         return None
     if compared.statistic == "rate":
         return Shift(math.log(values[1] / values[0]))
-    of_a, of_b = a.logs(compared), b.logs(compared)
+    return _shift_of(a.logs(compared), b.logs(compared))
+
+
+def _shift_of(of_a: Mapping[str, Sequence[float]], of_b: Mapping[str, Sequence[float]]) -> Shift | None:
     weights = {
-        name: len(of_a[name]) * len(of_b[name]) / (len(of_a[name]) + len(of_b[name])) for name in of_a if of_b.get(name)
+        name: len(of_a[name]) * len(of_b[name]) / (len(of_a[name]) + len(of_b[name]))
+        for name in of_a
+        if of_a[name] and of_b.get(name)
     }
     if not weights:
         return None
     shifts = {name: hodges_lehmann(of_a[name], of_b[name]) for name in weights}
     return Shift(sum(weights[name] * shifts[name] for name in weights) / sum(weights.values()), weights)
+
+
+def shift_from_all(block: Block, side: Sequence[Block], compared: Compared) -> float:
+    """How far a block lies from all of its side, as a logarithm; 0 where that is not known."""
+    whole: dict[str, list[float]] = {}
+    for one in side:
+        for name, logs in one.logs(compared).items():
+            whole.setdefault(name, []).extend(logs)
+    found = _shift_of(whole, block.logs(compared))
+    return found.log if found is not None else 0.0
 
 
 def hodges_lehmann(a: Sequence[float], b: Sequence[float]) -> float:
@@ -60,10 +75,13 @@ def hodges_lehmann(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def log_value(block: Block, compared: Compared) -> float | None:
-    """What a whole run is worth in a figure, as a logarithm: medians within each prompt class, weighted by requests."""
+    """What a whole run is worth in a figure, as a logarithm: medians within each prompt class, weighted by requests. A
+    share is worth itself."""
     value = block.value(compared)
-    if value is None or compared.statistic == "rate":
-        return None if value is None else math.log(value)
+    if value is None or compared.in_points:
+        return value
+    if compared.statistic != "median":
+        return math.log(value)
     by_class = [logs for logs in block.logs(compared).values() if logs]
     return sum(len(logs) * median(logs) for logs in by_class) / sum(map(len, by_class)) if by_class else None
 

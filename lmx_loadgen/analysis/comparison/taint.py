@@ -30,4 +30,5 @@ def is_round_tainted(log: LogContents, point: LoadPoint, block: int) -> bool:
         return True
     run = MeasuredRun(here)
     figures = [run.level(name, point).metrics for name in run.targets if run.requests(name, point)]
-    return any(is_tainted(of_target[one.metric]) for of_target in figures for one in COMPARED.values())
+    compared = [one.metric for one in COMPARED.values() if one.of_blocks]
+    return any(is_tainted(of_target[metric]) for of_target in figures for metric in compared)

@@ -21,7 +21,7 @@ _TRIM = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean log-ratio with its standard error and degrees of freedom.
+    """A mean log-ratio with its standard error and degrees of freedom; a mean difference of shares where `in_points`.
 
     `n` is the number of rounds behind it, of runs on the side that has fewer where runs are compared. `floor` is the
     clock's resolution relative to the values: nothing is known more closely than that.
@@ -32,25 +32,21 @@ class Estimate:
     error: float
     df: float
     floor: float = 0.0
-
-    @property
-    def ratio(self) -> float:
-        return math.exp(self.mean)
+    in_points: bool = False
 
     def half_width(self, alpha: float) -> float:
         """Half the 1 − `alpha` interval of the logarithm, Student's t; the clock's resolution at least."""
         return max(t_quantile(1 - alpha / 2, self.df) * self.error, self.floor)
 
     def interval(self, alpha: float) -> tuple[float, float]:
-        """The 1 − `alpha` interval of the ratio."""
+        """The 1 − `alpha` interval of the ratio, or of the difference."""
         half = self.half_width(alpha)
-        return math.exp(self.mean - half), math.exp(self.mean + half)
+        return shown(self.mean - half, self.in_points), shown(self.mean + half, self.in_points)
 
     def equivalence_interval(self, alpha: float) -> tuple[float, float]:
-        """The 1 − `alpha` interval that goes with two one-sided tests at `alpha`: it always has 1 in it, and lies
-        within a margin just where the tests say so (Berger and Hsu, Stat. Sci. 11, 1996)."""
-        low, high = self.interval(2 * alpha)
-        return min(1.0, low), max(1.0, high)
+        """The 1 − `alpha` interval that goes with two one-sided tests at `alpha`: it always has "no difference" in it,
+        and lies within a margin just where the tests say so (Berger and Hsu, Stat. Sci. 11, 1996)."""
+        return with_none(self.interval(2 * alpha), self.in_points)
 
     @property
     def p(self) -> float:
@@ -62,11 +58,43 @@ class Estimate:
     def p_equivalence(self, margin: float) -> float:
         """The p of "they differ by the margin or more": the larger of two one-sided tests' (Schuirmann, J.
         Pharmacokinet. Biopharm. 15, 1987)."""
-        room = math.log(1 + margin) - abs(self.mean)
-        return 1.0 if room <= self.floor else _tail(room, self.error, self.df)
+        left = room(margin, self.in_points) - abs(self.mean)
+        return 1.0 if left <= self.floor else _tail(left, self.error, self.df)
 
     def with_floor(self, floor: float) -> "Estimate":
         return replace(self, floor=floor)
+
+    def more_blocks(self, *, margin: float, alpha: float, alpha_equivalence: float) -> int | None:
+        """How many more rounds should make it conclusive, if they are like those there are; None for over `MOST_MORE`.
+
+        Conclusive is a difference that is significant at `alpha`, or one within the margin at `alpha_equivalence`.
+        """
+        deviation = self.error * math.sqrt(self.n)
+        distance, left = abs(self.mean), room(margin, self.in_points) - abs(self.mean)
+        per_block = self.df / self.n
+        for n in range(self.n + 1, self.n + MOST_MORE + 1):
+            df, error = max(1.0, per_block * n), deviation / math.sqrt(n)
+            if max(t_quantile(1 - alpha / 2, df) * error, self.floor) < distance:
+                return n - self.n
+            if max(t_quantile(1 - alpha_equivalence, df) * error, self.floor) < left:
+                return n - self.n
+        return None
+
+
+def shown(value: float, in_points: bool) -> float:
+    """What stands for a logarithm of a ratio: the ratio; for a difference of shares, itself."""
+    return value if in_points else math.exp(value)
+
+
+def with_none(interval: tuple[float, float], in_points: bool) -> tuple[float, float]:
+    """The interval, stretched to "no difference"."""
+    none = 0.0 if in_points else 1.0
+    return min(none, interval[0]), max(none, interval[1])
+
+
+def room(margin: float, in_points: bool) -> float:
+    """How far from "no difference" a margin reaches: percentage points of a share, else of the ratio."""
+    return margin if in_points else math.log(1 + margin)
 
 
 def paired(differences: Sequence[float]) -> Estimate:
@@ -76,13 +104,18 @@ def paired(differences: Sequence[float]) -> Estimate:
     and McLaughlin, Sankhyā A 25, 1963): SSD_w / (h (h − 1)), h being how many are left, with h − 1 degrees of freedom.
     """
     n = len(differences)
-    cut = int(_TRIM * n) if n >= TRIMMED_FROM else 0
+    cut = (n - left_of(n)) // 2
     ordered = sorted(differences)
     kept = ordered[cut : n - cut]
     winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
     left = len(kept)
     error = math.sqrt(_squares(winsorized) / (left * (left - 1)))
     return Estimate(n, fmean(kept), error, left - 1)
+
+
+def left_of(rounds: int) -> int:
+    """How many of so many rounds are left when the outer ones are trimmed."""
+    return rounds - 2 * int(_TRIM * rounds) if rounds >= TRIMMED_FROM else rounds
 
 
 def between_runs(
@@ -108,23 +141,6 @@ def between_runs(
         return None
     variance = sum(_squares(group) for group in groups) / df
     return Estimate(min(sizes), mean, math.sqrt(variance * (1 / sizes[0] + 1 / sizes[1])), df)
-
-
-def more_blocks(estimate: Estimate, *, margin: float, alpha: float, alpha_equivalence: float) -> int | None:
-    """How many more rounds should make it conclusive, if they are like those there are; None for over `MOST_MORE`.
-
-    Conclusive is a difference that is significant at `alpha`, or one within the margin at `alpha_equivalence`.
-    """
-    deviation = estimate.error * math.sqrt(estimate.n)
-    distance, room = abs(estimate.mean), math.log(1 + margin) - abs(estimate.mean)
-    per_block = estimate.df / estimate.n
-    for n in range(estimate.n + 1, estimate.n + MOST_MORE + 1):
-        df, error = max(1.0, per_block * n), deviation / math.sqrt(n)
-        if max(t_quantile(1 - alpha / 2, df) * error, estimate.floor) < distance:
-            return n - estimate.n
-        if max(t_quantile(1 - alpha_equivalence, df) * error, estimate.floor) < room:
-            return n - estimate.n
-    return None
 
 
 def _tail(distance: float, error: float, df: float) -> float:

@@ -8,7 +8,7 @@ from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.needle_text import DEPTHS, MORE_DEPTHS
 from lmx_loadgen.session.checks.questions import FEWEST_TOKENS, NEEDLE_TOKENS, PAIRS, SHORT_TOKENS, TEXT_TOKENS
 from lmx_loadgen.session.jobs import PROBE_TOKENS, STABILITY_TOKENS
-from lmx_loadgen.session.plan import ASSUMED_TOK_S, ASSUMED_TTFT_S, Segment, estimate_s, stability_points
+from lmx_loadgen.session.plan import Segment, assumed_answer_s, estimate_s, stability_points
 
 SHARE = 0.10
 _PROBE_REQUESTS = 3
@@ -35,7 +35,10 @@ class CheckBudget:
     def words(self) -> str:
         """The line of the plan, with the probe of the prefix cache."""
         what = ", ".join(dict.fromkeys(("caches", *(_WORDS[group] for group in self.groups))))
-        requests, seconds = self.requests + _PROBE_REQUESTS, self.seconds + _PROBE_REQUESTS * _request_s(PROBE_TOKENS)
+        requests, seconds = (
+            self.requests + _PROBE_REQUESTS,
+            self.seconds + _PROBE_REQUESTS * assumed_answer_s(PROBE_TOKENS),
+        )
         return f"  checks: {requests} short requests per target, about {seconds:.0f} s ({what})"
 
 
@@ -48,7 +51,7 @@ def check_budget(profile: Profile, plan: Sequence[Segment]) -> CheckBudget:
     groups: list[Group] = []
     requests = 0
     for group, tokens in _tokens(profile).items():
-        needed = sum(map(_request_s, tokens))
+        needed = sum(map(assumed_answer_s, tokens))
         if needed > left:
             break
         groups.append(group)
@@ -72,9 +75,5 @@ def _tokens(profile: Profile) -> dict[Group, list[int]]:
 
 def _before_s(profile: Profile) -> float:
     """About how long a target's probe of the cache takes, and the comparison of its answers."""
-    probe = _PROBE_REQUESTS * _request_s(PROBE_TOKENS)
-    return probe + len(stability_points(profile)) * _request_s(min(STABILITY_TOKENS, profile.request.max_tokens))
-
-
-def _request_s(tokens: int) -> float:
-    return ASSUMED_TTFT_S + tokens / ASSUMED_TOK_S
+    probe = _PROBE_REQUESTS * assumed_answer_s(PROBE_TOKENS)
+    return probe + len(stability_points(profile)) * assumed_answer_s(min(STABILITY_TOKENS, profile.request.max_tokens))

@@ -14,9 +14,10 @@ from tests.helpers.made_sessions import PROFILE, Made, session
 from tests.helpers.make_runs import calibration
 from tests.helpers.snapshots import check_snapshot, numbers_in
 
-BY_LENGTH = {"output_tok_s", "e2e_p50", "longest_stall_p50"}
+TAILS = {"ttft_p95", "ttft_p99", "e2e_p95", "e2e_p99"}
+BY_LENGTH = {"output_tok_s", "e2e_p50", "longest_stall_p50", "e2e_p95", "e2e_p99"}
 OTHER_TEXT = "attention is a set of weights, one for each pair of words in a sentence, that says who listens to whom"
-EVERYTHING = {"ttft_p50", "decode_tok_s_p50", "output_tok_s", "e2e_p50", "longest_stall_p50"}
+EVERYTHING = {"ttft_p50", "decode_tok_s_p50", "output_tok_s", "e2e_p50", "longest_stall_p50"} | TAILS
 
 
 def compared(a: Made, b: Made, rules: Rules | None = None, **changes: Any) -> Comparison:
@@ -127,7 +128,7 @@ IN_PART: dict[str, tuple[Made, str, str, set[float], set[str]]] = {
         "clean",
         "tainted: TTFT, Decode tok/s",
         {5},
-        {"ttft_p50", "decode_tok_s_p50"},
+        {"ttft_p50", "ttft_p95", "ttft_p99", "decode_tok_s_p50"},
     ),
 }
 
@@ -140,7 +141,7 @@ def test_a_check_refuses_only_the_figures_that_depend_on_what_it_checks(key: str
 
     assert (line.status, line.a, line.b) == ("failed", a, b)
     assert numbers <= set(numbers_in(line.sentence))
-    assert refused(comparison) == set(line.metrics) == figures
+    assert refused(comparison) == set(line.metrics) - {"goodput", "slo_share"} == figures  # no SLO is set
 
 
 def test_snapshot_of_what_each_check_says() -> None:
@@ -266,7 +267,7 @@ def test_lengths_of_the_models_own_choosing_leave_what_does_not_depend_on_length
     comparison = compared(Made(finish="stop"), Made(finish="stop", tokens=14))
 
     assert sides_of(comparison, "output_length") == ("failed", "10 tokens", "14 tokens")
-    assert refused(comparison) == {"output_tok_s", "e2e_p50", "longest_stall_p50"}
+    assert refused(comparison) == BY_LENGTH
 
 
 def test_a_server_without_a_count_of_tokens_is_compared_in_characters() -> None:

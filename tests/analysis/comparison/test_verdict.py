@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lmx_loadgen.analysis.comparison import verdict
 from lmx_loadgen.analysis.comparison.verdict import Estimate, between_runs, paired
 
 LOGS = st.lists(st.floats(-2, 2), min_size=3, max_size=12)
@@ -149,7 +148,7 @@ def test_equal_values_have_no_difference_and_no_doubt() -> None:
 
 def test_how_many_more_blocks_is_how_many_more_it_takes() -> None:
     estimate = Estimate(6, 0.05, 0.03, 5)
-    more = verdict.more_blocks(estimate, margin=0.03, alpha=0.05, alpha_equivalence=0.05)
+    more = estimate.more_blocks(margin=0.03, alpha=0.05, alpha_equivalence=0.05)
     assert more is not None
     per_block = 0.03 * math.sqrt(6)
 
@@ -163,4 +162,4 @@ def test_how_many_more_blocks_is_how_many_more_it_takes() -> None:
 def test_no_number_of_blocks_is_promised_where_it_is_over_200() -> None:
     estimate = Estimate(6, 0.029, 1.0, 5)
 
-    assert verdict.more_blocks(estimate, margin=0.03, alpha=0.005, alpha_equivalence=0.005) is None
+    assert estimate.more_blocks(margin=0.03, alpha=0.005, alpha_equivalence=0.005) is None

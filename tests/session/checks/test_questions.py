@@ -12,7 +12,7 @@ from lmx_loadgen.session.checks.needle_text import DEPTHS, MORE_DEPTHS, WORDS_AF
 from lmx_loadgen.session.checks.questions import Question, Questions
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import estimate_s, make_plan
-from lmx_loadgen.session.plan_description import dry_run_lines
+from lmx_loadgen.session.plan_description import plan_description
 
 CODE = re.compile(r"\b[A-Z]{2}-\d{4}\b")
 
@@ -121,8 +121,14 @@ def test_checks_take_a_tenth_of_the_planned_time_at_most(load: dict[str, object]
     ],
 )
 def test_the_plan_says_what_is_asked(load: dict[str, object], line: str) -> None:
-    lines = dry_run_lines(profile(2, **load), Options())
-    silent = dry_run_lines(profile(2, **load), Options(probe=False))
+    asked = profile(2, **load)
+    plan = make_plan(asked, [spec.name for spec in asked.targets])
+
+    def described_plan(options: Options) -> list[str]:
+        return plan_description(asked, plan, options)
+
+    lines = described_plan(Options())
+    silent = described_plan(Options(probe=False))
 
     assert [one for one in lines if one not in silent] == [line]
     assert len(line) <= 80

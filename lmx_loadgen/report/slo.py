@@ -1,0 +1,34 @@
+"""What the SLO says of a target, in words, wherever one is set."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmx_loadgen.analysis import slo
+from lmx_loadgen.analysis.formats import percent, rate
+from lmx_loadgen.report.view import Level, point_of, stat
+
+
+def slo_words(levels: Sequence[Level], profile: Mapping[str, Any]) -> str | None:
+    """`Within SLO (TTFT within 500 ms): 98 % at concurrency 1 (95 % interval 91–100 %, goodput 0.52 req/s), …`.
+
+    None where no SLO is set, or nothing was measured.
+    """
+    if not profile.get("slo") or not slo.is_set(profile):
+        return None
+    parts = [words for level in levels if (words := _of_level(level)) is not None]
+    return f"Within SLO ({slo.words(profile)}): {', '.join(parts)}" if parts else None
+
+
+def _of_level(level: Level) -> str | None:
+    share, goodput = stat(level, "slo_share", "mean"), stat(level, "goodput", "mean")
+    if share is None:
+        return None
+    edges = level["metrics"]["slo_share"].get("ci95")
+    within = []
+    if edges is not None:
+        low, high = (percent(edge) for edge in edges)
+        within.append(f"95 % interval {low.removesuffix(' %')}–{high}")
+    if goodput is not None:
+        within.append(f"goodput {rate(goodput)} req/s")
+    beside = f" ({', '.join(within)})" if within else ""
+    return f"{percent(share)} at {point_of(level).label}{beside}"

@@ -6,7 +6,7 @@ from typing import Any
 
 _PARTS = ("endpoint", "prompts", "request")
 # Where prompts come from. The same ones may lie in files of two names, and others in one of the same name.
-_SOURCES = ("lengths", "text", "file")
+_SOURCES = ("lengths", "text", "file", "column", "sample")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from statistics import median_high
 from typing import Any
 
+from lmx_loadgen.profile.datasets.sample import MOST_PROMPTS
 from lmx_loadgen.profile.load_point import load_point
 from lmx_loadgen.store.eventlog import LogContents, LogLine
 from lmx_loadgen.store.segment_key import SegmentKey, segment_key
@@ -62,8 +63,10 @@ def slept_s(log: LogContents, segments: Sequence[Mapping[str, Any]]) -> float:
 
 
 def run_notes(log: LogContents) -> list[str]:
-    """A sentence for each time the run was taken up again, and for whoever measured on this machine as well."""
-    found = [_resumed(log, line) for line in log.resumes]
+    """A sentence for prompts that were drawn, for each time the run was taken up again, and for whoever else measured
+    on this machine."""
+    found = [_drawn(log.header)] if "prompts_in_file" in log.header else []
+    found += [_resumed(log, line) for line in log.resumes]
     found += [_again(line) for line in log.again]
     ends = [line for line in [*log.superseded, log.end] if line is not None and line["type"] == "end"]
     others = [line.get("beside") for line in [log.header, *log.resumes]]
@@ -75,6 +78,12 @@ def run_notes(log: LogContents) -> list[str]:
                 "the same time: both are slower for it"
             )
     return list(dict.fromkeys(found))
+
+
+def _drawn(header: LogLine) -> str:
+    kept = header["profile"]["prompts"].get("sample") or MOST_PROMPTS
+    seed = header["profile"]["request"].get("seed") or 0
+    return f"{kept:,} of the {header['prompts_in_file']:,} prompts of the file were drawn, by seed {seed}"
 
 
 def _again(line: LogLine) -> str:

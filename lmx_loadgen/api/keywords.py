@@ -41,6 +41,8 @@ class Keywords(TypedDict, total=False):
     # `prompts`: one text, or a file of them, or the built-in ones of these lengths
     prompt: str | None
     prompts: str | Path | None
+    column: str | None
+    sample: int | None
     lengths: Sequence[Literal["short", "medium", "long"]]
     cache: Literal["unique", "repeat"]
     # `timeouts`

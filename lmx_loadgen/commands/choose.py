@@ -39,7 +39,7 @@ def with_targets(flags: Mapping[str, Any], asked: Profile) -> Mapping[str, Any]:
         raise InputError(f"--target {AUTO} stands for every local server: give no other --target beside it")
     if (targets and AUTO not in targets) or (not targets and load_profile(flags["profile"]).targets):
         return flags
-    prompt_book(asked.prompts, base_dir=Path())  # what is wrong with it is known before anybody is asked
+    prompt_book(asked.prompts, Path(), asked.request.seed)  # what is wrong with it is known before anybody is asked
     found = _local_servers(flags)
     if is_interactive(flags):
         selection = _asked(found)

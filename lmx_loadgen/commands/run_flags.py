@@ -98,7 +98,17 @@ RUN_FLAGS: tuple[Flag, ...] = (
         "prompts_file",
         key="prompts.file",
         metavar="FILE",
-        help="Prompts: text (one a line), JSONL with `messages` or `prompt`, a JSON array of them, or ShareGPT.",
+        help="Prompts: text (one a line), JSONL, JSON or ShareGPT, CSV, or Parquet (extra: datasets).",
+    ),
+    _prompts(
+        "--column", key="prompts.column", metavar="NAME", help="Column or key of --prompts to read. [default: guess]"
+    ),
+    _prompts(
+        "--sample",
+        key="prompts.sample",
+        type=int,
+        metavar="N",
+        help="Draw so many of --prompts by the seed. [default: all, at most 10,000]",
     ),
     _prompts(
         "--cache",

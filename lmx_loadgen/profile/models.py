@@ -96,11 +96,19 @@ class Load(ProfilePart):
 
 
 class Prompts(ProfilePart):
-    """What is asked: built-in prompts of the given lengths, or one text, or a file of prompts."""
+    """What is asked: built-in prompts of the given lengths, or one text, or a file of prompts.
+
+    Of a file that has more, `sample` prompts are drawn by the request's seed; `column` names what to read of a table or
+    of an object.
+    """
 
     lengths: list[Literal["short", "medium", "long"]] = Field(default=["short", "medium", "long"], min_length=1)
     text: Annotated[str, Field(min_length=1, max_length=10_000_000)] | None = None
     file: Name | None = None
+    column: Name | None = Field(default=None, exclude_if=lambda value: value is None)
+    sample: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
     cache: Literal["unique", "repeat"] = "unique"
 
 

@@ -6,7 +6,6 @@ So the nonce stands as the first characters of the first message that the user w
 first, its length always the same. No message is added: many templates refuse a system role.
 """
 
-import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,29 +18,20 @@ from typing import Any
 import yaml
 
 from lmx_loadgen.errors import ProfileError
+from lmx_loadgen.profile.datasets.sample import read_dataset
 from lmx_loadgen.profile.models import Prompts
+from lmx_loadgen.profile.prompt import Message, Prompt, asked
 from lmx_loadgen.system import folders
-
-Message = dict[str, Any]
-
-_MAX_FILE = 50 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """One thing to ask. `kind` is short, medium, long, or given (by the user)."""
-
-    id: str
-    messages: tuple[Message, ...]
-    kind: str = "given"
 
 
 @dataclass(frozen=True, slots=True)
 class PromptBook:
-    """The prompts of a run; warm-ups have their own, which are never measured."""
+    """The prompts of a run; warm-ups have their own, which are never measured. Where those that are measured were drawn
+    from a file, `drawn_from` is how many it holds."""
 
     measured: tuple[Prompt, ...]
     warmup: tuple[Prompt, ...]
+    drawn_from: int | None = None
 
     @property
     def has_system(self) -> bool:
@@ -73,15 +63,18 @@ def _has_text(part: Any) -> bool:
     return isinstance(part, dict) and isinstance(part.get("text"), str)
 
 
-def prompt_book(settings: Prompts, base_dir: Path) -> PromptBook:
-    """The prompts the settings ask for. Raises ProfileError for a prompts file that cannot be used."""
+def prompt_book(settings: Prompts, base_dir: Path, seed: int | None = None) -> PromptBook:
+    """The prompts the settings ask for; the seed draws those of a file that has more of them. Raises ProfileError for a
+    prompts file that cannot be used."""
     warmup = tuple(_built_in()["warmup"])
     if settings.text is not None and settings.file is not None:
         raise ProfileError("prompts.text and prompts.file (--prompt and --prompts) exclude each other: give one")
     if settings.text is not None:
-        return PromptBook((_asked("prompt", settings.text),), warmup)
+        return PromptBook((asked("prompt", settings.text),), warmup)
     if settings.file is not None:
-        return PromptBook(tuple(_from_file(base_dir / folders.expanded(Path(settings.file)))), warmup)
+        file = base_dir / folders.expanded(Path(settings.file))
+        found = read_dataset(file, column=settings.column, sample=settings.sample, seed=seed or 0)
+        return PromptBook(found.prompts, warmup, found.of if found.of > len(found.prompts) else None)
     book = _built_in()
     return PromptBook(tuple(prompt for length in settings.lengths for prompt in book[length]), warmup)
 
@@ -112,129 +105,6 @@ def _shuffled(places: Sequence[int], seed: str) -> Iterator[int]:
 def _built_in() -> dict[str, list[Prompt]]:
     text = resources.files("lmx_loadgen.profile").joinpath("prompts.yaml").read_text(encoding="utf-8")
     return {
-        kind: [_asked(f"{kind}-{place:02d}", asked.strip(), kind) for place, asked in enumerate(texts, 1)]
+        kind: [asked(f"{kind}-{place:02d}", text.strip(), kind) for place, text in enumerate(texts, 1)]
         for kind, texts in yaml.safe_load(text).items()
     }
-
-
-def _asked(id: str, text: str, kind: str = "given") -> Prompt:
-    return Prompt(id, ({"role": "user", "content": text},), kind)
-
-
-def _from_file(path: Path) -> list[Prompt]:
-    """The prompts of a file: JSON Lines, a JSON array, or text with one a line. Raises ProfileError."""
-    try:
-        if path.stat().st_size > _MAX_FILE:
-            raise ProfileError(f"the prompts file {path} is larger than 50 MB")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ProfileError(f"cannot read the prompts file {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ProfileError(f"the prompts file {path} is not UTF-8 text") from None
-    except ValueError:
-        raise ProfileError(f"the prompts file {str(path)!r} is not a path: it holds a NUL character") from None
-    readers = {".jsonl": _from_jsonl, ".ndjson": _from_jsonl, ".json": _from_json}
-    reader = readers.get(path.suffix.lower())
-    prompts = list(reader(path, text) if reader is not None else _from_lines(text))
-    if not prompts:
-        raise ProfileError(f"the prompts file {path} holds no prompt")
-    return prompts
-
-
-def _from_lines(text: str) -> Iterator[Prompt]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield _asked(f"line-{number}", line.strip())
-
-
-def _from_jsonl(path: Path, text: str) -> Iterator[Prompt]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            raise ProfileError(f"{where}: not JSON") from None
-        yield _prompt(f"line-{number}", entry, where)
-
-
-def _from_json(path: Path, text: str) -> Iterator[Prompt]:
-    """One array of prompts, or one conversation."""
-    try:
-        data = json.loads(text)
-    except RecursionError:
-        raise ProfileError(f"{path}: nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise ProfileError(
-            f"{path}, line {error.lineno}: not JSON ({error.msg}); a file of one object a line is called .jsonl"
-        ) from None
-    if isinstance(data, dict) or (isinstance(data, list) and data and _is_message(data[0])):
-        data = [data]
-    if not isinstance(data, list):
-        raise ProfileError(f"{path}: needs an array of prompts, of conversations, or of messages")
-    for number, entry in enumerate(data, 1):
-        yield _prompt(f"entry-{number}", entry, f"{path}, entry {number}")
-
-
-_FORMS = (
-    'a prompt (text), {"prompt": text}, {"messages": [{"role", "content"}]}, or ShareGPT\'s '
-    '{"conversations": [{"from", "value"}]}'
-)
-
-
-def _prompt(id: str, entry: Any, where: str) -> Prompt:
-    """One prompt in any of the forms in use. Raises ProfileError."""
-    entry = _without_half_characters(entry)
-    if isinstance(entry, str) and entry.strip():
-        return _asked(id, entry)
-    if isinstance(entry, dict):
-        if isinstance(entry.get("prompt"), str) and entry["prompt"].strip():
-            return _asked(id, entry["prompt"])
-        if isinstance(entry.get("conversations"), list):
-            return Prompt(id, _from_sharegpt(entry["conversations"], where))
-        entry = entry.get("messages")
-    if isinstance(entry, list) and entry and all(_is_message(message) for message in entry):
-        if not any(message.get("content") for message in entry):
-            raise ProfileError(f"{where}: no message has a content")
-        return Prompt(id, tuple(entry))
-    raise ProfileError(f"{where}: needs {_FORMS}")
-
-
-_SHAREGPT_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
-
-
-def _from_sharegpt(turns: list[Any], where: str) -> tuple[Message, ...]:
-    """The conversation up to the last thing that the user said: what follows is for the server to say."""
-    messages: list[Message] = []
-    for turn in turns:
-        role = _SHAREGPT_ROLES.get(str(turn.get("from"))) if isinstance(turn, dict) else None
-        if role is None or not isinstance(turn.get("value"), str):
-            raise ProfileError(
-                f'{where}: each of "conversations" needs "from" (human, gpt or system) and "value" (text)'
-            )
-        messages.append({"role": role, "content": turn["value"]})
-    while messages and messages[-1]["role"] != "user":
-        messages.pop()
-    if not messages:
-        raise ProfileError(f"{where}: nothing in it is said by a human")
-    return tuple(messages)
-
-
-def _without_half_characters(value: Any) -> Any:
-    """The same with a replacement character for each half of a surrogate pair, which no request can carry."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, list):
-        return [_without_half_characters(part) for part in value]
-    if isinstance(value, dict):
-        return {_without_half_characters(key): _without_half_characters(part) for key, part in value.items()}
-    return value
-
-
-def _is_message(message: Any) -> bool:
-    """A role, and a content: text, parts, or none beside tool calls."""
-    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        return False
-    content = message.get("content")
-    return isinstance(content, str | list) or (content is None and bool(message.get("tool_calls")))

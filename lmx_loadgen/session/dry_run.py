@@ -62,7 +62,7 @@ def _open_files(profile: Profile, options: Options) -> None:
         from lmx_loadgen.store.reference import read_reference
 
         read_reference(options.reference)
-    prompt_book(profile.prompts, base_dir=Path())
+    prompt_book(profile.prompts, Path(), profile.request.seed)
     if profile.tokenizer is not None:
         token_counter(profile.tokenizer, Path())
     tls(options)

@@ -9,7 +9,8 @@ from typing import Any
 from lmx_loadgen.load.messages import Job
 from lmx_loadgen.load.request import PLACEHOLDER, BodyTemplate
 from lmx_loadgen.profile.models import Profile, Request
-from lmx_loadgen.profile.prompts import Prompt, PromptBook, order_of, with_nonce
+from lmx_loadgen.profile.prompt import Prompt
+from lmx_loadgen.profile.prompts import PromptBook, order_of, with_nonce
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.system.clock import NS
 from lmx_loadgen.targets.address import dialect_of

@@ -96,7 +96,7 @@ def set_up(
     the run is to stop meanwhile."""
     began = time.monotonic()
     resume_state = options.resume_state
-    book = prompt_book(profile.prompts, base_dir=base_dir)
+    book = prompt_book(profile.prompts, base_dir, profile.request.seed)
     count = token_counter(profile.tokenizer, base_dir) if profile.tokenizer is not None else None
     input_hashes = hash_inputs(book, profile.tokenizer, base_dir)
     loop, stamps = instrument(options)

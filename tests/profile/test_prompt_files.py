@@ -8,7 +8,8 @@ import pytest
 
 from lmx_loadgen.errors import ProfileError
 from lmx_loadgen.profile.models import Prompts
-from lmx_loadgen.profile.prompts import Prompt, prompt_book
+from lmx_loadgen.profile.prompt import Prompt
+from lmx_loadgen.profile.prompts import prompt_book
 
 USER = {"role": "user", "content": "One?"}
 SHARE_GPT = {

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from lmx_loadgen.errors import ProfileError
 from lmx_loadgen.load.request import NONCE_LENGTH, PLACEHOLDER, BodyTemplate, nonce_for
 from lmx_loadgen.profile.models import Prompts
-from lmx_loadgen.profile.prompts import Prompt, PromptBook, order_of, prompt_book, with_nonce
+from lmx_loadgen.profile.prompt import Prompt
+from lmx_loadgen.profile.prompts import PromptBook, order_of, prompt_book, with_nonce
 
 HERE = Path()
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from lmx_loadgen.load.request import nonce_for
 from lmx_loadgen.profile.models import Request
-from lmx_loadgen.profile.prompts import Prompt, PromptBook, with_nonce
+from lmx_loadgen.profile.prompt import Prompt
+from lmx_loadgen.profile.prompts import PromptBook, with_nonce
 from lmx_loadgen.session.checks.needle_text import DEPTHS, MORE_DEPTHS, QUESTIONS, NeedleText, needle_text
 from lmx_loadgen.targets.base import text_of
 

@@ -1,0 +1,98 @@
+"""A seeded sample of a file of any length, in memory for the sample alone."""
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from lmx_loadgen.errors import ProfileError
+from lmx_loadgen.profile.datasets.forms import prompt_in
+from lmx_loadgen.profile.datasets.rows import IS_TABLE, Row, rows_of
+from lmx_loadgen.profile.prompt import Prompt
+
+# No more prompts than this are kept of a file, where nobody says how many.
+MOST_PROMPTS = 10_000
+_MOST_KEPT = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Prompts of a file, in its order; `of` is how many it holds."""
+
+    prompts: tuple[Prompt, ...]
+    of: int
+
+
+def read_dataset(path: Path, *, column: str | None = None, sample: int | None = None, seed: int = 0) -> Dataset:
+    """The prompts of a file; of more than `sample`, as many drawn by the seed. Every entry is read, also those that are
+    not drawn. Raises ProfileError."""
+    try:
+        known = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except ValueError:
+        raise ProfileError(f"the prompts file {str(path)!r} is not a path: it holds a NUL character") from None
+    try:
+        return _read(path, (known.st_mtime_ns, known.st_size), column, sample, seed)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except UnicodeDecodeError:
+        raise ProfileError(f"the prompts file {path} is not UTF-8 text") from None
+
+
+def _unreadable(path: Path, error: OSError) -> ProfileError:
+    return ProfileError(f"cannot read the prompts file {path}: {error.strerror or error}")
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, state: tuple[int, int], column: str | None, sample: int | None, seed: int) -> Dataset:
+    """A run looks at its files before it asks which servers to measure, and again when it begins: reading a million
+    lines once is enough, as long as the file is as it was."""
+    counted = _Counted(_prompts(path, column))
+    kept = drawn(counted, sample or MOST_PROMPTS, seed, path)
+    if not kept:
+        raise ProfileError(f"the prompts file {path} holds no prompt")
+    return Dataset(tuple(kept), counted.seen)
+
+
+def _prompts(path: Path, column: str | None) -> Iterator[tuple[Prompt, Row]]:
+    in_entry = None if path.suffix.lower() in IS_TABLE else column
+    for row in rows_of(path, column):
+        yield prompt_in(row.id, row.value, row.where, in_entry), row
+
+
+class _Counted:
+    """Prompts and how many bytes they take, counted as they pass."""
+
+    def __init__(self, prompts: Iterable[tuple[Prompt, Row]]) -> None:
+        self._prompts = prompts
+        self.seen = 0
+
+    def __iter__(self) -> Iterator[tuple[Prompt, int]]:
+        for prompt, row in self._prompts:
+            self.seen += 1
+            yield prompt, row.size
+
+
+def drawn(prompts: Iterable[tuple[Prompt, int]], most: int, seed: int, path: Path) -> list[Prompt]:
+    """At most so many prompts, each as likely as any other (reservoir sampling: J. S. Vitter's algorithm R, ACM TOMS
+    11:1, 1985), in their own order. Raises ProfileError where they take too much memory."""
+    chance = random.Random(f"{seed}/sample")
+    kept: list[tuple[int, Prompt, int]] = []
+    size = 0
+    for place, (prompt, bytes_) in enumerate(prompts):
+        slot = place if place < most else chance.randrange(place + 1)
+        if slot >= most:
+            continue
+        if slot == len(kept):
+            kept.append((place, prompt, bytes_))
+        else:
+            size -= kept[slot][2]
+            kept[slot] = (place, prompt, bytes_)
+        size += bytes_
+        if size > _MOST_KEPT:
+            raise ProfileError(
+                f"the prompts of {path} take over {_MOST_KEPT // 2**20} MB: draw fewer of them with --sample"
+            )
+    return [prompt for _, prompt, _ in sorted(kept, key=lambda one: one[0])]

@@ -12,6 +12,7 @@ from lmx_loadgen.analysis.answer_notes import answer_notes
 from lmx_loadgen.analysis.metrics import METRICS, Metric
 from lmx_loadgen.analysis.records import Record, in_steady_or_all
 from lmx_loadgen.analysis.samples import Sample, of_window, samples_of
+from lmx_loadgen.analysis.shapes import cut_note, shape_result
 from lmx_loadgen.analysis.stats import PERCENTILES, Description, describe, interval_within_run, known
 from lmx_loadgen.analysis.tokens import Basis, choose_basis
 from lmx_loadgen.analysis.window import WINDOW_METRICS, Window, level_metrics, little_note, window_of
@@ -24,6 +25,7 @@ from lmx_loadgen.store.result import (
     LevelResult,
     MetricResult,
     RequestCounts,
+    ShapeResult,
     TokenCounts,
     TokenSums,
     WindowResult,
@@ -65,6 +67,8 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in WINDOW_METRICS}
     metrics = instrument_error.with_errors(calibration, load, metrics, samples | rates)
     seen = instrument_error.witness(calibration, load, measured, segments)
+    usage_exact = rules_of(target).usage_prompt_exact
+    shape = shape_result(log.header, target["name"], level.load_point, chosen, basis, usage_exact=usage_exact)
     return LevelResult(
         load_point=level.load_point,
         requests=_counts(level.requests, measured, failed),
@@ -81,8 +85,17 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
         tainted=instrument_error.taints(metrics) + conditions.taints(log, segments),
         notes=_notes(measured, chosen, sample, basis, window, target)
         + instrument_error.notes_of(seen, samples, sum(record.outcome != "cancelled" for record in measured))
+        + _length_notes(shape, chosen, usage_exact)
         + _stop_notes(segments),
+        shape=shape,
     )
+
+
+def _length_notes(shape: ShapeResult | None, chosen: Sequence[Record], usage_exact: bool) -> list[str]:
+    if shape is not None:
+        return [] if shape.exact and shape.status == "passed" else [shape.sentence]
+    note = cut_note(chosen, usage_exact=usage_exact)
+    return [] if note is None else [note]
 
 
 def calibration_of(header: Mapping[str, Any]) -> Calibration | None:

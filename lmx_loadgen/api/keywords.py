@@ -24,6 +24,7 @@ class Keywords(TypedDict, total=False):
     model: str | Mapping[str, str]
     # `load` of a profile
     concurrency: int | Sequence[int]
+    shapes: str | Sequence[str]
     requests: int | None
     duration: Seconds | None
     warmup: int

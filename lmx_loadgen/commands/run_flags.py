@@ -77,6 +77,13 @@ RUN_FLAGS: tuple[Flag, ...] = (
         metavar="1,4,8",
         help="Requests in flight, one level each.",
     ),
+    _load(
+        "--shape",
+        key="load.shapes",
+        metavar="512:128,4096:128",
+        help="Tokens of each prompt and of its answer, one level each, alone or at each --concurrency. Prompts have "
+        "the length by the server's own count.",
+    ),
     _load("--requests", "-n", key="load.requests", type=int, help="Measured requests per level."),
     _load(
         "--duration",

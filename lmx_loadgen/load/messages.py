@@ -27,7 +27,8 @@ class Job:
     """One segment's share of work for one worker. Times are nanoseconds. `segment` is the text of its key.
 
     `order` says which template each request takes, by the request's number in the level, round and round;
-    `numbers` of this worker are `first`, `first + step`, … so that workers never send the same request.
+    `numbers` of this worker are `first`, `first + step`, … so that workers never send the same request. With `digits`
+    its nonces have no letters.
     `no_progress` is how many seconds may pass without one byte from the server: it says how often the worker must look.
     """
 
@@ -49,6 +50,7 @@ class Job:
     verify: bool
     ca_file: str | None
     no_progress: float
+    digits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,15 @@ class Turn:
     failures: int = 0
 
 
-def nonce_for(key: str, phase: str, number: int, repeat: bool) -> str:
-    """Sixteen hexadecimal characters, never the same twice in a run (always the same with `repeat`)."""
+def nonce_for(key: str, phase: str, number: int, repeat: bool, digits: bool = False) -> str:
+    """Sixteen hexadecimal characters, never the same twice in a run (always the same with `repeat`).
+
+    With `digits` none of them is a letter: vocabularies cut digits alike whatever they are, so that prompts that differ
+    in their nonce alone have as many tokens."""
     text = key if repeat else f"{key}/{phase}/{number}"
+    if digits:
+        drawn = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest())
+        return f"{drawn % 10**NONCE_LENGTH:0{NONCE_LENGTH}d}"
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

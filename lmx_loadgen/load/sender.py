@@ -67,7 +67,7 @@ class Sender:
     async def send(self, connection: StampedTransport, turn: Turn) -> RequestTiming:
         """Send the request of a turn and take in the whole answer; its trace, in which `end_ns` is set."""
         job = self._job
-        nonce = nonce_for(job.nonce_key, turn.phase, turn.number, job.repeat)
+        nonce = nonce_for(job.nonce_key, turn.phase, turn.number, job.repeat, job.digits)
         templates = job.templates if turn.phase == "measured" else job.warmup_templates
         request = build(self._url, self._headers, templates[turn.template].fill(nonce), job.limits)
         timing: RequestTiming = request.extensions["trace"]

@@ -9,6 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter
 
+from lmx_loadgen.profile.shape import Shape
+
 
 class Closed(BaseModel):
     """A closed loop: so many users, each of whom asks, reads the whole answer, and asks again."""
@@ -21,21 +23,26 @@ class Closed(BaseModel):
 
     kind: Literal["closed"] = "closed"
     concurrency: Annotated[int, Strict(), Field(ge=1, le=2**31)]
+    shape: Shape | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @property
     def cell(self) -> str:
-        """For a column or an axis that is headed by what it counts: `4`."""
-        return f"{self.concurrency:,}"
+        """For a column or an axis that is headed by what it counts: `4`, or `512→128 at 4`."""
+        return f"{self._of_shape}{self.concurrency:,}"
 
     @property
     def label(self) -> str:
-        """For sentences: `concurrency 4`."""
-        return f"{self.IN_WORDS}{self.concurrency}"
+        """For sentences: `concurrency 4`, or `512→128 at concurrency 4`."""
+        return f"{self._of_shape}{self.IN_WORDS}{self.concurrency}"
 
     @property
     def short(self) -> str:
-        """The same where there is little room: `C=4`."""
-        return f"{self.IN_SHORT}{self.concurrency}"
+        """The same where there is little room: `C=4`, or `512→128 at C=4`."""
+        return f"{self._of_shape}{self.IN_SHORT}{self.concurrency}"
+
+    @property
+    def _of_shape(self) -> str:
+        return "" if self.shape is None else f"{self.shape.label} at "
 
     @property
     def slots(self) -> int:
@@ -43,9 +50,10 @@ class Closed(BaseModel):
         return self.concurrency
 
     @property
-    def order(self) -> tuple[int, float]:
+    def order(self) -> tuple[float, ...]:
         """Points are shown by their kind, and within a kind from the lightest load to the heaviest."""
-        return (0, self.concurrency)
+        shape = (0, 0) if self.shape is None else (self.shape.prompt, self.shape.answer)
+        return (0, *shape, self.concurrency)
 
 
 # With a second kind: Annotated[Closed | Open, Field(discriminator="kind")].
@@ -63,6 +71,11 @@ def load_point(value: Any) -> LoadPoint:
 def concurrency_of(point: LoadPoint) -> int | None:
     """The plain number beside a closed loop's point, for scripts that look for it; None for any other kind."""
     return point.concurrency if point.kind == "closed" else None
+
+
+def shape_of(point: LoadPoint) -> Shape | None:
+    """The lengths that a point asks for; None where it takes prompts as they come."""
+    return point.shape if point.kind == "closed" else None
 
 
 def labels(points: Iterable[LoadPoint]) -> str:

@@ -9,6 +9,7 @@ from lmx_loadgen.profile.checks import Checks
 from lmx_loadgen.profile.durations import seconds, seconds_or_auto, share
 from lmx_loadgen.profile.fields import DAY_S, ConcurrencyLevel, Duration, Name, Number, ProfilePart, VariableName
 from lmx_loadgen.profile.load_point import Closed, LoadPoint
+from lmx_loadgen.profile.shape import Shape
 
 _NO_PROGRESS_S = 120.0
 
@@ -20,6 +21,14 @@ def _levels(value: Any) -> Any:
         if len(set(value)) != len(value):
             raise ValueError("must not name a level twice")
         return sorted(value)
+    return value
+
+
+def _shapes(value: Any) -> Any:
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if isinstance(value, list) and len({str(shape).strip() for shape in value}) != len(value):
+        raise ValueError("must not name a shape twice")
     return value
 
 
@@ -56,7 +65,8 @@ class TargetSpec(ProfilePart):
 
 
 class Load(ProfilePart):
-    """A closed loop: `concurrency` levels, and for each `requests` and/or `duration` (seconds).
+    """A closed loop: `concurrency` levels, and for each `requests` and/or `duration` (seconds). With `shapes`, prompts
+    and answers have these lengths in tokens, and each shape is measured at each concurrency.
 
     With neither, a level has ten requests or four per slot, whichever is more. Several targets share a level in
     `blocks` that take turns, with `pause` seconds before each. A level is given up, and with it the rest
@@ -66,6 +76,9 @@ class Load(ProfilePart):
 
     concurrency: Annotated[list[ConcurrencyLevel], BeforeValidator(_levels)] = Field(
         default=[1], min_length=1, max_length=64
+    )
+    shapes: Annotated[list[Shape], BeforeValidator(_shapes)] = Field(
+        default=[], max_length=64, exclude_if=lambda value: not value
     )
     requests: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = None
     duration: Duration | None = None
@@ -88,7 +101,8 @@ class Load(ProfilePart):
 
     def points(self) -> list[LoadPoint]:
         """The load points that the levels are, in the order they run."""
-        return [Closed(concurrency=concurrency) for concurrency in self.concurrency]
+        shapes: list[Shape | None] = [*self.shapes] or [None]
+        return [Closed(concurrency=concurrency, shape=shape) for shape in shapes for concurrency in self.concurrency]
 
     def heaviest(self) -> LoadPoint:
         """The level with the most requests in flight."""

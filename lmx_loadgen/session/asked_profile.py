@@ -26,6 +26,8 @@ def asked_profile(
     values = dict(overrides or {})
     if values.get("load.duration") is not None:  # by time alone, where no number was asked for
         values.setdefault("load.requests", None)
+    if values.get("load.shapes"):  # in place of the profile's levels
+        values.setdefault("load.concurrency", [1])
     found = overridden(load_profile(profile), values, flags)
     specs = [find_target(text) for text in targets] or [with_address(spec) for spec in found.targets]
     specs = specs or [TargetSpec(name="sim")]

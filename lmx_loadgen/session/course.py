@@ -139,7 +139,7 @@ def _checks(setup: RunSetup, parts: Parts) -> CheckRunner | None:
     _, stamps = instrument(options)
     client = CheckClient(tls(options), parts.stop, stamps)
     done = options.resume_state.finished_checks if options.resume_state is not None else frozenset()
-    prompt = setup.jobs.prompt_text("measured", 0, setup.run_id) if options.server_benchmark else None
+    prompt = setup.jobs.first_prompt_text(setup.run_id) if options.server_benchmark else None
     log_path = parts.recorder.folder / NAME
     count = token_count(setup.profile, setup.jobs, log_path, client) if options.count_tokens else None
     same_work = _same_work(setup, client, done)

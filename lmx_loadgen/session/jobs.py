@@ -8,10 +8,15 @@ from typing import Any
 
 from lmx_loadgen.load.messages import Job
 from lmx_loadgen.load.request import PLACEHOLDER, BodyTemplate
+from lmx_loadgen.profile.load_point import shape_of
 from lmx_loadgen.profile.models import Profile, Request
 from lmx_loadgen.profile.prompt import Prompt
 from lmx_loadgen.profile.prompts import PromptBook, order_of, with_nonce
+from lmx_loadgen.profile.shape import Shape
+from lmx_loadgen.session.lengths.filler import filler_prompt
 from lmx_loadgen.session.plan import Segment
+from lmx_loadgen.store.lengths import FittedLength
+from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.system.clock import NS
 from lmx_loadgen.targets.address import dialect_of
 from lmx_loadgen.targets.base import Target, request_body, text_of
@@ -28,29 +33,54 @@ class JobMaker:
     """Makes the jobs of a run. Prompts are chosen by number, so that paired blocks send the same ones."""
 
     def __init__(
-        self, profile: Profile, book: PromptBook, run_key: str, *, insecure: bool, ca_file: str | None
+        self,
+        profile: Profile,
+        book: PromptBook,
+        run_key: str,
+        *,
+        insecure: bool,
+        ca_file: str | None,
+        lengths: Sequence[FittedLength] = (),
     ) -> None:
         self._profile = profile
+        self._shaped = {(one.target, one.shape): filler_prompt(one.shape, one.words, one.tail) for one in lengths}
         self._book = book
         self._run_key = run_key
         self._insecure = insecure
         self._ca_file = ca_file
-        self._templates: dict[str, tuple[list[BodyTemplate], list[BodyTemplate]]] = {}
+        self._templates: dict[tuple[str, Shape | None], tuple[list[BodyTemplate], list[BodyTemplate]]] = {}
         rounds = max(1, min(_ORDER_ROUNDS, _MOST_ORDERED // len(book.measured)))
         self._order = order_of(book, profile.request.seed or 0, len(book.measured) * rounds)
 
-    def max_tokens(self, phase: str) -> int:
+    def max_tokens(self, key: SegmentKey) -> int:
         """The most tokens of an answer, also in a phase beside the load."""
-        limit = self._profile.request.max_tokens
-        return {"probe": PROBE_TOKENS, "stability": min(STABILITY_TOKENS, limit)}.get(phase, limit)
+        limit = self._settings(shape_of(key.load_point)).max_tokens
+        return {"probe": PROBE_TOKENS, "stability": min(STABILITY_TOKENS, limit)}.get(key.phase, limit)
 
-    def prompt_id(self, phase: str, template: int) -> str:
-        return (self._book.measured if phase == "measured" else self._book.warmup)[template].id
+    def prompt_id(self, key: SegmentKey, phase: str, template: int) -> str:
+        return self._prompts(key, phase)[template].id
 
-    def prompt_text(self, phase: str, template: int, nonce: str) -> str:
+    def prompt_text(self, key: SegmentKey, phase: str, template: int, nonce: str) -> str:
         """All texts of the prompt's messages, as they are sent; what a chat template adds is the server's own."""
-        prompt = (self._book.measured if phase == "measured" else self._book.warmup)[template]
+        prompt = self._prompts(key, phase)[template]
         return "\n".join(text_of(message.get("content")) for message in with_nonce(prompt.messages, nonce))
+
+    def first_prompt_text(self, run_id: str) -> str:
+        """The run's first prompt under a nonce of its own."""
+        return "\n".join(text_of(one.get("content")) for one in with_nonce(self._book.measured[0].messages, run_id))
+
+    def _prompts(self, key: SegmentKey, phase: str) -> Sequence[Prompt]:
+        """What a segment sends in a phase of its requests: prompts of its shape, where it has one."""
+        if phase != "measured":
+            return self._book.warmup
+        shape = shape_of(key.load_point)
+        return self._book.measured if shape is None else [self._shaped[key.target, shape]]
+
+    def _settings(self, shape: Shape | None) -> Request:
+        """What requests ask for: with a shape, an answer of its length that does not end before."""
+        if shape is None:
+            return self._profile.request
+        return self._profile.request.model_copy(update={"max_tokens": shape.answer, "ignore_eos": True})
 
     def body_of(self, prompt_id: str, nonce: str, target: Target) -> dict[str, Any]:
         """The body of a measured request, made again."""
@@ -61,7 +91,8 @@ class JobMaker:
     def jobs(self, segment: Segment, target: Target, workers: int) -> list[Job]:
         """One job for each worker: slots and request numbers are dealt out like cards."""
         load, timeouts = self._profile.load, self._profile.timeouts
-        templates, warmup_templates = self._for_target(target)
+        shape = shape_of(segment.load_point)
+        templates, warmup_templates = self._for_target(target, shape)
         slots = segment.load_point.slots
         used = min(workers, slots)
         path = "/chat/completions" if self._profile.endpoint == "chat" else "/completions"
@@ -83,7 +114,7 @@ class JobMaker:
                 warmup=load.warmup,
                 templates=templates,
                 warmup_templates=warmup_templates,
-                order=_rotated(self._order, segment.offset),
+                order=_rotated(self._order, segment.offset) if shape is None else [0],
                 first=worker,
                 step=used,
                 nonce_key=self._nonce_key(segment),
@@ -91,6 +122,7 @@ class JobMaker:
                 verify=not self._insecure,
                 ca_file=self._ca_file,
                 no_progress=timeouts.longest_silence,
+                digits=shape is not None,
             )
             for worker in range(workers)
         ]
@@ -99,7 +131,7 @@ class JobMaker:
         """The job of a cache probe, for the first worker alone: short answers to the longest prompt there is, from the
         request number `first` on. The same number has the same nonce in every probe of this target."""
         longest = max(range(len(self._book.measured)), key=lambda place: len(str(self._book.measured[place].messages)))
-        short = self._profile.request.model_copy(update={"max_tokens": self.max_tokens("probe")})
+        short = self._profile.request.model_copy(update={"max_tokens": self.max_tokens(segment.key)})
         templates = self._templates_of(target, self._book.measured, short)
         one, *others = self.jobs(segment, target, workers)
         probing = replace(
@@ -116,7 +148,7 @@ class JobMaker:
     def stability(self, segment: Segment, target: Target, workers: int) -> list[Job]:
         """One request a slot, all of them the same: the run's first prompt with one nonce, sent at once, for the
         beginning of its answer."""
-        short = self._profile.request.model_copy(update={"max_tokens": self.max_tokens("stability")})
+        short = self._profile.request.model_copy(update={"max_tokens": self.max_tokens(segment.key)})
         templates = self._templates_of(target, self._book.measured[:1], short)
         return [
             replace(
@@ -138,13 +170,16 @@ class JobMaker:
         again = f"/{segment.attempt}" if segment.attempt else ""
         return "repeat" if repeat else f"{self._run_key}/{segment.key.text}{again}"
 
-    def _for_target(self, target: Target) -> tuple[list[BodyTemplate], list[BodyTemplate]]:
-        if target.name not in self._templates:
-            self._templates[target.name] = (
-                self._templates_of(target, self._book.measured, self._profile.request),
-                self._templates_of(target, self._book.warmup, self._profile.request),
+    def _for_target(self, target: Target, shape: Shape | None) -> tuple[list[BodyTemplate], list[BodyTemplate]]:
+        """The bodies of what is measured, and of the warm-ups."""
+        if (target.name, shape) not in self._templates:
+            measured = self._book.measured if shape is None else [self._shaped[target.name, shape]]
+            settings = self._settings(shape)
+            self._templates[target.name, shape] = (
+                self._templates_of(target, measured, settings),
+                self._templates_of(target, self._book.warmup, settings),
             )
-        return self._templates[target.name]
+        return self._templates[target.name, shape]
 
     def _templates_of(self, target: Target, prompts: Sequence[Prompt], settings: Request) -> list[BodyTemplate]:
         bodies = [

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.profile.load_point import ALONE, LoadPoint
+from lmx_loadgen.profile.load_point import ALONE, Closed, LoadPoint, shape_of
 from lmx_loadgen.profile.models import Load, Profile
 from lmx_loadgen.store.segment_key import SegmentKey, segment_key
 
@@ -184,10 +184,10 @@ def assumed_words(profile: Profile, plan: Sequence[Segment]) -> str:
 def stability_points(profile: Profile) -> list[LoadPoint]:
     """At which load one prompt is asked as often as there are slots, to compare its answers: alone first. Empty where
     nothing is compared: answers can only be expected to be the same where nothing is drawn by lot."""
-    points = profile.load.points()
-    if not profile.checks.stability or profile.request.temperature > 0 or points[-1].slots == 1:
+    slots = sorted({point.slots for point in profile.load.points()})
+    if not profile.checks.stability or profile.request.temperature > 0 or slots[-1] == 1:
         return []
-    return list(dict.fromkeys((ALONE, *points)))
+    return list(dict.fromkeys((ALONE, *(Closed(concurrency=number) for number in slots))))
 
 
 def _afterwards(profile: Profile) -> str:
@@ -206,9 +206,10 @@ def assumed_answer_s(tokens: int) -> float:
 
 def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:
     """About how many seconds the plan takes if each answer has all its tokens and comes at `ASSUMED_TOK_S`."""
-    each_s = assumed_answer_s(profile.request.max_tokens)
     total = 0.0
     for segment in plan:
+        shape = shape_of(segment.load_point)
+        each_s = assumed_answer_s(profile.request.max_tokens if shape is None else shape.answer)
         turns = math.ceil(segment.requests / segment.load_point.slots) if segment.requests is not None else math.inf
         loaded = min(turns * each_s, math.inf if segment.duration is None else segment.duration + each_s)
         total += segment.warmup * each_s + loaded

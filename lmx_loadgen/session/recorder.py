@@ -58,17 +58,20 @@ class Recorder:
             sent,
             segment,
             id=self._next_id,
-            prompt_id=self._jobs.prompt_id(sent.phase, sent.template),
+            prompt_id=self._jobs.prompt_id(segment.key, sent.phase, sent.template),
             endpoint=self._profile.endpoint,
             rules=self._rules[segment.target],
-            max_tokens=self._jobs.max_tokens(segment.key.phase),
+            max_tokens=self._jobs.max_tokens(segment.key),
             count=self._count,
-            prompt_text=self._jobs.prompt_text(sent.phase, sent.template, sent.nonce) if self._count else "",
+            prompt_text=self._prompt_text(sent, segment) if self._count else "",
         )
         line: dict[str, Any] = self._keys.redact_in({**decoded, "events": self._keys.redact_events(decoded["events"])})
         self._next_id += 1
         self._log.append(line)
         return line
+
+    def _prompt_text(self, sent: FinishedRequest, segment: Segment) -> str:
+        return self._jobs.prompt_text(segment.key, sent.phase, sent.template, sent.nonce)
 
     def segment_end(self, segment: Segment, end: SegmentEnd) -> None:
         """Store the marks of a segment that has ended, and the samples that were taken beside it."""

@@ -18,9 +18,12 @@ from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.driver import WorkerProcess
 from lmx_loadgen.profile.models import Profile, TargetSpec
 from lmx_loadgen.profile.prompts import PromptBook, prompt_book
+from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.instrument import instrument, tls
 from lmx_loadgen.session.isolation import obstacles
 from lmx_loadgen.session.jobs import JobMaker
+from lmx_loadgen.session.lengths.counters import Asker
+from lmx_loadgen.session.lengths.fitted import fit_lengths
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import Segment, make_plan
 from lmx_loadgen.session.plan_description import plan_description
@@ -28,6 +31,7 @@ from lmx_loadgen.session.resume import hash_inputs
 from lmx_loadgen.session.stop_flag import StopFlag, unless_stopped
 from lmx_loadgen.session.token_counter import TokenCounter, token_counter
 from lmx_loadgen.store.cards import DialectCard, card_in, find_card
+from lmx_loadgen.store.lengths import FittedLength, fitted_lengths
 from lmx_loadgen.store.result import Hypothesis
 from lmx_loadgen.system import folders, host, package_data
 from lmx_loadgen.system.api_keys import without_keys
@@ -55,6 +59,7 @@ class RunSetup:
     plan: Sequence[Segment]
     run_id: str
     book: PromptBook
+    lengths: Sequence[FittedLength]
     jobs: JobMaker
     count: TokenCounter | None
     input_hashes: Mapping[str, str | None]
@@ -112,6 +117,7 @@ def set_up(
         hypotheses = _hypotheses(targets, options.reference)
         plan, run_id = make_plan(profile, names, options.first_rounds(len(names))), secrets.token_hex(4)
     nonce_key = run_id if resume_state is None else resume_state.nonce_key
+    lengths = _lengths(profile, options, targets, stop, count, nonce_key)
     took_s = time.monotonic() - began
     calibration = calibrated(loop, stamps.value) if calibrated is not None else None
     stop.check()
@@ -121,7 +127,8 @@ def set_up(
         plan=plan,
         run_id=run_id,
         book=book,
-        jobs=JobMaker(profile, book, nonce_key, insecure=options.insecure, ca_file=options.ca_file),
+        lengths=lengths,
+        jobs=JobMaker(profile, book, nonce_key, insecure=options.insecure, ca_file=options.ca_file, lengths=lengths),
         count=count,
         input_hashes=input_hashes,
         workers=workers,
@@ -130,6 +137,24 @@ def set_up(
         calibration=calibration,
         took_s=took_s,
     )
+
+
+def _lengths(
+    profile: Profile,
+    options: Options,
+    targets: Sequence[Target],
+    stop: StopFlag,
+    count: TokenCounter | None,
+    nonce_key: str,
+) -> list[FittedLength]:
+    """The prompts of the profile's shapes: a resumed run goes on with its own. Raises InputError and Interrupted."""
+    if options.resume_state is not None:
+        return fitted_lengths(options.resume_state.header)
+    client = CheckClient(tls(options), stop)
+    askers = [Asker(target, profile, client) for target in targets]
+    found = fit_lengths(askers, profile.load.shapes, count, nonce_key)
+    stop.check()
+    return found
 
 
 def _prepare_targets(

@@ -131,6 +131,7 @@ class HeaderLine(OpenLine):
     plan: Annotated[list[SegmentPlace], Field(description="the segments in the order they run")]
     versions: NotRequired[dict[Text, Any]]
     prompt_preview: NotRequired[Text]
+    lengths: NotRequired[Annotated[list[dict[Text, Any]], Field(description="how the prompts of its shapes were made")]]
     prompts_in_file: NotRequired[Annotated[Count, Field(description="of which the prompts were drawn by the seed")]]
     accepted: NotRequired[Annotated[Text | None, Field(description="why failed checks of a comparison are overridden")]]
     until_conclusive: NotRequired[Annotated[Flag, Field(description="whether results decided how long it went on")]]

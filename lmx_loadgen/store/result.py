@@ -179,6 +179,28 @@ class ObservedResult(_Model):
     reason: str | None = None
 
 
+class ShapeResult(_Model):
+    """A level whose prompts and answers have lengths that were asked for, in tokens.
+
+    `counted_by` fitted the prompts (`source` is the endpoint or the tokenizer). `prompt_tokens` and `output_tokens` are
+    the fewest and the most of the answers, `exact` whether every prompt has the length that was asked for. `status` is
+    `failed` where the server cut prompts, `unknown` where nothing counts them. Rates are medians: prompt tokens that
+    came from no cache ÷ TTFT, and decode tok/s.
+    """
+
+    prompt: int
+    answer: int
+    counted_by: Literal["endpoint", "usage", "tokenizer", "nobody"]
+    source: str | None = None
+    prompt_tokens: tuple[int, int] | None = None
+    output_tokens: tuple[int, int] | None = None
+    exact: bool
+    status: Literal["passed", "failed", "unknown"]
+    sentence: str
+    prompt_tok_s: float | None = None
+    decode_tok_s: float | None = None
+
+
 class LevelResult(AtLoadPoint, _Model):
     """One level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
     first wave, `all` keeps it, `none` is empty."""
@@ -199,6 +221,7 @@ class LevelResult(AtLoadPoint, _Model):
     quality: QualityResult | None = None
     server_word: ServerWord | None = None
     observed: ObservedResult | None = None
+    shape: ShapeResult | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class ToolCallBenchmark(_Model):

@@ -44,6 +44,8 @@ _THINKING = re.compile(r"\s*<think>|.*</think>", re.DOTALL)
 def prompt_tokens(at: At, alpha: float) -> AuditFinding:
     """Prompts of as many tokens on either side. Another chat template adds as many to each: a note, since the two
     servers then do what they always do."""
+    if cut := _cut(at):
+        return cut
     pairs = [(_prompt_count(a, at), _prompt_count(b, at)) for a, b in at.pairs()]
     counted = _both_known(pairs)
     if not _is_enough(len(counted), len(pairs)):
@@ -63,6 +65,21 @@ def prompt_tokens(at: At, alpha: float) -> AuditFinding:
         f"prompts have {words[0]} on {at.a.label} and {words[1]} on {at.b.label}, over "
         f"{percent(MAX_PROMPT_DIFFERENCE)} apart",
     )  # fmt: skip
+
+
+def _cut(at: At) -> AuditFinding | None:
+    """A server that read less than it was sent did other work, also where the other one did the same."""
+    found = [one.shape is not None and one.shape.status == "failed" for one in at.results]
+    if not any(found):
+        return None
+    sentences = [
+        f"{label}: {one.shape.sentence}"
+        for label, one, is_cut in zip(at.labels, at.results, found, strict=True)
+        if is_cut and one.shape is not None
+    ]
+    return AuditFinding(
+        "failed", ("cut" if found[0] else "whole", "cut" if found[1] else "whole"), "; ".join(sentences)
+    )
 
 
 def output_length(at: At, alpha: float) -> AuditFinding:

@@ -1,0 +1,162 @@
+"""Text of any length, word by word: a longer one begins with every shorter one."""
+
+import random
+from functools import cache
+
+from lmx_loadgen.profile.prompt import Prompt, asked
+from lmx_loadgen.profile.shape import Shape
+
+# A model that does not know how to stop at a limit should not want to.
+_ASK = "Continue this text for as long as you can:"
+# Common words, each a single token in most vocabularies.
+_WORDS = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "for",
+    "is",
+    "on",
+    "that",
+    "by",
+    "this",
+    "with",
+    "you",
+    "it",
+    "not",
+    "or",
+    "be",
+    "are",
+    "from",
+    "at",
+    "as",
+    "your",
+    "all",
+    "have",
+    "new",
+    "more",
+    "an",
+    "was",
+    "we",
+    "will",
+    "home",
+    "can",
+    "us",
+    "about",
+    "if",
+    "page",
+    "my",
+    "has",
+    "search",
+    "free",
+    "but",
+    "our",
+    "one",
+    "other",
+    "do",
+    "no",
+    "time",
+    "they",
+    "site",
+    "he",
+    "up",
+    "may",
+    "what",
+    "which",
+    "their",
+    "news",
+    "out",
+    "use",
+    "any",
+    "there",
+    "see",
+    "only",
+    "so",
+    "his",
+    "when",
+    "contact",
+    "here",
+    "business",
+    "who",
+    "web",
+    "also",
+    "now",
+    "help",
+    "get",
+    "view",
+    "online",
+    "first",
+    "am",
+    "been",
+    "would",
+    "how",
+    "were",
+    "me",
+    "some",
+    "these",
+    "click",
+    "its",
+    "like",
+    "service",
+    "than",
+    "find",
+    "price",
+    "date",
+    "back",
+    "top",
+    "people",
+    "had",
+    "list",
+    "name",
+    "just",
+    "over",
+    "state",
+    "year",
+    "day",
+    "into",
+    "email",
+    "two",
+    "health",
+    "world",
+    "next",
+    "used",
+    "go",
+    "work",
+    "last",
+    "most",
+    "music",
+    "buy",
+    "data",
+    "make",
+    "them",
+    "should",
+    "product",
+    "system",
+    "post",
+    "her",
+    "city",
+    "policy",
+    "number",
+    "such",
+    "please",
+    "available",
+]
+_TAIL = " a"
+
+
+@cache
+def _words(thousands: int) -> list[str]:
+    chance = random.Random("filler")
+    return [chance.choice(_WORDS) for _ in range(1000 * thousands)]
+
+
+def filler(words: int, tail: int = 0) -> str:
+    """A text with so many words; `tail` short ones at its end bring it nearer to a length in tokens."""
+    body = "".join(f" {word}" for word in _words(words // 1000 + 1)[:words])
+    return f"{_ASK}{body}{_TAIL * tail}"
+
+
+def filler_prompt(shape: Shape, words: int, tail: int) -> Prompt:
+    """The prompt of a shape; its kind is what figures by prompt class go by."""
+    return asked(f"{shape.text}-1", filler(words, tail), shape.text)

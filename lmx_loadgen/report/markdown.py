@@ -10,7 +10,9 @@ from lmx_loadgen.report.baselines import RIVALS, Baseline, BaselineFigure, best_
 from lmx_loadgen.report.card_data import Card, output_tokens
 from lmx_loadgen.report.ranking import rankings_of
 from lmx_loadgen.report.sanitize import markdown_text as cell
+from lmx_loadgen.report.table import markdown_lines
 from lmx_loadgen.report.view import Level, as_shown, mean_interval, point_of, prompt_tokens, stat
+from lmx_loadgen.report.workloads import workload_tables
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.imported import note_on
 from lmx_loadgen.store.reference import SERVER_NAMES
@@ -39,6 +41,8 @@ def report(cards: Sequence[Card], comparisons: Sequence[Comparison]) -> str:
         lines += ["## Verdicts", "", *_all_verdicts(comparisons)]
     lines += ["## Summary", "", *_table(_SUMMARY, map(_summary, cards)), ""]
     lines += ["Newest run of each, at its lowest concurrency. Bold: chance does not explain it.", ""]
+    for _, title, table in workload_tables([(f"{card.model} on {card.backend}", card.levels) for card in cards]):
+        lines += [f"## {title}", "", table.caption, "", *markdown_lines(table), ""]
     for card in cards:
         lines += [*_card(card), ""]
     return "\n".join([*lines, f"Made by lmx-loadgen {__version__}."]) + "\n"

@@ -14,11 +14,13 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from lmx_loadgen import __version__
-from lmx_loadgen.report import cards, charts, instrument, page_header, palette, ranking, tables, verdicts
+from lmx_loadgen.report import cards, charts, instrument, page_header, palette, ranking, tables, verdicts, workloads
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.charts import Chart
 from lmx_loadgen.report.markup import Child, Markup, about, h
+from lmx_loadgen.report.table import Table
 from lmx_loadgen.report.view import RunView, Series, series_of
+from lmx_loadgen.report.workload_charts import workload_charts
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import Reference
 from lmx_loadgen.store.result import BenchmarkResult
@@ -63,7 +65,8 @@ def _all_charts(
     """The charts that have anything to draw."""
     every = [
         *verdicts.all_charts(comparisons, series),
-        *charts.concurrency_charts(series),
+        *workload_charts(series),
+        *(charts.concurrency_charts(series) if workloads.is_one_workload(series) else ()),
         *charts.distribution_charts(series),
         charts.timeline_chart(series),
         charts.error_chart(series),
@@ -88,8 +91,11 @@ def _sections(
         _section("cards", "Report cards", cards.all_cards(found)) if found else None,
         [_comparison(place, one, shown) for place, one in enumerate(comparisons)],
         _section("levels", "Every level", tables.summary(series)),
+        [_workload(*one, shown) for one in workloads.tables_of_series(series)],
         page_header.key(series),
-        _section("concurrency", "As more requests run at once", _grid("three", shown, "ttft", "decode", "output")),
+        _section("concurrency", "As more requests run at once", _grid("three", shown, "ttft", "decode", "output"))
+        if workloads.is_one_workload(series)
+        else None,
         _section(
             "distributions",
             "One level, closer",
@@ -129,6 +135,25 @@ def _comparison(place: int, one: Comparison, shown: dict[str, Chart]) -> Markup:
         verdicts.figures_table(one),
         verdicts.audit_table(one),
     )
+
+
+def _workload(key: str, title: str, table: Table, shown: dict[str, Chart]) -> Markup:
+    chart = shown.get(_WORKLOAD_CHARTS.get(key, ""))
+    rows = [h("tr", None, [h("td", None, f"{cell.text}{cell.mark}") for cell in row]) for row in table.shown().rows]
+    titles = [f"{one.title} ({one.beside})" if one.beside else one.title for one in table.shown().columns]
+    head = h("thead", None, h("tr", None, [h("th", {"scope": "col"}, one) for one in titles]))
+    return _section(
+        key,
+        title,
+        about(table.caption),
+        h("div", {"class": "scroll"}, h("table", None, head, h("tbody", None, rows))),
+        [about(note) for note in table.footnotes],
+        _control(chart, "Show"),
+        _grid("", shown, chart.key) if chart is not None else None,
+    )
+
+
+_WORKLOAD_CHARTS = {"shapes": "shape-map"}
 
 
 def _bar() -> Markup:

@@ -21,6 +21,7 @@ from lmx_loadgen.report import ranking
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.slo import slo_words
+from lmx_loadgen.report.table import rich_table
 from lmx_loadgen.report.view import (
     Level,
     as_shown,
@@ -33,6 +34,7 @@ from lmx_loadgen.report.view import (
     system_rate,
     target_notes,
 )
+from lmx_loadgen.report.workloads import workload_tables
 from lmx_loadgen.store.calibration import Calibration
 from lmx_loadgen.store.comparison import Ranking
 
@@ -44,6 +46,10 @@ _PERCENTILES = (("ttft", "p50"), ("ttft", "p95"), ("decode_tok_s", "p50"))
 def print_summary(result: dict[str, Any], console: Console) -> None:
     """Print the table of all targets and levels, which fits 80 columns, and below it what to know about it."""
     console.print(_table(result["targets"]))
+    for _, title, table in workload_tables([(one["name"], one["levels"]) for one in result["targets"]]):
+        console.print(Text(title, style="bold"), rich_table(table, console.width))
+        for words in (table.caption, *table.footnotes):
+            console.print(Text(words, style="dim"), highlight=False)
     for place, sentence in enumerate(_verdicts(result)):
         words = unbroken(sanitize(sentence, 600))
         console.print(Text(words, style="bold" if place == 0 else ""), highlight=False)

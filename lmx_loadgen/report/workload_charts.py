@@ -1,0 +1,67 @@
+"""The charts of special workloads, each only where a run has it."""
+
+from collections.abc import Iterator, Sequence
+
+import plotly.graph_objects as go
+
+from lmx_loadgen.analysis.formats import count, milliseconds, rate
+from lmx_loadgen.report.charts import Chart, Option
+from lmx_loadgen.report.sanitize import plotly_text
+from lmx_loadgen.report.shapes import ShapeLevel, shape_levels
+from lmx_loadgen.report.view import Series
+
+_MAPS = (("ttft", "Time to first token, ms"), ("prompt_tok_s", "Prompt tok/s"), ("decode_tok_s", "Decode tok/s"))
+
+
+def workload_charts(series: Sequence[Series]) -> Iterator[Chart]:
+    """The charts of each workload."""
+    options = []
+    for one in series:
+        levels = shape_levels(one.name, one.levels())
+        for metric, title in _MAPS if levels else ():
+            figure = heat_map(levels, metric)
+            options += [Option(f"{one.name}: {title}", figure)] if figure is not None else []
+    if options:
+        words = "Median by prompt length and requests at once. Darker is slower."
+        yield Chart("shape-map", "Prompt length and load", words, options, 0, "shape-map")
+
+
+def heat_map(levels: Sequence[ShapeLevel], metric: str) -> go.Figure | None:
+    """A metric (`ttft`, in ms, or `prompt_tok_s`, `decode_tok_s`) by prompt length and requests at once, of one target;
+    None below two lengths or two loads, where there is no field to see."""
+    lengths = sorted({one.shape.prompt for one in levels})
+    loads = sorted({one.load_point.slots for one in levels})
+    if len(lengths) < 2 or len(loads) < 2:
+        return None
+    found = {(one.shape.prompt, one.load_point.slots): _value(one, metric) for one in levels}
+    values = [[found.get((length, load)) for load in loads] for length in lengths]
+    shown = milliseconds if metric == "ttft" else rate
+    scale = 1e3 if metric == "ttft" else 1.0
+    figure = go.Figure()
+    figure.add_heatmap(
+        z=[[None if value is None else value * scale for value in row] for row in values],
+        x=[count(load) for load in loads],
+        y=[count(length) for length in lengths],
+        text=[["" if value is None else shown(value) for value in row] for row in values],
+        texttemplate="%{text}",
+        colorscale="Viridis",
+        reversescale=metric == "ttft",
+        showscale=False,
+        hovertemplate="%{y} prompt tokens, %{x} at once: %{text}<extra></extra>",
+        name=plotly_text(levels[0].target),
+    )
+    figure.update_layout(
+        height=120 + 44 * len(lengths),
+        xaxis={"title": {"text": "Requests at once"}, "type": "category"},
+        yaxis={"title": {"text": "Prompt tokens"}, "type": "category"},
+    )
+    return figure
+
+
+def _value(one: ShapeLevel, metric: str) -> float | None:
+    by_metric = {
+        "ttft": one.ttft_s,
+        "prompt_tok_s": one.shape.prompt_tok_s,
+        "decode_tok_s": one.shape.decode_tok_s,
+    }
+    return by_metric[metric]

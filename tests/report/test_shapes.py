@@ -1,0 +1,77 @@
+"""Shapes as they are shown: llama-bench's names, marks for what is not exact, and a map where there is a field."""
+
+from typing import Any
+
+import pytest
+
+from lmx_loadgen.report.shapes import shape_levels, shape_table
+from lmx_loadgen.report.table import markdown_lines
+from lmx_loadgen.report.workload_charts import heat_map
+
+
+def level(prompt: int, slots: int, **shape: Any) -> dict[str, Any]:
+    """A stored level, as far as is looked at."""
+    return {
+        "load_point": {"kind": "closed", "concurrency": slots, "shape": {"prompt": prompt, "answer": 8}},
+        "requests": {"ok": 4},
+        "metrics": {"ttft": {"p50": prompt / 1000}},
+        "shape": {
+            "prompt": prompt,
+            "answer": 8,
+            "counted_by": "endpoint",
+            "prompt_tokens": (prompt, prompt),
+            "output_tokens": (7, 8),
+            "exact": True,
+            "status": "passed",
+            "sentence": "",
+            "prompt_tok_s": 1234.5,
+            "decode_tok_s": 50.0,
+            **shape,
+        },
+    }
+
+
+def table_lines(*levels: dict[str, Any]) -> str:
+    table = shape_table(shape_levels("box", levels))
+    assert table is not None
+    return "\n".join(markdown_lines(table))
+
+
+def test_rows_have_llama_bench_s_names_and_the_lengths_as_counted() -> None:
+    lines = table_lines(level(512, 4))
+
+    assert "| box | pp512 | 4 | 1,234.5 | 512 | 7–8 | 4 |" in lines
+    assert "| box | tg8 @ d512 | 4 | 50.0 | 512 | 7–8 | 4 |" in lines
+
+
+@pytest.mark.parametrize(
+    ("shape", "mark", "words"),
+    [
+        ({"status": "failed", "exact": False, "prompt_tokens": (300, 300)}, "pp512†", "the server cut the prompt"),
+        ({"exact": False, "prompt_tokens": (511, 513)}, "pp512≈", "not exactly of this length"),
+        ({"exact": False, "status": "unknown", "prompt_tokens": None, "prompt_tok_s": None}, "pp512≈", "gives none"),
+    ],
+)
+def test_what_is_not_exact_is_marked_and_explained(shape: dict[str, Any], mark: str, words: str) -> None:
+    lines = table_lines(level(512, 1, **shape))
+
+    assert mark in lines
+    assert words in lines
+    assert "†" not in table_lines(level(512, 1))
+
+
+def test_levels_without_a_shape_make_no_table() -> None:
+    plain = {"load_point": {"kind": "closed", "concurrency": 1}, "requests": {"ok": 1}, "metrics": {}}
+
+    assert shape_table(shape_levels("box", [plain])) is None
+
+
+def test_a_map_has_a_field_for_each_length_and_load() -> None:
+    levels = shape_levels("box", [level(512, 1), level(512, 4), level(128, 1)])
+    figure = heat_map(levels, "ttft")
+
+    assert figure is not None
+    (drawn,) = figure.data
+    assert list(drawn.y) == ["128", "512"]
+    assert [list(row) for row in drawn.z] == [[128.0, None], [512.0, 512.0]]
+    assert heat_map(levels[:2], "ttft") is None

@@ -206,6 +206,26 @@ def sim(**values: Any) -> None:
     sim_command(**values)
 
 
+@main.command(
+    params=[
+        Flag("--listen", type=click.IntRange(0, 65535), default=8090, show_default=True, help="0 takes a free port."),
+        Flag("--upstream", required=True, metavar="NAME[=URL]", help="The server, written as for `run --target`."),
+        Flag("--out", type=PATH, metavar="FILE", help="Store it there. [default: chats-DATE-TIME.jsonl]"),
+        Flag("--text", is_flag=True, help="Store texts too, secrets masked. [default: only their lengths]"),
+    ]
+)
+def record(**values: Any) -> None:
+    """Pass requests of this machine's apps on to a server, and store their chats.
+
+    Point an app at http://127.0.0.1:8090/v1. Answers pass unchanged; what passing adds is measured and told at the
+    end. Ctrl-C ends it; what was said until then is kept, also when it is killed. Exit codes: 0 recorded; 2 a wrong
+    flag, or a port that is taken; 5 the file exists or cannot be written.
+    """
+    from lmx_loadgen.commands.record import record_command
+
+    record_command(**values)
+
+
 @main.command(params=[flags.out("Where runs are going to be stored."), flags.as_json("the checks as ")])
 def doctor(out: Path, as_json: bool) -> None:
     """Say what on this machine makes figures wrong or a run fail, and what helps.

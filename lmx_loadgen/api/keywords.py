@@ -24,6 +24,10 @@ class Keywords(TypedDict, total=False):
     model: str | Mapping[str, str]
     # `load` of a profile
     concurrency: int | Sequence[int]
+    rate: float | Sequence[float]
+    arrivals: Literal["poisson", "constant"]
+    replay: str | Path | None
+    max_in_flight: int
     requests: int | None
     duration: Seconds | None
     warmup: int

@@ -62,7 +62,8 @@ class MetricResult(_Model):
 
 
 class RequestCounts(_Model):
-    """Requests of a level by fate: sent = ok + failed + cancelled (warm-ups apart)."""
+    """Requests of a level by fate: sent = ok + failed + cancelled (warm-ups apart). `dropped` ones of an open loop were
+    due and never sent."""
 
     sent: int
     ok: int
@@ -70,6 +71,7 @@ class RequestCounts(_Model):
     cancelled: int
     warmup: int
     first_wave: int
+    dropped: int = 0
 
 
 class WindowResult(_Model):
@@ -179,6 +181,31 @@ class ObservedResult(_Model):
     reason: str | None = None
 
 
+class SendLateness(_Model):
+    """By how much later than due this tool sent `n` requests, in seconds."""
+
+    n: int
+    p50: float
+    p99: float
+    max: float
+
+
+class OpenLoopResult(_Model):
+    """What only an open loop has.
+
+    `due` requests came, `offered_rate` a second, and `dropped` of them found as many in flight as may be. `overloaded`
+    says that the server fell behind, by `backlog_growth` requests a second; no latency is given then.
+    """
+
+    due: int
+    offered_rate: float | None
+    dropped: int
+    lateness: SendLateness | None
+    overloaded: bool
+    backlog_growth: float | None = None
+    sentence: str | None = None
+
+
 class LevelResult(AtLoadPoint, _Model):
     """One level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
     first wave, `all` keeps it, `none` is empty."""
@@ -199,6 +226,7 @@ class LevelResult(AtLoadPoint, _Model):
     quality: QualityResult | None = None
     server_word: ServerWord | None = None
     observed: ObservedResult | None = None
+    open_loop: OpenLoopResult | None = None
 
 
 class ToolCallBenchmark(_Model):

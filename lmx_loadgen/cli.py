@@ -215,7 +215,7 @@ def sim(**values: Any) -> None:
     ]
 )
 def record(**values: Any) -> None:
-    """Pass requests of this machine's apps on to a server, and store their chats.
+    """Pass requests of this machine's apps on to a server, and store their chats for `run --chats`.
 
     Point an app at http://127.0.0.1:8090/v1. Answers pass unchanged; what passing adds is measured and told at the
     end. Ctrl-C ends it; what was said until then is kept, also when it is killed. Exit codes: 0 recorded; 2 a wrong

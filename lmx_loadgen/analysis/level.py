@@ -1,5 +1,6 @@
 """One level of one target in figures: which answers count, on which token basis, and what they say."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,16 +11,20 @@ from pydantic import ValidationError
 from lmx_loadgen.analysis import conditions, instrument_error, slo
 from lmx_loadgen.analysis.answer_notes import answer_notes
 from lmx_loadgen.analysis.metrics import METRICS, Metric
+from lmx_loadgen.analysis.open_loop import in_flight_of, open_loop_of, without_latency
+from lmx_loadgen.analysis.open_loop import notes_of as open_loop_notes
 from lmx_loadgen.analysis.records import Record, in_steady_or_all
 from lmx_loadgen.analysis.samples import Sample, of_window, samples_of
 from lmx_loadgen.analysis.shapes import cut_note, shape_result
 from lmx_loadgen.analysis.stats import PERCENTILES, Description, describe, interval_within_run, known
 from lmx_loadgen.analysis.tokens import Basis, choose_basis
+from lmx_loadgen.analysis.turns import turn_results
 from lmx_loadgen.analysis.window import WINDOW_METRICS, Window, level_metrics, little_note, window_of
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.calibration import Calibration
 from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.lines import ran_to_its_end
 from lmx_loadgen.store.result import (
     ErrorCount,
     LevelResult,
@@ -54,24 +59,24 @@ class MeasuredLevel:
 
 def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     """The figures of a level."""
-    profile, target, segments, slots = log.header["profile"], level.target, level.segments, level.load_point.slots
+    profile, target, segments, point = log.header["profile"], level.target, level.segments, level.load_point
     measured = [record for record in level.requests if record.measured]
-    chosen, sample = sample_of(measured, slots)
+    chosen, sample = sample_of(measured, point)
     basis = basis_of(target, chosen)
     window = window_of(segments)
-    failed = [record for record in measured if record.outcome not in ("ok", "cancelled")]
+    failed = [record for record in measured if record.failed]
+    open_loop = open_loop_of(point, segments, measured)
     samples = samples_of(chosen, basis, profile)
     counted = [*chosen, *(record for record in failed if in_steady_or_all(record, sample))]
     of_level = level_metrics(window, measured, basis, profile) | {"slo_share": slo.share(counted, basis, profile)}
-    metrics = _metrics(samples, len(counted) - len(chosen), slots, of_level)
-    load = instrument_error.load_of(slots, metrics, measured, window)
+    usual = math.ceil(of_level["occupancy"].mean or 1) if point.IS_OPEN else point.slots
+    metrics = without_latency(_metrics(samples, len(counted) - len(chosen), usual, of_level), open_loop)
+    load = instrument_error.load_of(in_flight_of(point, measured), metrics, measured, window)
     calibration = calibration_of(log.header)
     rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in WINDOW_METRICS}
     metrics = instrument_error.with_errors(calibration, load, metrics, samples | rates)
-    classes = {
-        name: _class_figures(*part, slots, calibration, load)
-        for name, part in _by_prompt_class(chosen, counted, basis, profile).items()
-    }
+    parts = {} if open_loop and open_loop.overloaded else _by_prompt_class(chosen, counted, basis, profile)
+    classes = {name: _class_figures(*part, usual, calibration, load) for name, part in parts.items()}
     seen = instrument_error.witness(calibration, load, measured, segments)
     usage_exact = rules_of(target).usage_prompt_exact
     shape = shape_result(log.header, target["name"], level.load_point, chosen, basis, usage_exact=usage_exact)
@@ -85,16 +90,19 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
         tokens=_tokens(chosen),
         metrics=metrics,
         by_prompt_class=classes,
-        errors=_errors(failed),
+        errors=_errors([record for record in failed if record.outcome != "dropped"]),
         finish_reasons=dict(sorted(Counter(record.finish_reason or UNKNOWN for record in chosen).items())),
-        complete=len(segments) >= level.planned and not any(line["stopped"] for line in segments),
+        complete=len(segments) >= level.planned and all(map(ran_to_its_end, segments)),
         witness=seen,
         tainted=instrument_error.taints(metrics) + conditions.taints(log, segments),
         notes=_notes(measured, chosen, sample, basis, window, target)
         + instrument_error.notes_of(seen, samples, sum(record.outcome != "cancelled" for record in measured))
+        + open_loop_notes(open_loop)
         + _length_notes(shape, chosen, usage_exact)
         + _stop_notes(segments),
+        open_loop=open_loop,
         shape=shape,
+        turns=turn_results(measured, basis, usage_exact=usage_exact) if point.kind == "sessions" else [],
     )
 
 
@@ -117,8 +125,9 @@ def calibration_of(header: Mapping[str, Any]) -> Calibration | None:
 
 
 def _stop_notes(segments: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Why the level was given up, where it was."""
-    return [f"stopped early: {line['stopped']}" for line in segments if line["stopped"] and not _is_interruption(line)]
+    """Why the level was given up, where it was. That it was overloaded is in what an open loop says of itself."""
+    lines = (line for line in segments if not ran_to_its_end(line) and not _is_interruption(line))
+    return list(dict.fromkeys(f"stopped early: {line['stopped']}" for line in lines))
 
 
 def _is_interruption(line: Mapping[str, Any]) -> bool:
@@ -126,15 +135,16 @@ def _is_interruption(line: Mapping[str, Any]) -> bool:
     return bool(line.get("stop_kind", line["stopped"]) == "interrupted")
 
 
-def sample_of(measured: Sequence[Record], slots: int) -> tuple[list[Record], Any]:
-    """The answers that latencies are taken from: those sent under full load where there are enough of them."""
+def sample_of(measured: Sequence[Record], point: LoadPoint) -> tuple[list[Record], Any]:
+    """The answers that latencies are taken from: those sent under full load where there are enough of them. An open
+    loop has no first wave."""
     ok = [record for record in measured if record.ok]
     after_first = [record for record in ok if not record.first_wave]
     if not ok:
         return [], "none"
-    if slots == 1:
+    if point.IS_OPEN or point.slots == 1:
         return ok, "steady"
-    return (after_first, "steady") if len(after_first) >= slots else (ok, "all")
+    return (after_first, "steady") if len(after_first) >= point.slots else (ok, "all")
 
 
 def rules_of(target: Mapping[str, Any]) -> StreamRules:
@@ -157,10 +167,12 @@ def basis_of(target: Mapping[str, Any], answers: Sequence[Record], *, tokenizer:
 
 
 def _counts(of_level: Sequence[Record], measured: Sequence[Record], failed: Sequence[Record]) -> RequestCounts:
+    dropped = sum(record.outcome == "dropped" for record in measured)
     return RequestCounts(
-        sent=len(measured),
+        sent=len(measured) - dropped,
         ok=sum(1 for record in measured if record.ok),
-        failed=len(failed),
+        failed=len(failed) - dropped,
+        dropped=dropped,
         cancelled=sum(1 for record in measured if record.outcome == "cancelled"),
         warmup=len(of_level) - len(measured),
         first_wave=sum(1 for record in measured if record.first_wave),

@@ -5,7 +5,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.delays import is_delayed
 from lmx_loadgen.analysis.formats import duration
-from lmx_loadgen.analysis.metrics import METRICS, e2e, tpot, ttft
+from lmx_loadgen.analysis.metrics import METRICS, e2e, headline, tpot, ttft, ttft_response
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.shares import design_effect, exact_share
 from lmx_loadgen.analysis.stats import Description
@@ -13,6 +13,7 @@ from lmx_loadgen.analysis.tokens import Basis
 
 NOT_SET = "the profile sets no SLO"
 _LIMITED = {"ttft": ttft, "tpot": tpot, "e2e": e2e}
+_LIMITED_IN_OPEN_LOOP = _LIMITED | {"ttft": ttft_response}
 _ENOUGH_BLOCKS = 3
 
 
@@ -32,10 +33,12 @@ def words(profile: Mapping[str, Any]) -> str:
 
 
 def is_met(record: Record, basis: Basis, profile: Mapping[str, Any]) -> bool:
-    """Whether the request went well and kept every limit of the profile's `slo` (an undefined TPOT has no limit)."""
+    """Whether the request went well and kept every limit of the profile's `slo` (an undefined TPOT has no limit). In an
+    open loop the TTFT counts from when the request was due."""
     if not record.ok:
         return False
-    values = {name: _LIMITED[name](record, basis, profile) for name in limits(profile)}
+    limited = _LIMITED_IN_OPEN_LOOP if record.load_point.IS_OPEN else _LIMITED
+    values = {name: limited[name](record, basis, profile) for name in limits(profile)}
     return all(value is None or value <= profile["slo"][name] for name, value in values.items())
 
 
@@ -72,4 +75,4 @@ def own_interval(counts: Sequence[tuple[int, int]], alpha: float = 0.05) -> tupl
 
 
 def _is_left_out(record: Record, profile: Mapping[str, Any]) -> bool:
-    return record.ok and any(is_delayed(name, record) for name in limits(profile))
+    return record.ok and any(is_delayed(headline(name, record.load_point), record) for name in limits(profile))

@@ -25,6 +25,12 @@ class Keywords(TypedDict, total=False):
     # `load` of a profile
     concurrency: int | Sequence[int]
     shapes: str | Sequence[str]
+    users: int | Sequence[int]
+    think: Seconds | Literal["reading"]
+    rate: float | Sequence[float]
+    arrivals: Literal["poisson", "constant"]
+    replay: str | Path | None
+    max_in_flight: int
     requests: int | None
     duration: Seconds | None
     warmup: int
@@ -42,6 +48,9 @@ class Keywords(TypedDict, total=False):
     # `prompts`: one text, or a file of them, or the built-in ones of these lengths
     prompt: str | None
     prompts: str | Path | None
+    chats: str | Path | None
+    answers: Literal["recorded", "live"]
+    shared_system: str | Path | None
     column: str | None
     sample: int | None
     lengths: Sequence[Literal["short", "medium", "long"]]

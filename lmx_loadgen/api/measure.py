@@ -49,7 +49,7 @@ def _measured(targets: Sequence[str], keywords: Keywords, stop: StopFlag, base_d
             view.say(warning)
         options = replace(asked.options.below(base_dir), lock=locked)
         if not asked.chooses_workers:
-            options = replace(options, workers=workers_for(options, max(asked.profile.load.concurrency)))
+            options = replace(options, workers=workers_for(options, asked.profile.load.likely_in_flight()))
         calibrated = calibration_for_run(options, stop, view.say) if asked.calibrate else None
         outcome = run_blocking(
             asked.profile, options=options, stop=stop, base_dir=base_dir, view=view, calibrated=calibrated

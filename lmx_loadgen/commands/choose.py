@@ -12,7 +12,7 @@ from lmx_loadgen.commands.targets import names
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.loading import load_profile
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.profile.prompts import prompt_book
+from lmx_loadgen.profile.replay import asked_prompts
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.session.choice import SamePair, Selection, automatic, fits_into, offers, same_pairs
 from lmx_loadgen.session.instrument import tls
@@ -39,7 +39,7 @@ def with_targets(flags: Mapping[str, Any], asked: Profile) -> Mapping[str, Any]:
         raise InputError(f"--target {AUTO} stands for every local server: give no other --target beside it")
     if (targets and AUTO not in targets) or (not targets and load_profile(flags["profile"]).targets):
         return flags
-    prompt_book(asked.prompts, Path(), asked.request.seed)  # what is wrong with it is known before anybody is asked
+    asked_prompts(asked, Path())  # what is wrong with it is known before anybody is asked
     found = _local_servers(flags)
     if is_interactive(flags):
         selection = _asked(found)

@@ -109,6 +109,15 @@ def concurrency_levels(ctx: click.Context, param: click.Parameter, value: str | 
         raise click.BadParameter(f"{value!r} is not a list of whole numbers; write it like 1,4,8", ctx, param) from None
 
 
+def request_rates(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
+    if value is None:
+        return None
+    try:
+        return [float(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of rates; write it like 0.5,1,2", ctx, param) from None
+
+
 def duration_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     try:
         return None if value is None else seconds(value)

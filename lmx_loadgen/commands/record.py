@@ -28,7 +28,7 @@ def record_command(*, listen: int, upstream: str, out: Path | None, text: bool) 
     note = asyncio.run(_until_signal(server, listen, path, keep_text=text))
     for sentence in note.sentences:
         click.echo(sentence, err=True)
-    click.echo(f"stored in {path}", err=True)
+    click.echo(f"stored in {path}; send it again: lmx-loadgen run --chats {path}", err=True)
 
 
 async def _until_signal(server: Upstream, port: int, path: Path, *, keep_text: bool) -> RecordingNote:

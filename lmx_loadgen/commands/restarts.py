@@ -60,7 +60,7 @@ def _measured(
     stop, names = StopFlag(), [command.name for command in commands]
     folder = make_folder(options.out, names, f"restarts-{secrets.token_hex(2)}", Anchor.take())
     if flags["workers"] is None:
-        options = replace(options, workers=workers_for(options, profile.load.heaviest().slots))
+        options = replace(options, workers=workers_for(options, profile.load.likely_in_flight()))
     restarts = Restarts(profile, commands, flags["restarts"], options, folder)
     exit_code = 0
     with view_of_run(flags) as view:

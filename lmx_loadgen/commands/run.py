@@ -95,7 +95,7 @@ def _measure(flags: Mapping[str, Any], locked: lock.Lock) -> tuple[RunOutcome, i
         else:
             profile, options = profile_of(flags), replace(options_of(flags), lock=locked)
             if flags["workers"] is None:
-                options = replace(options, workers=workers_for(options, profile.load.heaviest().slots))
+                options = replace(options, workers=workers_for(options, profile.load.likely_in_flight()))
             calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view.say)
         with signals.armed():
             outcome = run_blocking(

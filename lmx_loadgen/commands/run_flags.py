@@ -84,6 +84,44 @@ RUN_FLAGS: tuple[Flag, ...] = (
         help="Tokens of each prompt and of its answer, one level each, alone or at each --concurrency. Prompts have "
         "the length by the server's own count.",
     ),
+    _load(
+        "--rate",
+        key="load.rate",
+        callback=flags.request_rates,
+        metavar="0.5,1,2",
+        help="Open loop: requests per second, one level each, whatever the server does. Replaces the profile's levels.",
+    ),
+    _load(
+        "--arrivals",
+        key="load.arrivals",
+        type=click.Choice(["poisson", "constant"]),
+        help="Gaps between the requests of --rate. [default: poisson]",
+    ),
+    _load(
+        "--replay",
+        key="load.replay",
+        metavar="FILE",
+        help="Open loop: send a recording again, JSONL with `at_s` and a `prompt`, `messages` or `prompt_id`.",
+    ),
+    _load(
+        "--max-in-flight",
+        key="load.max_in_flight",
+        type=int,
+        help="Drop a request of an open loop that finds so many in flight, and count it. [default: 256]",
+    ),
+    _load(
+        "--users",
+        key="load.users",
+        callback=flags.concurrency_levels,
+        metavar="1,4,8",
+        help="Users who lead chats turn by turn, one level each, in place of the profile's levels.",
+    ),
+    _load(
+        "--think",
+        key="load.think",
+        metavar="5s|reading",
+        help="Pause of a user before the next turn; reading: as long as the answer takes to read. [default: 0]",
+    ),
     _load("--requests", "-n", key="load.requests", type=int, help="Measured requests per level."),
     _load(
         "--duration",
@@ -106,6 +144,24 @@ RUN_FLAGS: tuple[Flag, ...] = (
         key="prompts.file",
         metavar="FILE",
         help="Prompts: text (one a line), JSONL, JSON or ShareGPT, CSV, or Parquet (extra: datasets).",
+    ),
+    _prompts(
+        "--chats",
+        key="prompts.chats",
+        metavar="FILE",
+        help="Chats of --users: JSONL with `messages`, ShareGPT, or a file of `record`. [default: built in]",
+    ),
+    _prompts(
+        "--answers",
+        key="prompts.answers",
+        type=click.Choice(["recorded", "live"]),
+        help="History of a chat: the answers of the file, so that all servers do the same work, or the server's own.",
+    ),
+    _prompts(
+        "--shared-system",
+        key="prompts.shared_system",
+        metavar="FILE",
+        help="System message of all chats, under one nonce per run, so that a cache may hold it.",
     ),
     _prompts(
         "--column", key="prompts.column", metavar="NAME", help="Column or key of --prompts to read. [default: guess]"

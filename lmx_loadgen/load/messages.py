@@ -23,6 +23,24 @@ def packed(message: Any) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Chat:
+    """A chat of a job: its number, and the templates of its turns."""
+
+    number: int
+    templates: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """The chats that a job's users lead. They think `think_s` seconds before a turn; None: as long as it takes to read
+    the answer. `is_live` says that the server's own answers are sent again, and not those that are recorded."""
+
+    chats: tuple[Chat, ...]
+    think_s: float | None = 0.0
+    is_live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One segment's share of work for one worker. Times are nanoseconds. `segment` is the text of its key.
 
@@ -30,6 +48,8 @@ class Job:
     `numbers` of this worker are `first`, `first + step`, … so that workers never send the same request. With `digits`
     its nonces have no letters.
     `no_progress` is how many seconds may pass without one byte from the server: it says how often the worker must look.
+    `warmup_slots` are those that warm up. In an open loop `due_ns` says when each request of this worker is due, in ns
+    since the start, and `horizon_ns` how long the load lasts; in a closed loop it is None.
     """
 
     segment: str
@@ -50,7 +70,11 @@ class Job:
     verify: bool
     ca_file: str | None
     no_progress: float
+    warmup_slots: list[int]
+    due_ns: list[int] | None = None
+    horizon_ns: int = 0
     digits: bool = False
+    talk: Talk | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,11 @@
 """One request before it is sent: its turn, its nonce, and its body, ready but for the nonce."""
 
 import hashlib
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lmx_loadgen.profile.conversation import answer_place
 
 NONCE_LENGTH = 16
 PLACEHOLDER = "@@nonce-goes-her"
@@ -12,7 +16,9 @@ class Turn:
     """Which request is sent next, and when it is due, in ns on the run's clock.
 
     A schedule may use one turn again and again: a slot of a closed loop has a single one, so that nothing is allocated
-    between two of its requests. `failures` is how many in a row went wrong in it.
+    between two of its requests. `failures` is how many in a row went wrong in it. `is_dropped` is why it is not sent:
+    as many requests as may be were in flight when it was due. In a chat, `chat` is its number and `answers` what the
+    server said in it so far, where that is sent again.
     """
 
     slot: int
@@ -22,6 +28,9 @@ class Turn:
     phase: str = "measured"
     first_wave: bool = False
     failures: int = 0
+    is_dropped: bool = False
+    chat: int | None = None
+    answers: list[bytes] = field(default_factory=list)
 
 
 def nonce_for(key: str, phase: str, number: int, repeat: bool, digits: bool = False) -> str:
@@ -42,5 +51,14 @@ class BodyTemplate:
 
     body: bytes
 
-    def fill(self, nonce: str) -> bytes:
-        return self.body.replace(PLACEHOLDER.encode(), nonce.encode(), 1)
+    def fill(self, nonce: str, answers: Sequence[bytes] = ()) -> bytes:
+        """The body under a nonce; `answers` are what the server said to the turns before, as JSON has them."""
+        body = self.body.replace(PLACEHOLDER.encode(), nonce.encode(), 1)
+        for turn, answer in enumerate(answers, 1):
+            body = body.replace(answer_place(turn).encode(), answer, 1)
+        return body
+
+
+def escaped(text: str) -> bytes:
+    """A text as it stands between the quotes of a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1].encode("utf-8", "replace")

@@ -1,27 +1,51 @@
 """The models of a load profile: targets, load, prompts, requests, timeouts and limits."""
 
 import re
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, ValidationInfo, field_validator, model_validator
 
 from lmx_loadgen.profile.checks import Checks
 from lmx_loadgen.profile.durations import seconds, seconds_or_auto, share
-from lmx_loadgen.profile.fields import DAY_S, ConcurrencyLevel, Duration, Name, Number, ProfilePart, VariableName
-from lmx_loadgen.profile.load_point import Closed, LoadPoint
+from lmx_loadgen.profile.fields import (
+    DAY_S,
+    ConcurrencyLevel,
+    Duration,
+    FileName,
+    Name,
+    Number,
+    ProfilePart,
+    RequestRate,
+    VariableName,
+)
+from lmx_loadgen.profile.load_point import (
+    DEFAULT_IN_FLIGHT,
+    Arrivals,
+    Closed,
+    InFlight,
+    LoadPoint,
+    Open,
+    Replay,
+    Sessions,
+)
 from lmx_loadgen.profile.shape import Shape
 
 _NO_PROGRESS_S = 120.0
 
 
 def _levels(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         value = [value]
-    if isinstance(value, list | tuple) and all(isinstance(level, int) for level in value):
+    if isinstance(value, list | tuple) and all(isinstance(level, int | float) for level in value):
         if len(set(value)) != len(value):
             raise ValueError("must not name a level twice")
         return sorted(value)
     return value
+
+
+def _seconds_or_reading(value: Any) -> Any:
+    return value if value == "reading" else seconds(value)
 
 
 def _shapes(value: Any) -> Any:
@@ -32,6 +56,8 @@ def _shapes(value: Any) -> Any:
     return value
 
 
+# What a level can be beside a closed loop.
+_OTHERS = ("users", "rate", "replay")
 _SCHEMES = ("http://", "https://")
 
 
@@ -65,18 +91,30 @@ class TargetSpec(ProfilePart):
 
 
 class Load(ProfilePart):
-    """A closed loop: `concurrency` levels, and for each `requests` and/or `duration` (seconds). With `shapes`, prompts
-    and answers have these lengths in tokens, and each shape is measured at each concurrency.
+    """Levels, and for each `requests` and/or `duration` (seconds): closed loops of `concurrency`; open loops of `rate`
+    requests a second, at `arrivals`; the `replay` of a file. With a rate or a replay, no concurrency is the default.
+    With `shapes`, prompts and answers of closed loops have these lengths in tokens, each at each concurrency. `users`
+    lead chats, each turn after a `think` time in seconds, or as long as `reading` the answer takes.
 
-    With neither, a level has ten requests or four per slot, whichever is more. Several targets share a level in
+    With neither requests nor a duration, a closed loop has ten requests or four per slot, whichever is more, and an
+    open loop lasts 30 s, or as long as thirty requests take, up to five minutes. Several targets share a level in
     `blocks` that take turns, with `pause` seconds before each. A level is given up, and with it the rest
     of its target, once `max_errors` of its requests have failed, or more than the share `max_error_rate` of the last
     twenty.
     """
 
-    concurrency: Annotated[list[ConcurrencyLevel], BeforeValidator(_levels)] = Field(
-        default=[1], min_length=1, max_length=64
+    rate: Annotated[list[RequestRate], BeforeValidator(_levels)] = Field(default=[], max_length=64)
+    arrivals: Arrivals = "poisson"
+    replay: FileName | None = None
+    max_in_flight: InFlight = DEFAULT_IN_FLIGHT
+    users: Annotated[list[ConcurrencyLevel], BeforeValidator(_levels)] = Field(
+        default=[], max_length=64, exclude_if=lambda value: not value
     )
+    think: Annotated[
+        Literal["reading"] | Annotated[float, Field(ge=0, le=DAY_S, allow_inf_nan=False)],
+        BeforeValidator(_seconds_or_reading),
+    ] = Field(default=0.0, exclude_if=lambda value: value == 0)
+    concurrency: Annotated[list[ConcurrencyLevel], BeforeValidator(_levels)] = Field(default=[1], max_length=64)
     shapes: Annotated[list[Shape], BeforeValidator(_shapes)] = Field(
         default=[], max_length=64, exclude_if=lambda value: not value
     )
@@ -99,26 +137,54 @@ class Load(ProfilePart):
             return {"pause" if key == "settle" else key: one for key, one in value.items()}
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_default_beside_open_loops(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "concurrency" not in value and any(map(value.get, _OTHERS)):
+            return {**value, "concurrency": []}
+        return value
+
+    @field_validator("concurrency")
+    @classmethod
+    def _is_a_level(cls, value: list[int], info: ValidationInfo) -> list[int]:
+        others = [info.data[name] for name in _OTHERS if name in info.data]  # those that are not wrong
+        if not value and len(others) == len(_OTHERS) and not any(others):
+            raise ValueError("needs a level, unless there are `users`, a `rate` or a `replay`")
+        return value
+
     def points(self) -> list[LoadPoint]:
         """The load points that the levels are, in the order they run."""
         shapes: list[Shape | None] = [*self.shapes] or [None]
-        return [Closed(concurrency=concurrency, shape=shape) for shape in shapes for concurrency in self.concurrency]
+        closed = [Closed(concurrency=concurrency, shape=shape) for shape in shapes for concurrency in self.concurrency]
+        opened = [Open(rate=rate, arrivals=self.arrivals, max_in_flight=self.max_in_flight) for rate in self.rate]
+        name = PurePath(self.replay).name if self.replay is not None else None
+        replayed = [Replay(file=name, max_in_flight=self.max_in_flight)] if name else []
+        sessions = [Sessions(users=users) for users in self.users]
+        return [*closed, *opened, *replayed, *sessions]
 
     def heaviest(self) -> LoadPoint:
         """The level with the most requests in flight."""
         return max(self.points(), key=lambda point: point.slots)
+
+    def likely_in_flight(self) -> int:
+        """About how many requests will be in flight at most."""
+        return max(point.likely_in_flight for point in self.points())
 
 
 class Prompts(ProfilePart):
     """What is asked: built-in prompts of the given lengths, or one text, or a file of prompts.
 
     Of a file that has more, `sample` prompts are drawn by the request's seed; `column` names what to read of a table or
-    of an object.
+    of an object. Users lead the `chats` of a file, else those built in, with the `answers` recorded there as history or
+    with the server's own (`live`); `shared_system` is a file whose text is the system message of all of them.
     """
 
     lengths: list[Literal["short", "medium", "long"]] = Field(default=["short", "medium", "long"], min_length=1)
     text: Annotated[str, Field(min_length=1, max_length=10_000_000)] | None = None
     file: Name | None = None
+    chats: Name | None = Field(default=None, exclude_if=lambda value: value is None)
+    answers: Literal["recorded", "live"] = Field(default="recorded", exclude_if=lambda value: value == "recorded")
+    shared_system: Name | None = Field(default=None, exclude_if=lambda value: value is None)
     column: Name | None = Field(default=None, exclude_if=lambda value: value is None)
     sample: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = Field(
         default=None, exclude_if=lambda value: value is None

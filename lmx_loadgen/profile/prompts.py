@@ -8,7 +8,7 @@ first, its length always the same. No message is added: many templates refuse a 
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from itertools import count
@@ -18,6 +18,9 @@ from typing import Any
 import yaml
 
 from lmx_loadgen.errors import ProfileError
+from lmx_loadgen.profile.conversation import with_system
+from lmx_loadgen.profile.datasets.chats import built_in_chats, read_chats
+from lmx_loadgen.profile.datasets.opening import readable
 from lmx_loadgen.profile.datasets.sample import read_dataset
 from lmx_loadgen.profile.models import Prompts
 from lmx_loadgen.profile.prompt import Message, Prompt, asked
@@ -27,11 +30,14 @@ from lmx_loadgen.system import folders
 @dataclass(frozen=True, slots=True)
 class PromptBook:
     """The prompts of a run; warm-ups have their own, which are never measured. Where those that are measured were drawn
-    from a file, `drawn_from` is how many it holds."""
+    from a file, `drawn_from` is how many it holds. With chats, the measured ones are their turns: `chats` has the
+    places of each one's, and `shared_system` is the system message of all."""
 
     measured: tuple[Prompt, ...]
     warmup: tuple[Prompt, ...]
     drawn_from: int | None = None
+    chats: tuple[tuple[int, ...], ...] = ()
+    shared_system: str | None = None
 
     @property
     def has_system(self) -> bool:
@@ -77,6 +83,33 @@ def prompt_book(settings: Prompts, base_dir: Path, seed: int | None = None) -> P
         return PromptBook(found.prompts, warmup, found.of if found.of > len(found.prompts) else None)
     book = _built_in()
     return PromptBook(tuple(prompt for length in settings.lengths for prompt in book[length]), warmup)
+
+
+def chat_book(settings: Prompts, base_dir: Path) -> PromptBook:
+    """The turns of the chats that the settings name, else of those built in. Raises ProfileError."""
+    file = None if settings.chats is None else base_dir / folders.expanded(Path(settings.chats))
+    chats = built_in_chats() if file is None else read_chats(file)
+    turns: list[Prompt] = []
+    places = []
+    for chat in chats:
+        of_chat = chat.turns(live=settings.answers == "live")
+        places.append(tuple(range(len(turns), len(turns) + len(of_chat))))
+        turns += of_chat
+    system = _shared_system(settings, base_dir)
+    if system is not None:
+        turns = [replace(turn, messages=tuple(with_system(turn.messages, system))) for turn in turns]
+    return PromptBook(tuple(turns), tuple(_built_in()["warmup"]), None, tuple(places), system)
+
+
+def _shared_system(settings: Prompts, base_dir: Path) -> str | None:
+    if settings.shared_system is None:
+        return None
+    path = base_dir / folders.expanded(Path(settings.shared_system))
+    with readable(path, "system message"):
+        text = path.read_text(encoding="utf-8-sig").strip()
+    if not text:
+        raise ProfileError(f"the system message {path} is empty")
+    return text
 
 
 def order_of(book: PromptBook, seed: int, numbers: int) -> list[int]:

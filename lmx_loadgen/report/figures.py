@@ -53,9 +53,9 @@ def against_concurrency(series: Sequence[Series], metric: str) -> go.Figure | No
     """A metric at each level: the median of TTFT (in ms) or of decode tok/s, with a whisker to what 95 % of answers
     reach; output tok/s of the whole system with the 95 % interval of its mean, where it has one."""
     figure = go.Figure()
-    ticks = [point.slots for point in load_points(series)]
+    ticks = [point.slots for point in load_points(series) if not point.IS_OPEN]
     for place, one in enumerate(series):
-        levels = one.levels()
+        levels = [level for level in one.levels() if not point_of(level).IS_OPEN]
         points = [_point(level, metric) for level in levels]
         if all(middle is None for middle, _, _ in points):
             continue
@@ -200,7 +200,7 @@ def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
     measured = [r for r in good if r.phase != "warmup"]
     warmup = [r for r in good if r.phase == "warmup"]
     cancelled = [r for r in shown if r.outcome == "cancelled"]
-    bad = [r for r in shown if r.outcome not in ("ok", "cancelled")]
+    bad = [r for r in shown if r.failed]
     colour = one.style.on_dark
     figure = go.Figure()
     _add_bars(figure, measured, origin, _waiting, "waiting for the first token", {"color": colour, "opacity": 0.38})

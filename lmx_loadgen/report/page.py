@@ -138,7 +138,7 @@ def _comparison(place: int, one: Comparison, shown: dict[str, Chart]) -> Markup:
 
 
 def _workload(key: str, title: str, table: Table, shown: dict[str, Chart]) -> Markup:
-    chart = shown.get(_WORKLOAD_CHARTS.get(key, ""))
+    found = [shown[name] for name in _WORKLOAD_CHARTS.get(key, ()) if name in shown]
     rows = [h("tr", None, [h("td", None, f"{cell.text}{cell.mark}") for cell in row]) for row in table.shown().rows]
     titles = [f"{one.title} ({one.beside})" if one.beside else one.title for one in table.shown().columns]
     head = h("thead", None, h("tr", None, [h("th", {"scope": "col"}, one) for one in titles]))
@@ -148,12 +148,12 @@ def _workload(key: str, title: str, table: Table, shown: dict[str, Chart]) -> Ma
         about(table.caption),
         h("div", {"class": "scroll"}, h("table", None, head, h("tbody", None, rows))),
         [about(note) for note in table.footnotes],
-        _control(chart, "Show"),
-        _grid("", shown, chart.key) if chart is not None else None,
+        [_control(chart, "Show") for chart in found],
+        _grid("two" if len(found) > 1 else "", shown, *(chart.key for chart in found)) if found else None,
     )
 
 
-_WORKLOAD_CHARTS = {"shapes": "shape-map"}
+_WORKLOAD_CHARTS = {"shapes": ("shape-map",), "turns": ("turn-ttft", "turn-decode")}
 
 
 def _bar() -> Markup:

@@ -17,7 +17,7 @@ def in_sample(one: Record, sample: str) -> bool:
 
 def failed_in_sample(requests: Iterable[Record], sample: str) -> int:
     """How many requests failed where a level's latencies are taken from."""
-    return sum(one.outcome not in ("ok", "cancelled") and _counts(one, sample) for one in requests)
+    return sum(one.failed and _counts(one, sample) for one in requests)
 
 
 def _counts(one: Record, sample: str) -> bool:

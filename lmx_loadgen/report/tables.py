@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lmx_loadgen.analysis.formats import UNDEFINED, count, full_time, rate
-from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.metrics import METRICS, headline
 from lmx_loadgen.analysis.records import answer_text
 from lmx_loadgen.profile.load_point import labels
 from lmx_loadgen.report.markup import NUMBER, Markup, boxed_table, chip, column, grouped_table, h, row
@@ -71,8 +71,8 @@ def _summary_body(one: Series) -> Markup:
 def _summary_cells(level: Level) -> list[Markup]:
     return [
         h("td", NUMBER, point_of(level).cell),
-        _figure(level, "ttft", "p50"),
-        _figure(level, "ttft", "p95"),
+        _figure(level, headline("ttft", point_of(level)), "p50"),
+        _figure(level, headline("ttft", point_of(level)), "p95"),
         _figure(level, "decode_tok_s", "p50"),
         _system_figure(level),
         _ok_failed(level["requests"]),
@@ -118,6 +118,8 @@ def _chips(level: Level) -> list[Markup]:
     words = []
     if not level.get("complete", True):
         words.append(("bad", "incomplete"))
+    if (level.get("open_loop") or {}).get("overloaded"):
+        words.append(("bad", "overloaded"))
     if level.get("tainted"):
         words.append(("bad", "tainted"))
     if not level.get("token_basis_exact", True):

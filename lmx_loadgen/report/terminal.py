@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lmx_loadgen.analysis.formats import count, plural, rate
-from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.metrics import METRICS, headline
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.profile.load_point import short_labels
 from lmx_loadgen.report import ranking
@@ -87,7 +87,7 @@ def _cells(level: Level) -> list[Text]:
     ok_failed.append(count(requests["failed"]), style="red" if requests["failed"] else "")
     return [
         Text(point_of(level).cell),
-        *(Text(_marked(level, *place)) for place in _PERCENTILES),
+        *(Text(_marked(level, headline(metric, point_of(level)), key)) for metric, key in _PERCENTILES),
         Text(rate(system_rate(level))),
         ok_failed,
     ]
@@ -120,7 +120,9 @@ def _lines_below(result: dict[str, Any]) -> Iterable[Text | Padding]:
             words = f": {sanitize(failures.reason, 200)}" if failures.reason else ""
             yield _indented(f"{plural(failures.number, 'request')} failed, {failures.name}{words}", "red")
     levels = [level for target in result["targets"] for level in target["levels"]]
-    if any(is_weak(level, *place) for level in levels for place in _PERCENTILES):
+    if any(point_of(level).IS_OPEN for level in levels):
+        yield Text("TTFT of an open loop counts from when a request was due.", style="dim")
+    if any(is_weak(level, headline(metric, point_of(level)), key) for level in levels for metric, key in _PERCENTILES):
         yield Text(f"{MARK} fewer than five samples lie beyond this percentile", style="dim")
 
 
@@ -169,6 +171,9 @@ def print_calibration(calibration: Calibration, console: Console) -> None:
     ]
     if calibration.sustained_chunks_per_s is not None:
         lines.append(f"paced, with chunk errors within 5 ms: {calibration.sustained_chunks_per_s:,.0f} chunks/s")
+    if (sends := calibration.sends) is not None:
+        late = f"{_fine_ms(sends.late.p50)} ms at the median, {_fine_ms(sends.late.p99)} ms at p99"
+        lines.append(f"open loop at {sends.rate:g} requests/s, sent later than due: {late}")
     if failed:
         lines.append(f"{plural(failed, 'request')} failed")
     if calibration.busy:
@@ -224,6 +229,9 @@ def _level_json(level: Level) -> dict[str, Any]:
         "concurrency": level["concurrency"],
         "ok": level["requests"]["ok"],
         "failed": level["requests"]["failed"],
+        "open_loop": level.get("open_loop"),
+        "ttft_response_p50_s": stat(level, "ttft_response", "p50"),
+        "ttft_response_p95_s": stat(level, "ttft_response", "p95"),
         "ttft_p50_s": stat(level, "ttft", "p50"),
         "ttft_p95_s": stat(level, "ttft", "p95"),
         "ttft_instrument_error_s": stat(level, "ttft", "instrument_error"),

@@ -5,16 +5,25 @@ from collections.abc import Iterator, Sequence
 import plotly.graph_objects as go
 
 from lmx_loadgen.analysis.formats import count, milliseconds, rate
-from lmx_loadgen.report.charts import Chart, Option
+from lmx_loadgen.report.charts import Chart, Option, chart_of
+from lmx_loadgen.report.figures import CURVE_HEIGHT
 from lmx_loadgen.report.sanitize import plotly_text
 from lmx_loadgen.report.shapes import ShapeLevel, shape_levels
+from lmx_loadgen.report.turns import chat_levels
 from lmx_loadgen.report.view import Series
 
+_CURVES = (
+    ("turn-ttft", "ttft_sec", "Time to first token by context", "TTFT (ms)"),
+    ("turn-decode", "decode_tok_s", "Decode rate by context", "Decode (tok/s)"),
+)
 _MAPS = (("ttft", "Time to first token, ms"), ("prompt_tok_s", "Prompt tok/s"), ("decode_tok_s", "Decode tok/s"))
 
 
 def workload_charts(series: Sequence[Series]) -> Iterator[Chart]:
     """The charts of each workload."""
+    for key, value, title, axis in _CURVES:
+        figure = turn_curves(series, value, axis)
+        yield chart_of(key, title, "Median of each turn, at the fewest users. A point is a turn.", figure)
     options = []
     for one in series:
         levels = shape_levels(one.name, one.levels())
@@ -24,6 +33,38 @@ def workload_charts(series: Sequence[Series]) -> Iterator[Chart]:
     if options:
         words = "Median by prompt length and requests at once. Darker is slower."
         yield Chart("shape-map", "Prompt length and load", words, options, 0, "shape-map")
+
+
+def turn_curves(series: Sequence[Series], value: str, title: str) -> go.Figure | None:
+    """A figure of each turn (`ttft_sec`, in ms, or `decode_tok_s`) against the tokens that the server read for it; of
+    each target at its fewest users. None where nothing is known of two turns."""
+    figure = go.Figure()
+    scale, shown = (1e3, milliseconds) if value == "ttft_sec" else (1.0, rate)
+    for one in series:
+        for level in chat_levels(one.name, one.levels())[:1]:
+            turns = [turn for turn in level.turns if turn.context_tokens and getattr(turn, value) is not None]
+            if len(turns) < 2:
+                continue
+            figure.add_scatter(
+                x=[turn.context_tokens for turn in turns],
+                y=[round(getattr(turn, value) * scale, 3) for turn in turns],
+                mode="lines+markers",
+                name=plotly_text(one.name),
+                meta={"series": one.index},
+                line={"color": one.style.on_dark, "dash": one.style.dash, "width": 2},
+                marker={"color": one.style.on_dark, "symbol": one.style.symbol, "size": 9},
+                customdata=[[turn.turn, shown(getattr(turn, value))] for turn in turns],
+                hovertemplate="<b>%{fullData.name}</b><br>turn %{customdata[0]}: %{customdata[1]}<br>"
+                "%{x:,.0f} tokens of context<extra></extra>",
+            )
+    if not figure.data:
+        return None
+    figure.update_layout(
+        height=CURVE_HEIGHT,
+        xaxis={"title": {"text": "Context (tokens)"}, "rangemode": "tozero"},
+        yaxis={"title": {"text": title}, "rangemode": "tozero", "nticks": 6},
+    )
+    return figure
 
 
 def heat_map(levels: Sequence[ShapeLevel], metric: str) -> go.Figure | None:

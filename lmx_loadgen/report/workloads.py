@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lmx_loadgen.report import shapes
+from lmx_loadgen.report import shapes, turns
 from lmx_loadgen.report.table import Table
 from lmx_loadgen.report.view import Series
 
@@ -13,6 +13,9 @@ def workload_tables(targets: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> 
     shaped = [level for name, levels in targets for level in shapes.shape_levels(name, levels)]
     if (table := shapes.shape_table(shaped)) is not None:
         yield "shapes", "By prompt and answer length", table
+    chats = [level for name, levels in targets for level in turns.chat_levels(name, levels)]
+    if (table := turns.turn_table(chats)) is not None:
+        yield "turns", "By turn of a chat", table
 
 
 def tables_of_series(series: Sequence[Series]) -> list[tuple[str, str, Table]]:

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from lmx_loadgen.load.messages import Job
-from lmx_loadgen.load.request import PLACEHOLDER, BodyTemplate
+from lmx_loadgen.load.arrivals import DueTimes, drawn, recorded
+from lmx_loadgen.load.messages import Chat, Job, Talk
+from lmx_loadgen.load.request import PLACEHOLDER, BodyTemplate, nonce_for
 from lmx_loadgen.profile.load_point import shape_of
 from lmx_loadgen.profile.models import Profile, Request
-from lmx_loadgen.profile.prompt import Prompt
+from lmx_loadgen.profile.prompt import Message, Prompt
 from lmx_loadgen.profile.prompts import PromptBook, order_of, with_nonce
+from lmx_loadgen.profile.replay import Trace
 from lmx_loadgen.profile.shape import Shape
 from lmx_loadgen.session.lengths.filler import filler_prompt
-from lmx_loadgen.session.plan import Segment
+from lmx_loadgen.session.plan import Segment, blocks_of
 from lmx_loadgen.store.lengths import FittedLength
 from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.system.clock import NS
@@ -41,6 +43,7 @@ class JobMaker:
         insecure: bool,
         ca_file: str | None,
         lengths: Sequence[FittedLength] = (),
+        trace: Trace | None = None,
     ) -> None:
         self._profile = profile
         self._shaped = {(one.target, one.shape): filler_prompt(one.shape, one.words, one.tail) for one in lengths}
@@ -48,6 +51,7 @@ class JobMaker:
         self._run_key = run_key
         self._insecure = insecure
         self._ca_file = ca_file
+        self._trace = trace
         self._templates: dict[tuple[str, Shape | None], tuple[list[BodyTemplate], list[BodyTemplate]]] = {}
         rounds = max(1, min(_ORDER_ROUNDS, _MOST_ORDERED // len(book.measured)))
         self._order = order_of(book, profile.request.seed or 0, len(book.measured) * rounds)
@@ -63,7 +67,7 @@ class JobMaker:
     def prompt_text(self, key: SegmentKey, phase: str, template: int, nonce: str) -> str:
         """All texts of the prompt's messages, as they are sent; what a chat template adds is the server's own."""
         prompt = self._prompts(key, phase)[template]
-        return "\n".join(text_of(message.get("content")) for message in with_nonce(prompt.messages, nonce))
+        return "\n".join(text_of(message.get("content")) for message in self._marked(prompt.messages, nonce))
 
     def first_prompt_text(self, run_id: str) -> str:
         """The run's first prompt under a nonce of its own."""
@@ -85,16 +89,17 @@ class JobMaker:
     def body_of(self, prompt_id: str, nonce: str, target: Target) -> dict[str, Any]:
         """The body of a measured request, made again."""
         prompt = next(one for one in self._book.measured if one.id == prompt_id)
-        messages = with_nonce(prompt.messages, nonce)
+        messages = self._marked(prompt.messages, nonce)
         return request_body(target, self._profile.endpoint, messages, self._profile.request)
 
     def jobs(self, segment: Segment, target: Target, workers: int) -> list[Job]:
         """One job for each worker: slots and request numbers are dealt out like cards."""
         load, timeouts = self._profile.load, self._profile.timeouts
-        shape = shape_of(segment.load_point)
+        point = segment.load_point
+        shape = shape_of(point)
         templates, warmup_templates = self._for_target(target, shape)
-        slots = segment.load_point.slots
-        used = min(workers, slots)
+        used = min(workers, point.slots)
+        due = self.due_times(segment)
         path = "/chat/completions" if self._profile.endpoint == "chat" else "/completions"
         return [
             Job(
@@ -108,13 +113,13 @@ class JobMaker:
                     *target.headers.items(),
                 ],
                 limits=Limits(timeouts.connect, timeouts.first_token, timeouts.gap, timeouts.request),
-                slots=list(range(worker, slots, used)) if worker < used else [],
-                requests=_share(segment.requests, worker, used),
+                slots=(slots := list(range(worker, point.slots, used)) if worker < used else []),
+                requests=None if point.IS_OPEN else _share(segment.requests, worker, used),
                 duration_ns=None if segment.duration is None else int(segment.duration * NS),
                 warmup=load.warmup,
                 templates=templates,
                 warmup_templates=warmup_templates,
-                order=_rotated(self._order, segment.offset) if shape is None else [0],
+                order=self._order_of(segment),
                 first=worker,
                 step=used,
                 nonce_key=self._nonce_key(segment),
@@ -122,10 +127,54 @@ class JobMaker:
                 verify=not self._insecure,
                 ca_file=self._ca_file,
                 no_progress=timeouts.longest_silence,
+                # Idle connections would keep a server's threads busy: an open loop opens them as it needs them.
+                warmup_slots=slots[:1] if point.IS_OPEN else slots,
+                due_ns=None if due is None else due.offsets_ns[worker::used] if worker < used else [],
+                horizon_ns=0 if due is None else due.horizon_ns,
+                talk=self._talk(segment, worker, used) if point.kind == "sessions" else None,
                 digits=shape is not None,
             )
             for worker in range(workers)
         ]
+
+    def due_times(self, segment: Segment) -> DueTimes | None:
+        """When the requests of a segment are due, those of all workers; None in a closed loop. Blocks of one round have
+        the same times, so that each target meets the same crowd."""
+        point, seed = segment.load_point, self._profile.request.seed
+        duration_ns = None if segment.duration is None else int(segment.duration * NS)
+        if point.kind == "replay":
+            assert self._trace is not None
+            return recorded(self._trace.offsets_ns, requests=segment.requests, duration_ns=duration_ns)
+        if point.kind == "open":
+            key = f"{seed}/{point.label}/{segment.block}"
+            return drawn(point.rate, point.arrivals, key, requests=segment.requests, duration_ns=duration_ns)
+        return None
+
+    def _talk(self, segment: Segment, worker: int, used: int) -> Talk:
+        """The chats that a worker's users lead in a block: each chat of the book in one block of its level, dealt out
+        like cards."""
+        load = self._profile.load
+        blocks = min(blocks_of(load, len(self._profile.targets)), len(self._book.chats))
+        mine = list(enumerate(self._book.chats))[segment.block % blocks :: blocks]
+        chats = tuple(Chat(number, templates) for number, templates in mine[worker::used]) if worker < used else ()
+        think_s = None if isinstance(load.think, str) else load.think
+        return Talk(chats, think_s, self._profile.prompts.answers == "live")
+
+    def _marked(self, messages: Sequence[Message], nonce: str) -> list[Message]:
+        """The messages under a nonce. A system message that all chats share has one of its own, the same in the whole
+        run: a cache may hold it."""
+        if self._book.shared_system is None or messages[0]["role"] != "system":
+            return with_nonce(messages, nonce)
+        shared, *rest = messages
+        run_nonce = nonce_for(self._run_key, "shared system", 0, repeat=False)
+        return [{**shared, "content": f"{run_nonce} {shared['content']}"}, *with_nonce(rest, nonce)]
+
+    def _order_of(self, segment: Segment) -> list[int]:
+        if segment.load_point.kind == "replay" and self._trace is not None:
+            return self._trace.places
+        if shape_of(segment.load_point) is not None:
+            return [0]
+        return _rotated(self._order, segment.offset)
 
     def probe(self, segment: Segment, target: Target, workers: int, first: int) -> list[Job]:
         """The job of a cache probe, for the first worker alone: short answers to the longest prompt there is, from the
@@ -183,7 +232,7 @@ class JobMaker:
 
     def _templates_of(self, target: Target, prompts: Sequence[Prompt], settings: Request) -> list[BodyTemplate]:
         bodies = [
-            request_body(target, self._profile.endpoint, with_nonce(prompt.messages, PLACEHOLDER), settings)
+            request_body(target, self._profile.endpoint, self._marked(prompt.messages, PLACEHOLDER), settings)
             for prompt in prompts
         ]
         return [BodyTemplate(json.dumps(body, ensure_ascii=False).encode()) for body in bodies]

@@ -93,6 +93,7 @@ class Options:
 
     def check(self, profile: Profile) -> None:
         """Raises InputError where these options make no sense with a profile."""
+        _check_chats(profile)
         chosen = {"--until-conclusive": self.until_conclusive, "--detect": self.detect, "--budget": self.budget}
         named = [name for name, value in chosen.items() if value]
         if len(named) > 1:
@@ -125,6 +126,20 @@ def resume_options(folder: Path, lock: Lock | None = None) -> Options:
         resume_state=resume_state,
         **{name: resume_state.resume_info[name] for name in RESUMED_OPTIONS if name in resume_state.resume_info},
     )
+
+
+def _check_chats(profile: Profile) -> None:
+    prompts = profile.prompts
+    named = {"--chats": prompts.chats, "--shared-system": prompts.shared_system}
+    given = [name for name, value in named.items() if value is not None]
+    if given and not profile.load.users:
+        raise InputError(f"{' and '.join(given)} need users who lead chats: give --users")
+    if not profile.load.users:
+        return
+    if profile.endpoint != "chat":
+        raise InputError("--users lead chats, which need --endpoint chat")
+    if prompts.text is not None or prompts.file is not None:
+        raise InputError("--users lead chats: give --chats instead of --prompt or --prompts")
 
 
 def _check_detect(profile: Profile, effect: float) -> None:

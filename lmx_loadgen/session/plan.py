@@ -22,6 +22,9 @@ FEWEST_BLOCKS = 3  # that a verdict can be made of
 FIRST_ROUNDS = 2  # that it takes to say how far rounds lie apart
 _LEAST_IN_BLOCK = 8
 _LEAST_BLOCK_S = 5.0
+_LEAST_OPEN_S, _LONGEST_OPEN_S, _LEAST_OPEN_REQUESTS = 30.0, 300.0, 30
+_ASSUMED_TURNS = 30
+_ASSUMED_REPLAY_S = 60.0
 # What an estimate goes by, since nobody knows yet: a small model on a Mac.
 ASSUMED_TOK_S = 30.0
 _ASSUMED_TTFT_S = 0.5
@@ -75,6 +78,14 @@ def default_requests(slots: int) -> int:
     return max(10, 4 * slots)
 
 
+def default_duration(point: LoadPoint) -> float | None:
+    """How many seconds an open loop sends for where the profile names neither requests nor a duration; None for all of
+    a recording."""
+    if point.kind != "open":
+        return None
+    return min(_LONGEST_OPEN_S, max(_LEAST_OPEN_S, _LEAST_OPEN_REQUESTS / point.rate))
+
+
 def blocks_of(load: Load, targets: int) -> int:
     """How many blocks each target has at each level: the profile's `blocks`, else 6 for several targets, 1 for one."""
     return load.blocks or (DEFAULT_BLOCKS if targets > 1 else 1)
@@ -95,30 +106,37 @@ def make_plan(profile: Profile, targets: Sequence[str], first_rounds: int | None
 def rounds(profile: Profile, targets: Sequence[str], point: LoadPoint, wanted: range, blocks: int) -> list[Segment]:
     """The rounds `wanted` of a level, whose plan has `blocks` in all."""
     load = profile.load
-    requests, duration = _share(load, point.slots, blocks)
-    drawn_by = f"{profile.request.seed}/{load.points().index(point)}"
+    requests, duration = _share(load, point, blocks)
+    points = load.points()
+    drawn_by = f"{profile.request.seed}/{points.index(point) if point in points else point.label}"
     return [
         Segment(
             SegmentKey(target, point, block),
             requests=requests,
             duration=duration,
             warmup=load.warmup,
-            offset=block * (requests or point.slots),
+            offset=block * (requests or _requests_in(point, duration)),
         )
         for block in wanted
         for target in _turn(targets, drawn_by, block)
     ]
 
 
-def _share(load: Load, slots: int, blocks: int) -> tuple[int | None, float | None]:
+def _requests_in(point: LoadPoint, duration: float | None) -> int:
+    """About how many requests an open loop sends in so many seconds; a wave of them in a closed one."""
+    return math.ceil(point.rate * duration) if point.kind == "open" and duration else point.slots
+
+
+def _share(load: Load, point: LoadPoint, blocks: int) -> tuple[int | None, float | None]:
     """Requests and seconds of one block. A block has at least three requests a slot: its first wave is no full load."""
     requests, duration = load.requests, load.duration
     if requests is None and duration is None:
-        requests = default_requests(slots)
-    if blocks == 1:
+        has_number = point.kind == "closed"  # chats are all sent, once each
+        requests, duration = (default_requests(point.slots) if has_number else None), default_duration(point)
+    if blocks == 1 or point.kind == "replay":
         return requests, duration
     if requests is not None:
-        requests = max(math.ceil(requests / blocks), 3 * slots, _LEAST_IN_BLOCK)
+        requests = max(math.ceil(requests / blocks), 1 if point.IS_OPEN else 3 * point.slots, _LEAST_IN_BLOCK)
     if duration is not None:
         duration = max(duration / blocks, min(duration, _LEAST_BLOCK_S))
     return requests, duration
@@ -154,6 +172,7 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str],
         first = of_level[0]
         amount = f"{first.requests} requests" if first.requests is not None else ""
         amount += f"{' or ' if amount else ''}{first.duration:g} s" if first.duration is not None else ""
+        amount = amount or ("each chat once" if point.kind == "sessions" else "all of it")
         each = " a block" if len(of_level) > len(targets) else ""
         order = ""
         if len(targets) > 1:
@@ -166,6 +185,8 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str],
         lines.append("  " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if afterwards := _afterwards(profile):
         lines.append(f"  then, of each target: {afterwards}")
+    if any(point.IS_OPEN for point in points):
+        lines.append(f"  at most {load.max_in_flight} requests in flight in an open loop, others are dropped")
     if at_once := stability_points(profile):
         words = ", ".join(str(point.slots) for point in at_once)
         lines.append(f"  and one prompt several times, {words} at once: are its answers the same?")
@@ -184,8 +205,9 @@ def assumed_words(profile: Profile, plan: Sequence[Segment]) -> str:
 def stability_points(profile: Profile) -> list[LoadPoint]:
     """At which load one prompt is asked as often as there are slots, to compare its answers: alone first. Empty where
     nothing is compared: answers can only be expected to be the same where nothing is drawn by lot."""
-    slots = sorted({point.slots for point in profile.load.points()})
-    if not profile.checks.stability or profile.request.temperature > 0 or slots[-1] == 1:
+    points = [point for point in profile.load.points() if not point.IS_OPEN]
+    slots = sorted({point.slots for point in points})
+    if not profile.checks.stability or profile.request.temperature > 0 or not slots or slots[-1] == 1:
         return []
     return list(dict.fromkeys((ALONE, *(Closed(concurrency=number) for number in slots))))
 
@@ -204,13 +226,27 @@ def assumed_answer_s(tokens: int) -> float:
     return _ASSUMED_TTFT_S + tokens / ASSUMED_TOK_S
 
 
+def loaded_s(segment: Segment, each_s: float) -> float:
+    """About how many seconds a segment takes once it is warm, given how long an answer takes."""
+    return min(_sending_s(segment, each_s), math.inf if segment.duration is None else segment.duration + each_s)
+
+
+def _sending_s(segment: Segment, each_s: float) -> float:
+    point, requests = segment.load_point, segment.requests
+    if point.kind == "replay":
+        return _ASSUMED_REPLAY_S + each_s
+    if point.kind == "sessions" and requests is None and segment.duration is None:
+        requests = _ASSUMED_TURNS
+    if requests is None:
+        return math.inf
+    return requests / point.rate + each_s if point.kind == "open" else math.ceil(requests / point.slots) * each_s
+
+
 def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:
     """About how many seconds the plan takes if each answer has all its tokens and comes at `ASSUMED_TOK_S`."""
     total = 0.0
     for segment in plan:
         shape = shape_of(segment.load_point)
         each_s = assumed_answer_s(profile.request.max_tokens if shape is None else shape.answer)
-        turns = math.ceil(segment.requests / segment.load_point.slots) if segment.requests is not None else math.inf
-        loaded = min(turns * each_s, math.inf if segment.duration is None else segment.duration + each_s)
-        total += segment.warmup * each_s + loaded
+        total += segment.warmup * each_s + loaded_s(segment, each_s)
     return total + profile.load.pause * max(0, len(plan) - 1)

@@ -13,7 +13,7 @@ from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.recorder import Recorder
 from lmx_loadgen.session.request_line import quick_look
 from lmx_loadgen.session.stop_flag import StopFlag
-from lmx_loadgen.session.stop_rules import LevelRules, StopRules
+from lmx_loadgen.session.stop_rules import FallsBehind, LevelRules, StopRules
 from lmx_loadgen.session.view import View
 from lmx_loadgen.store.segment_key import LOAD
 from lmx_loadgen.targets.base import Target
@@ -68,6 +68,8 @@ class SegmentRun:
         began = time.monotonic()
         if not self.make_ready():
             return None
+        if self._is_load and (due := _due_ns(jobs)):
+            self._rules.falls_behind = FallsBehind(due)
         before = self._record_host("before") if self._is_load else {}
         end = self.parts.driver.run(jobs, stagger_ns, self)
         self.parts.recorder.segment_end(self.segment, end)
@@ -76,7 +78,9 @@ class SegmentRun:
             return None
         self.parts.view.end_segment()
         self.parts.history.note_machine(self.segment, before, self._record_host("after"))
-        return None if self.parts.stop() else self._rules.stop
+        stop = self._rules.stop
+        is_over = stop is None or stop.kind == "overload"  # that ends the level, and others may be lighter
+        return None if self.parts.stop() or is_over else stop
 
     def _record_host(self, when: str) -> Mapping[str, Any]:
         state = self.parts.host_state()
@@ -95,7 +99,9 @@ class SegmentRun:
         line = self.parts.recorder.request(sent, self.segment)
         self.parts.history.note_request(line)
         self._rules.errors.note_outcome(line["outcome"], line["reason"])
-        if line["phase"] == "measured" and line["outcome"] != "cancelled":
+        if self._rules.falls_behind is not None and line["phase"] == "measured":
+            self._rules.falls_behind.note_ended(line)
+        if line["phase"] == "measured" and line["outcome"] not in ("cancelled", "dropped"):
             self.parts.view.finished(*quick_look(line, self.target.dialect.rules))
 
     def quiet(self, worker: int, quiet_ns: int | None) -> None:
@@ -103,3 +109,8 @@ class SegmentRun:
 
     def why_stop(self) -> Stop | None:
         return self.parts.stop.why or self._rules.stop
+
+
+def _due_ns(jobs: Sequence[Job]) -> list[int]:
+    """When each request of an open loop is due, by its number, put together again from all workers' shares."""
+    return sorted(due for job in jobs for due in job.due_ns or ())

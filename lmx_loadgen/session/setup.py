@@ -17,7 +17,8 @@ import httpx
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.driver import WorkerProcess
 from lmx_loadgen.profile.models import Profile, TargetSpec
-from lmx_loadgen.profile.prompts import PromptBook, prompt_book
+from lmx_loadgen.profile.prompts import PromptBook
+from lmx_loadgen.profile.replay import asked_prompts
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.instrument import instrument, tls
 from lmx_loadgen.session.isolation import obstacles
@@ -101,9 +102,9 @@ def set_up(
     the run is to stop meanwhile."""
     began = time.monotonic()
     resume_state = options.resume_state
-    book = prompt_book(profile.prompts, base_dir, profile.request.seed)
+    book, trace = asked_prompts(profile, base_dir)
     count = token_counter(profile.tokenizer, base_dir) if profile.tokenizer is not None else None
-    input_hashes = hash_inputs(book, profile.tokenizer, base_dir)
+    input_hashes = hash_inputs(book, profile.tokenizer, base_dir, trace)
     loop, stamps = instrument(options)
     workers = [options.start_worker(loop, stamps, _child_environment(profile)) for _ in range(options.workers)]
     for worker in workers:
@@ -128,7 +129,15 @@ def set_up(
         run_id=run_id,
         book=book,
         lengths=lengths,
-        jobs=JobMaker(profile, book, nonce_key, insecure=options.insecure, ca_file=options.ca_file, lengths=lengths),
+        jobs=JobMaker(
+            profile,
+            book,
+            nonce_key,
+            insecure=options.insecure,
+            ca_file=options.ca_file,
+            lengths=lengths,
+            trace=trace,
+        ),
         count=count,
         input_hashes=input_hashes,
         workers=workers,

@@ -69,7 +69,8 @@ class PromptClassResult(_Model):
 
 
 class RequestCounts(_Model):
-    """Requests of a level by fate: sent = ok + failed + cancelled (warm-ups apart)."""
+    """Requests of a level by fate: sent = ok + failed + cancelled (warm-ups apart). `dropped` ones of an open loop were
+    due and never sent."""
 
     sent: int
     ok: int
@@ -77,6 +78,7 @@ class RequestCounts(_Model):
     cancelled: int
     warmup: int
     first_wave: int
+    dropped: int = 0
 
 
 class WindowResult(_Model):
@@ -186,6 +188,19 @@ class ObservedResult(_Model):
     reason: str | None = None
 
 
+class TurnResult(_Model):
+    """One turn of all chats of a level, the first being 1. All are medians: how many tokens the server read, which
+    share of them came from its cache (None where it does not tell), TTFT in seconds, and decode tok/s."""
+
+    turn: int
+    answers: int
+    failed: int
+    context_tokens: float | None = None
+    cached_share: float | None = None
+    ttft_sec: float | None = None
+    decode_tok_s: float | None = None
+
+
 class ShapeResult(_Model):
     """A level whose prompts and answers have lengths that were asked for, in tokens.
 
@@ -206,6 +221,31 @@ class ShapeResult(_Model):
     sentence: str
     prompt_tok_s: float | None = None
     decode_tok_s: float | None = None
+
+
+class SendLateness(_Model):
+    """By how much later than due this tool sent `n` requests, in seconds."""
+
+    n: int
+    p50: float
+    p99: float
+    max: float
+
+
+class OpenLoopResult(_Model):
+    """What only an open loop has.
+
+    `due` requests came, `offered_rate` a second, and `dropped` of them found as many in flight as may be. `overloaded`
+    says that the server fell behind, by `backlog_growth` requests a second; no latency is given then.
+    """
+
+    due: int
+    offered_rate: float | None
+    dropped: int
+    lateness: SendLateness | None
+    overloaded: bool
+    backlog_growth: float | None = None
+    sentence: str | None = None
 
 
 class LevelResult(AtLoadPoint, _Model):
@@ -230,7 +270,9 @@ class LevelResult(AtLoadPoint, _Model):
     quality: QualityResult | None = None
     server_word: ServerWord | None = None
     observed: ObservedResult | None = None
+    open_loop: OpenLoopResult | None = None
     shape: ShapeResult | None = Field(default=None, exclude_if=lambda value: value is None)
+    turns: list[TurnResult] = Field(default=[], exclude_if=lambda value: not value)
 
 
 class ToolCallBenchmark(_Model):

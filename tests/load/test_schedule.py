@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from lmx_loadgen.load.messages import Go
 from lmx_loadgen.load.request import Turn
-from lmx_loadgen.load.schedule import ClosedLoop, schedule_of
+from lmx_loadgen.load.schedule import ClosedLoop
+from lmx_loadgen.load.schedules import schedule_of
 from lmx_loadgen.wire.ending import HELD_OPEN
 from lmx_loadgen.wire.timing import RequestTiming
 from tests.helpers.jobs import a_job

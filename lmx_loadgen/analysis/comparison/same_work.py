@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from lmx_loadgen.analysis import conditions
-from lmx_loadgen.analysis.comparison.blocks import COMPARED
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm
 from lmx_loadgen.analysis.comparison.chance import kinds_p, pairs_p, shares_p
 from lmx_loadgen.analysis.comparison.finding import At, AuditFinding, checked, decided
 from lmx_loadgen.analysis.formats import percent
@@ -20,6 +20,7 @@ from lmx_loadgen.analysis.quality import classify_coherence
 from lmx_loadgen.analysis.records import Record, answer_text
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.analysis.tokens import hidden_tokens, output_tokens
+from lmx_loadgen.analysis.turns import turn_of
 from lmx_loadgen.store.result import LevelResult
 
 MAX_PROMPT_DIFFERENCE = 0.02
@@ -226,7 +227,7 @@ def cache_new_nonce(at: At, alpha: float) -> AuditFinding:
             "failed", ("repeats" if repeats[0] else "unique", "repeats" if repeats[1] else "unique"),
             "the prompts were repeats, so that caches are compared and not servers: use --cache unique",
         )  # fmt: skip
-    shares = [_cached_share(answers) for answers in at.answers]
+    shares = [_cached_share(_new(answers, arm)) for answers, arm in zip(at.answers, (at.a, at.b), strict=True)]
     words = (_unique(shares[0]), _unique(shares[1]))
     return checked(
         max(known(shares), default=0.0) <= MAX_CACHED_SHARE,
@@ -271,6 +272,14 @@ def _reasons(one: Record) -> bool:
     if any(kind == "reasoning" for _, kind, _ in one.line["events"]) or (one.usage_reasoning and hidden_tokens(one)):
         return True
     return _THINKING.match(answer_text(one.line)) is not None
+
+
+def _new(answers: Sequence[Record], arm: Arm) -> Sequence[Record]:
+    """Those to prompts that no server can have seen: of chats only first turns, and none where all share a system
+    message, which a cache is meant to hold."""
+    if arm.profile.get("prompts", {}).get("shared_system") is not None:
+        return [one for one in answers if turn_of(one) is None]
+    return [one for one in answers if turn_of(one) in (None, 1)]
 
 
 def _cached_share(answers: Sequence[Record]) -> float | None:

@@ -27,7 +27,7 @@ class Row(NamedTuple):
     size: int
 
 
-def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+def lines_of(path: Path, what: str = "prompts file") -> Iterator[tuple[int, str]]:
     """The lines of a text that are not empty, with their numbers: without line ends, and without a byte order mark.
     Raises ProfileError for one that is not UTF-8, or has no end."""
     with path.open("rb") as file:
@@ -41,7 +41,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
             except UnicodeDecodeError:
                 utf16 = " (it looks like UTF-16)" if number == 1 and line[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
                 raise ProfileError(
-                    f"the prompts file {path} is not UTF-8 text{utf16}, line {number}: save it as UTF-8"
+                    f"the {what} {path} is not UTF-8 text{utf16}, line {number}: save it as UTF-8"
                 ) from None
             if text:
                 yield number, text

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lmx_loadgen.errors import ProfileError
 from lmx_loadgen.profile.datasets.forms import prompt_in
+from lmx_loadgen.profile.datasets.opening import readable
 from lmx_loadgen.profile.datasets.rows import IS_TABLE, Row, rows_of
 from lmx_loadgen.profile.prompt import Prompt
 
@@ -27,22 +28,8 @@ class Dataset:
 def read_dataset(path: Path, *, column: str | None = None, sample: int | None = None, seed: int = 0) -> Dataset:
     """The prompts of a file; of more than `sample`, as many drawn by the seed. Every entry is read, also those that are
     not drawn. Raises ProfileError."""
-    try:
-        known = path.stat()
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    except ValueError:
-        raise ProfileError(f"the prompts file {str(path)!r} is not a path: it holds a NUL character") from None
-    try:
+    with readable(path, "prompts file") as known:
         return _read(path, (known.st_mtime_ns, known.st_size), column, sample, seed)
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    except UnicodeDecodeError:
-        raise ProfileError(f"the prompts file {path} is not UTF-8 text") from None
-
-
-def _unreadable(path: Path, error: OSError) -> ProfileError:
-    return ProfileError(f"cannot read the prompts file {path}: {error.strerror or error}")
 
 
 @lru_cache(maxsize=2)

@@ -1,0 +1,54 @@
+"""What the tenth turn costs: the figures of chats by turn."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.records import Record
+from lmx_loadgen.analysis.tokens import Basis
+from lmx_loadgen.store.result import TurnResult
+from lmx_loadgen.system.clock import NS
+
+_TURN = "turn "
+
+
+def turn_of(record: Record) -> int | None:
+    """Which turn of its chat a request is, from 1; None where it is of no chat."""
+    name = record.prompt_class.removeprefix(_TURN)
+    return int(name) if record.prompt_class.startswith(_TURN) and name.isdigit() else None
+
+
+def turn_results(measured: Sequence[Record], basis: Basis, *, usage_exact: bool) -> list[TurnResult]:
+    """The figures of each turn, over all chats. First requests of users count too: a chat's first turn is nothing else.
+    `usage_exact`: the server's usage is a count of the prompt's tokens."""
+    by_turn: dict[int, list[Record]] = {}
+    for one in measured:
+        turn = turn_of(one)
+        if turn is not None and one.outcome != "cancelled":
+            by_turn.setdefault(turn, []).append(one)
+    return [_result(turn, asked, basis, usage_exact) for turn, asked in sorted(by_turn.items())]
+
+
+def _result(turn: int, asked: Sequence[Record], basis: Basis, usage_exact: bool) -> TurnResult:
+    answers = [one for one in asked if one.ok]
+    contexts = [one.usage_prompt if usage_exact else one.tokenizer_prompt for one in answers]
+    shares = [
+        one.usage_cached / one.usage_prompt
+        for one in answers
+        if one.usage_cached is not None and one.usage_prompt and usage_exact
+    ]
+    decode = METRICS["decode_tok_s"].of
+    return TurnResult(
+        turn=turn,
+        answers=len(answers),
+        failed=len(asked) - len(answers),
+        context_tokens=_middle(contexts),
+        cached_share=_middle(shares),
+        ttft_sec=_middle(None if one.ttft_ns is None else one.ttft_ns / NS for one in answers),
+        decode_tok_s=_middle(decode(one, basis, {}) if decode is not None else None for one in answers),
+    )
+
+
+def _middle(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None

@@ -1,0 +1,65 @@
+"""Chats by turn: what the tenth turn costs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lmx_loadgen.analysis.formats import UNDEFINED, count, milliseconds, percent, rate
+from lmx_loadgen.profile.load_point import LoadPoint, load_point
+from lmx_loadgen.report.sanitize import sanitize
+from lmx_loadgen.report.table import Cell, Column, Table
+from lmx_loadgen.store.result import TurnResult
+
+_COLUMNS = (
+    Column("target", grouped=True, max_width=14),
+    Column("load", grouped=True),
+    Column("turn", number=True),
+    Column("context", unit="tokens", number=True),
+    Column("cached", number=True),
+    Column("TTFT", statistic="p50", unit="ms", number=True),
+    Column("decode", statistic="p50", unit="tok/s", number=True),
+    Column("answers", number=True, from_width=80),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLevel:
+    """One level of chats, of a target by its name."""
+
+    target: str
+    load_point: LoadPoint
+    turns: Sequence[TurnResult]
+
+
+def chat_levels(name: str, levels: Iterable[dict[str, Any]]) -> list[ChatLevel]:
+    """Those of a target's stored levels that are of chats, the fewest users first."""
+    found = [
+        ChatLevel(name, load_point(level["load_point"]), [TurnResult.model_validate(one) for one in level["turns"]])
+        for level in levels
+        if level.get("turns")
+    ]
+    return sorted(found, key=lambda one: one.load_point.order)
+
+
+def turn_table(levels: Sequence[ChatLevel]) -> Table | None:
+    """A row for each turn of each level; None where no level is of chats."""
+    if not levels:
+        return None
+    return Table(
+        _COLUMNS,
+        [[_row(level, turn) for turn in level.turns] for level in levels],
+        "Medians over all chats. Context: tokens that the server read; cached: the share of them from its cache.",
+    )
+
+
+def _row(level: ChatLevel, turn: TurnResult) -> list[str | Cell]:
+    return [
+        Cell(sanitize(level.target, 40)),
+        level.load_point.cell,
+        str(turn.turn),
+        UNDEFINED if turn.context_tokens is None else count(round(turn.context_tokens)),
+        UNDEFINED if turn.cached_share is None else percent(turn.cached_share),
+        milliseconds(turn.ttft_sec),
+        rate(turn.decode_tok_s),
+        f"{turn.answers}" + (f" ({turn.failed} failed)" if turn.failed else ""),
+    ]

@@ -81,9 +81,10 @@ def run_notes(log: LogContents) -> list[str]:
 
 
 def _drawn(header: LogLine) -> str:
-    kept = header["profile"]["prompts"].get("sample") or MOST_PROMPTS
-    seed = header["profile"]["request"].get("seed") or 0
-    return f"{kept:,} of the {header['prompts_in_file']:,} prompts of the file were drawn, by seed {seed}"
+    prompts = header["profile"]["prompts"]
+    kept, seed = prompts.get("sample") or MOST_PROMPTS, header["profile"]["request"].get("seed") or 0
+    what = "prompts" if prompts.get("chats") is None else "chats"
+    return f"{kept:,} of the {header['prompts_in_file']:,} {what} of the file were drawn, by seed {seed}"
 
 
 def _again(line: LogLine) -> str:

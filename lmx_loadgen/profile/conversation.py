@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmx_loadgen.profile.prompt import Message, Prompt
+from lmx_loadgen.profile.prompt import Message, Prompt, Tool
 
 # Stands in a request's body where a live chat has the server's own answer to that turn.
 _ANSWER = "@@answer-{turn:03d}-of-this-chat@@"
@@ -12,13 +12,15 @@ _ANSWER = "@@answer-{turn:03d}-of-this-chat@@"
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A chat with all its messages, answers included; `number` counts the chats of a file from 1.
+    """A chat with all its messages, answers included; `number` counts the chats of a file from 1. `tools` are on offer
+    in each of its turns.
 
     A turn is everything up to a message that the server has to answer: one after which an answer stands, or the last.
     """
 
     number: int
     messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
 
     @property
     def ends(self) -> list[int]:
@@ -42,7 +44,7 @@ class Conversation:
                 if end < len(messages) and _is_plain_answer(messages[end]):
                     messages[end] = {**messages[end], "content": answer_place(turn)}
         return [
-            Prompt(f"turn {turn:02d}-chat{self.number}", tuple(messages[:end]), f"turn {turn:02d}")
+            Prompt(f"turn {turn:02d}-chat{self.number}", tuple(messages[:end]), f"turn {turn:02d}", self.tools)
             for turn, end in enumerate(ends, 1)
         ]
 

@@ -140,7 +140,8 @@ class Load(ProfilePart):
     @model_validator(mode="before")
     @classmethod
     def _no_default_beside_open_loops(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "concurrency" not in value and any(map(value.get, _OTHERS)):
+        own = isinstance(value, dict) and ("concurrency" in value or value.get("shapes"))
+        if isinstance(value, dict) and not own and any(map(value.get, _OTHERS)):
             return {**value, "concurrency": []}
         return value
 

@@ -85,10 +85,19 @@ def prompt_book(settings: Prompts, base_dir: Path, seed: int | None = None) -> P
     return PromptBook(tuple(prompt for length in settings.lengths for prompt in book[length]), warmup)
 
 
-def chat_book(settings: Prompts, base_dir: Path) -> PromptBook:
-    """The turns of the chats that the settings name, else of those built in. Raises ProfileError."""
+def chat_book(settings: Prompts, base_dir: Path, seed: int | None = None, users: int = 1) -> PromptBook:
+    """The turns of the chats that the settings name, else of those built in; the seed draws those of a file that has
+    more of them. Raises ProfileError, also where there are more `users` than chats."""
     file = None if settings.chats is None else base_dir / folders.expanded(Path(settings.chats))
-    chats = built_in_chats() if file is None else read_chats(file)
+    chats, of = built_in_chats(), 0
+    if file is not None:
+        found = read_chats(file, column=settings.column, sample=settings.sample, seed=seed or 0)
+        chats, of = found.chats, found.of
+    if users > len(chats):
+        raise ProfileError(
+            f"--users {users}: each needs a chat of its own, and {f'{file} has' if file else 'those built in are'} "
+            f"{len(chats)}; ask for fewer users or give more chats with --chats"
+        )
     turns: list[Prompt] = []
     places = []
     for chat in chats:
@@ -98,7 +107,8 @@ def chat_book(settings: Prompts, base_dir: Path) -> PromptBook:
     system = _shared_system(settings, base_dir)
     if system is not None:
         turns = [replace(turn, messages=tuple(with_system(turn.messages, system))) for turn in turns]
-    return PromptBook(tuple(turns), tuple(_built_in()["warmup"]), None, tuple(places), system)
+    drawn_from = of if of > len(chats) else None
+    return PromptBook(tuple(turns), tuple(_built_in()["warmup"]), drawn_from, tuple(places), system)
 
 
 def _shared_system(settings: Prompts, base_dir: Path) -> str | None:

@@ -34,7 +34,7 @@ def asked_prompts(profile: Profile, base_dir: Path) -> tuple[PromptBook, Trace |
     """The prompts of a run, and when they are due where it replays a recording, whose prompts are then the only ones.
     Relative paths begin at `base_dir`. Raises ProfileError."""
     if profile.load.users:
-        return chat_book(profile.prompts, base_dir), None
+        return chat_book(profile.prompts, base_dir, profile.request.seed, max(profile.load.users)), None
     book = prompt_book(profile.prompts, base_dir, profile.request.seed)
     if profile.load.replay is None:
         return book, None

@@ -8,6 +8,9 @@ from lmx_loadgen.profile.loading import load_profile, overridden
 from lmx_loadgen.profile.models import Profile, TargetSpec
 from lmx_loadgen.targets.own import find_target, with_address
 
+# Settings that only users who lead chats have.
+_OF_CHATS = ("prompts.chats", "prompts.shared_system", "prompts.answers", "load.think")
+
 
 def asked_profile(
     profile: str = "quick",
@@ -26,19 +29,20 @@ def asked_profile(
     values = dict(overrides or {})
     if values.get("load.duration") is not None:  # by time alone, where no number was asked for
         values.setdefault("load.requests", None)
+    if values.get("load.shapes"):  # in place of the profile's levels
+        values.setdefault("load.concurrency", [1])
     if (values.get("load.rate") or values.get("load.replay")) and "load.concurrency" not in values:
         values["load.concurrency"] = []  # the levels of a profile, and its amounts, are for its own loads
         values.setdefault("load.requests", None)
         values.setdefault("load.duration", None)
-    if values.get("load.shapes"):  # in place of the profile's levels
-        values.setdefault("load.concurrency", [1])
-    if values.get("prompts.chats") or values.get("prompts.shared_system") or values.get("prompts.answers"):
+    own = load_profile(profile)
+    if not own.load.users and any(values.get(key) for key in _OF_CHATS):
         values.setdefault("load.users", [1])
     if values.get("load.users"):
         values.setdefault("load.concurrency", [])
         values.setdefault("load.requests", None)
         values.setdefault("load.duration", None)
-    found = overridden(load_profile(profile), values, flags)
+    found = overridden(own, values, flags)
     specs = [find_target(text) for text in targets] or [with_address(spec) for spec in found.targets]
     specs = specs or [TargetSpec(name="sim")]
     names = [spec.name for spec in specs]

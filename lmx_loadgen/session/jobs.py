@@ -90,7 +90,7 @@ class JobMaker:
         """The body of a measured request, made again."""
         prompt = next(one for one in self._book.measured if one.id == prompt_id)
         messages = self._marked(prompt.messages, nonce)
-        return request_body(target, self._profile.endpoint, messages, self._profile.request)
+        return request_body(target, self._profile.endpoint, messages, self._profile.request, prompt.tools)
 
     def jobs(self, segment: Segment, target: Target, workers: int) -> list[Job]:
         """One job for each worker: slots and request numbers are dealt out like cards."""
@@ -151,14 +151,14 @@ class JobMaker:
         return None
 
     def _talk(self, segment: Segment, worker: int, used: int) -> Talk:
-        """The chats that a worker's users lead in a block: each chat of the book in one block of its level, dealt out
-        like cards."""
-        load = self._profile.load
-        blocks = min(blocks_of(load, len(self._profile.targets)), len(self._book.chats))
-        mine = list(enumerate(self._book.chats))[segment.block % blocks :: blocks]
-        chats = tuple(Chat(number, templates) for number, templates in mine[worker::used]) if worker < used else ()
+        """The chats that a worker's users lead in a block, dealt out like cards. The blocks of a level share the chats
+        of the book, as long as each has one for every user; later ones begin again, under other nonces."""
+        load, chats = self._profile.load, self._book.chats
+        shares = max(1, min(blocks_of(load, len(self._profile.targets)), len(chats) // segment.load_point.slots))
+        mine = list(enumerate(chats))[segment.block % shares :: shares]
+        own = tuple(Chat(number, templates) for number, templates in mine[worker::used]) if worker < used else ()
         think_s = None if isinstance(load.think, str) else load.think
-        return Talk(chats, think_s, self._profile.prompts.answers == "live")
+        return Talk(own, think_s, self._profile.prompts.answers == "live")
 
     def _marked(self, messages: Sequence[Message], nonce: str) -> list[Message]:
         """The messages under a nonce. A system message that all chats share has one of its own, the same in the whole
@@ -232,7 +232,9 @@ class JobMaker:
 
     def _templates_of(self, target: Target, prompts: Sequence[Prompt], settings: Request) -> list[BodyTemplate]:
         bodies = [
-            request_body(target, self._profile.endpoint, self._marked(prompt.messages, PLACEHOLDER), settings)
+            request_body(
+                target, self._profile.endpoint, self._marked(prompt.messages, PLACEHOLDER), settings, prompt.tools
+            )
             for prompt in prompts
         ]
         return [BodyTemplate(json.dumps(body, ensure_ascii=False).encode()) for body in bodies]

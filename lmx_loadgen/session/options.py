@@ -94,6 +94,7 @@ class Options:
     def check(self, profile: Profile) -> None:
         """Raises InputError where these options make no sense with a profile."""
         _check_chats(profile)
+        _check_file(profile)
         chosen = {"--until-conclusive": self.until_conclusive, "--detect": self.detect, "--budget": self.budget}
         named = [name for name, value in chosen.items() if value]
         if len(named) > 1:
@@ -129,17 +130,26 @@ def resume_options(folder: Path, lock: Lock | None = None) -> Options:
 
 
 def _check_chats(profile: Profile) -> None:
-    prompts = profile.prompts
-    named = {"--chats": prompts.chats, "--shared-system": prompts.shared_system}
-    given = [name for name, value in named.items() if value is not None]
-    if given and not profile.load.users:
-        raise InputError(f"{' and '.join(given)} need users who lead chats: give --users")
-    if not profile.load.users:
+    prompts, load = profile.prompts, profile.load
+    named = {"--chats": prompts.chats, "--shared-system": prompts.shared_system, "--think": load.think}
+    if prompts.answers == "live":
+        named["--answers live"] = prompts.answers
+    if not load.users:
+        if given := [name for name, value in named.items() if value]:
+            raise InputError(f"{' and '.join(given)} need{'s' * (len(given) == 1)} users who lead chats: give --users")
         return
     if profile.endpoint != "chat":
         raise InputError("--users lead chats, which need --endpoint chat")
     if prompts.text is not None or prompts.file is not None:
         raise InputError("--users lead chats: give --chats instead of --prompt or --prompts")
+
+
+def _check_file(profile: Profile) -> None:
+    prompts = profile.prompts
+    given = [f"--{name}" for name in ("column", "sample") if getattr(prompts, name) is not None]
+    if given and prompts.file is None and prompts.chats is None:
+        verb = "needs" if len(given) == 1 else "need"
+        raise InputError(f"{' and '.join(given)} {verb} a file: give --prompts or --chats")
 
 
 def _check_detect(profile: Profile, effect: float) -> None:

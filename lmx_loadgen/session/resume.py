@@ -198,7 +198,10 @@ def hash_inputs(
     book: PromptBook, tokenizer: str | None, base_dir: Path, trace: Trace | None = None
 ) -> dict[str, str | None]:
     """What tells whether files that a profile names have changed: a short hash of each, None where it names none."""
-    asked: list[Any] = [[prompt.id, list(prompt.messages)] for prompt in (*book.measured, *book.warmup)]
+    asked: list[Any] = [
+        [prompt.id, list(prompt.messages), *([prompt.tools] if prompt.tools else [])]
+        for prompt in (*book.measured, *book.warmup)
+    ]
     if trace is not None:  # when each is due is a part of what is asked
         asked.append([trace.offsets_ns, trace.places])
     prompts = pydantic_core.to_json(asked)

@@ -88,10 +88,14 @@ class Target:
 
 
 def request_body(
-    target: Target, endpoint: str, messages: Sequence[Mapping[str, Any]], settings: Request
+    target: Target,
+    endpoint: str,
+    messages: Sequence[Mapping[str, Any]],
+    settings: Request,
+    tools: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The JSON body of one streaming request, with only such fields as the server understands; the user's own `extra`
-    comes last.
+    comes last. `tools` are on offer in chats.
 
     Temperature is always sent: servers differ in what they assume. Plain completions get the messages' texts, joined
     by empty lines.
@@ -100,6 +104,7 @@ def request_body(
     body: dict[str, Any] = {"model": target.model}
     if endpoint == "chat":
         body["messages"] = without_system(messages) if target.merges_system else list(messages)
+        body |= {"tools": list(tools)} if tools else {}
     else:
         body["prompt"] = "\n\n".join(text_of(message.get("content")) for message in messages)
     body |= {"max_tokens": settings.max_tokens, "temperature": settings.temperature, "stream": True}

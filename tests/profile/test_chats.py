@@ -23,7 +23,7 @@ SYSTEM = {"role": "system", "content": "Be brief."}
 def chats_in(folder: Path, name: str, *entries: Any) -> tuple[Conversation, ...]:
     text = "\n".join(map(json.dumps, entries)) if name.endswith("l") else json.dumps(entries[0])
     (folder / name).write_text(text, "utf-8")
-    return read_chats(folder / name)
+    return read_chats(folder / name).chats
 
 
 def contents(messages: Any) -> list[str]:
@@ -117,6 +117,52 @@ def test_a_recording_without_texts_has_as_many_characters(tmp_path: Path) -> Non
     assert len(words_of(1234, "x")) == 1234
 
 
+def test_tools_of_a_recording_are_sent_or_as_many_and_as_long(tmp_path: Path) -> None:
+    tool = {"type": "function", "function": {"name": "f", "description": "d" * 300}}
+    for stored in ([tool], {"number": 3, "characters": 3000}):
+        first = {"chat": "1", "turn": 1, "messages": [ONE], "tools": stored}
+        (chat,) = chats_in(tmp_path, "c.jsonl", first, {"chat": "1", "messages": [YES]}, {**first, "messages": [TWO]})
+
+        assert all(turn.tools == chat.tools for turn in chat.turns())
+        assert chat.tools == (tool,) if isinstance(stored, list) else len(chat.tools) == 3
+    assert len(json.dumps(chat.tools)) == pytest.approx(3000, abs=10)
+
+
+def test_a_tool_s_result_without_its_text_comes_from_the_user(tmp_path: Path) -> None:
+    called = {"role": "assistant", "characters": 40, "mark": "a", "tool_calls": 1}
+    result = {"role": "tool", "characters": 9, "mark": "b"}
+    (chat,) = chats_in(tmp_path, "c.jsonl", {"chat": "1", "messages": [ONE, called, result]})
+
+    assert [message["role"] for message in chat.messages] == ["user", "assistant", "user"]
+
+
+def test_chats_are_drawn_by_the_seed_and_keep_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text("\n".join(json.dumps({"messages": [{"role": "user", "content": str(n)}]}) for n in range(50)))
+    found, again, other = (read_chats(path, sample=7, seed=seed) for seed in (3, 3, 4))
+
+    assert (len(found.chats), found.of) == (7, 50)
+    assert [str(chat.number - 1) for chat in found.chats] == [chat.messages[0]["content"] for chat in found.chats]
+    assert found == again != other
+
+
+def test_chats_come_from_a_column_too(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text('id,talk\n1,"[{""role"": ""user"", ""content"": ""One?""}]"\n')
+    chats_in(tmp_path, "c.jsonl", {"talk": [ONE, YES], "messages": [TWO]})
+
+    for name in ("c.csv", "c.jsonl"):
+        assert read_chats(tmp_path / name, column="talk").chats[0].messages[0] == ONE
+
+
+def test_chats_that_take_too_much_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmx_loadgen.profile.datasets.chats._MOST_SENT", 1000)
+    said = [ONE, {"role": "assistant", "content": "x" * 400}, TWO, NO]
+
+    assert chats_in(tmp_path, "c.jsonl", {"messages": said})
+    with pytest.raises(ProfileError, match="draw fewer chats with --sample"):
+        chats_in(tmp_path, "c.jsonl", {"messages": [*said, ONE, YES]})
+
+
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
@@ -128,6 +174,7 @@ def test_a_recording_without_texts_has_as_many_characters(tmp_path: Path) -> Non
         ),
         ([{"recording": {}}], "holds no chat"),
         ([3], "line 1: needs a prompt"),
+        ([{"messages": [ONE], "tools": {"f": 1}}], 'line 1: "tools" must be an array of objects'),
     ],
 )
 def test_what_is_no_chat_is_named_by_its_line(entries: list[Any], words: str, tmp_path: Path) -> None:
@@ -138,6 +185,7 @@ def test_what_is_no_chat_is_named_by_its_line(entries: list[Any], words: str, tm
 def test_the_built_in_chats_have_up_to_ten_turns_and_end_with_an_answer() -> None:
     chats = built_in_chats()
 
+    assert len(chats) == 12
     assert max(len(chat.ends) for chat in chats) == 10
     assert all(len(chat.ends) >= 4 for chat in chats)
     assert all(chat.messages[-1]["role"] == "assistant" for chat in chats)
@@ -149,6 +197,8 @@ def test_a_book_of_chats_has_their_turns_and_one_system_message(tmp_path: Path) 
     book = chat_book(Prompts(chats="c.jsonl", shared_system="s.txt"), tmp_path)
 
     assert book.chats == ((0, 1), (2,))
+    with pytest.raises(ProfileError, match=r"--users 3: each needs a chat of its own, and .*c\.jsonl has 2"):
+        chat_book(Prompts(chats="c.jsonl"), tmp_path, users=3)
     assert {turn.messages[0]["content"] for turn in book.measured} == {"You are an agent."}
     assert contents(book.measured[1].messages) == ["You are an agent.", "One?", "Yes.", "Two?"]
     for name, words in (("gone.txt", "cannot read the system message"), ("e.txt", "is empty")):

@@ -1,42 +1,69 @@
 """Chats from a file: JSON Lines with `messages`, ShareGPT, or what `record` has stored; and those built in."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from lmx_loadgen.errors import ProfileError
 from lmx_loadgen.profile.conversation import Conversation
-from lmx_loadgen.profile.datasets.forms import messages_in
+from lmx_loadgen.profile.datasets.forms import messages_in, tools_in
 from lmx_loadgen.profile.datasets.opening import readable
-from lmx_loadgen.profile.datasets.rows import Row, rows_of
-from lmx_loadgen.profile.prompt import Message
-from lmx_loadgen.profile.words import words_of
+from lmx_loadgen.profile.datasets.recording import merged
+from lmx_loadgen.profile.datasets.rows import IS_TABLE, Row, rows_of
+from lmx_loadgen.profile.datasets.sample import MOST_PROMPTS, Counted, drawn
 
-_MOST_CHATS, _MOST_TURNS = 10_000, 20_000
-_MOST_CHARACTERS = 10_000_000
+_MOST_TURNS = 20_000
+# Each turn is sent with everything before it, and its body is made before the run.
+_MOST_SENT = 256 * 1024 * 1024
 
 
-def read_chats(path: Path) -> tuple[Conversation, ...]:
-    """The chats of a file, in its order. Raises ProfileError."""
+@dataclass(frozen=True, slots=True)
+class Chats:
+    """Chats of a file, in its order; `of` is how many it holds."""
+
+    chats: tuple[Conversation, ...]
+    of: int
+
+
+def read_chats(path: Path, *, column: str | None = None, sample: int | None = None, seed: int = 0) -> Chats:
+    """The chats of a file; of more than `sample`, as many drawn by the seed. Raises ProfileError."""
     with readable(path, "chats file"):
-        found = [(row.where, _messages(row)) for row in _merged(rows_of(path))]
-    chats: list[Conversation] = []
-    turns = 0
-    for where, messages in found:
-        chat = Conversation(len(chats) + 1, tuple(messages))
-        turns += len(chat.ends)
-        if not chat.ends:
-            raise ProfileError(f"{where}: nothing in it is said by a human")
-        if len(chats) >= _MOST_CHATS or turns > _MOST_TURNS:
-            raise ProfileError(f"{path} holds over {_MOST_CHATS:,} chats or {_MOST_TURNS:,} turns: take a part of it")
-        chats.append(chat)
-    if not chats:
+        counted = Counted(_chats(path, column))
+        kept = drawn(counted, sample or MOST_PROMPTS, seed, path)
+    if not kept:
         raise ProfileError(f"the chats file {path} holds no chat")
-    return tuple(chats)
+    _check_size(kept, path)
+    return Chats(tuple(kept), counted.seen)
+
+
+def _chats(path: Path, column: str | None) -> Iterator[tuple[Conversation, Row]]:
+    in_entry = None if path.suffix.lower() in IS_TABLE else column
+    for number, row in enumerate(merged(rows_of(path, column)), 1):
+        messages = messages_in(row.value, row.where, in_entry)
+        chat = Conversation(number, tuple(messages), tools_in(row.value, row.where))
+        if not chat.ends:
+            raise ProfileError(f"{row.where}: nothing in it is said by a human")
+        yield chat, row
+
+
+def _check_size(chats: list[Conversation], path: Path) -> None:
+    turns = sum(len(chat.ends) for chat in chats)
+    if turns > _MOST_TURNS:
+        raise ProfileError(f"the chats of {path} have {turns:,} turns, over {_MOST_TURNS:,}: draw fewer with --sample")
+    sent = 0
+    for chat in chats:
+        until = [0, *accumulate(len(str(message)) for message in chat.messages)]
+        sent += sum(until[end] for end in chat.ends)
+    if sent > _MOST_SENT:
+        raise ProfileError(
+            f"the turns of {path} take over {_MOST_SENT // 2**20} MB, each with all before it: draw fewer chats with "
+            "--sample"
+        )
 
 
 def built_in_chats() -> tuple[Conversation, ...]:
@@ -53,38 +80,3 @@ def _built_in() -> tuple[Conversation, ...]:
         messages = [{"role": roles[place % 2], "content": words.strip()} for place, words in enumerate(said)]
         chats.append(Conversation(number, tuple(messages)))
     return tuple(chats)
-
-
-def _merged(rows: Iterable[Row]) -> Iterator[Row]:
-    """Lines of a recording put together, chat by chat, each where it began; other rows as they are."""
-    chats: dict[str, list[Any]] = {}
-    found: list[Row] = []
-    for row in rows:
-        value = row.value
-        if isinstance(value, dict) and ("recording" in value or "note" in value) and "messages" not in value:
-            continue
-        if isinstance(value, dict) and isinstance(value.get("chat"), str) and isinstance(value.get("messages"), list):
-            if value["chat"] not in chats:
-                chats[value["chat"]] = []
-                found.append(row._replace(value=chats[value["chat"]]))
-            chats[value["chat"]] += value["messages"]
-        else:
-            found.append(row)
-    return iter(found)
-
-
-def _messages(row: Row) -> list[Message]:
-    value = row.value
-    if isinstance(value, list):
-        value = [_with_text(message) for message in value]
-    return messages_in(value, row.where)
-
-
-def _with_text(message: Any) -> Any:
-    """A message of a recording without texts, with as many characters of other words. Equal ones stay equal."""
-    if not isinstance(message, dict) or "characters" not in message or "content" in message:
-        return message
-    characters = message["characters"]
-    if type(characters) is not int or not 0 <= characters <= _MOST_CHARACTERS:
-        return message  # which is then refused
-    return {"role": message.get("role"), "content": words_of(characters, str(message.get("mark"))) or "-"}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmx_loadgen.errors import ProfileError
-from lmx_loadgen.profile.prompt import Message, Prompt
+from lmx_loadgen.profile.prompt import Message, Prompt, Tool
 
 FORMS = (
     'a prompt (text), {"prompt": text}, {"messages": [{"role", "content"}]}, or ShareGPT\'s '
@@ -29,7 +29,18 @@ def prompt_in(id: str, entry: Any, where: str, column: str | None = None) -> Pro
         end -= 1
     if not end:
         raise ProfileError(f"{where}: nothing in it is said by a human")
-    return Prompt(id, tuple(messages[:end]))
+    return Prompt(id, tuple(messages[:end]), tools=tools_in(entry, where))
+
+
+def tools_in(entry: Any, where: str) -> tuple[Tool, ...]:
+    """The tools that an entry has beside its messages. Raises ProfileError."""
+    body = entry.get("body") if isinstance(entry, dict) else None
+    found = (body if isinstance(body, dict) else entry).get("tools") if isinstance(entry, dict) else None
+    if found is None or found == []:
+        return ()
+    if not isinstance(found, list) or not all(isinstance(tool, dict) for tool in found):
+        raise ProfileError(f'{where}: "tools" must be an array of objects, as in OpenAI\'s API')
+    return tuple(found)
 
 
 def messages_in(entry: Any, where: str, column: str | None = None) -> list[Message]:

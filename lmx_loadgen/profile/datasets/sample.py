@@ -5,12 +5,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from lmx_loadgen.errors import ProfileError
 from lmx_loadgen.profile.datasets.forms import prompt_in
 from lmx_loadgen.profile.datasets.opening import readable
 from lmx_loadgen.profile.datasets.rows import IS_TABLE, Row, rows_of
 from lmx_loadgen.profile.prompt import Prompt
+
+Entry = TypeVar("Entry")
 
 # No more prompts than this are kept of a file, where nobody says how many.
 MOST_PROMPTS = 10_000
@@ -36,7 +39,7 @@ def read_dataset(path: Path, *, column: str | None = None, sample: int | None = 
 def _read(path: Path, state: tuple[int, int], column: str | None, sample: int | None, seed: int) -> Dataset:
     """A run looks at its files before it asks which servers to measure, and again when it begins: reading a million
     lines once is enough, as long as the file is as it was."""
-    counted = _Counted(_prompts(path, column))
+    counted = Counted(_prompts(path, column))
     kept = drawn(counted, sample or MOST_PROMPTS, seed, path)
     if not kept:
         raise ProfileError(f"the prompts file {path} holds no prompt")
@@ -49,37 +52,37 @@ def _prompts(path: Path, column: str | None) -> Iterator[tuple[Prompt, Row]]:
         yield prompt_in(row.id, row.value, row.where, in_entry), row
 
 
-class _Counted:
-    """Prompts and how many bytes they take, counted as they pass."""
+class Counted(Generic[Entry]):
+    """Entries of a file and how many bytes they take, counted as they pass."""
 
-    def __init__(self, prompts: Iterable[tuple[Prompt, Row]]) -> None:
-        self._prompts = prompts
+    def __init__(self, entries: Iterable[tuple[Entry, Row]]) -> None:
+        self._entries = entries
         self.seen = 0
 
-    def __iter__(self) -> Iterator[tuple[Prompt, int]]:
-        for prompt, row in self._prompts:
+    def __iter__(self) -> Iterator[tuple[Entry, int]]:
+        for entry, row in self._entries:
             self.seen += 1
-            yield prompt, row.size
+            yield entry, row.size
 
 
-def drawn(prompts: Iterable[tuple[Prompt, int]], most: int, seed: int, path: Path) -> list[Prompt]:
-    """At most so many prompts, each as likely as any other (reservoir sampling: J. S. Vitter's algorithm R, ACM TOMS
+def drawn(entries: Iterable[tuple[Entry, int]], most: int, seed: int, path: Path) -> list[Entry]:
+    """At most so many entries, each as likely as any other (reservoir sampling: J. S. Vitter's algorithm R, ACM TOMS
     11:1, 1985), in their own order. Raises ProfileError where they take too much memory."""
     chance = random.Random(f"{seed}/sample")
-    kept: list[tuple[int, Prompt, int]] = []
+    kept: list[tuple[int, Entry, int]] = []
     size = 0
-    for place, (prompt, bytes_) in enumerate(prompts):
+    for place, (entry, bytes_) in enumerate(entries):
         slot = place if place < most else chance.randrange(place + 1)
         if slot >= most:
             continue
         if slot == len(kept):
-            kept.append((place, prompt, bytes_))
+            kept.append((place, entry, bytes_))
         else:
             size -= kept[slot][2]
-            kept[slot] = (place, prompt, bytes_)
+            kept[slot] = (place, entry, bytes_)
         size += bytes_
         if size > _MOST_KEPT:
             raise ProfileError(
-                f"the prompts of {path} take over {_MOST_KEPT // 2**20} MB: draw fewer of them with --sample"
+                f"the entries of {path} take over {_MOST_KEPT // 2**20} MB: draw fewer of them with --sample"
             )
-    return [prompt for _, prompt, _ in sorted(kept, key=lambda one: one[0])]
+    return [entry for _, entry, _ in sorted(kept, key=lambda one: one[0])]

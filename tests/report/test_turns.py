@@ -1,0 +1,52 @@
+"""Chats by turn as they are shown: a row for each turn, a dash for what nobody tells, a curve from two turns on."""
+
+from typing import Any
+
+from lmx_loadgen.report.palette import SeriesStyle
+from lmx_loadgen.report.table import markdown_lines
+from lmx_loadgen.report.turns import chat_levels, turn_table
+from lmx_loadgen.report.view import RunView, Series
+from lmx_loadgen.report.workload_charts import turn_curves
+
+
+def level(users: int, *turns: dict[str, Any]) -> dict[str, Any]:
+    """A stored level, as far as is looked at."""
+    return {"load_point": {"kind": "sessions", "users": users}, "turns": list(turns)}
+
+
+def turn(number: int, **told: Any) -> dict[str, Any]:
+    figures = {"context_tokens": 100.0 * number, "cached_share": 0.5, "ttft_sec": 0.1 * number, "decode_tok_s": 40.0}
+    return {"turn": number, "answers": 3, "failed": 0, **figures, **told}
+
+
+def series(*levels: dict[str, Any]) -> list[Series]:
+    run = RunView({"targets": []}, None, "a run")
+    return [Series(0, "box", SeriesStyle(0, "solid", "circle"), run, {"name": "box", "levels": list(levels)})]
+
+
+def test_a_row_says_what_a_turn_costs() -> None:
+    table = turn_table(
+        chat_levels("box", [level(4, turn(1), turn(10, failed=1)), level(1, turn(1, cached_share=None))])
+    )
+    assert table is not None
+    lines = "\n".join(markdown_lines(table))
+
+    assert "| box | 4 users | 1 | 100 | 50 % | 100 | 40.0 | 3 |" in lines
+    assert "| box | 4 users | 10 | 1,000 | 50 % | 1,000 | 40.0 | 3 (1 failed) |" in lines
+    assert "| box | 1 user | 1 | 100 | — | 100 | 40.0 | 3 |" in lines
+    assert lines.index("1 user ") < lines.index("4 users")
+
+
+def test_levels_without_chats_make_no_table() -> None:
+    assert turn_table(chat_levels("box", [{"load_point": {"kind": "closed", "concurrency": 1}}])) is None
+
+
+def test_a_curve_is_drawn_at_the_fewest_users_where_two_turns_are_known() -> None:
+    levels = (level(4, turn(1), turn(2)), level(1, turn(1), turn(2, ttft_sec=0.25), turn(3, context_tokens=None)))
+    figure = turn_curves(series(*levels), "ttft_sec", "TTFT (ms)")
+
+    assert figure is not None
+    (drawn,) = figure.data
+    assert list(drawn.x) == [100.0, 200.0]
+    assert list(drawn.y) == [100.0, 250.0]
+    assert turn_curves(series(level(1, turn(1), turn(2, decode_tok_s=None))), "decode_tok_s", "") is None

@@ -7,6 +7,9 @@ from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.store.result import CacheResult
 from lmx_loadgen.system.clock import NS
 
+# What a chat template puts before the nonce is the same in every request, and comes from a cache in each: more tokens
+# than the system prompt that models come with, and fewer than most prompts have.
+TEMPLATE_TOKENS = 48
 # A repeat that has half of its prompt from a cache, or comes in under 60 % of the time, had a cache to come from.
 _CACHED_SHARE = 0.5
 _CACHED_TTFT_RATIO = 0.6

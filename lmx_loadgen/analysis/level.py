@@ -34,6 +34,7 @@ from lmx_loadgen.store.result import (
     ShapeResult,
     TokenCounts,
     TokenSums,
+    TurnResult,
     WindowResult,
 )
 from lmx_loadgen.targets import DIALECTS
@@ -102,8 +103,15 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
         + _stop_notes(segments),
         open_loop=open_loop,
         shape=shape,
-        turns=turn_results(measured, basis, usage_exact=usage_exact) if point.kind == "sessions" else [],
+        turns=_turns(measured, basis, profile, usage_exact=usage_exact) if point.kind == "sessions" else [],
     )
+
+
+def _turns(
+    measured: Sequence[Record], basis: Basis, profile: Mapping[str, Any], *, usage_exact: bool
+) -> list[TurnResult]:
+    shares_system = profile["prompts"].get("shared_system") is not None
+    return turn_results(measured, basis, usage_exact=usage_exact, shares_system=shares_system)
 
 
 def _length_notes(shape: ShapeResult | None, chosen: Sequence[Record], usage_exact: bool) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from lmx_loadgen.analysis.cache import TEMPLATE_TOKENS
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.tokens import Basis, output_tokens
@@ -12,8 +13,6 @@ from lmx_loadgen.store.lengths import FittedLength, fitted_lengths, is_cut
 from lmx_loadgen.store.result import ShapeResult
 from lmx_loadgen.system.clock import NS
 
-# The first words of a chat template are the same in every request, and no part of what was asked.
-_TEMPLATE_TOKENS = 48
 _CUT_BELOW, _CUT_TOKENS = 0.7, 64
 _LARGER = "give it a larger context (Ollama: num_ctx)"
 _COUNTERS = {
@@ -64,7 +63,7 @@ def _reading_rate(answer: Record) -> float | None:
     prompt, cached = answer.usage_prompt, answer.usage_cached or 0
     if METRICS["prompt_tok_s"].of is None or prompt is None or not answer.ttft_ns:
         return None
-    return None if cached > max(_TEMPLATE_TOKENS, 0.1 * prompt) else (prompt - cached) / (answer.ttft_ns / NS)
+    return None if cached > max(TEMPLATE_TOKENS, 0.1 * prompt) else (prompt - cached) / (answer.ttft_ns / NS)
 
 
 def _middle(values: Any) -> float | None:

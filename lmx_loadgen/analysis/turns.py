@@ -1,8 +1,9 @@
 """What the tenth turn costs: the figures of chats by turn."""
 
 from collections.abc import Iterable, Sequence
-from statistics import median
+from statistics import median, median_low
 
+from lmx_loadgen.analysis.cache import TEMPLATE_TOKENS
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.tokens import Basis
@@ -18,24 +19,35 @@ def turn_of(record: Record) -> int | None:
     return int(name) if record.prompt_class.startswith(_TURN) and name.isdigit() else None
 
 
-def turn_results(measured: Sequence[Record], basis: Basis, *, usage_exact: bool) -> list[TurnResult]:
+def turn_results(
+    measured: Sequence[Record], basis: Basis, *, usage_exact: bool, shares_system: bool = False
+) -> list[TurnResult]:
     """The figures of each turn, over all chats. First requests of users count too: a chat's first turn is nothing else.
-    `usage_exact`: the server's usage is a count of the prompt's tokens."""
+    `usage_exact`: the server's usage is a count of the prompt's tokens; `shares_system`: all chats begin alike."""
     by_turn: dict[int, list[Record]] = {}
     for one in measured:
         turn = turn_of(one)
         if turn is not None and one.outcome != "cancelled":
             by_turn.setdefault(turn, []).append(one)
-    return [_result(turn, asked, basis, usage_exact) for turn, asked in sorted(by_turn.items())]
+    template = 0 if shares_system else _of_template(by_turn.get(1, []))
+    return [_result(turn, asked, basis, usage_exact, template) for turn, asked in sorted(by_turn.items())]
 
 
-def _result(turn: int, asked: Sequence[Record], basis: Basis, usage_exact: bool) -> TurnResult:
+def _of_template(first: Sequence[Record]) -> int:
+    """How many tokens a chat template puts before the nonce, by what first turns had from a cache: no server has seen
+    the rest of them. More than a template has is a cache that holds chats, and is shown."""
+    known = [one.usage_cached for one in first if one.usage_cached is not None]
+    found = median_low(known) if known else 0
+    return found if found <= TEMPLATE_TOKENS else 0
+
+
+def _result(turn: int, asked: Sequence[Record], basis: Basis, usage_exact: bool, template: int) -> TurnResult:
     answers = [one for one in asked if one.ok]
     contexts = [one.usage_prompt if usage_exact else one.tokenizer_prompt for one in answers]
     shares = [
-        one.usage_cached / one.usage_prompt
+        max(0, one.usage_cached - template) / (one.usage_prompt - template)
         for one in answers
-        if one.usage_cached is not None and one.usage_prompt and usage_exact
+        if one.usage_cached is not None and one.usage_prompt is not None and usage_exact and one.usage_prompt > template
     ]
     decode = METRICS["decode_tok_s"].of
     return TurnResult(

@@ -190,7 +190,8 @@ class ObservedResult(_Model):
 
 class TurnResult(_Model):
     """One turn of all chats of a level, the first being 1. All are medians: how many tokens the server read, which
-    share of them came from its cache (None where it does not tell), TTFT in seconds, and decode tok/s."""
+    share of them came from its cache (None where it does not tell; the first words of a chat template apart, which are
+    the same in every request), TTFT in seconds, and decode tok/s."""
 
     turn: int
     answers: int

@@ -305,7 +305,9 @@ class App:
         honoured = body.get("ignore_eos") is True and "ignore_eos" not in self.dialect.ignores
         if stop is None or honoured:
             return None
-        return max(1, round(stop * (1 + spread * (2 * Random(seed).random() - 1))))
+        least = body.get("min_tokens") if "min_tokens" not in self.dialect.ignores else None
+        drawn = round(stop * (1 + spread * (2 * Random(seed).random() - 1)))
+        return max(1, drawn, least + 1 if isinstance(least, int) else 1)
 
     def _tool_call(self, body: Json, answer_id: str) -> ScriptedToolCall | None:
         """A call of the first tool with its required parameters, where tools were given."""

@@ -28,10 +28,10 @@ class Dialect:
 
     `loaded` lists the chat models that are loaded now, where `GET /v1/models` does not tell; where that lists the whole
     cache on disk, it `lists_cache`. `fields` are the optional request fields it understands among `seed`, `ignore_eos`,
-    `stream_options`. `default_model` is what to ask for when the server cannot tell what it has. `quantization` asks
-    how the weights of a model are quantized, in the server's own word for it, where its API tells; `residency` is how
-    it loads and unloads, where it can be asked to. `load_hint` is what its user does to load the model `{model}` on the
-    server at `{root}`.
+    `min_tokens`, `stream_options`. `default_model` is what to ask for when the server cannot tell what it has.
+    `quantization` asks how the weights of a model are quantized, in the server's own word for it, where its API tells;
+    `residency` is how it loads and unloads, where it can be asked to. `load_hint` is what its user does to load the
+    model `{model}` on the server at `{root}`.
     """
 
     name: str
@@ -114,6 +114,8 @@ def request_body(
         body["seed"] = settings.seed
     if settings.ignore_eos and "ignore_eos" in dialect.fields:
         body["ignore_eos"] = True
+    if settings.ignore_eos and "min_tokens" in dialect.fields:
+        body["min_tokens"] = settings.max_tokens
     adapted = {target.renamed.get(name, name): value for name, value in body.items() if name not in target.left_out}
     return adapted | dict(settings.extra)
 

@@ -10,7 +10,7 @@ from lmx_loadgen.targets.base import Target
 
 _LEFT_OUT = ("stream_options", "seed")
 # Fields whose honoring is known of a server by name, and of others by their card.
-_OPTIONAL = ("ignore_eos", "seed")
+_OPTIONAL = ("ignore_eos", "min_tokens", "seed")
 
 
 def with_card(target: Target, card: DialectCard) -> Target:

@@ -7,7 +7,7 @@ VLLM = Dialect(
     title="vLLM",
     default_url="http://127.0.0.1:8000/v1",
     key_env="VLLM_API_KEY",
-    fields=frozenset({"seed", "stream_options", "ignore_eos"}),
+    fields=frozenset({"seed", "stream_options", "ignore_eos", "min_tokens"}),
     start_hint="start vLLM",
     load_hint="start vLLM with it: vllm serve {model}",
 )

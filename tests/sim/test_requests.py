@@ -108,6 +108,7 @@ def test_the_answer_stops_at_max_tokens_or_by_itself(sim_of: Any) -> None:
     assert end(max_tokens=3) == (3, "length")
     assert end(max_tokens=50) == (5, "stop")
     assert end(max_tokens=8, ignore_eos=True) == (8, "length")
+    assert end(max_tokens=8, min_tokens=8) == (8, "length")
     assert end(max_tokens=None, max_completion_tokens=4) == (4, "length")
 
 

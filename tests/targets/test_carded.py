@@ -73,6 +73,15 @@ def test_what_a_stranger_honors_is_sent_to_it_and_what_it_ignores_is_not() -> No
     assert "ignore_eos" not in known
 
 
+def test_a_stranger_that_only_honors_min_tokens_is_sent_those() -> None:
+    stranger = carded(ignore_eos="ignored", min_tokens="honored")
+    body = request_body(stranger, "chat", SYSTEM, Request(ignore_eos=True, max_tokens=7))
+
+    assert body["min_tokens"] == 7
+    assert "ignore_eos" not in body
+    assert "min_tokens" not in request_body(stranger, "chat", SYSTEM, Request())
+
+
 @pytest.mark.parametrize(
     ("facts", "rules"),
     [

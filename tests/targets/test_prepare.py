@@ -364,7 +364,8 @@ def test_a_body_has_only_such_fields_as_the_server_understands(name: str) -> Non
 
     assert {"model": "m", "max_tokens": 9, "temperature": 0.5, "stream": True}.items() <= body.items()
     assert body["messages"] == [{"role": "user", "content": "Hi"}]
-    assert {"seed", "ignore_eos", "stream_options"} & set(body) == dialect.fields
+    assert {"seed", "ignore_eos", "min_tokens", "stream_options"} & set(body) == dialect.fields
+    assert body.get("min_tokens", 9) == 9
 
 
 def test_plain_completions_get_the_texts_of_the_messages() -> None:

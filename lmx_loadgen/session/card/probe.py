@@ -33,7 +33,7 @@ from lmx_loadgen.session.card.questions import (
     words,
 )
 from lmx_loadgen.session.checks.tool_call import WEATHER
-from lmx_loadgen.store.cards import CacheFacts, DialectCard, LongPromptFacts, ToolCallFacts
+from lmx_loadgen.store.cards import CacheFacts, DialectCard, FieldFact, LongPromptFacts, ToolCallFacts
 from lmx_loadgen.targets.base import Target, keys_of
 from lmx_loadgen.targets.client import AdminClient, NotInTime
 from lmx_loadgen.targets.probe import adapted
@@ -128,9 +128,8 @@ class CardProbe:
     async def _fields(
         self, streamed: CardReply, whole: CardReply, natural: CardReply, known: Mapping[str, Any]
     ) -> dict[str, Any]:
-        forced = {**self._questions.body(new(SHORT), NATURAL_LIMIT), "ignore_eos": True}
         found = {
-            "ignore_eos": request_fields.ignore_eos(natural, await self._client.chat(forced), NATURAL_LIMIT),
+            **await self._forcing(natural),
             "max_tokens": request_fields.max_tokens(streamed, whole, LIMIT),
             "stream_options": request_fields.stream_options(streamed),
         }
@@ -143,6 +142,16 @@ class CardProbe:
             whole, await self._client.chat(self._questions.whole(clerk, 1))
         )
         return {name: fact for name, fact in found.items() if name not in known}
+
+    async def _forcing(self, natural: CardReply) -> dict[str, FieldFact]:
+        """What keeps an answer from ending by itself; the second field is asked for where the first one does not."""
+        found = {}
+        for name, value in (("ignore_eos", True), ("min_tokens", NATURAL_LIMIT)):
+            body = {**self._questions.body(new(SHORT), NATURAL_LIMIT), name: value}
+            found[name] = request_fields.forced(natural, await self._client.chat(body), NATURAL_LIMIT)
+            if found[name].status == "honored":
+                break
+        return found
 
     async def _cache(self) -> CacheFacts:
         """A new prompt and the same again; where the server does not say what it had cached, another new one tells what

@@ -41,8 +41,8 @@ def max_completion_tokens(reply: CardReply, limit: int) -> FieldFact:
     return FieldFact(status="honored") if honored else FieldFact(status="ignored", words="more came")
 
 
-def ignore_eos(natural: CardReply, forced: CardReply, limit: int) -> FieldFact:
-    """The same question twice, the second time with `ignore_eos`."""
+def forced(natural: CardReply, forced: CardReply, limit: int) -> FieldFact:
+    """The same question twice, the second time with a field that keeps the answer from ending by itself."""
     if not natural.ok or not forced.ok:
         return _refused(forced) if natural.ok else _failed(natural)
     if not _is_natural(natural, limit):

@@ -29,7 +29,7 @@ class Lmx(FastApiDialect):
     json_before_key: ClassVar[bool] = True
     whole_tool_call: ClassVar[bool] = True
     cuts_long_prompts: ClassVar[bool] = True
-    ignores: ClassVar[tuple[str, ...]] = ("max_completion_tokens", "ignore_eos", "tool_choice", "seed")
+    ignores: ClassVar[tuple[str, ...]] = ("max_completion_tokens", "ignore_eos", "min_tokens", "tool_choice", "seed")
     default_max_tokens: ClassVar[int | None] = 2048
     busy_message: ClassVar[str] = BUSY
 

@@ -16,6 +16,8 @@ from lmx_loadgen.analysis.open_loop import notes_of as open_loop_notes
 from lmx_loadgen.analysis.records import Record, in_steady_or_all
 from lmx_loadgen.analysis.samples import Sample, of_window, samples_of
 from lmx_loadgen.analysis.stats import PERCENTILES, Description, describe, interval_within_run, known
+from lmx_loadgen.analysis.steadiness import BlockCourse, course_of, steadiness_of, throttling_words
+from lmx_loadgen.analysis.steadiness import notes_of as steadiness_notes
 from lmx_loadgen.analysis.tokens import Basis, choose_basis
 from lmx_loadgen.analysis.window import WINDOW_METRICS, Window, level_metrics, little_note, window_of
 from lmx_loadgen.decode.chat import StreamRules
@@ -27,7 +29,9 @@ from lmx_loadgen.store.result import (
     ErrorCount,
     LevelResult,
     MetricResult,
+    OpenLoopResult,
     RequestCounts,
+    SteadinessResult,
     TokenCounts,
     TokenSums,
     WindowResult,
@@ -58,7 +62,10 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     measured = [record for record in level.requests if record.measured]
     chosen, sample = sample_of(measured, point)
     basis = basis_of(target, chosen)
-    window = window_of(segments)
+    courses = _courses(chosen, segments, basis, profile)
+    cut = frozenset[int]().union(*(one.cut for one in courses.values()))
+    chosen = [record for record in chosen if record.id not in cut]
+    window = window_of(segments).later({block: one.starts_ns for block, one in courses.items() if one.starts_ns})
     failed = [record for record in measured if record.failed]
     open_loop = open_loop_of(point, segments, measured)
     samples = samples_of(chosen, basis, profile)
@@ -70,6 +77,7 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     calibration = calibration_of(log.header)
     rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in WINDOW_METRICS}
     metrics = instrument_error.with_errors(calibration, load, metrics, samples | rates)
+    steadiness = _steadiness(log, segments, courses, window, measured, open_loop)
     seen = instrument_error.witness(calibration, load, measured, segments)
     return LevelResult(
         load_point=level.load_point,
@@ -85,12 +93,41 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
         complete=len(segments) >= level.planned and all(map(ran_to_its_end, segments)),
         witness=seen,
         tainted=instrument_error.taints(metrics) + conditions.taints(log, segments),
-        notes=_notes(measured, chosen, sample, basis, window, target)
+        notes=_notes(measured, chosen, sample, basis, target)
         + instrument_error.notes_of(seen, samples, sum(record.outcome != "cancelled" for record in measured))
         + open_loop_notes(open_loop)
+        + [note for note in steadiness_notes(steadiness) if open_loop is None or note != open_loop.sentence]
         + _stop_notes(segments),
         open_loop=open_loop,
+        steadiness=steadiness,
     )
+
+
+def _courses(
+    chosen: Sequence[Record], segments: Sequence[Mapping[str, Any]], basis: Basis, profile: Mapping[str, Any]
+) -> dict[int, BlockCourse]:
+    """How each block of the level went, by its number."""
+    by_block: dict[int, list[Record]] = {}
+    for record in chosen:
+        by_block.setdefault(record.block, []).append(record)
+    drains = {line["block"]: line["drain_start_ns"] or line["end_ns"] for line in segments}
+    return {block: course_of(mine, drains.get(block, 0), basis, profile) for block, mine in by_block.items()}
+
+
+def _steadiness(
+    log: LogContents,
+    segments: Sequence[Mapping[str, Any]],
+    courses: Mapping[int, BlockCourse],
+    window: Window,
+    measured: Sequence[Record],
+    open_loop: OpenLoopResult | None,
+) -> SteadinessResult | None:
+    others = [
+        open_loop.sentence if open_loop is not None else None,
+        little_note(window, measured),
+        throttling_words(log.host, segments),
+    ]
+    return steadiness_of(courses, segments, known(others))
 
 
 def calibration_of(header: Mapping[str, Any]) -> Calibration | None:
@@ -247,7 +284,6 @@ def _notes(
     chosen: Sequence[Record],
     sample: str,
     basis: Basis,
-    window: Window,
     target: Mapping[str, Any],
 ) -> list[str]:
     notes = []
@@ -267,7 +303,5 @@ def _notes(
             f"sent again, since the connection closed before an answer began (it had run out, or the server failed): "
             f"{again} of {len(measured)} requests"
         )
-    if (little := little_note(window, measured)) is not None:
-        notes.append(little)
     good = [record for record in measured if record.ok]
     return notes + answer_notes(good, basis, usage_exact=rules_of(target).usage_output_exact)

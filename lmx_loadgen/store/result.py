@@ -206,6 +206,20 @@ class OpenLoopResult(_Model):
     sentence: str | None = None
 
 
+class SteadinessResult(_Model):
+    """Whether a level was steady, and why not.
+
+    `cut_requests` answers of `cut_seconds` at the start of its blocks were a warm-up, and are in no figure. `shift` is
+    the share by which answers took longer in a part of the level than in the rest.
+    """
+
+    steady: bool
+    cut_requests: int = 0
+    cut_seconds: float = 0.0
+    shift: float | None = None
+    reasons: list[str] = []
+
+
 class LevelResult(AtLoadPoint, _Model):
     """One level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
     first wave, `all` keeps it, `none` is empty."""
@@ -227,6 +241,7 @@ class LevelResult(AtLoadPoint, _Model):
     server_word: ServerWord | None = None
     observed: ObservedResult | None = None
     open_loop: OpenLoopResult | None = None
+    steadiness: SteadinessResult | None = None
 
 
 class ToolCallBenchmark(_Model):

@@ -42,6 +42,15 @@ def is_met(record: Record, basis: Basis, profile: Mapping[str, Any]) -> bool:
     return all(value is None or value <= profile["slo"][name] for name, value in values.items())
 
 
+def missed(record: Record, basis: Basis, profile: Mapping[str, Any]) -> list[str]:
+    """What keeps a request from the SLO, by name: the titles of the limits it is over, or `errors`."""
+    if not record.ok:
+        return ["errors"]
+    limited = _LIMITED_IN_OPEN_LOOP if record.load_point.IS_OPEN else _LIMITED
+    values = {name: limited[name](record, basis, profile) for name in limits(profile)}
+    return [METRICS[name].title for name, value in values.items() if value is not None and value > profile["slo"][name]]
+
+
 def counted(requests: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> tuple[int, int] | None:
     """How many of these requests met the SLO, and how many are counted; None where none is set, or none is left.
 

@@ -32,21 +32,21 @@ from lmx_loadgen.system import lock
 def run_command(flags: Mapping[str, Any]) -> int:
     """Measure as the flags of `run` say, store it, print it; the exit code. Raises LoadgenError."""
     if flags["resume"]:
-        _check_flags_with_resume(click.get_current_context())
+        check_flags_with_resume(click.get_current_context())
     if flags["server_cmds"]:
         from lmx_loadgen.commands.restarts import restarts_command
 
         return restarts_command(flags)
     if flags["dry_run"]:
-        flags = _with_targets(flags)
+        flags = with_asked_targets(flags)
         dry_run(profile_of(flags), options_of(flags), lambda words: click.echo(sanitize(words, 4000)))
         if flags["repeat"] > 1:
             click.echo(f"all of it {flags['repeat']} times, each a run of its own")
         return 0
     with lock.acquire(allow_concurrent=flags["allow_concurrent"]) as locked:
-        flags = flags if flags["resume"] else _with_targets(flags)
+        flags = flags if flags["resume"] else with_asked_targets(flags)
         for _ in range(flags["repeat"]):
-            outcome, signal = _measure(flags, locked)
+            outcome, signal = measured(flags, locked)
             exit_code = exit_code_of(outcome.result, signal)
             _print(outcome, flags, exit_code)
             if exit_code:
@@ -54,14 +54,15 @@ def run_command(flags: Mapping[str, Any]) -> int:
     return exit_code
 
 
-def _check_flags_with_resume(ctx: click.Context) -> None:
+def check_flags_with_resume(ctx: click.Context) -> None:
+    """Raises UsageError for a flag that says how a run is made, where one is resumed."""
     for flag in RUN_FLAGS:
         is_given = ctx.get_parameter_source(flag.name or "") is ParameterSource.COMMANDLINE
         if is_given and not flag.with_resume:
             raise click.UsageError(f"{flag.opts[0]} cannot be given with --resume: the run goes on as it was begun")
 
 
-def _with_targets(flags: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_asked_targets(flags: Mapping[str, Any]) -> Mapping[str, Any]:
     """The flags with targets; what is wrong with the others is known before anybody is asked which."""
     return with_targets(flags, profile_of({**flags, "targets": (), "models": ()}))
 
@@ -81,7 +82,7 @@ def options_of(flags: Mapping[str, Any]) -> Options:
     return Options(**{**named, "workers": flags["workers"] or 1})
 
 
-def _measure(flags: Mapping[str, Any], locked: lock.Lock) -> tuple[RunOutcome, int | None]:
+def measured(flags: Mapping[str, Any], locked: lock.Lock) -> tuple[RunOutcome, int | None]:
     """One run, and the signal that stopped it, if one did."""
     stop = StopFlag()
     with view_of_run(flags) as view:

@@ -69,7 +69,7 @@ class JobMaker:
 
     def jobs(self, segment: Segment, target: Target, workers: int) -> list[Job]:
         """One job for each worker: slots and request numbers are dealt out like cards."""
-        load, timeouts = self._profile.load, self._profile.timeouts
+        timeouts = self._profile.timeouts
         templates, warmup_templates = self._for_target(target)
         point = segment.load_point
         used = min(workers, point.slots)
@@ -90,7 +90,7 @@ class JobMaker:
                 slots=(slots := list(range(worker, point.slots, used)) if worker < used else []),
                 requests=None if point.IS_OPEN else _share(segment.requests, worker, used),
                 duration_ns=None if segment.duration is None else int(segment.duration * NS),
-                warmup=load.warmup,
+                warmup=segment.warmup,
                 templates=templates,
                 warmup_templates=warmup_templates,
                 order=self._order_of(segment),

@@ -16,7 +16,7 @@ _MIN_BLOCKS_UNTIL_CONCLUSIVE = 4
 # Options that a header keeps for nothing but resuming the run.
 RESUMED_OPTIONS = (
     *("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark", "detect", "budget"),
-    *("i_own_this_server", "allow_plain_http"),
+    *("i_own_this_server", "allow_plain_http", "capacity", "share", "within", "probe_cache"),
 )
 
 
@@ -44,6 +44,8 @@ class Options:
         i_own_this_server: whether a heavy load may go to a public address.
         allow_plain_http: whether keys may be sent over plain http to other machines.
         start_worker: what starts a measuring process.
+        capacity: what a search for the capacity goes by, `concurrency` or `rate`; None for a run that is no search.
+        share: the share of requests that must keep every limit in it, and `within` how many seconds it may take.
     """
 
     out: Path = Path("reports")
@@ -68,11 +70,15 @@ class Options:
     i_own_this_server: bool = False
     allow_plain_http: bool = False
     start_worker: StartWorker = WorkerProcess
+    capacity: str | None = None
+    share: float = 0.95
+    within: float = 900.0
 
     @property
     def goes_on(self) -> bool:
         """Whether more is measured than the plan has, by what has been measured."""
-        return self.until_conclusive or self.detect is not None or self.budget is not None
+        adds = (self.detect, self.budget, self.capacity)
+        return self.until_conclusive or any(one is not None for one in adds)
 
     def first_rounds(self, targets: int) -> int | None:
         """How many rounds of a level are planned before the run decides itself; None where it does not."""

@@ -49,7 +49,7 @@ Calibrated = Callable[[str, str], Mapping[str, Any] | None]
 @dataclass(frozen=True)
 class RunSetup:
     """All that is decided and ready before anything is measured. `targets` and `hypotheses` are by target's name;
-    `took_s` is how long it took to make it ready."""
+    `took_s` is how long it took to make it ready, but for a calibration, and `began` when that began (monotonic, s)."""
 
     options: Options
     profile: Profile
@@ -64,6 +64,7 @@ class RunSetup:
     hypotheses: Mapping[str, Hypothesis]
     calibration: Mapping[str, Any] | None
     took_s: float = 0.0
+    began: float = 0.0
 
     @property
     def nonce_key(self) -> str:
@@ -130,6 +131,7 @@ def set_up(
         hypotheses=hypotheses,
         calibration=calibration,
         took_s=took_s,
+        began=began,
     )
 
 

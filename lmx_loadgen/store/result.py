@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lmx_loadgen.errors import ResultError, StorageError, first_fault
 from lmx_loadgen.store import eventlog
 from lmx_loadgen.store.at_load_point import AtLoadPoint
+from lmx_loadgen.store.capacity import CapacityRatio, CapacityResult
 from lmx_loadgen.store.comparison import Comparison, Ranking
 from lmx_loadgen.store.reference import PublishedFigure
 from lmx_loadgen.store.versions import RESULT, UnknownVersion
@@ -380,6 +381,7 @@ class TargetResult(_Model):
     notes: list[str] = []
     levels: list[LevelResult] = []
     cache: CacheResult | None = None
+    capacity: CapacityResult | None = None
     hypothesis: Hypothesis | None = None
     tool_calls: list[ToolCallBenchmark] = []
     skills: list[SkillsBenchmark] = []
@@ -414,6 +416,7 @@ class RunResult(_Model):
     targets: list[TargetResult]
     comparisons: list[Comparison] = []
     rankings: list[Ranking] = []
+    capacity_ratios: list[CapacityRatio] = []
     notes: list[str] = []
 
     def as_dict(self) -> dict[str, Any]:

@@ -117,9 +117,10 @@ def _decide(
     result.n = estimate.n
     _set_change(result, estimate.mean)
     result.p, result.p_holm = estimate.p, figure.difference.p_adjusted
-    result.ci95_single = _bounded(estimate.interval(figure.nominal(verdict.ALPHA)), result)
     single, apart = (figure.nominal(of) for of in (figure.difference.single_step, figure.difference.alpha))
     alike = figure.nominal(2 * figure.equivalence.alpha)
+    alone, together = estimate.interval_alone(figure.nominal(verdict.ALPHA)), estimate.interval(single)
+    result.ci95_single = _bounded((max(alone[0], together[0]), min(alone[1], together[1])), result)
     if figure.equivalence.p_adjusted <= verdict.ALPHA:
         result.verdict, result.ci95 = "equivalent", estimate.equivalence_interval(alike / 2)
     elif figure.difference.p_adjusted <= verdict.ALPHA:

@@ -104,7 +104,7 @@ def _last_look(blocks: int, first: int) -> Look | None:
 
 
 def _is_conclusive(world: World, blocks: Blocks) -> bool:
-    options = JudgeOptions(True, comparisons=len(world.concurrency), is_final=False)
+    options = JudgeOptions(True, comparisons=len(world.concurrency), is_final=False, with_tails=False)
     (failed,) = found_carry_over([carry_overs(*blocks, ("a", "b"))], MARGIN)
     look = look_after(len(blocks[0]), world.blocks)
     (found,) = judge([LevelBlocks(blocks, look=look, carry_over=failed)], options)
@@ -228,7 +228,8 @@ MIDDLES = [name for name in COMPARED if name not in TAILS]
 
 @dataclass
 class Tally:
-    """What came out of the sessions of one world. Counts by figure are over all levels and targets."""
+    """What came out of the sessions of one world. Counts by figure are over all levels and targets, but what is covered
+    is a share of each session's: its intervals depend on each other, and are one observation together."""
 
     case: Case
     sessions: int = 0
@@ -238,13 +239,14 @@ class Tally:
     n: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
     equivalent: Counter[str] = field(default_factory=Counter)
-    covered: Counter[str] = field(default_factory=Counter)
+    covered: dict[str, list[float]] = field(default_factory=dict)
     blocks: Counter[str] = field(default_factory=Counter)
 
     def add(self, levels: Sequence[Figures], targets: int) -> None:
         self.sessions += 1
         wrong = equal = False
         all_covered = True
+        covered: dict[str, list[bool]] = {}
         for place, figures in enumerate(levels):
             with_c = targets > 2 and place >= len(self.case.world.concurrency)  # C is as fast as A, and so is B there
             for name, one in figures.items():
@@ -260,8 +262,10 @@ class Tally:
                 self.found[name] += one.verdict == ("worse" if is_worse or truth == none else "better")
                 self.equivalent[name] += one.verdict == "equivalent"
                 self.blocks[name] += one.n
-                self.covered[name] += _within(one.ci95_single, truth)
+                covered.setdefault(name, []).append(_within(one.ci95_single, truth))
                 all_covered &= _within(one.ci95, truth)
+        for name, of_session in covered.items():
+            self.covered.setdefault(name, []).append(fmean(of_session))
         self.false += wrong
         self.falsely_equivalent += equal
         self.all_covered += all_covered
@@ -278,11 +282,11 @@ class Tally:
             yield from self._faults_of_intervals()
 
     def _faults_of_intervals(self) -> Iterator[str]:
-        for name, n in self.n.items():
-            low, high = bounds(self.covered[name], n)
+        for name, shares in self.covered.items():
+            low, high = bounds(sum(shares), len(shares))
             may_be_wide = name in TAILS and self.case.wide_tails
             if high < 0.93 or (low > self.case.most_covered and not may_be_wide):
-                yield f"intervals of {name} cover {self.covered[name] / n:.1%}"
+                yield f"intervals of {name} cover {fmean(shares):.1%}"
         if bounds(self.all_covered, self.sessions)[1] < self.case.all_covered:
             yield f"all intervals together cover {self.all_covered / self.sessions:.1%}"
 
@@ -292,8 +296,8 @@ def _within(interval: tuple[float, float] | None, truth: float) -> bool:
     return interval is None or interval[0] <= truth <= interval[1]
 
 
-def bounds(count: int, n: int) -> tuple[float, float]:
-    """Clopper and Pearson's bounds of a share, each at 99 %."""
+def bounds(count: float, n: int) -> tuple[float, float]:
+    """Clopper and Pearson's bounds of a share, each at 99 %; `count` need not be whole."""
     from scipy.special import betaincinv
 
     rest = 1 - _CONFIDENCE
@@ -323,13 +327,16 @@ def row(name: str, tally: Tally) -> str:
     def share(counts: Counter[str], names: Sequence[str]) -> list[str]:
         return [f"{100 * counts[one] / tally.n[one]:.1f}" if tally.n[one] else "—" for one in names]
 
+    def covered(names: Sequence[str]) -> list[str]:
+        return [f"{100 * fmean(tally.covered[one]):.1f}" if one in tally.covered else "—" for one in names]
+
     cells = [name, str(tally.sessions), f"{100 * tally.false / tally.sessions:.1f}"]
     if name in TAIL_CASES:
-        cells += share(tally.found, TAILS) + share(tally.covered, TAILS)
+        cells += share(tally.found, TAILS) + covered(TAILS)
     else:
         cells.append(f"{100 * tally.falsely_equivalent / tally.sessions:.1f}")
         cells += share(tally.found, MIDDLES) + share(tally.equivalent, PRIMARY)
-        cells += share(tally.covered, MIDDLES) if tally.case.covers else ["—"] * len(MIDDLES)
+        cells += covered(MIDDLES) if tally.case.covers else ["—"] * len(MIDDLES)
     cells.append(f"{100 * tally.all_covered / tally.sessions:.1f}" if tally.case.covers else "—")
     cells.append(f"{sum(tally.blocks.values()) / sum(tally.n.values()):.1f}")
     cells.append("; ".join(tally.faults()) or "ok")

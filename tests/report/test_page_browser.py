@@ -19,7 +19,7 @@ PAGES = {
     "hostile": (*CURVES, "errors"),
     "many": ("forest-0", "blocks-0", "forest-1", "blocks-1", *CURVES, "errors"),
     "card-one": CURVES,
-    "card-three": (*(f"{kind}-{number}" for kind in ("forest", "blocks") for number in range(4)), *CURVES),
+    "card-three": (*(f"{kind}-{number}" for kind in ("forest", "blocks") for number in range(5)), *CURVES),
     "card-failures": ("timeline", "errors"),
     "card-hostile": CURVES,
 }
@@ -261,7 +261,7 @@ def test_three_runs_have_a_folded_card_a_model_and_backend_and_a_trend(visit: Ca
     assert rows[0][5].startswith("+19 % tok/s inconclusive TTFT")
     assert rows[4][4] == "—"
     strong = page.locator("#summary td strong").all_inner_texts()
-    assert [words.replace("\u00a0", " ") for words in strong] == ["+19 % tok/s"]
+    assert [words.replace("\u00a0", " ") for words in strong] == ["+19 % tok/s", "+16 % TTFT", "−14 % TTFT"]
     assert page.locator("details.report[open]").count() == 0
     card = page.locator("details.report").first
     card.locator("> summary").click()

@@ -4,25 +4,28 @@ One seed each in CI; three more by hand: pytest -m slow tests/unfair
 """
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from lmx_loadgen.analysis.comparison.audit import AT_LEVEL, OF_WHOLE
-from lmx_loadgen.analysis.comparison.blocks import COMPARED
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, figures_of
 from lmx_loadgen.store.comparison import AuditLine, Comparison
 from tests.helpers.paths import ROOT
-from tests.unfair.sessions import SESSIONS, compared
+from tests.unfair.sessions import SESSIONS, all_compared
 from tests.unfair.ways import WAYS
 
 pytestmark = pytest.mark.timing
 
-ALL = frozenset(COMPARED)
-FIRST_TEXT = frozenset({"ttft_p50", "decode_tok_s_p50", "longest_stall_p50"})
-GAPS = frozenset({"decode_tok_s_p50", "longest_stall_p50"})
-TOKENS = ALL - {"ttft_p50"}
-LENGTH = TOKENS - {"decode_tok_s_p50"}
+# No SLO is set.
+ALL = frozenset(name for name, one in COMPARED.items() if not one.of_slo)
+FIRST_TEXT = ALL & {*figures_of("ttft", "decode_tok_s", "longest_stall")}
+GAPS = ALL & {*figures_of("decode_tok_s", "longest_stall")}
+TOKENS = ALL - {*figures_of("ttft")}
+LENGTH = TOKENS - {*figures_of("decode_tok_s")}
 NOTHING: frozenset[str] = frozenset()
 BY_HAND = [
     pytest.param(seed, marks=[pytest.mark.slow, pytest.mark.skipif("CI" in os.environ, reason="by hand")])
@@ -77,16 +80,15 @@ Compare = Callable[[str, int], Comparison]
 
 
 @pytest.fixture(scope="module")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> Compare:
-    """The comparison of a server with an honest one. Runs are made once for all their servers."""
-    found: dict[tuple[str, int], Comparison] = {}
+def comparison() -> Compare:
+    """The comparison of a server with an honest one. The runs of a seed are made once, for all servers."""
+    found: dict[int, dict[str, Comparison]] = {}
 
     def of(name: str, seed: int) -> Comparison:
-        if (name, seed) not in found:
-            session = next(one for one in SESSIONS if name in one.others)
-            of_run = compared(session, tmp_path_factory.mktemp("unfair"), seed)
-            found.update({(other, seed): one for other, one in of_run.items()})
-        return found[name, seed]
+        if seed not in found:
+            with tempfile.TemporaryDirectory() as folder:
+                found[seed] = all_compared(Path(folder), seed)
+        return found[seed][name]
 
     return of
 

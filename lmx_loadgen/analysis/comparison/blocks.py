@@ -88,6 +88,14 @@ COMPARED: dict[str, Compared] = {
         Compared("slo_share", "slo_share", "share", "tail"),
     )
 }
+_LIMITED_BY_SLO = frozenset({"ttft", "decode_tok_s", "e2e"})
+
+
+def figures_of(*metrics: str) -> tuple[str, ...]:
+    """All figures of these metrics, tails included, and what the SLO counts where it may limit one of them: whatever
+    falsifies a metric falsifies all of these."""
+    with_slo = not _LIMITED_BY_SLO.isdisjoint(metrics)
+    return tuple(name for name, one in COMPARED.items() if one.metric in metrics or (with_slo and one.of_slo))
 
 
 @dataclass(frozen=True, slots=True)

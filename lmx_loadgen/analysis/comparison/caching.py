@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from lmx_loadgen.analysis.comparison import same_work
-from lmx_loadgen.analysis.comparison.blocks import Arm
+from lmx_loadgen.analysis.comparison.blocks import Arm, figures_of
 from lmx_loadgen.analysis.comparison.chance import pairs_p, sooner_p
 from lmx_loadgen.analysis.comparison.check_answers import (
     LEAST_GAP_S,
@@ -30,7 +30,7 @@ MAX_RATIO = 0.6
 _LEAST_LENGTH = 0.6
 _MOST_COMPARED = 40
 # What a cache of the beginning speeds up, and so the rates and times it is part of.
-_BY_TTFT = ("ttft_p50", "output_tok_s", "e2e_p50")
+_BY_TTFT = figures_of("ttft", "output_tok_s", "e2e")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,14 @@ LevelKey = tuple[str, LoadPoint]
 
 
 class MeasuredRun:
-    """A run's event log with its records and levels. Nothing is computed before it is asked for, nor twice."""
+    """A run's event log with its records and levels. Nothing is computed before it is asked for, nor twice.
 
-    def __init__(self, log: LogContents) -> None:
+    `records` are those of the log where they are known already, or are to be other ones.
+    """
+
+    def __init__(self, log: LogContents, records: list[Record] | None = None) -> None:
         self.log = log
+        self._given = records
         self._levels: dict[LevelKey, LevelResult] = {}
 
     @property
@@ -57,6 +61,8 @@ class MeasuredRun:
     @cached_property
     def records(self) -> list[Record]:
         """All requests, in the order they ended."""
+        if self._given is not None:
+            return self._given
         by_loop = {name: stamped_by_loop(self.header, target) for name, target in self.targets.items()}
         return [record(line, by_loop.get(line["target"], False)) for line in self.log.requests]
 

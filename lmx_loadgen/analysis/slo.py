@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmx_loadgen.analysis.delays import is_delayed
 from lmx_loadgen.analysis.formats import duration
 from lmx_loadgen.analysis.metrics import METRICS, e2e, tpot, ttft
 from lmx_loadgen.analysis.records import Record
@@ -72,4 +71,4 @@ def own_interval(counts: Sequence[tuple[int, int]], alpha: float = 0.05) -> tupl
 
 
 def _is_left_out(record: Record, profile: Mapping[str, Any]) -> bool:
-    return record.ok and any(is_delayed(name, record) for name in limits(profile))
+    return record.ok and any(METRICS[name].is_delayed(record) for name in limits(profile))

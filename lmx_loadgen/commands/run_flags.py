@@ -6,6 +6,7 @@ import click
 
 from lmx_loadgen.commands import flags
 from lmx_loadgen.commands.flags import PATH, Flag
+from lmx_loadgen.system import package_data
 
 _target = partial(Flag, group="Target")
 _load = partial(Flag, group="Load")
@@ -24,7 +25,7 @@ RUN_FLAGS: tuple[Flag, ...] = (
         "targets",
         multiple=True,
         metavar="NAME[=URL]",
-        help="Server to measure: lmx, ollama, lmstudio, llamacpp, mlx-lm, vllm, sim, an address, or NAME=URL for a "
+        help=f"Server to measure: {', '.join(package_data.servers())}, an address, or NAME=URL for a "
         "name of your own (NAME=DIALECT+URL forces a dialect), one of `targets add`, or `auto` for every local server "
         "with a model loaded. Repeatable. [default: ask on a terminal, else sim]",
     ),

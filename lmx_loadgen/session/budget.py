@@ -9,7 +9,7 @@ from lmx_loadgen.profile.load_point import ALONE, LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.detect import Precise, rounds_of
 from lmx_loadgen.session.history import History
-from lmx_loadgen.session.plan import FEWEST_BLOCKS, PROBES, Segment, blocks_of, rounds, stability_points
+from lmx_loadgen.session.plan import FEWEST_BLOCKS, PROBES, Segment, blocks_of, more_rounds, stability_points
 from lmx_loadgen.session.stop_rules import MaxDuration
 from lmx_loadgen.session.strategy import Repeats, first_open
 
@@ -95,7 +95,7 @@ class WithinBudget:
             if self._has_time(point, history):
                 have = rounds_of(segments)
                 planned = blocks_of(self.profile.load, len(self.targets))
-                segments += rounds(self.profile, self.targets, point, range(have, have + 1), planned)
+                segments += more_rounds(self.profile, segments, range(have, have + 1), planned)
                 continue
             self._close(point)
         return None

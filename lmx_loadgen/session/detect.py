@@ -8,7 +8,7 @@ from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.history import History
-from lmx_loadgen.session.plan import FIRST_ROUNDS, Segment, blocks_of, rounds
+from lmx_loadgen.session.plan import FIRST_ROUNDS, Segment, blocks_of, more_rounds
 from lmx_loadgen.session.stop_rules import MaxDuration
 from lmx_loadgen.session.strategy import ROUNDS_PER_STEP, Repeats, first_open
 
@@ -85,7 +85,7 @@ class Detect:
 
     def _more(self, point: LoadPoint) -> list[Segment]:
         have, planned = rounds_of(self._levels[point]), blocks_of(self.profile.load, len(self.targets))
-        return rounds(self.profile, self.targets, point, range(have, have + ROUNDS_PER_STEP), planned)
+        return more_rounds(self.profile, self._levels[point], range(have, have + ROUNDS_PER_STEP), planned)
 
 
 def rounds_of(segments: Sequence[Segment]) -> int:

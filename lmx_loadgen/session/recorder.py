@@ -91,7 +91,7 @@ class Recorder:
                 },
             }
         )
-        self._log.sync()
+        self._log.begin_sync()  # the next segment need not wait for the disk
 
     def host_state(self, segment: Segment, when: str, state: Mapping[str, Any]) -> None:
         """Store how the machine does just before or after a segment."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.history import History
-from lmx_loadgen.session.plan import Segment, blocks_of, rounds
+from lmx_loadgen.session.plan import Segment, blocks_of, more_rounds
 from lmx_loadgen.session.stop_rules import MaxDuration
 
 ROUNDS_PER_STEP = 2
@@ -114,7 +114,7 @@ class UntilConclusive:
     def _more(self, point: LoadPoint) -> list[Segment]:
         blocks = self._blocks(point)
         wanted = range(blocks, blocks + ROUNDS_PER_STEP)
-        return rounds(self.profile, self.targets, point, wanted, self._planned)
+        return more_rounds(self.profile, self._levels[point], wanted, self._planned)
 
     def _blocks(self, point: LoadPoint) -> int:
         return len({segment.block for segment in self._levels[point]})

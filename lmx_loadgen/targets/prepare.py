@@ -19,7 +19,8 @@ from lmx_loadgen.targets.base import Dialect, Target
 from lmx_loadgen.targets.client import AdminClient, NotInTime
 from lmx_loadgen.targets.keys import admin_headers, key_headers, key_variable
 from lmx_loadgen.targets.models import ModelList, hub_name, list_models
-from lmx_loadgen.targets.recognize import LITELLM, Identity, identify
+from lmx_loadgen.targets.products import Identity
+from lmx_loadgen.targets.recognize import LITELLM, identify
 
 _TIMEOUT_S = 5.0
 _WHOLE_S = 60.0

@@ -6,6 +6,7 @@ from lmx_loadgen.targets.base import Dialect
 
 LMX = Dialect(
     name="lmx",
+    place=0,
     title="Opta-LMX",
     default_url="http://127.0.0.1:1234/v1",
     key_env="LMX_API_KEY",

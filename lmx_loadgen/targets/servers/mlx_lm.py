@@ -4,6 +4,7 @@ from lmx_loadgen.targets.base import Dialect
 
 MLX_LM = Dialect(
     name="mlx-lm",
+    place=4,
     title="mlx_lm.server",
     default_url="http://127.0.0.1:8080/v1",
     lists_cache=True,

@@ -18,6 +18,7 @@ async def quantization(cold: AdminClient, model: str) -> str | None:
 
 OLLAMA = Dialect(
     name="ollama",
+    place=1,
     title="Ollama",
     default_url="http://127.0.0.1:11434/v1",
     loaded=loaded,

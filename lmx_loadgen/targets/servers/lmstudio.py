@@ -27,6 +27,7 @@ async def quantization(cold: AdminClient, model: str) -> str | None:
 
 LMSTUDIO = Dialect(
     name="lmstudio",
+    place=2,
     title="LM Studio",
     default_url="http://127.0.0.1:1234/v1",
     loaded=loaded,

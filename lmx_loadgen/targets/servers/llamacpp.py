@@ -12,6 +12,7 @@ async def quantization(cold: AdminClient, model: str) -> str | None:
 
 LLAMACPP = Dialect(
     name="llamacpp",
+    place=3,
     title="llama.cpp's llama-server",
     default_url="http://127.0.0.1:8080/v1",
     quantization=quantization,

@@ -4,6 +4,7 @@ from lmx_loadgen.targets.base import Dialect
 
 VLLM = Dialect(
     name="vllm",
+    place=5,
     title="vLLM",
     default_url="http://127.0.0.1:8000/v1",
     key_env="VLLM_API_KEY",

@@ -120,7 +120,7 @@ def exit_code_of(result: RunResult, signal: int | None) -> int:
 
 
 def _print(outcome: RunOutcome, flags: Mapping[str, Any], exit_code: int) -> None:
-    result = outcome.result.as_dict()
+    result = outcome.result
     if flags["as_json"]:
         click.echo(json.dumps({**summary_json(result), "folder": str(outcome.folder)}, indent=1))
     elif not flags["quiet"]:

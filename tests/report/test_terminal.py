@@ -4,15 +4,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from rich.console import Console
 
+from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.profile.load_point import ALONE, Closed
 from lmx_loadgen.report.progress import ProgressView
 from lmx_loadgen.report.terminal import print_summary, summary_json
-from lmx_loadgen.report.view import RunView
+from lmx_loadgen.store.result import RunResult
 from tests.helpers.snapshots import check_snapshot, numbers_in
 
 Loader = Callable[..., RunView]
@@ -20,7 +20,7 @@ Loader = Callable[..., RunView]
 STYLING = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def printed(result: dict[str, Any], *, terminal: bool = False, width: int = 80) -> str:
+def printed(result: RunResult, *, terminal: bool = False, width: int = 80) -> str:
     console = Console(
         file=io.StringIO(), width=width, force_terminal=terminal, color_system="standard" if terminal else None
     )
@@ -32,8 +32,8 @@ def printed(result: dict[str, Any], *, terminal: bool = False, width: int = 80) 
 def test_the_table_has_a_row_a_level(load_run: Loader) -> None:
     rows = [line.split() for line in printed(load_run("head-to-head").result).splitlines()]
 
-    assert ["lmx", "1", "182", "212*", "80.4", "47.4", "20", "/", "0"] in rows
-    assert ["16", "1,183", "—", "14.7", "121.8", "100", "/", "28"] in rows
+    assert ["lmx", "1", "182", "80.4", "chunks/s", "47.4", "chunks/s", "20", "/", "0"] in rows
+    assert ["16", "1,183", "14.7", "tok/s", "121.8", "tok/s", "100", "/", "28"] in rows
 
 
 @pytest.mark.parametrize("name", ["head-to-head", "interrupted", "failed"])
@@ -43,19 +43,20 @@ def test_snapshot_of_the_terminal(load_run: Loader, name: str) -> None:
 
 def test_the_table_fits_80_columns_with_large_figures_and_long_names(load_run: Loader) -> None:
     result = load_run("hostile").result
-    for target in result["targets"]:
-        target["name"] = "a-very-long-target-name-" * 4
-        for level in target["levels"]:
-            level["load_point"] = Closed(concurrency=256).model_dump()
-            level["requests"] |= {"ok": 123_456, "failed": 12_345}
-            level["metrics"]["ttft"] |= {"p50": 123.456, "p95": 234.567}
-            level["metrics"]["decode_tok_s"] |= {"p50": 12_345.6}
-            level["metrics"]["output_tok_s"] |= {"mean": 123_456.7}
+    for target in result.targets:
+        target.name = "a-very-long-target-name-" * 4
+        for level in target.levels:
+            level.load_point = Closed(concurrency=256)
+            level.requests.ok, level.requests.failed = 123_456, 12_345
+            level.metrics["output_tok_s"].mean = 123_456.7
+            for found in level.by_prompt_class.values():
+                found.metrics["ttft"].p50 = 123.456
+                found.metrics["decode_tok_s"].p50 = 12_345.6
 
     text = printed(result)
 
     assert max(map(len, text.splitlines())) <= 80
-    for figure in ("123,456 ", "234,567*", "12,345.6", "123,456.7", "123,456 / 12,345"):
+    for figure in ("123,456 ", "12,345.6", "123,456.7", "123,456 / 12,345"):
         assert figure in text
 
 
@@ -93,11 +94,11 @@ def test_the_json_summary_has_the_tables_figures_in_base_units(load_run: Loader)
     summary = json.loads(json.dumps(summary_json(result), allow_nan=False))
 
     level = summary["targets"][1]["levels"][2]
-    assert level["ttft_p50_s"] == result["targets"][1]["levels"][2]["metrics"]["ttft"]["p50"]
+    assert level["ttft_p50_s"] == result.targets[1].levels[2].metrics["ttft"].p50
     assert (level["ok"], level["failed"], level["concurrency"]) == (100, 28, 16)
     (comparison,) = summary["comparisons"]
     assert comparison["sentences"][0].startswith("lmx ")
-    assert numbers_in(comparison["sentences"][0])[:2] == [24, 1]
+    assert numbers_in(comparison["sentences"][0])[:2] == [1, 31]
     assert comparison["verdicts"]["1"]["ttft_p50"] == "worse"
     assert summary["complete"] is True
 

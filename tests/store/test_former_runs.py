@@ -32,7 +32,9 @@ def assert_keeps(now: Any, then: Any, where: str = "") -> None:
     """Everything that a result had then it has now, and the same."""
     if isinstance(then, dict):
         for key, value in then.items():
-            if key == "audit":  # has more checks from version to version
+            if key in ("audit", "sentences"):  # has more checks, and other words, from version to version
+                continue
+            if key in ("a", "b") and isinstance(value, float):  # shown of a side: over all blocks, once their median
                 continue
             assert_keeps(now[key], value, f"{where}.{key}")
     elif isinstance(then, list) and all(isinstance(one, str) for one in then):
@@ -52,7 +54,7 @@ def test_they_are_drawn(folder: Path) -> None:
     run = MeasuredRun(read_log(folder / "events.jsonl"))
     page = build_page([view_of(read_result(folder), run)])
 
-    assert "Every level" in page
+    assert '<section id="figures"' in page
 
 
 @pytest.mark.parametrize("name", ["failed", "head-to-head", "hostile", "interrupted"])

@@ -170,7 +170,7 @@ def recompute(runs: tuple[Path, ...]) -> None:
             metavar='"FIGURE > +5%"',
             help='A limit, like "ttft_p50 > +5%" or "tok_s < -3%". Repeatable.',
         ),
-        flags.report_format("terminal", "markdown", "json", "html"),
+        flags.report_format("terminal", "markdown", "json", "html", "junit"),
         flags.output("Write it there. [html: comparison.html]"),
     ]
 )

@@ -23,6 +23,7 @@ from lmx_loadgen.store.result import (
     ErrorCount,
     LevelResult,
     MetricResult,
+    PromptClassResult,
     RequestCounts,
     TokenCounts,
     TokenSums,
@@ -31,6 +32,7 @@ from lmx_loadgen.store.result import (
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.carded import rules_by
 
+PROMPT_CLASSES = ("short", "medium", "long", "given")
 # How an answer ended whose server did not say.
 UNKNOWN = "unknown"
 _MANY_COALESCED = 0.5
@@ -64,6 +66,10 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     calibration = calibration_of(log.header)
     rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in WINDOW_METRICS}
     metrics = instrument_error.with_errors(calibration, load, metrics, samples | rates)
+    classes = {
+        name: _class_figures(*part, slots, calibration, load)
+        for name, part in _by_prompt_class(chosen, counted, basis, profile).items()
+    }
     seen = instrument_error.witness(calibration, load, measured, segments)
     return LevelResult(
         load_point=level.load_point,
@@ -74,6 +80,7 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
         token_basis_exact=basis.exact,
         tokens=_tokens(chosen),
         metrics=metrics,
+        by_prompt_class=classes,
         errors=_errors(failed),
         finish_reasons=dict(sorted(Counter(record.finish_reason or UNKNOWN for record in chosen).items())),
         complete=len(segments) >= level.planned and not any(line["stopped"] for line in segments),
@@ -156,6 +163,37 @@ def _metrics(
         )
         for name, metric in METRICS.items()
     }
+
+
+# What is given by prompt class too: a figure over a mixture of lengths is one that no request had.
+_OF_CLASS = ("ttft", "prompt_tok_s", "decode_tok_s", "e2e")
+
+
+def _by_prompt_class(
+    chosen: Sequence[Record], counted: Sequence[Record], basis: Basis, profile: Mapping[str, Any]
+) -> dict[str, tuple[dict[str, Sample], int]]:
+    """The samples of each class of prompts, the shortest first, and how many of its requests failed."""
+    names = {record.prompt_class for record in counted}
+    found = {}
+    for name in sorted(names, key=lambda name: (PROMPT_CLASSES.index(name) if name in PROMPT_CLASSES else 9, name)):
+        answers = [record for record in chosen if record.prompt_class == name]
+        failed = sum(record.prompt_class == name for record in counted) - len(answers)
+        found[name or "all"] = samples_of(answers, basis, profile), failed
+    return found
+
+
+def _class_figures(
+    samples: Mapping[str, Sample],
+    failed: int,
+    slots: int,
+    calibration: Calibration | None,
+    load: instrument_error.SegmentLoad,
+) -> PromptClassResult:
+    metrics = {
+        name: _metric_result(METRICS[name], _describe(METRICS[name], samples[name], failed, slots))
+        for name in _OF_CLASS
+    }
+    return PromptClassResult(metrics=instrument_error.with_errors(calibration, load, metrics, samples))
 
 
 def _describe(metric: Metric, sample: Sample, failed: int, slots: int) -> Description:

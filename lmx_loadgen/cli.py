@@ -61,9 +61,9 @@ def run(**values: Any) -> None:
     11 another server answers; 12 key refused; 13 model not loaded; 14 several models; 20 every request failed;
     21 a level was given up for its errors or the server's silence; 130 Ctrl-C (what was measured is stored).
     """
-    from lmx_loadgen.commands.run import run_command
+    from lmx_loadgen.commands.start import start_run
 
-    sys.exit(run_command(values))
+    sys.exit(start_run(values))
 
 
 @main.command(

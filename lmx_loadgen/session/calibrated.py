@@ -6,10 +6,9 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmx_loadgen import __version__
-from lmx_loadgen.calibration.run import Measure, calibrate
 from lmx_loadgen.errors import Interrupted, LoadgenError, ResultError, StorageError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.course import record
@@ -22,11 +21,14 @@ from lmx_loadgen.store.calibration import Calibration, find, read_calibrations, 
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.system import folders, host, identity, open_files
 
+if TYPE_CHECKING:
+    from lmx_loadgen.calibration.run import Measure
+
 # A user of a fast local server sees up to this many chunks a second.
 _FAST_CHUNKS_PER_S = 100
 
 
-def measure(options: Options, stop: StopFlag) -> Measure:
+def measure(options: Options, stop: StopFlag) -> "Measure":
     """How a calibration runs a profile: as a run of these options, with no probes, stored nowhere.
 
     It raises Interrupted once `stop` is set, and the LoadgenError that ended it.
@@ -77,6 +79,8 @@ def stored_calibration(options: Options) -> Calibrated:
 
 def _calibrated_now(options: Options, stop: StopFlag, report: Callable[[str], None]) -> Calibration:
     """A quick calibration, stored for the runs to come. That it cannot be stored keeps no run from being measured."""
+    from lmx_loadgen.calibration.run import calibrate
+
     # A machine that allows few files is calibrated for the loads that it allows.
     most = open_files.most_connections()
     try:

@@ -27,7 +27,6 @@ from lmx_loadgen.session.run_log import open_log
 from lmx_loadgen.session.runner import Runner
 from lmx_loadgen.session.segment_run import Parts
 from lmx_loadgen.session.setup import Calibrated, RunSetup, set_up
-from lmx_loadgen.session.sized import by_precision
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.stop_rules import MaxDuration, StopRules
 from lmx_loadgen.session.strategy import FixedPlan, Repeats, Strategy, UntilConclusive
@@ -161,6 +160,8 @@ def _strategy(setup: RunSetup, parts: Parts) -> Strategy:
     options, log_path = setup.options, parts.recorder.folder / NAME
     repeats = Repeats(_tainted(log_path, parts.history))
     if options.detect is not None or options.budget is not None:
+        from lmx_loadgen.session.sized import by_precision
+
         return by_precision(setup, parts, repeats)
     if not options.until_conclusive:
         return FixedPlan(setup.plan, repeats)

@@ -103,7 +103,7 @@ def _measure(flags: Mapping[str, Any], locked: lock.Lock, start_sim: StartSim | 
                 options = replace(options, start_sim=start_sim)
             if flags["workers"] is None:
                 options = replace(options, workers=workers_for(options, profile.load.heaviest().slots))
-            calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view.say)
+            calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view)
         with signals.armed():
             outcome = run_blocking(
                 profile, options=options, stop=stop, base_dir=Path(), view=view, calibrated=calibrated
@@ -127,16 +127,15 @@ def exit_code_of(result: RunResult, signal: int | None) -> int:
 
 
 def _print(outcome: RunOutcome, flags: Mapping[str, Any], exit_code: int) -> None:
-    from lmx_loadgen.report.terminal import print_summary, summary_json  # after the run: not before its first request
-
-    result = outcome.result.as_dict()
+    # Imported after the run, and not before its first request.
     if flags["as_json"]:
-        click.echo(json.dumps({**summary_json(result), "folder": str(outcome.folder)}, indent=1))
+        from lmx_loadgen.report.terminal import summary_json
+
+        click.echo(json.dumps({**summary_json(outcome.result.as_dict()), "folder": str(outcome.folder)}, indent=1))
     elif not flags["quiet"]:
-        print_summary(result, Console())
-        click.echo(f"stored in {outcome.folder}")
-        if not outcome.result.complete:
-            click.echo(f"go on with it: lmx-loadgen run --resume {outcome.folder}")
+        from lmx_loadgen.report.run_screen import print_run
+
+        print_run(outcome.result, outcome.folder, Console(), all_notes=flags["verbose"])
     if exit_code == NothingMeasured.exit_code:
         click.echo(f"Error: every request failed; what the server said is in {outcome.folder}", err=True)
     if exit_code == StoppedEarly.exit_code:

@@ -242,6 +242,7 @@ RUN_FLAGS: tuple[Flag, ...] = (
     flags.out("Where runs are stored."),
     flags.reference("expect"),
     flags.as_json("the summary as "),
+    _output("--verbose", "-v", with_resume=True, is_flag=True, help="Print every sentence and every note."),
     _output("--quiet", "-q", with_resume=True, is_flag=True, help="Print only errors."),
 )
 

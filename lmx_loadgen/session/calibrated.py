@@ -16,7 +16,7 @@ from lmx_loadgen.session.instrument import instrument
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.setup import Calibrated
 from lmx_loadgen.session.stop_flag import StopFlag
-from lmx_loadgen.session.view import Silent
+from lmx_loadgen.session.view import Silent, View
 from lmx_loadgen.store.calibration import Calibration, find, read_calibrations, store
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.system import folders, host, identity, open_files
@@ -46,7 +46,7 @@ def measure(options: Options, stop: StopFlag) -> "Measure":
     return measured
 
 
-def calibration_for_run(options: Options, stop: StopFlag, report: Callable[[str], None]) -> Calibrated:
+def calibration_for_run(options: Options, stop: StopFlag, view: View) -> Calibrated:
     """What `session.run` asks for a run's calibration: the newest one that fits. Where there is none, or only one of a
     machine that was busy then and is quiet now, a quick one is made and stored. It raises LoadgenError, Interrupted
     once `stop` is set."""
@@ -55,12 +55,13 @@ def calibration_for_run(options: Options, stop: StopFlag, report: Callable[[str]
         known = _known(options.out)
         found = find(known, __version__, loop, stamps, options.workers)
         if found is None:
-            report("Measuring the instrument's own error first (about 20 s, once; --no-calibrate skips it).")
+            view.say("Measuring the instrument's own error first (about 20 s, once; --no-calibrate skips it).")
         elif found.busy and host.busy() is None:
-            report(f"The stored calibration was made on a busy machine ({found.busy_reason}). Calibrating again.")
+            view.say(f"The stored calibration was made on a busy machine ({found.busy_reason}). Calibrating again.")
         else:
             return found.model_dump(mode="json")
-        made = _calibrated_now(options, stop, report)
+        view.phase("calibrating, about 20 s:")
+        made = _calibrated_now(options, stop, view.say)
         found = find([*known, made], __version__, loop, stamps, options.workers) or made
         return found.model_dump(mode="json")
 

@@ -42,7 +42,7 @@ def run_command(flags: Mapping[str, Any], start_sim: StartSim | None = None) -> 
         flags = _with_targets(flags)
         dry_run(profile_of(flags), options_of(flags), lambda words: click.echo(sanitize(words, 4000)))
         if flags["repeat"] > 1:
-            click.echo(f"all of it {flags['repeat']} times, each a run of its own")
+            click.echo(f"repeated {flags['repeat']} times, each as a run of its own")
         return 0
     with lock.acquire(allow_concurrent=flags["allow_concurrent"]) as locked:
         flags = flags if flags["resume"] else _with_targets(flags)
@@ -59,7 +59,9 @@ def _check_flags_with_resume(ctx: click.Context) -> None:
     for flag in RUN_FLAGS:
         is_given = ctx.get_parameter_source(flag.name or "") is ParameterSource.COMMANDLINE
         if is_given and not flag.with_resume:
-            raise click.UsageError(f"{flag.opts[0]} cannot be given with --resume: the run goes on as it was begun")
+            raise click.UsageError(
+                f"{flag.opts[0]} cannot be combined with --resume: the run resumes with its original settings"
+            )
 
 
 def _with_targets(flags: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -60,7 +60,7 @@ class Runner:
         jobs = self.jobs.jobs(segment, self.targets[segment.target], self.workers)
         stop = self._segment_run(segment).measure(jobs, spread_ns(self.profile.load.stagger))
         if stop is not None:
-            words = f"{segment.target} was given up at {segment.load_point.label}: {stop.message}"
+            words = f"{segment.target} was aborted at {segment.load_point.label}: {stop.message}"
             history.aborted[segment.target] = replace(stop, message=words)
 
     def _measure_again(self, segment: Segment) -> None:

@@ -75,7 +75,7 @@ class RunSetup:
         resume_state = self.options.resume_state
         lines = [f"{name}: {hypothesis.sentence}" for name, hypothesis in self.hypotheses.items()]
         if resume_state is not None:
-            lines.insert(0, f"going on with {resume_state.folder}: {len(resume_state.finished)} blocks are done")
+            lines.insert(0, f"resuming {resume_state.folder}: {len(resume_state.finished)} blocks are done")
         elif len(self.targets) > 1:
             lines += plan_description(self.profile, self.plan, self.options)
         if len(self.targets) > 1 and self.options.isolate:

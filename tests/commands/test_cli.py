@@ -43,6 +43,7 @@ def test_a_run_is_stored_with_all_that_was_seen(fast: SimProcess, tmp_path: Path
     stored, log = read_result(folder), read_log(folder / "events.jsonl")
 
     assert re.fullmatch(r"\d{8}T\d{6}Z-sim-[0-9a-f]{8}", folder.name)
+    assert folder.stat().st_mode & 0o777 == 0o700
     assert result.stdout.endswith(f"stored in {folder}\nnext: lmx-loadgen plot {folder}\n")
     assert stored.complete
     assert [level.requests.ok for level in stored.targets[0].levels] == [4, 4]

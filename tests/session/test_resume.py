@@ -542,4 +542,4 @@ def test_a_run_that_may_not_be_written_any_more_is_not_gone_on_with(whole: Path,
     result = lmx_loadgen("run", "--resume", folder, "--quiet")
 
     assert result.exit_code == 5
-    assert "cannot go on with the event log" in sentence_of(result)
+    assert "cannot reopen the event log" in sentence_of(result)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from lmx_loadgen.analysis import conditions, instrument_error, slo
 from lmx_loadgen.analysis.answer_notes import answer_notes
+from lmx_loadgen.analysis.error_models import SegmentLoad
 from lmx_loadgen.analysis.metrics import METRICS, Metric
 from lmx_loadgen.analysis.records import Record, in_steady_or_all
 from lmx_loadgen.analysis.samples import Sample, of_window, samples_of
@@ -187,7 +188,7 @@ def _class_figures(
     failed: int,
     slots: int,
     calibration: Calibration | None,
-    load: instrument_error.SegmentLoad,
+    load: SegmentLoad,
 ) -> PromptClassResult:
     metrics = {
         name: _metric_result(METRICS[name], _describe(METRICS[name], samples[name], failed, slots))
@@ -281,13 +282,12 @@ def _notes(
         notes.append("too few requests to leave out the first wave: the ramp is included in the latencies")
     if chosen and not basis.exact:
         notes.append(
-            f"tokens are counted as text events, since {target['name']} gives no count of tokens to rely on: "
-            "rates are of chunks, which may hold several tokens"
+            f"{target['name']} reports no reliable token count, so rates are in chunks/s (several tokens each)"
         )
     reads = sum(len(record.text_reads) for record in chosen)
     shared = sum(1 for record in chosen for _, events in record.text_reads if events > 1)
     if reads and shared / reads > _MANY_COALESCED:
-        notes.append(f"{shared / reads:.0%} of the reads that brought text brought several events at once")
+        notes.append(f"{shared / reads:.0%} of the reads with text held several events")
     if again := sum(record.reconnected for record in measured):
         notes.append(
             f"sent again, since the connection closed before an answer began (it had run out, or the server failed): "

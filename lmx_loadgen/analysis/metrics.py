@@ -141,7 +141,7 @@ def _seconds(start: int | None, end: int | None) -> float | None:
 
 # ---- why an answer has no value ---------------------------------------------------------------------
 
-_ONE_READ = "its text came in one read"
+_ONE_READ = "all text arrived in one read"
 _UNCOUNTED = "no exact count of its tokens"
 
 
@@ -167,7 +167,7 @@ _ALL = [
         delay=delays.until_first_text, error=error_models.of_ttft,
     ),
     Metric(
-        "ttft_response", "TTFT from due time", "s", "lower",
+        "ttft_response", "TTFT from scheduled time", "s", "lower",
         "The same from when the request was due, so that waiting for a slot counts too (free of coordinated omission).",
         "first text − intended", of=ttft_response,
         delay=delays.until_first_text_from_due, error=error_models.of_ttft,
@@ -207,7 +207,7 @@ _ALL = [
         delay=delays.longest_gap, error=error_models.of_stall,
     ),
     Metric(
-        "below_reading_share", "Reader waits", "1", "lower",
+        "below_reading_share", "Stall share at reading speed", "1", "lower",
         "Share of the streaming time in which someone who reads at the profile's reading speed has read all there is.",
         "waiting time ÷ (last text − first text)", of=below_reading_share, why=_no_rate,
         delay=delays.streaming,

@@ -47,10 +47,16 @@ RUN_FLAGS: tuple[Flag, ...] = (
         "server_cmds",
         multiple=True,
         metavar="NAME='COMMAND {port}'",
-        help="Start a server by this command, measure it, end it, and do so --restarts times in random turns with the "
+        help="Start a server with this command, measure it and end it, --restarts times in random turns with the "
         "others. A restart is one observation. Repeatable.",
     ),
-    _target("--restarts", type=click.IntRange(1, 100), default=5, show_default=True, help="… so many times each."),
+    _target(
+        "--restarts",
+        type=click.IntRange(1, 100),
+        default=5,
+        show_default=True,
+        help="How often to start each server of --server-cmd.",
+    ),
     _target("--endpoint", key="endpoint", type=click.Choice(["chat", "completions"]), help="Which API to stream from."),
     flags.INSECURE,
     flags.ALLOW_PLAIN_HTTP,

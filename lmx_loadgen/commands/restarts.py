@@ -108,4 +108,4 @@ def _print(restarts: Restarts, comparisons: Sequence[Comparison], flags: Mapping
         if len(folders) > 1:
             a, b = list(folders)[:2]
             again = f"lmx-loadgen compare --base {restarts.folder / a} --new {restarts.folder / b}"
-            click.echo(f"compare them again: {again}")
+            click.echo(f"Compare again: {again}")

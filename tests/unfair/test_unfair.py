@@ -54,7 +54,7 @@ CAUGHT: dict[str, Caught] = {
     "BodyCache": Caught("cache_new_nonce", "BodyCache answers a text it has answered before under a new nonce", ALL),
     "SimilarityCache": Caught("cache_new_nonce", "SimilarityCache answers a text it has answered before", ALL),
     "PopularCache": Caught("cache_new_nonce", "PopularCache answers the prompts of this run under a new nonce", ALL),
-    "PositionFreeCache": Caught("cache_new_nonce", "a cache that passes over the nonce answers the load", ALL),
+    "PositionFreeCache": Caught("cache_new_nonce", "a cache that ignores the nonce answers the load", ALL),
     "LineFeedFirst": Caught(
         "visible_text", "begin with white space: TTFT is to the first visible text", NOTHING, "passed"
     ),
@@ -64,9 +64,9 @@ CAUGHT: dict[str, Caught] = {
     "Poured": Caught("visible_text", "its text is held back, and its decode rate is that of the wire", GAPS),
     "Chunks": Caught("visible_text", "Chunks sends about 8 tokens at a time", NOTHING, "passed"),
     "FewerBits": Caught("quantization", "and the same requests got other answers", NOTHING, "unknown"),
-    "InventedWords": Caught("overlap", "they do not say the same things", ALL),
-    "Canned": Caught("overlap", "they do not say the same things", ALL),
-    "CannedUnderLoad": Caught("overlap", "they do not say the same things", ALL),
+    "InventedWords": Caught("overlap", "the two do not answer alike", ALL),
+    "Canned": Caught("overlap", "the two do not answer alike", ALL),
+    "CannedUnderLoad": Caught("overlap", "the two do not answer alike", ALL),
     "IgnoresLimit": Caught("ignored_settings", "IgnoresLimit ignores max_tokens", LENGTH),
     "OwnLimit": Caught("ignored_settings", "OwnLimit ignores max_tokens", LENGTH),
     "IgnoresTemperature": Caught("ignored_settings", "IgnoresTemperature ignores temperature", TOKENS),

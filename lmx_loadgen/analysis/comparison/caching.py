@@ -67,7 +67,7 @@ def cache_new_nonce(at: At, alpha: float) -> AuditFinding:
                 continue
             sentence = (
                 f"{arm.label} answers {what} under a new nonce in {milliseconds(median(pairs.again))} ms, and a new "
-                f"text in {milliseconds(median(pairs.new))} ms: a cache that passes over the nonce answers the load"
+                f"text in {milliseconds(median(pairs.new))} ms: a cache that ignores the nonce answers the load"
             )
             # Each side may be found out by chance.
             found = decided(not pairs.is_sooner(least_gap_s(at, place)), pairs.p, alpha / 2, told.observed, sentence)

@@ -37,7 +37,7 @@ class _Counted:
 
 
 def characters_per_token(at: At, alpha: float) -> AuditFinding:
-    """Failed where the characters a token differ by more than a tenth, which the model alone does not do. Counted are
+    """Failed where the characters a token differ by more than a tenth, which one model does not explain. Counted are
     the characters that a reader sees. It matters where the servers' own usage is what rates are made of."""
     sides = _counted(at, 0), _counted(at, 1)
     if min(map(len, sides)) * 2 < max(map(len, at.answers)) or not all(sides):

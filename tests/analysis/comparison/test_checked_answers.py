@@ -104,7 +104,7 @@ def test_a_body_that_comes_back_sooner_under_a_new_nonce_is_from_a_cache(again: 
         assert line.metrics == []
         assert line.sentence == (
             "b answers a text it has answered before under a new nonce in 22 ms, and a new text in 508 ms: a cache "
-            "that passes over the nonce answers the load"
+            "that ignores the nonce answers the load"
         )
 
 

@@ -1,5 +1,6 @@
 """More than two targets: every two are compared, as one family, and letters sum it up."""
 
+import re
 from itertools import combinations
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_the_best_is_first_and_equals_share_a_letter() -> None:
     assert {one.target: one.letters for one in ttft.targets}["c"] == "a"
     assert decode.targets[-1].target == "d"
     assert shown.lines([ttft])[0].startswith("TTFT at concurrency 1: ")
-    assert shown.lines([ttft])[0].endswith("a 220 ms b, d 260 ms c") or "220 ms b" in shown.lines([ttft])[0]
+    assert re.search(r", a \d+ ms b, d \d+ ms c$", shown.lines([ttft])[0])
 
 
 def test_two_targets_have_no_ranking() -> None:

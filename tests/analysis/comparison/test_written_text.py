@@ -215,7 +215,7 @@ def test_answers_that_have_nothing_to_do_with_the_prompt_refuse_everything(say: 
 
     assert (line.status, line.metrics) == ("failed", [])
     assert "a and b to the same prompt have" in line.sentence
-    assert line.sentence.endswith("they do not say the same things")
+    assert line.sentence.endswith("the two do not answer alike")
 
 
 def test_answers_that_are_never_alike_tell_nothing() -> None:

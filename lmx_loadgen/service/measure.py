@@ -47,7 +47,8 @@ _TROUBLES: tuple[tuple[type[LoadgenError], Trouble], ...] = (
 
 
 def measured(job: MeasureJob, stop: StopFlag, standby: Standby) -> tuple[MeasureReply, Recorded | None]:
-    """Do one run. Whatever keeps it from being done is in the reply; what was recorded has no `result.json` yet."""
+    """Do one run. Whatever keeps it from being done is in the reply; what was recorded has no `result.json` yet, and
+    its log is still to be closed."""
     try:
         with lock.acquire(allow_concurrent=False) as locked:
             options = Options(
@@ -61,9 +62,12 @@ def measured(job: MeasureJob, stop: StopFlag, standby: Standby) -> tuple[Measure
                 view=Silent(),
                 calibrated=stored_calibration(options),
             )
-        return _reply(recorded), recorded
     except LoadgenError as error:
         return _failure(error), None
+    try:
+        return _reply(recorded), recorded
+    except LoadgenError as error:
+        return _failure(error), recorded
 
 
 def _failure(error: LoadgenError) -> MeasureReply:
@@ -131,7 +135,7 @@ def main() -> None:
         reply, recorded = measured(*asked, standby)
         with contextlib.suppress(BrokenPipeError):  # then stdin ends too
             _write(out_fd, reply.model_dump_json().encode() + b"\n")
-        if recorded is not None:  # nobody waits for it, and the event log is whole without it
+        if recorded is not None:  # nobody waits for the disk and for what else is made of the run
             with contextlib.suppress(LoadgenError):
                 store_outcome(recorded)
     standby.close()

@@ -10,6 +10,7 @@ from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import FEWEST_BLOCKS, FIRST_ROUNDS, blocks_of
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
 from lmx_loadgen.system.lock import Lock
+from lmx_loadgen.targets.recognize import KnownServers
 
 DEFAULT_MAX_DURATION_S = 1200.0  # of --until-conclusive
 _MIN_BLOCKS_UNTIL_CONCLUSIVE = 4
@@ -44,6 +45,7 @@ class Options:
         i_own_this_server: whether a heavy load may go to a public address.
         allow_plain_http: whether keys may be sent over plain http to other machines.
         start_worker: what starts a measuring process.
+        known_servers: who was recognized where, for whoever does one run after the other; None remembers nobody.
     """
 
     out: Path = Path("reports")
@@ -68,6 +70,7 @@ class Options:
     i_own_this_server: bool = False
     allow_plain_http: bool = False
     start_worker: StartWorker = WorkerProcess
+    known_servers: KnownServers | None = None
 
     @property
     def goes_on(self) -> bool:

@@ -38,6 +38,7 @@ def measure(options: Options, stop: StopFlag) -> "Measure":
         with tempfile.TemporaryDirectory(prefix="lmx-loadgen-") as scratch:
             quiet = replace(options, out=Path(scratch), probe=False)
             recorded = record(profile, quiet, stop=stop, base_dir=Path(scratch), view=Silent())
+            recorded.close()
             stop.check()
             if recorded.error is not None:
                 raise recorded.error

@@ -108,7 +108,7 @@ def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag
         recorder.end(reason, lock.joined() if lock is not None else ())
     except LoadgenError as error:
         errors.append(error)
-    return Recorded(recorder.folder, ended, errors[0] if errors else None)
+    return Recorded(recorder.folder, ended, errors[0] if errors else None, recorder.close)
 
 
 def _planned(setup: RunSetup, history: History) -> list[PlannedSegment]:

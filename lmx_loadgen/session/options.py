@@ -13,6 +13,7 @@ from lmx_loadgen.session.resume import ResumeState, load_resume_state
 from lmx_loadgen.sim.presets import start_demo
 from lmx_loadgen.sim.process import SimProcess
 from lmx_loadgen.system.lock import Lock
+from lmx_loadgen.targets.recognize import KnownServers
 
 # Starts a simulator, given the environment of its process.
 StartSim = Callable[[Mapping[str, str]], SimProcess]
@@ -51,6 +52,7 @@ class Options:
         allow_plain_http: whether keys may be sent over plain http to other machines.
         start_worker: what starts a measuring process.
         start_sim: what starts the simulator, given the environment of its process.
+        known_servers: who was recognized where, for whoever does one run after the other; None remembers nobody.
     """
 
     out: Path = Path("reports")
@@ -76,6 +78,7 @@ class Options:
     allow_plain_http: bool = False
     start_worker: StartWorker = WorkerProcess
     start_sim: StartSim = start_demo
+    known_servers: KnownServers | None = None
 
     @property
     def goes_on(self) -> bool:

@@ -143,6 +143,7 @@ def _prepare_targets(
         verify=tls(options),
         needs_admin=options.isolate,
         allow_plain_http=options.allow_plain_http,
+        known=options.known_servers,
     )
 
     async def all_of_them() -> tuple[list[Target], list[LoadgenError]]:

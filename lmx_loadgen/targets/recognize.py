@@ -40,14 +40,24 @@ _ROOT_TEXTS = {
 }
 
 
-async def identify(client: AdminClient) -> Identity | None:
+# By address: the question that recognized the server there, and as whom.
+KnownServers = dict[str, tuple[Recognize, Identity]]
+
+
+async def identify(client: AdminClient, known: KnownServers | None = None) -> Identity | None:
     """The product that answers at the client's address; None where it is none of those known.
 
-    Raises httpx.ConnectError where nobody answers, and NotInTime.
+    Of a server in `known` only the question that recognized it is asked: the same product in the same version is the
+    same server. Raises httpx.ConnectError where nobody answers, and NotInTime.
     """
     questions = ServerQuestions(client)
+    former = known.get(client.base_url) if known is not None else None
+    if former is not None and former[1].version and await former[0](questions) == former[1]:
+        return former[1]
     for recognized in _in_order():
         if (found := await recognized(questions)) is not None:
+            if known is not None:
+                known[client.base_url] = (recognized, found)
             return found
     return None
 

@@ -14,7 +14,6 @@ from lmx_loadgen.analysis.comparison.sides import Rules
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.commands.sides import compared, pair, replicates, run_of_many
 from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable, ResultError
-from lmx_loadgen.report import ranking
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import NAME, read_reference
 from lmx_loadgen.store.result import write_whole
@@ -94,7 +93,7 @@ def _text(comparisons: Sequence[Comparison], checked: Sequence[LimitResult], sha
         # In ASCII: a terminal may be reading, and servers have put words in it.
         return json.dumps(documents[0] if len(documents) == 1 else several, indent=1) + "\n"
     if shape == "markdown":
-        return "\n".join([*ranking.markdown(ranked), *map(shown.markdown, comparisons)])
+        return "\n".join([*shown.ranking_markdown(ranked), *map(shown.markdown, comparisons)])
     from rich.console import Console
 
     console = Console()

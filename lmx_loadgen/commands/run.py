@@ -133,7 +133,7 @@ def _print(outcome: RunOutcome, flags: Mapping[str, Any], exit_code: int) -> Non
     if flags["as_json"]:
         from lmx_loadgen.report.terminal import summary_json
 
-        click.echo(json.dumps({**summary_json(outcome.result.as_dict()), "folder": str(outcome.folder)}, indent=1))
+        click.echo(json.dumps({**summary_json(outcome.result), "folder": str(outcome.folder)}, indent=1))
     elif not flags["quiet"]:
         from lmx_loadgen.report.run_screen import print_run
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lmx_loadgen.analysis.formats import UNDEFINED, count
 from lmx_loadgen.analysis.run_view import in_order, system_rate
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.table import Cell, Column, Table
+from lmx_loadgen.report.table import Cell, Column, Table, Value, cell_of
 from lmx_loadgen.report.view import as_shown, heading
 from lmx_loadgen.store.result import LevelResult, MetricResult, TargetResult
 
@@ -63,7 +63,7 @@ def level_table(targets: Sequence[ShownTarget]) -> Table:
         Column("prompts", optional=True),
         *(_column(one, unit) for one in STATISTICS),
         Column("system", unit=unit or "", number=True, grouped=True, from_width=72),
-        Column("ok / failed", number=True, grouped=True, from_width=80),
+        Column("ok", "/ failed", number=True, grouped=True, from_width=80),
     ]
     is_told = sum(len(level.by_prompt_class) for level in levels) > len(levels)
     groups = [
@@ -94,6 +94,37 @@ def _row(
         system_figure(level, unit),
         ok_failed(level),
     ]
+
+
+def side_by_side(a: ShownTarget, b: ShownTarget) -> Table:
+    """Two targets beside each other, a row for each figure of each class of prompts, wherever both or one has it."""
+    levels = [level for one in (a, b) for level in one.target.levels]
+    unit = common_unit(levels)
+    names = [Column(sanitize(one.name, 40), number=True, look=one.look) for one in (a, b)]
+    columns = [Column("C", number=True, grouped=True), Column("prompts", optional=True), Column("figure"), *names]
+    points = sorted({level.load_point for level in levels}, key=lambda point: point.order)
+    groups = []
+    for point in points:
+        pair = [next((level for level in one.target.levels if level.load_point == point), None) for one in (a, b)]
+        groups.append([[point.cell, *row] for row in _rows_beside(pair, unit)])
+    return Table(columns, groups, footnotes=footnotes(levels))
+
+
+def _rows_beside(pair: Sequence[LevelResult | None], unit: str | None) -> Iterator[list[Value]]:
+    classes = [dict(classes_of(level)) if level else {} for level in pair]
+    names = list(dict.fromkeys(name for of_level in classes for name in of_level))
+    for name in names:
+        for one in STATISTICS:
+            cells: list[Value] = [
+                figure(level, of_level[name], one, unit) if level and name in of_level else UNDEFINED
+                for level, of_level in zip(pair, classes, strict=True)
+            ]
+            if any(cell_of(cell).text != UNDEFINED for cell in cells):
+                shown = _column(one, unit)
+                yield [name if len(names) > 1 else "", f"{shown.title} {shown.beside}".replace(",", ""), *cells]
+    whole = f"system {unit or ''}".strip()
+    yield ["", whole, *(system_figure(level, unit) if level else UNDEFINED for level in pair)]
+    yield ["", "ok / failed", *(ok_failed(level) if level else UNDEFINED for level in pair)]
 
 
 def classes_of(level: LevelResult) -> Iterator[tuple[str, Mapping[str, MetricResult]]]:

@@ -1,4 +1,4 @@
-"""The summary in the terminal, and the same as JSON.
+"""A calibration in the terminal, and a run's figures as JSON.
 
 Everything is printed as `rich.text.Text`, never as markup, and every word that came from a server is sanitised
 first: neither `[red]` nor an ANSI escape in a model's name does anything.
@@ -12,14 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from lmx_loadgen.analysis.formats import plural
-from lmx_loadgen.report.view import (
-    Level,
-    level_notes,
-    point_of,
-    stat,
-    system_rate,
-)
+from lmx_loadgen.analysis.run_view import mean_interval, stat, system_rate
+from lmx_loadgen.report.view import level_notes
 from lmx_loadgen.store.calibration import Calibration
+from lmx_loadgen.store.comparison import Comparison
+from lmx_loadgen.store.result import LevelResult, RunResult
 
 
 def print_calibration(calibration: Calibration, console: Console) -> None:
@@ -53,52 +50,55 @@ def print_calibration(calibration: Calibration, console: Console) -> None:
         console.print(Text(line), highlight=False)
 
 
-def summary_json(result: dict[str, Any]) -> dict[str, Any]:
+def summary_json(result: RunResult) -> dict[str, Any]:
     """The figures of the table as plain data: times in seconds, rates in tok/s, `None` where undefined.
 
     Words from servers are kept as they are; JSON escapes them.
     """
     return {
-        "run_id": result["run_id"],
-        "complete": result["complete"],
-        "reason": result["reason"],
+        "run_id": result.run_id,
+        "complete": result.complete,
+        "reason": result.reason,
         "targets": [
             {
-                "name": target["name"],
-                "model": target["model"],
-                "levels": [_level_json(level) for level in target["levels"]],
-                "tool_calls": target.get("tool_calls") or [],
-                "skills": target.get("skills") or [],
-                "hypothesis": target.get("hypothesis"),
+                "name": target.name,
+                "model": target.model,
+                "levels": [_level_json(level) for level in target.levels],
+                **target.model_dump(mode="json", include={"tool_calls", "skills", "hypothesis"}),
             }
-            for target in result["targets"]
+            for target in result.targets
         ],
-        "comparisons": [_comparison_json(comparison) for comparison in result.get("comparisons") or []],
-        "rankings": result.get("rankings") or [],
+        "comparisons": [_comparison_json(comparison) for comparison in result.comparisons],
+        "rankings": [one.model_dump(mode="json") for one in result.rankings],
     }
 
 
-def _comparison_json(comparison: dict[str, Any]) -> dict[str, Any]:
+def _comparison_json(comparison: Comparison) -> dict[str, Any]:
     """Sentences, and each figure's verdict on B, by the concurrency of a closed loop or the label of another load."""
     return {
-        "a": comparison["a"]["label"],
-        "b": comparison["b"]["label"],
-        "sentences": comparison["sentences"],
+        "a": comparison.a.label,
+        "b": comparison.b.label,
+        "sentences": comparison.sentences,
         "verdicts": {
-            str(level["concurrency"] or point_of(level).label): {
-                name: found["verdict"] for name, found in level["metrics"].items()
+            str(level.concurrency or level.load_point.label): {
+                name: found.verdict for name, found in level.metrics.items()
             }
-            for level in comparison["levels"]
+            for level in comparison.levels
         },
     }
 
 
-def _level_json(level: Level) -> dict[str, Any]:
+_AS_STORED = (
+    "load_point", "concurrency", "token_basis", "token_basis_exact", "complete", "tainted", "errors", "quality",
+    "server_word", "observed", "by_prompt_class",
+)  # fmt: skip
+
+
+def _level_json(level: LevelResult) -> dict[str, Any]:
     return {
-        "load_point": level["load_point"],
-        "concurrency": level["concurrency"],
-        "ok": level["requests"]["ok"],
-        "failed": level["requests"]["failed"],
+        **level.model_dump(mode="json", include=set(_AS_STORED)),
+        "ok": level.requests.ok,
+        "failed": level.requests.failed,
         "ttft_p50_s": stat(level, "ttft", "p50"),
         "ttft_p95_s": stat(level, "ttft", "p95"),
         "ttft_instrument_error_s": stat(level, "ttft", "instrument_error"),
@@ -107,15 +107,7 @@ def _level_json(level: Level) -> dict[str, Any]:
         "output_tok_s": system_rate(level),
         "output_tok_s_instrument_error": stat(level, "output_tok_s", "instrument_error"),
         "slo_share": stat(level, "slo_share", "mean"),
-        "slo_share_ci95": (level["metrics"].get("slo_share") or {}).get("ci95"),
+        "slo_share_ci95": mean_interval(level, "slo_share"),
         "goodput_req_s": stat(level, "goodput", "mean"),
-        "token_basis": level["token_basis"],
-        "token_basis_exact": level["token_basis_exact"],
-        "complete": level["complete"],
-        "tainted": level.get("tainted") or [],
         "notes": level_notes(level),
-        "errors": level["errors"],
-        "quality": level.get("quality"),
-        "server_word": level.get("server_word"),
-        "observed": level.get("observed"),
     }

@@ -54,7 +54,7 @@ def test_everything_at_once(lmx: SimProcess, tmp_path: Path) -> None:
     assert "tool call get_weather: right in" in words
     assert "skill echo: done in" in words
     assert "skill nope: the server has no such skill (it has: echo)" in words
-    assert "its own benchmark says: mean 500.0 tok/s, mean TTFT 5.0 ms (3 runs)" in words
+    assert "its own benchmark says: 500.0 tok/s, TTFT 5.0 ms (medians of 3 runs)" in words
     assert "Answers are identical at concurrency 1 and 2." in words
     assert all(len(line) <= 80 for line in result.stdout.splitlines() if not line.startswith(("stored in", "next: ")))
 

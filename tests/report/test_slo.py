@@ -24,32 +24,34 @@ def made(limited: bool = True) -> LogContents:
 
 
 def test_the_share_has_its_exact_interval_and_the_goodput_stands_beside_it() -> None:
-    result = summarize(MeasuredRun(made())).as_dict()
-    words = slo_words(result["targets"][0]["levels"], result["profile"])
-    share = result["targets"][0]["levels"][0]["metrics"]["slo_share"]
+    result = summarize(MeasuredRun(made()))
+    words = slo_words(result.targets[0].levels, result.profile)
+    share = result.targets[0].levels[0].metrics["slo_share"]
 
-    assert share["n"] == 120
-    assert 0.7 < share["ci95"][0] < share["mean"] < share["ci95"][1] < 0.9
+    assert share.n == 120
+    assert share.ci95 is not None
+    assert share.mean is not None
+    assert 0.7 < share.ci95[0] < share.mean < share.ci95[1] < 0.9
     assert words is not None
     assert words.startswith("Within SLO (TTFT within 300 ms): ")
     assert "req/s" in words
 
 
 def test_without_an_slo_nothing_is_said() -> None:
-    result = summarize(MeasuredRun(made(limited=False))).as_dict()
+    result = summarize(MeasuredRun(made(limited=False)))
 
-    assert slo_words(result["targets"][0]["levels"], result["profile"]) is None
-    assert result["targets"][0]["levels"][0]["metrics"]["slo_share"]["reason"] == "the profile sets no SLO"
+    assert slo_words(result.targets[0].levels, result.profile) is None
+    assert result.targets[0].levels[0].metrics["slo_share"].reason == "the profile sets no SLO"
 
 
 def test_it_stands_in_the_terminal_in_json_and_on_the_page() -> None:
     log = made()
     result = summarize(MeasuredRun(log))
-    words = slo_words(result.as_dict()["targets"][0]["levels"], result.profile)
+    words = slo_words(result.targets[0].levels, result.profile)
     out = io.StringIO()
     print_run(result, Path("run"), Console(file=out, width=400), all_notes=True)
     page = build_page(labeled_views([view_of(result, MeasuredRun(log))]))
-    level = summary_json(result.as_dict())["targets"][0]["levels"][0]
+    level = summary_json(result)["targets"][0]["levels"][0]
 
     assert words is not None
     assert words in out.getvalue().replace("\N{NO-BREAK SPACE}", " ")

@@ -97,7 +97,7 @@ class Block:
     `at_s` is the middle of the block in Unix seconds. `samples` are the values of its answers by metric and by class of
     prompt, in the order they ended; `failed` is how many requests stand beside them without any. `rates` has what only
     the whole block has. `after` is the target of the block just before it. `slo` counts the requests that met the SLO
-    and all of them, where one is set.
+    and all of them, where one is set. `seconds` are those of its window, in which rates are taken.
     """
 
     number: int
@@ -107,6 +107,7 @@ class Block:
     rates: Mapping[str, float]
     after: str | None = None
     slo: tuple[int, int] | None = None
+    seconds: float = 0.0
 
     def value(self, compared: Compared) -> float | None:
         """The block's one value; None where it has none, or none above zero, which no ratio can be made of."""
@@ -255,6 +256,7 @@ def block_of(
         failed=sum(not one.ok for one in chosen),
         rates=window_rates(window, mine, basis, profile),
         slo=slo.counted(chosen, basis, profile),
+        seconds=window.seconds,
     )
 
 

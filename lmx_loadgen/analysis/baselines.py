@@ -11,27 +11,28 @@ from typing import Literal
 from lmx_loadgen.analysis.formats import at_load
 from lmx_loadgen.analysis.model_names import same_weights, weight_bits
 from lmx_loadgen.analysis.published import LONG_CONTEXT, apple_chip, bits_of
+from lmx_loadgen.analysis.run_view import TargetView, newest_first, prompt_tokens, same_work, stat
 from lmx_loadgen.profile.load_point import ALONE
-from lmx_loadgen.report.view import Level, Series, newest_first, point_of, prompt_tokens, same_work, stat
 from lmx_loadgen.store.comparison import ComparedSide, Comparison, LevelComparison, Verdict
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
-from lmx_loadgen.store.result import FEWEST_RUNS
+from lmx_loadgen.store.result import FEWEST_RUNS, LevelResult
 
 How = Literal["compared", "compared apart", "one run", "separate runs", "published"]
 
 RIVALS: tuple[Server, ...] = ("lm_studio", "ollama")
 _COMPARED = {"decode_tok_s": "decode_tok_s_p50", "ttft": "ttft_p50"}
 _SWAPPED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
-_MAX_FAILED_SHARE = 0.01  # the audit's own limit: who turns work away is faster with the rest
+_MAX_FAILED_SHARE = 0.01  # the audit's own limit
 _PROMPT_LENGTH_TOLERANCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineFigure:
-    """One figure of theirs, and by how much ours differs: `change` is ours ÷ theirs − 1, of a time as of a rate.
+    """One figure of theirs, and by how much ours differs: `change` is ours ÷ theirs − 1, of a time as of a rate; or
+    with `of_theirs`, as the comparison has it whose first side is ours, theirs ÷ ours − 1.
 
-    Without a change `why` says why there is none; with a verdict it has its reason. `unit` is that of a rate which is
-    not in tokens.
+    Without a change `why` says why there is none; with a verdict, which is on ours, it has its reason. `unit` is that
+    of a rate which is not in tokens.
     """
 
     theirs: float | None = None
@@ -40,6 +41,7 @@ class BaselineFigure:
     verdict: Verdict | None = None
     why: str = ""
     unit: str = ""
+    of_theirs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class Baseline:
 
 
 def all_baselines(
-    group: Sequence[Series],
-    series: Sequence[Series],
+    group: Sequence[TargetView],
+    series: Sequence[TargetView],
     comparisons: Sequence[Comparison],
     published: Sequence[PublishedFigure],
     reference: Reference | None = None,
@@ -77,7 +79,7 @@ def all_baselines(
     """
     found: list[Baseline] = []
     for server in RIVALS:
-        if SERVER_OF.get(str(group[0].target.get("dialect"))) != server:
+        if SERVER_OF.get(group[0].target.dialect) != server:
             measured = _compared(group, series, comparisons, server) or _separate_runs(
                 group[0], series, server, reference
             )
@@ -97,7 +99,7 @@ def best_baseline(baseline: Sequence[Baseline], server: Server) -> Baseline | No
 
 
 def _compared(
-    group: Sequence[Series], series: Sequence[Series], comparisons: Sequence[Comparison], server: Server
+    group: Sequence[TargetView], series: Sequence[TargetView], comparisons: Sequence[Comparison], server: Server
 ) -> Baseline | None:
     """The newest comparison of one of these runs with that server."""
     for one in group:
@@ -108,19 +110,19 @@ def _compared(
     return None
 
 
-def _is_of(side: ComparedSide, one: Series) -> bool:
-    return side.run_id == one.run.result.get("run_id") and side.target == one.target["name"]
+def _is_of(side: ComparedSide, one: TargetView) -> bool:
+    return side.run_id == one.run.result.run_id and side.target == one.target.name
 
 
-def _server_of(side: ComparedSide, series: Sequence[Series]) -> Server | None:
-    dialect = next((one.target.get("dialect") for one in series if _is_of(side, one)), None)
-    return SERVER_OF.get(str(dialect))
+def _server_of(side: ComparedSide, series: Sequence[TargetView]) -> Server | None:
+    dialect = next((one.target.dialect for one in series if _is_of(side, one)), None)
+    return SERVER_OF.get(dialect or "")
 
 
 def _from_comparison(
-    comparison: Comparison, one: Series, newest: Series, theirs: ComparedSide, server: Server, *, swapped: bool
+    comparison: Comparison, one: TargetView, newest: TargetView, theirs: ComparedSide, server: Server, *, swapped: bool
 ) -> Baseline:
-    wanted = next(map(point_of, newest.levels()), None)
+    wanted = next((level.load_point for level in newest.levels), None)
     level = next((level for level in comparison.levels if level.load_point == wanted), comparison.levels[0])
     about = [at_load(level.load_point)]
     if one is not newest:
@@ -145,37 +147,36 @@ def _compared_figure(level: LevelComparison, metric: str, *, swapped: bool) -> B
     if found.ratio is None or found.ci95 is None:
         return BaselineFigure(verdict=verdict, why=found.reason or "")
     low, high = found.ci95
-    ratio, edges = (1 / found.ratio, (1 / high, 1 / low)) if swapped else (found.ratio, (low, high))
-    theirs = found.b if swapped else found.a
     unit = "char/s" if found.unit == "characters/s" else ""
-    return BaselineFigure(theirs, ratio - 1, (edges[0] - 1, edges[1] - 1), verdict, found.reason or "", unit)
+    theirs, edges = found.b if swapped else found.a, (low - 1, high - 1)
+    return BaselineFigure(theirs, found.ratio - 1, edges, verdict, found.reason or "", unit, swapped)
 
 
 # ---- measured apart ----------------------------------------------------------------------------------
 
 
 def _separate_runs(
-    ours: Series, series: Sequence[Series], server: Server, reference: Reference | None
+    ours: TargetView, series: Sequence[TargetView], server: Server, reference: Reference | None
 ) -> Baseline | None:
     """The newest run of the same weights on that server, on the same machine and with the same work; one that was
     measured in our own run first."""
-    levels = ours.levels()
-    on_server = [one for one in newest_first(series) if SERVER_OF.get(str(one.target.get("dialect"))) == server]
+    levels = ours.levels
+    on_server = [one for one in newest_first(series) if SERVER_OF.get(one.target.dialect) == server]
     there = [one for one in on_server if one.run.machine == ours.run.machine]
     comparable = [one for one in there if same_work(ours, one) and same(ours, one, reference)]
     comparable.sort(key=lambda one: one.run is not ours.run)
     for one in comparable:
-        level = one.level_at(point_of(levels[0])) if levels else None
+        level = one.level_at(levels[0].load_point) if levels else None
         if level is not None:
             how: How = "one run" if one.run is ours.run else "separate runs"
-            rate, ttft = (_means_compared(levels[0], level, metric) for metric in ("decode_tok_s", "ttft"))
-            return Baseline(server, how, one.name, rate, ttft, about=at_load(point_of(level)))
+            rate, ttft = (_medians_compared(levels[0], level, metric) for metric in ("decode_tok_s", "ttft"))
+            return Baseline(server, how, one.name, rate, ttft, about=at_load(level.load_point))
     return None
 
 
-def same(one: Series, other: Series, reference: Reference | None) -> bool:
+def same(one: TargetView, other: TargetView, reference: Reference | None) -> bool:
     """Whether both surely have the same weights in the same number of bits. In doubt they do not."""
-    names = [str(series.target.get("model") or "") for series in (one, other)]
+    names = [series.target.model for series in (one, other)]
     bits = [_bits(series) for series in (one, other)]
     if names[0] == names[1]:
         return bool(names[0]) and bits[0] == bits[1]
@@ -183,57 +184,59 @@ def same(one: Series, other: Series, reference: Reference | None) -> bool:
     return bits[0] is not None and bits[0] == bits[1] and (listed or same_weights(*names))
 
 
-def _bits(one: Series) -> float | None:
-    quantization = (one.target.get("server") or {}).get("quantization")
-    return weight_bits(quantization) or bits_of(str(one.target.get("model") or ""))
+def _bits(one: TargetView) -> float | None:
+    quantization = one.target.server.get("quantization")
+    return weight_bits(quantization) or bits_of(one.target.model)
 
 
-def _means_compared(ours: Level, theirs: Level, metric: str) -> BaselineFigure:
-    """Two means beside each other, where nothing speaks against it."""
-    value, our_mean = (stat(level, metric, "mean") for level in (theirs, ours))
-    if value is None or our_mean is None:
+def _medians_compared(ours: LevelResult, theirs: LevelResult, metric: str) -> BaselineFigure:
+    """Two medians beside each other, where nothing speaks against it."""
+    value, ours_p50 = (stat(level, metric, "p50") for level in (theirs, ours))
+    if value is None or ours_p50 is None:
         return BaselineFigure(value, why="there is no figure on both sides")
     why = _why_incomparable(ours, theirs, metric)
-    return BaselineFigure(value, why=why) if why else BaselineFigure(value, our_mean / value - 1)
+    return BaselineFigure(value, why=why) if why else BaselineFigure(value, ours_p50 / value - 1)
 
 
-def _why_incomparable(ours: Level, theirs: Level, metric: str) -> str:
-    if metric == "decode_tok_s" and not (ours.get("token_basis_exact") and theirs.get("token_basis_exact")):
+def _why_incomparable(ours: LevelResult, theirs: LevelResult, metric: str) -> str:
+    if metric == "decode_tok_s" and not (ours.token_basis_exact and theirs.token_basis_exact):
         return "there is no exact count of tokens on both sides"
-    if ours.get("tainted") or theirs.get("tainted"):
+    if ours.tainted or theirs.tainted:
         return "the instrument was disturbed on one side"
     shares = [_failed(level) for level in (ours, theirs)]
     if abs(shares[0] - shares[1]) > _MAX_FAILED_SHARE:
-        return "one side failed more often: who turns work away is faster with the rest"
+        return "one side failed more often: a server that rejects requests looks faster on those it accepts"
     return ""
 
 
-def why_unreliable(level: Level) -> str:
+def why_unreliable(level: LevelResult) -> str:
     """Why the figures of a level may be held against nobody's; empty where they may."""
-    if level.get("tainted"):
+    if level.tainted:
         return "the instrument was disturbed"
     if _failed(level) > _MAX_FAILED_SHARE:
         return "some of our requests failed, and the rest may have been the faster ones"
-    if int(level["requests"]["ok"] or 0) < FEWEST_RUNS:
+    if level.requests.ok < FEWEST_RUNS:
         return "too few answers"
     return ""
 
 
-def _failed(level: Level) -> float:
-    ok, failed = int(level["requests"]["ok"] or 0), int(level["requests"]["failed"] or 0)
+def _failed(level: LevelResult) -> float:
+    ok, failed = level.requests.ok, level.requests.failed
     return failed / (ok + failed) if ok + failed else 0.0
 
 
 # ---- published ---------------------------------------------------------------------------------------
 
 
-def published_baselines(level: Level | None, published: Sequence[PublishedFigure], why: str = "") -> list[Baseline]:
+def published_baselines(
+    level: LevelResult | None, published: Sequence[PublishedFigure], why: str = ""
+) -> list[Baseline]:
     """What is published, held against what was measured with one request at a time; with a reason `why` not, only shown
     beside it."""
     return [_published(level, figure, why) for figure in published]
 
 
-def _published(level: Level | None, figure: PublishedFigure, why: str) -> Baseline:
+def _published(level: LevelResult | None, figure: PublishedFigure, why: str) -> Baseline:
     chip = apple_chip(figure.hardware) or figure.hardware
     return Baseline(
         figure.server,
@@ -248,25 +251,25 @@ def _published(level: Level | None, figure: PublishedFigure, why: str) -> Baseli
 
 
 def _published_figure(
-    level: Level | None, figure: PublishedFigure, metric: str, value: float | None, why: str
+    level: LevelResult | None, figure: PublishedFigure, metric: str, value: float | None, why: str
 ) -> BaselineFigure:
     """A change only where it was the same chip and the same kind of work."""
-    our_mean = None if level is None else stat(level, metric, "mean")
+    ours_p50 = None if level is None else stat(level, metric, "p50")
     if value is None:
         return BaselineFigure()
     if level is None:
         return BaselineFigure(value, why="nothing was measured with one request at a time")
-    if our_mean is None:
+    if ours_p50 is None:
         return BaselineFigure(value, why="ours has no figure")
     if figure.same_chip is not True:
         return BaselineFigure(value, why="" if figure.same_chip is False else "whether it is our chip is not known")
-    if metric == "decode_tok_s" and not level.get("token_basis_exact"):
+    if metric == "decode_tok_s" and not level.token_basis_exact:
         return BaselineFigure(value, why="our rate counts chunks, which may hold several tokens")
     why = why or why_unreliable(level) or _other_context(level, figure, metric)
-    return BaselineFigure(value, why=why) if why else BaselineFigure(value, our_mean / value - 1)
+    return BaselineFigure(value, why=why) if why else BaselineFigure(value, ours_p50 / value - 1)
 
 
-def _other_context(level: Level, figure: PublishedFigure, metric: str) -> str:
+def _other_context(level: LevelResult, figure: PublishedFigure, metric: str) -> str:
     """What speaks against it in the length of the prompt: TTFT is mostly that, a decode rate only where it is long."""
     published, ours = figure.context_tokens, prompt_tokens(level)
     if metric == "decode_tok_s":

@@ -9,8 +9,8 @@ from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.run_view import stat
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.profile.load_point import short_labels
-from lmx_loadgen.report.comparison_table import audit_counts
 from lmx_loadgen.report.findings import findings
+from lmx_loadgen.report.headline import trust_in
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.slo import slo_words
 from lmx_loadgen.report.view import failures_of, target_notes
@@ -35,22 +35,10 @@ def run_notes(result: RunResult) -> list[RunNote]:
     return sorted(dict.fromkeys(notes), key=lambda note: _ORDER.index(note.weight))
 
 
-def trust_words(result: RunResult) -> str:
-    """`288 requests, 0 failed; audit 18 passed, 1 not known; timing error at most 0.1 ms`."""
-    levels = [level for target in result.targets for level in target.levels]
-    ok, failed = (sum(getattr(level.requests, name) for level in levels) for name in ("ok", "failed"))
-    parts = [f"{plural(ok + failed, 'request')}, {failed:,} failed"]
-    if result.comparisons:
-        parts.append(audit_counts([line for one in result.comparisons for line in one.audit]))
-    errors = known(stat(level, "ttft", "instrument_error") for level in levels)
-    parts.append(f"timing error at most {max(errors) * 1e3:.2g} ms" if errors else "timing error unknown")
-    return "; ".join(parts)
-
-
 def _of_run(result: RunResult) -> Iterator[RunNote]:
     if not result.complete:
         yield RunNote(f"incomplete: {sanitize(result.reason or 'no reason was stored', 200)}", "bad")
-    yield RunNote(trust_words(result))
+    yield RunNote(trust_in([level for target in result.targets for level in target.levels], result.comparisons))
     for note in result.notes:
         yield RunNote(sanitize(note, 300), "warn")
     for comparison in result.comparisons:

@@ -87,7 +87,7 @@ def _run_box(run: RunView) -> Box:
 def accuracy(runs: Sequence[RunView], series: Sequence[Series]) -> list[Any]:
     """One line on how wrong the instrument is, with the calibrations behind it."""
     found = {(c.host, c.created_at, c.stamps): c for run in runs if (c := _calibration_of(run)) is not None}
-    line = timing_error(series)
+    line = timing_error([level for one in series for level in one.levels])
     sentence = f"{line[0].upper()}{line[1:]}, at the 99th percentile over requests"
     if not found:
         return [Words(f"{line[0].upper()}{line[1:]}.")]

@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from lmx_loadgen.analysis.formats import at_load, milliseconds, rate
-from lmx_loadgen.analysis.run_view import in_order
 from lmx_loadgen.report import ranking
 from lmx_loadgen.report.comparison_table import comparison_table
-from lmx_loadgen.report.level_table import ShownTarget, classes_of, level_table, rate_unit
+from lmx_loadgen.report.headline import speed
+from lmx_loadgen.report.level_table import ShownTarget, level_table
 from lmx_loadgen.report.run_notes import RunNote, run_notes
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.table import Table, rich_table
@@ -50,7 +49,7 @@ def answer(result: RunResult) -> list[str]:
         return [*ranking.lines(result.rankings, ranking.FIRST), ranking.LEGEND]
     if result.comparisons:
         return [sanitize(words, 600) for one in result.comparisons for words in one.sentences] or ["Nothing compared."]
-    return [_speed(target) for target in result.targets]
+    return [_one(target) for target in result.targets]
 
 
 def next_command(result: RunResult, folder: Path) -> str:
@@ -59,17 +58,11 @@ def next_command(result: RunResult, folder: Path) -> str:
     return f"lmx-loadgen plot {where}" if result.complete else f"lmx-loadgen run --resume {where}"
 
 
-def _speed(target: TargetResult) -> str:
-    """`lmx: TTFT 182 ms, 80.4 tok/s (medians).`, of the lightest load that has any."""
+def _one(target: TargetResult) -> str:
+    """What one server does, or why nobody knows."""
     name = sanitize(target.name, _NAME_WIDTH)
-    for level in in_order(target.levels):
-        prompts, metrics = next(iter(classes_of(level)))
-        ttft, decode = metrics.get("ttft"), metrics.get("decode_tok_s")
-        if ttft is None or ttft.p50 is None:
-            continue
-        speed = f", {rate(decode.p50)} {rate_unit(level)}" if decode is not None and decode.p50 is not None else ""
-        of = "medians" if len(level.by_prompt_class) < 2 else f"medians of {prompts} prompts"
-        return " ".join(f"{name}: TTFT {milliseconds(ttft.p50)} ms{speed} {at_load(level.load_point)} ({of}).".split())
+    if (words := speed(name, target)) is not None:
+        return words
     failed = failures_of(target)
     why = f": {failed[0].name}" + (f", {sanitize(failed[0].reason, 200)}" if failed[0].reason else "") if failed else ""
     return f"No request to {name} completed{why}."

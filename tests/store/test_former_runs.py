@@ -1,4 +1,4 @@
-"""Runs as former versions stored them: each reads, is recomputed to the same figures, and is drawn.
+"""Runs as former versions stored them: each reads, is computed anew to the same figures, and is drawn.
 
 Each folder is named by the version of its event log. Their results were computed by the version before keys; a
 migration must not change one digit of them. Figures that there were not yet stand beside them.

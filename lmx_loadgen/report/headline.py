@@ -57,7 +57,7 @@ def timing_error(series: Sequence[Series]) -> str:
     errors = [stat(level, "ttft", "instrument_error") for one in series for level in one.levels]
     stated = [error * 1e3 for error in errors if error is not None]
     if not stated:
-        return "timing error not known (not calibrated)"
+        return "timing error not known"
     return f"timing error under {next((nice for nice in _NICE if max(stated) <= nice), _NICE[-1]):g} ms"
 
 

@@ -123,7 +123,7 @@ def _user_facing(tree: ast.Module, *, is_cli: bool) -> Iterator[tuple[int, str]]
 def _phrases(path: Path) -> re.Pattern[str]:
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     words = [re.escape(line) for line in lines if line and not line.startswith("#")]
-    return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE)
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(words)})(?!\w)", re.IGNORECASE)
 
 
 def main() -> int:

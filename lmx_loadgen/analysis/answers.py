@@ -124,9 +124,9 @@ def _token_at(line: LogLine, character: int) -> int | None:
 
 def _stability_sentence(answers: int, differing: int, token: int | None) -> str:
     if not differing:
-        return f"the same prompt, asked {answers} times at once, got word for word the answer it got alone"
+        return f"Answers are identical at concurrency 1 and {answers}."
     return (
-        f"{differing} of {answers} answers to the same prompt, asked at once, differ from the one it got alone, first "
+        f"{differing} of {answers} answers at concurrency {answers} differ from the answer at concurrency 1, first "
         f"at text event {token}"
     )
 

@@ -51,5 +51,5 @@ def _sentence(found: bool | None, cold: float, repeat: float) -> str:
     if found is None:
         return f"whether it has a prefix cache cannot be told: a repeated prompt was only a little faster ({times})"
     if not found:
-        return f"no prefix cache showed: a repeated prompt took as long as a new one ({times})"
+        return f"No prefix cache detected ({times})."
     return f"a prefix cache answers repeated prompts {cold / repeat:.3g} times as fast ({times})"

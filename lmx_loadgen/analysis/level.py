@@ -281,13 +281,12 @@ def _notes(
         notes.append("too few requests to leave out the first wave: the ramp is included in the latencies")
     if chosen and not basis.exact:
         notes.append(
-            f"tokens are counted as text events, since {target['name']} gives no count of tokens to rely on: "
-            "rates are of chunks, which may hold several tokens"
+            f"{target['name']} reports no reliable token count, so rates are in chunks/s (several tokens each)"
         )
     reads = sum(len(record.text_reads) for record in chosen)
     shared = sum(1 for record in chosen for _, events in record.text_reads if events > 1)
     if reads and shared / reads > _MANY_COALESCED:
-        notes.append(f"{shared / reads:.0%} of the reads that brought text brought several events at once")
+        notes.append(f"{shared / reads:.0%} of the reads with text held several events")
     if again := sum(record.reconnected for record in measured):
         notes.append(
             f"sent again, since the connection closed before an answer began (it had run out, or the server failed): "

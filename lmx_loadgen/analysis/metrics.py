@@ -130,7 +130,7 @@ def _seconds(start: int | None, end: int | None) -> float | None:
 
 # ---- why an answer has no value ---------------------------------------------------------------------
 
-_ONE_READ = "its text came in one read"
+_ONE_READ = "all text arrived in one read"
 _UNCOUNTED = "no exact count of its tokens"
 
 
@@ -155,7 +155,7 @@ _ALL = [
         "first text − send", of=ttft,
     ),
     Metric(
-        "ttft_response", "TTFT from due time", "s", "lower",
+        "ttft_response", "TTFT from scheduled time", "s", "lower",
         "The same from when the request was due, so that waiting for a slot counts too (free of coordinated omission).",
         "first text − intended", of=ttft_response,
     ),
@@ -186,7 +186,7 @@ _ALL = [
         of=longest_stall, undefined=_ONE_READ,
     ),
     Metric(
-        "below_reading_share", "Reader waits", "1", "lower",
+        "below_reading_share", "Stall share at reading speed", "1", "lower",
         "Share of the streaming time in which someone who reads at the profile's reading speed has read all there is.",
         "waiting time ÷ (last text − first text)", of=below_reading_share, why=_no_rate,
     ),

@@ -59,7 +59,7 @@ def share(requests: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) 
     if not counts:
         return Description(n=0, reason="no request was measured, or this machine delayed all of them")
     met, of = sum(count for count, _ in counts), sum(of for _, of in counts)
-    return Description(n=of, mean=met / of, ci95=own_interval(counts), reason="a level has one value, no percentiles")
+    return Description(n=of, mean=met / of, ci95=own_interval(counts), reason="single value per level")
 
 
 def own_interval(counts: Sequence[tuple[int, int]], alpha: float = 0.05) -> tuple[float, float]:

@@ -50,7 +50,7 @@ def _measured(targets: Sequence[str], keywords: Keywords, stop: StopFlag, base_d
         options = replace(asked.options.below(base_dir), lock=locked)
         if not asked.chooses_workers:
             options = replace(options, workers=workers_for(options, max(asked.profile.load.concurrency)))
-        calibrated = calibration_for_run(options, stop, view.say) if asked.calibrate else None
+        calibrated = calibration_for_run(options, stop, view) if asked.calibrate else None
         outcome = run_blocking(
             asked.profile, options=options, stop=stop, base_dir=base_dir, view=view, calibrated=calibrated
         )

@@ -65,7 +65,7 @@ def _measured(
     exit_code = 0
     with view_of_run(flags) as view:
         signals = StopSignals(stop, view.left_unrestored)
-        calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view.say)
+        calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view)
         with signals.armed():
             for outcome in restarts.run(stop, Path(), view, lambda: calibrated):
                 if exit_code := exit_code_of(outcome.result, signals.number):

@@ -79,7 +79,7 @@ def head_chart(series: Sequence[Series]) -> Chart:
 def _small(figure: go.Figure) -> go.Figure:
     """Of half the height, on a page that shows more than it."""
     key = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
-    return figure.update_layout(height=250, showlegend=True, legend=key)
+    return figure.update_layout(height=226, showlegend=True, legend=key)
 
 
 def _of_classes(series: Sequence[Series], metric: str) -> list[tuple[str, go.Figure | None]]:

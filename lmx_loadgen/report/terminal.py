@@ -4,91 +4,19 @@ Everything is printed as `rich.text.Text`, never as markup, and every word that 
 first: neither `[red]` nor an ANSI escape in a model's name does anything.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from lmx_loadgen.analysis.formats import plural
-from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.run_view import mean_interval, stat, system_rate
-from lmx_loadgen.analysis.stats import known
-from lmx_loadgen.profile.load_point import short_labels
-from lmx_loadgen.report import ranking
-from lmx_loadgen.report.findings import findings
-from lmx_loadgen.report.level_table import ShownTarget, level_table
-from lmx_loadgen.report.sanitize import sanitize, unbroken
-from lmx_loadgen.report.slo import slo_words
-from lmx_loadgen.report.table import rich_table
-from lmx_loadgen.report.view import failures_of, level_notes, target_notes
+from lmx_loadgen.report.view import level_notes
 from lmx_loadgen.store.calibration import Calibration
 from lmx_loadgen.store.comparison import Comparison
-from lmx_loadgen.store.result import LevelResult, RunResult, TargetResult
-
-NAME_WIDTH = 14
-
-
-def print_summary(result: RunResult, console: Console) -> None:
-    """Print the table of all targets and levels, and below it what to know about it."""
-    table = level_table([ShownTarget(target.name, target) for target in result.targets])
-    console.print(rich_table(table, console.width))
-    for place, sentence in enumerate(_verdicts(result)):
-        words = unbroken(sanitize(sentence, 600))
-        console.print(Text(words, style="bold" if place == 0 else ""), highlight=False)
-    if result.comparisons:
-        console.print(Text("All figures: lmx-loadgen compare", style="dim"), highlight=False)
-    for line in _lines_below(result):
-        console.print(line, highlight=False)
-    for note in table.footnotes:
-        console.print(Text(note, style="dim"), highlight=False)
-
-
-def _verdicts(result: RunResult) -> list[str]:
-    """The comparison's sentences; of more than two targets their ranking."""
-    if result.rankings:
-        return [*ranking.lines(result.rankings, ranking.FIRST), ranking.LEGEND]
-    return [sentence for comparison in result.comparisons for sentence in comparison.sentences]
-
-
-def _lines_below(result: RunResult) -> Iterable[Text | Padding]:
-    if not result.complete:
-        yield Text(f"Incomplete: {sanitize(result.reason or 'no reason was stored', 200)}.", style="yellow")
-    for note in result.notes:
-        yield Text(sanitize(note, 300), style="yellow")
-    for target in result.targets:
-        name = sanitize(target.name, NAME_WIDTH)
-        yield Text(f"{name}: {sanitize(target.model or 'unknown model', 100)}", style="dim")
-        if target.cache is not None:
-            yield _indented(sanitize(target.cache.sentence, 200), "dim")
-        if (errors := _instrument_errors(target)) is not None:
-            yield _indented(errors, "dim")
-        if (within := slo_words(target.levels, result.profile)) is not None:
-            yield _indented(within, "")
-        for words, is_good in findings(target):
-            yield _indented(words, "dim" if is_good else "yellow")
-        for note in target_notes(target, short_labels):
-            yield _indented(note, "yellow")
-        for failures in failures_of(target):
-            words = f": {sanitize(failures.reason, 200)}" if failures.reason else ""
-            yield _indented(f"{plural(failures.number, 'request')} failed, {failures.name}{words}", "red")
-
-
-def _instrument_errors(target: TargetResult) -> str | None:
-    """By how much the instrument itself may be wrong, at the worst of the target's levels."""
-    shown = (("ttft", 1e3, "ms"), ("decode_tok_s", 1.0, "tok/s"), ("output_tok_s", 1.0, "tok/s"))
-    parts = []
-    for metric, factor, unit in shown:
-        if defined := known(stat(level, metric, "instrument_error") for level in target.levels):
-            parts.append(f"{METRICS[metric].title} {max(defined) * factor:.2g} {unit}")
-    return f"instrument's error, 99th percentile over requests: {', '.join(parts)}" if parts else None
-
-
-def _indented(words: str, style: str) -> Padding:
-    return Padding(Text(words, style=style), (0, 0, 0, 2), expand=False)
+from lmx_loadgen.store.result import LevelResult, RunResult
 
 
 def print_calibration(calibration: Calibration, console: Console) -> None:

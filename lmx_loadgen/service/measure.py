@@ -90,7 +90,9 @@ def _reply(recorded: Recorded) -> MeasureReply:
         return _failure(recorded.error).model_copy(update={"result": result})
     if recorded.stop is not None and recorded.stop.is_interruption:
         return MeasureReply(result=result, trouble="interrupted", words=recorded.stop.message)
-    return MeasureReply(result=result, trouble=None if result is not None else "other", words="nothing was measured")
+    return MeasureReply(
+        result=result, trouble=None if result is not None else "other", words="interrupted before anything was measured"
+    )
 
 
 class _Inbox:

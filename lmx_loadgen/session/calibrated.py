@@ -6,10 +6,9 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmx_loadgen import __version__
-from lmx_loadgen.calibration.run import Measure, calibrate
 from lmx_loadgen.errors import Interrupted, LoadgenError, ResultError, StorageError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.course import record
@@ -17,16 +16,19 @@ from lmx_loadgen.session.instrument import instrument
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.setup import Calibrated
 from lmx_loadgen.session.stop_flag import StopFlag
-from lmx_loadgen.session.view import Silent
+from lmx_loadgen.session.view import Silent, View
 from lmx_loadgen.store.calibration import Calibration, find, read_calibrations, store
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.system import folders, host, identity, open_files
+
+if TYPE_CHECKING:
+    from lmx_loadgen.calibration.run import Measure
 
 # A user of a fast local server sees up to this many chunks a second.
 _FAST_CHUNKS_PER_S = 100
 
 
-def measure(options: Options, stop: StopFlag) -> Measure:
+def measure(options: Options, stop: StopFlag) -> "Measure":
     """How a calibration runs a profile: as a run of these options, with no probes, stored nowhere.
 
     It raises Interrupted once `stop` is set, and the LoadgenError that ended it.
@@ -44,7 +46,7 @@ def measure(options: Options, stop: StopFlag) -> Measure:
     return measured
 
 
-def calibration_for_run(options: Options, stop: StopFlag, report: Callable[[str], None]) -> Calibrated:
+def calibration_for_run(options: Options, stop: StopFlag, view: View) -> Calibrated:
     """What `session.run` asks for a run's calibration: the newest one that fits. Where there is none, or only one of a
     machine that was busy then and is quiet now, a quick one is made and stored. It raises LoadgenError, Interrupted
     once `stop` is set."""
@@ -53,12 +55,13 @@ def calibration_for_run(options: Options, stop: StopFlag, report: Callable[[str]
         known = _known(options.out)
         found = find(known, __version__, loop, stamps, options.workers)
         if found is None:
-            report("Measuring the instrument's own error first (about 20 s, once; --no-calibrate skips it).")
+            view.say("Measuring the instrument's own error first (about 20 s, once; --no-calibrate skips it).")
         elif found.busy and host.busy() is None:
-            report(f"The stored calibration was made on a busy machine ({found.busy_reason}). Calibrating again.")
+            view.say(f"The stored calibration was made on a busy machine ({found.busy_reason}). Calibrating again.")
         else:
             return found.model_dump(mode="json")
-        made = _calibrated_now(options, stop, report)
+        view.phase("calibrating, about 20 s:")
+        made = _calibrated_now(options, stop, view.say)
         found = find([*known, made], __version__, loop, stamps, options.workers) or made
         return found.model_dump(mode="json")
 
@@ -77,6 +80,8 @@ def stored_calibration(options: Options) -> Calibrated:
 
 def _calibrated_now(options: Options, stop: StopFlag, report: Callable[[str], None]) -> Calibration:
     """A quick calibration, stored for the runs to come. That it cannot be stored keeps no run from being measured."""
+    from lmx_loadgen.calibration.run import calibrate
+
     # A machine that allows few files is calibrated for the loads that it allows.
     most = open_files.most_connections()
     try:

@@ -1,5 +1,6 @@
 """How a run is measured and stored, beside what its profile asks for."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +10,12 @@ from lmx_loadgen.load.driver import StartWorker, WorkerProcess
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import FEWEST_BLOCKS, FIRST_ROUNDS, blocks_of
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
+from lmx_loadgen.sim.presets import start_demo
+from lmx_loadgen.sim.process import SimProcess
 from lmx_loadgen.system.lock import Lock
+
+# Starts a simulator, given the environment of its process.
+StartSim = Callable[[Mapping[str, str]], SimProcess]
 
 DEFAULT_MAX_DURATION_S = 1200.0  # of --until-conclusive
 _MIN_BLOCKS_UNTIL_CONCLUSIVE = 4
@@ -44,6 +50,7 @@ class Options:
         i_own_this_server: whether a heavy load may go to a public address.
         allow_plain_http: whether keys may be sent over plain http to other machines.
         start_worker: what starts a measuring process.
+        start_sim: what starts the simulator, given the environment of its process.
     """
 
     out: Path = Path("reports")
@@ -68,6 +75,7 @@ class Options:
     i_own_this_server: bool = False
     allow_plain_http: bool = False
     start_worker: StartWorker = WorkerProcess
+    start_sim: StartSim = start_demo
 
     @property
     def goes_on(self) -> bool:

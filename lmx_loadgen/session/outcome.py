@@ -43,7 +43,7 @@ def store_outcome(recorded: Recorded) -> RunOutcome:
             trouble.args = (f"{trouble}; what was measured is safe: `lmx-loadgen recompute {folder}` makes it",)
             raise
     if error is not None:
-        hint = f"`lmx-loadgen run --resume {folder}` goes on with it"
+        hint = f"`lmx-loadgen run --resume {folder}` resumes it"
         error.args = (f"{error}; what was measured is in {folder}, and {hint}",)
         raise error
     return RunOutcome(result, folder, recorded.stop)

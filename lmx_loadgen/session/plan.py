@@ -168,7 +168,7 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str],
         lines.append(f"  then, of each target: {afterwards}")
     if at_once := stability_points(profile):
         words = ", ".join(str(point.slots) for point in at_once)
-        lines.append(f"  and one prompt several times, {words} at once: are its answers the same?")
+        lines.append(f"  and one prompt at concurrency {words}: are its answers identical?")
     return lines
 
 

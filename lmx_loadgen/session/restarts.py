@@ -94,4 +94,4 @@ def check_restarts(commands: Sequence[ServerCommand], options: Options) -> None:
         if getattr(options, name):
             raise InputError(f"--server-cmd measures one server at a time, and does not go with {flag}")
     if options.resume_state is not None:
-        raise InputError("--server-cmd does not go with --resume: a server that has ended cannot be gone on with")
+        raise InputError("--server-cmd does not work with --resume: a server that has ended cannot be resumed")

@@ -44,7 +44,7 @@ def server_command(text: str) -> ServerCommand:
     """One as it is written after `--server-cmd`. Raises InputError."""
     name, sign, command = text.partition("=")
     if not sign or not _NAME.fullmatch(name.strip()):
-        raise InputError(f"--server-cmd {text[:80]!r}: write it like NAME='llama-server -m model.gguf --port {{port}}'")
+        raise InputError(f"--server-cmd {text[:80]!r}: use NAME='llama-server -m model.gguf --port {{port}}'")
     try:
         words = tuple(shlex.split(command))
     except ValueError as problem:

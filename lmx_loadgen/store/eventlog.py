@@ -54,8 +54,8 @@ class EventLog:
 
     @classmethod
     def reopen(cls, path: Path) -> tuple["EventLog", int]:
-        """Go on with a log, behind its last whole line; how many bytes of a torn one were cut off."""
-        with _storing(f"cannot go on with the event log {path}"):
+        """Reopen a log behind its last whole line; how many bytes of a torn one were cut off."""
+        with _storing(f"cannot reopen the event log {path}"):
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             try:
                 _lock(path, fd)

@@ -104,7 +104,7 @@ def held_back(at: At, place: int) -> TextFault | None:
     return TextFault(
         "held back",
         f"{label} begins an answer of {tokens[0]:.0f} tokens after {milliseconds(waits[0])} ms and one of "
-        f"{tokens[1]:.0f} after {milliseconds(waits[1])} ms, and then sends it at once: its text is held back, and its "
+        f"{tokens[1]:.0f} after {milliseconds(waits[1])} ms, and then pours it out: its text is held back, and its "
         "decode rate is that of the wire",
         _BY_GAPS,
         sooner_p([one.ttft_s for one in short], [one.ttft_s for one in long]),

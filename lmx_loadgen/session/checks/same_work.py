@@ -22,7 +22,7 @@ class SameWorkChecks:
     so does the load: the limit grows with the time since the run began.
 
     Args:
-        done: what need not be asked again, as `run.key_of` names it.
+        done: what need not be asked again, as `check_key.key_of` names it.
         planned_s: how long the load was to take.
     """
 

@@ -228,7 +228,7 @@ def test_identical_answers_to_identical_requests_make_the_weights_the_same() -> 
     other = (LONG, LONG[::-1], LONG.upper()[:-1] + "x")
     differing = line_of("quantization", settings("a", first=SAME), settings("b", first=other))
 
-    assert (same.status, same.a, same.b) == ("passed", "not told", "not told")
+    assert (same.status, same.a, same.b) == ("passed", "unknown", "unknown")
     assert same.sentence == "both gave word for word the same answers to the same requests"
     assert differing.status == "unknown"
 

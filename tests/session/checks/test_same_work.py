@@ -11,9 +11,9 @@ from lmx_loadgen.profile.models import Profile, Prompts, Request
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.checks import same_work
 from lmx_loadgen.session.checks.budget import CheckBudget, Group
+from lmx_loadgen.session.checks.check_key import key_of
 from lmx_loadgen.session.checks.client import CheckReply
 from lmx_loadgen.session.checks.questions import Questions
-from lmx_loadgen.session.checks.run import key_of
 from lmx_loadgen.session.checks.same_work import SameWorkChecks
 from lmx_loadgen.store.lines import fault
 from lmx_loadgen.targets import DIALECTS

@@ -225,8 +225,18 @@ def test_a_dry_run_starts_nothing(tmp_path: Path) -> None:
     assert "each started 2 times" in found.output
 
 
-def test_servers_are_started_or_there_none_at_all() -> None:
-    assert run("--server-cmd", f"a={SIM}", "--target", "sim").exit_code == 2
+@pytest.mark.parametrize("other", [("--target", "sim"), ("--repeat", "2"), ("--detect", "5%")])
+def test_what_servers_that_are_started_do_not_go_with(other: tuple[str, str]) -> None:
+    found = run("--server-cmd", f"a={SIM}", *other)
+
+    assert found.exit_code == 2
+    assert other[0] in found.stderr
+
+
+def test_servers_that_are_started_are_the_targets_and_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmx_loadgen.commands.run.with_targets", lambda *asked: pytest.fail("asked for targets"))
+
+    assert run("--server-cmd", f"a={SIM}", "--dry-run").exit_code == 0
 
 
 @pytest.mark.parametrize("when", ["starting", "measuring"])

@@ -34,10 +34,12 @@ class InflatedUsage(Honest):
 class InflatedSometimes(Honest):
     """Counts twice as many in every third answer."""
 
+    answered = 0
+
     def limited(self, request: Request, pieces: list[str]) -> Written:
         written = super().limited(request, pieces)
-        twice = int(request.nonce, 16) % 3 == 0
-        tokens = min(request.max_tokens, 2 * written.tokens) if twice else written.tokens
+        self.answered += 1
+        tokens = min(request.max_tokens, 2 * written.tokens) if self.answered % 3 == 0 else written.tokens
         return Written(written.pieces, written.finish, tokens)
 
 

@@ -275,6 +275,7 @@ def test_several_runs_of_each_have_a_verdict_by_their_scatter() -> None:
     assert found.ci95[0] < 1.1 < found.ci95[1]
     assert (len(comparison.runs_a), len(comparison.runs_b)) == (3, 3)
     assert figure(compare_runs(runs_of(Made(), 3, 1), runs_of(Made(), 3, 11))).verdict != "worse"
+    assert comparison.notes == []  # several runs of each are what separate runs need
 
 
 def test_runs_that_lie_far_apart_leave_it_undecided() -> None:

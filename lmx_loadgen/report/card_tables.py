@@ -18,7 +18,7 @@ from lmx_loadgen.report.level_table import (
     rate_unit,
 )
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.table import Cell, Column, Row, Table, flag, one_group
+from lmx_loadgen.report.table import Cell, Column, Row, Table, Tone, flag, one_group
 from lmx_loadgen.report.view import as_shown
 from lmx_loadgen.store.reference import SERVER_NAMES, Server
 from lmx_loadgen.store.result import NOT_SUPPORTED, BenchmarkResult, LevelResult, SkillsBenchmark, ToolCallBenchmark
@@ -94,11 +94,13 @@ def _versus(card: Card, server: Server) -> Cell:
         return Cell(UNDEFINED, why=f"it is {SERVER_NAMES[server]} itself")
     baseline = best_baseline(card.baseline, server)
     texts = card_words.cell_texts(baseline)
-    words = ", ".join(one.words for one in texts)
-    is_strong = any(one.strong for one in texts)
-    under = card_words.tag(baseline) if baseline is not None and words != UNDEFINED else ""
+    strong = [one.words for one in texts if one.strong]
+    first = strong or [one.words for one in texts]
+    beside = [one.words for one in texts if one.words not in first]
+    beside += [card_words.tag(baseline)] if baseline is not None and first != [UNDEFINED] else []
     why = "; ".join(dict.fromkeys(one.why for one in texts if one.why))
-    return Cell(words, tone="strong" if is_strong else "", under=under, why=sanitize(why, 600))
+    tone: Tone = "strong" if strong else ""
+    return Cell(", ".join(first), tone=tone, under=", ".join(beside), why=sanitize(why, 600))
 
 
 # ---- a card's figures -------------------------------------------------------------------------------
@@ -164,8 +166,8 @@ def _baseline_row(one: Baseline) -> Row:
 
 def _change(one: Baseline, found: BaselineFigure) -> Cell:
     said = card_words.difference(one, found)
-    tone = "strong" if said.strong else ""
-    return Cell(said.words, tone=tone, under=card_words.edges(found), why=sanitize(said.why, 600))  # type: ignore[arg-type]
+    tone: Tone = "strong" if said.strong else ""
+    return Cell(said.words, tone=tone, under=card_words.edges(found), why=sanitize(said.why, 600))
 
 
 def earlier_table(card: Card) -> Table:

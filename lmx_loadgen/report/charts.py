@@ -78,7 +78,8 @@ def head_chart(series: Sequence[Series]) -> Chart:
 
 def _small(figure: go.Figure) -> go.Figure:
     """Of half the height, on a page that shows more than it."""
-    return figure.update_layout(height=236)
+    key = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
+    return figure.update_layout(height=226, showlegend=True, legend=key)
 
 
 def _of_classes(series: Sequence[Series], metric: str) -> list[tuple[str, go.Figure | None]]:
@@ -190,12 +191,6 @@ def timeline_chart(series: Sequence[Series]) -> Chart:
         busiest,
         "timeline",
     )
-
-
-def error_chart(series: Sequence[Series]) -> Chart:
-    """Failures by kind."""
-    caption = "Requests that failed, over all levels. In percentiles they count as worse than any answer."
-    return chart_of("errors", "Errors by kind", caption, figures.errors_by_kind(series))
 
 
 def head_errors(series: Sequence[Series]) -> Chart:

@@ -8,7 +8,7 @@ Data travels as JSON in a block that is never executed.
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -18,6 +18,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from lmx_loadgen import __version__
+from lmx_loadgen.analysis.formats import short_time
 from lmx_loadgen.analysis.run_view import RunView, newest_first
 from lmx_loadgen.report import card_parts, card_tables, charts, headline, palette, run_parts
 from lmx_loadgen.report.card_data import Card, cards_of
@@ -75,7 +76,7 @@ def build_page(
             against=title(matches[0]) if matches else "",
             ranking=ranking_table([one for one in ranked if one.figure in _RANKED][:4]) if ranked else None,
             head=Grid(head, choice="Figure") if head else None,
-            trust=headline.trust(series, matches) if series else "",
+            trust=headline.trust(runs, matches if ranked else matches[:1]) if runs else "",
             sections=sections,
             series=series,
             shown=shown,
@@ -115,9 +116,7 @@ def _sections(
     runs: Sequence[RunView], series: Sequence[Series], comparisons: Sequence[Comparison], cards: Sequence[Card]
 ) -> Iterator[Section]:
     yield Section("figures", "Figures", [*_figures(runs, series, cards)])
-    blocks = {chart.key: chart for chart in block_charts(comparisons, series)}
-    for place, one in enumerate(comparisons):
-        yield Section(f"comparison-{place}", title(one), [*_comparison(one, blocks.get(f"blocks-{place}"))])
+    yield from _head_to_heads(comparisons, {chart.key: chart for chart in block_charts(comparisons, series)})
     if len(runs) > MOST_RUNS:
         yield Section("trend", "Run by run", _grid(charts.trend_charts(series_of(runs))[1:], 1))
     yield Section("scaling", "Scaling with concurrency", _grid(charts.concurrency_charts(series), 3, "Prompts"))
@@ -125,7 +124,7 @@ def _sections(
     yield Section("distributions", "Latency distribution", spread)
     yield Section("timeline", "Timeline", _grid([charts.timeline_chart(series)], 1, "Show"))
     errors = run_parts.errors_table(series)
-    yield Section("errors", "Errors", [*_grid([charts.error_chart(series)], 1), errors] if errors.rows else [])
+    yield Section("errors", "Errors", [errors] if errors.rows else [])
     yield Section("cards", "Report cards", [card_parts.report_cards(cards)] if cards else [])
     checks = card_parts.capability_checks(cards)
     yield Section("checks", "Capability checks", [checks] if checks else [])
@@ -145,6 +144,19 @@ def _figures(runs: Sequence[RunView], series: Sequence[Series], cards: Sequence[
         yield Words("No level was measured.")
     if cards:
         yield card_tables.summary_table(cards)
+
+
+def _head_to_heads(comparisons: Sequence[Comparison], blocks: Mapping[str, Chart]) -> Iterator[Section]:
+    """The first comparison as a section; the others, and all where more than two targets are ranked, are folded."""
+    parts = [[*_comparison(one, blocks.get(f"blocks-{place}"))] for place, one in enumerate(comparisons)]
+    first = 0 if rankings_of(comparisons) else 1
+    if comparisons[:first]:
+        yield Section("comparison", title(comparisons[0]), parts[0])
+    folded = [
+        Folded(f"{title(one)}, {short_time(one.b.started_at)}", found)
+        for one, found in zip(comparisons[first:], parts[first:], strict=True)
+    ]
+    yield Section("pairs", "Other comparisons" if first else "Each two of them", folded)
 
 
 def _comparison(one: Comparison, blocks: Chart | None) -> Iterator[Any]:
@@ -169,11 +181,12 @@ def _grid(found: Sequence[Chart], columns: int, choice: str = "") -> list[Any]:
     return [Grid(drawn, min(columns, len(drawn)), choice)] if drawn else []
 
 
-def _charts_in(sections: Sequence[Section]) -> Iterator[Chart]:
-    for section in sections:
-        for part in section.parts:
-            if isinstance(part, Grid):
-                yield from part.charts
+def _charts_in(parts: Sequence[Any]) -> Iterator[Chart]:
+    for part in parts:
+        if isinstance(part, Grid):
+            yield from part.charts
+        elif isinstance(part, Folded | Section):
+            yield from _charts_in(part.parts)
 
 
 # ---- document ---------------------------------------------------------------------------------------

@@ -331,7 +331,7 @@ def test_the_summary_has_the_plan_s_columns_means_and_reference_figures(
     assert lmx[2].startswith("73.8 ± ")
     assert lmx[2].endswith(" chunks/s")
     assert lmx[3].startswith("182 ± ")
-    assert lmx[5] == "theirs −16 % tok/s, inconclusive TTFT measured in turns"
+    assert lmx[5] == "theirs −16 % tok/s inconclusive TTFT, measured in turns"
     assert lmx[6:8] == ["1 of 1", "—"]
     assert llama_cpp[4] == "—"
     assert llama_cpp[5].endswith("published, same chip")

@@ -70,11 +70,11 @@ def test_a_run_of_failures_has_no_curves_but_a_timeline_and_errors(load_run: Loa
     }
     assert empty == {"ttft", "decode", "output", "ttft-ecdf", "gap-ecdf"}
     assert not charts.timeline_chart(series).is_empty()
-    assert not charts.error_chart(series).is_empty()
+    assert not charts.head_errors(series).is_empty()
 
 
 def test_a_run_without_failures_has_no_error_chart(load_run: Loader) -> None:
-    assert charts.error_chart(series_of([load_run("interrupted")])).is_empty()
+    assert charts.head_errors(series_of([load_run("interrupted")])).is_empty()
 
 
 def test_the_median_of_the_drawn_distribution_is_the_reported_one(head_to_head: list[Series]) -> None:
@@ -199,7 +199,7 @@ def test_names_from_outside_are_escaped_for_plotly(load_run: Loader) -> None:
         *charts.concurrency_charts(series),
         *charts.distribution_charts(series),
         charts.timeline_chart(series),
-        charts.error_chart(series),
+        charts.head_errors(series),
     ]
 
     shown = [str(option.figure.to_dict()) for chart in everything for option in chart.options if option.figure]

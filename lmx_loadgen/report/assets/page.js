@@ -80,6 +80,13 @@
     });
   }
 
+  // A chart that was drawn where it could not be seen has no size of its own.
+  for (const details of document.querySelectorAll("details")) {
+    details.addEventListener("toggle", () => {
+      for (const box of details.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(box);
+    });
+  }
+
   toggle.addEventListener("click", () => {
     setTheme(theme() === "dark" ? "light" : "dark");
     try { localStorage.setItem(remembered, theme()); } catch { /* it lasts as long as the page then */ }

@@ -1,4 +1,4 @@
-"""The summary in the terminal, and the same as JSON.
+"""A calibration in the terminal, and a run's figures as JSON.
 
 Everything is printed as `rich.text.Text`, never as markup, and every word that came from a server is sanitised
 first: neither `[red]` nor an ANSI escape in a model's name does anything.

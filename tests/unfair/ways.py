@@ -138,7 +138,7 @@ class PositionFreeCache(Honest):
 
 
 class _Ahead(Honest):
-    """Sends something at once, and the answer when it has read the prompt."""
+    """Sends something immediately, and the answer when it has read the prompt."""
 
     ahead: Sequence[str] = ()
 
@@ -153,19 +153,19 @@ class _Ahead(Honest):
 
 
 class LineFeedFirst(_Ahead):
-    """A line feed at once."""
+    """A line feed immediately."""
 
     ahead = ("\n",)
 
 
 class UnseenFirst(_Ahead):
-    """A space of no width at once."""
+    """A space of no width immediately."""
 
     ahead = ("\u200b",)
 
 
 class SignFirst(_Ahead):
-    """An ellipsis at once."""
+    """An ellipsis immediately."""
 
     ahead = ("…",)
 

@@ -156,7 +156,7 @@ def _head_to_heads(comparisons: Sequence[Comparison], blocks: Mapping[str, Chart
         Folded(f"{title(one)}, {short_time(one.b.started_at)}", found)
         for one, found in zip(comparisons[first:], parts[first:], strict=True)
     ]
-    yield Section("pairs", "Other comparisons" if first else "Each two of them", folded)
+    yield Section("pairs", "Other comparisons" if first else "Pairwise comparisons", folded)
 
 
 def _comparison(one: Comparison, blocks: Chart | None) -> Iterator[Any]:

@@ -58,7 +58,7 @@ def test_the_instruments_error_is_one_sentence_and_no_plus_minus(load_run: Loade
     run.result.targets[0].levels[0].metrics["ttft"].instrument_error = 0.0021
     page = build_page([run])
 
-    assert "timing error at most 2.1 ms" in Outline(page).text
+    assert "timing error under 5 ms" in Outline(page).text
     assert "±2.1" not in page
 
 
@@ -135,11 +135,26 @@ def test_what_has_no_data_is_left_out(load_run: Loader) -> None:
 def test_the_calibration_is_folded_behind_its_one_line(load_run: Loader) -> None:
     run = load_run("head-to-head")
     text = section(build_page([run]), "accuracy")
-    assert "Timing error at most 0.4 ms" in text
+    assert "Timing error under 0.5 ms" in text
     assert "0.133 / 0.400" in text  # the calibrated TTFT at 16
 
     run.result.instrument["calibration"] = None
     assert "0.133 / 0.400" not in build_page([run])
+
+
+def test_prompts_of_several_lengths_are_drawn_apart(load_run: Loader) -> None:
+    run = load_run("head-to-head")
+    for target in run.result.targets:
+        for level in target.levels:
+            level.by_prompt_class |= {"long": level.by_prompt_class["short"].model_copy(deep=True)}
+            level.by_prompt_class["long"].metrics["ttft"].p50 = 9.0
+    page = build_page([run])
+
+    chart: Any = page_data(page)["charts"]["ttft"]
+    short, long = (option["figure"]["data"][0]["y"] for option in chart["options"])
+    assert long == [9000, 9000, 9000] != short
+    assert "short prompts" in section(page, "scaling")
+    assert "1 short TTFT p50 ms 182 240" in section(page, "figures")
 
 
 def test_over_six_runs_a_trend_takes_the_place_of_lines_on_top_of_each_other() -> None:

@@ -76,7 +76,7 @@ def build_page(
             against=title(matches[0]) if matches else "",
             ranking=ranking_table([one for one in ranked if one.figure in _RANKED][:4]) if ranked else None,
             head=Grid(head, choice="Figure") if head else None,
-            trust=headline.trust(runs, matches if ranked else matches[:1]) if runs else "",
+            trust=headline.trust(shown, matches if ranked else matches[:1]) if series else "",
             sections=sections,
             series=series,
             shown=shown,
@@ -156,7 +156,7 @@ def _head_to_heads(comparisons: Sequence[Comparison], blocks: Mapping[str, Chart
         Folded(f"{title(one)}, {short_time(one.b.started_at)}", found)
         for one, found in zip(comparisons[first:], parts[first:], strict=True)
     ]
-    yield Section("pairs", "Other comparisons" if first else "Each two of them", folded)
+    yield Section("pairs", "Other comparisons" if first else "Pairwise comparisons", folded)
 
 
 def _comparison(one: Comparison, blocks: Chart | None) -> Iterator[Any]:

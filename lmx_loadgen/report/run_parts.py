@@ -87,11 +87,12 @@ def _run_box(run: RunView) -> Box:
 def accuracy(runs: Sequence[RunView], series: Sequence[Series]) -> list[Any]:
     """One line on how wrong the instrument is, with the calibrations behind it."""
     found = {(c.host, c.created_at, c.stamps): c for run in runs if (c := _calibration_of(run)) is not None}
-    line = timing_error([level for one in series for level in one.levels])
-    sentence = f"{line[0].upper()}{line[1:]}, at the 99th percentile over requests"
     if not found:
-        return [Words(f"{line[0].upper()}{line[1:]}.")]
-    return [Folded(f"{sentence}.", [_calibration_table(one) for one in found.values()])]
+        return [Words("Timing error not known: the run was not calibrated.")]
+    line = timing_error([level for one in series for level in one.levels])
+    sentence = f"{line[0].upper()}{line[1:]}, at the 99th percentile over requests."
+    shown = sentence if "under" in line else "Timing error not known: no answer to apply it to."
+    return [Folded(shown, [*map(_calibration_table, found.values())])]
 
 
 def _calibration_of(run: RunView) -> Calibration | None:

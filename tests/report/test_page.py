@@ -142,6 +142,21 @@ def test_the_calibration_is_folded_behind_its_one_line(load_run: Loader) -> None
     assert "0.133 / 0.400" not in build_page([run])
 
 
+def test_prompts_of_several_lengths_are_drawn_apart(load_run: Loader) -> None:
+    run = load_run("head-to-head")
+    for target in run.result.targets:
+        for level in target.levels:
+            level.by_prompt_class |= {"long": level.by_prompt_class["short"].model_copy(deep=True)}
+            level.by_prompt_class["long"].metrics["ttft"].p50 = 9.0
+    page = build_page([run])
+
+    chart: Any = page_data(page)["charts"]["ttft"]
+    short, long = (option["figure"]["data"][0]["y"] for option in chart["options"])
+    assert long == [9000, 9000, 9000] != short
+    assert "short prompts" in section(page, "scaling")
+    assert "1 short TTFT p50 ms 182 240" in section(page, "figures")
+
+
 def test_over_six_runs_a_trend_takes_the_place_of_lines_on_top_of_each_other() -> None:
     data = page_data(build_page([on_day(day) for day in range(10, 17)]))["charts"]
 

@@ -5,7 +5,7 @@ token are set beside what the simulator truly did.
 
 Each ENV is a virtual environment that has the tool; a tool without one is left out. For every tool and concurrency the
 median over the runs is given of: reported p50 − true p50, and reported p99 − true p99, in ms. `--store` keeps the
-table in reference/tools-vs-truth.yaml, which `lmx-loadgen plot` draws. Nothing else should run meanwhile.
+table in reference/tools-vs-truth.yaml, which reference/accuracy.md shows. Nothing else should run meanwhile.
 """
 
 import platform

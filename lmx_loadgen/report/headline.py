@@ -2,17 +2,13 @@
 
 from collections.abc import Sequence
 
-from lmx_loadgen.analysis.formats import at_load, milliseconds, plural, rate
-from lmx_loadgen.analysis.run_view import RunView, in_order, newest_first, stat
-from lmx_loadgen.report.comparison_table import audit_counts
-from lmx_loadgen.report.level_table import classes_of, rate_unit
+from lmx_loadgen.analysis.formats import plural
+from lmx_loadgen.analysis.run_view import RunView, newest_first
 from lmx_loadgen.report.ranking import FIRST, lines, rankings_of
+from lmx_loadgen.report.run_notes import speed_words, trust_words
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.view import MOST_NAMES, Series, failures_of
 from lmx_loadgen.store.comparison import Comparison
-from lmx_loadgen.store.result import LevelResult, TargetResult
-
-_NICE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0)
 
 
 def answer(series: Sequence[Series], comparisons: Sequence[Comparison]) -> list[str]:
@@ -24,46 +20,17 @@ def answer(series: Sequence[Series], comparisons: Sequence[Comparison]) -> list[
     newest: dict[tuple[str, str], Series] = {}
     for found in newest_first(series):
         newest.setdefault((found.target.name, found.target.model), found)
-    words = [said for one in list(newest.values())[:MOST_NAMES] if (said := speed(one.name, one.target)) is not None]
+    measured = [one for one in newest.values() if any(level.requests.ok for level in one.levels)]
+    words = [speed_words(one.target) for one in measured[:MOST_NAMES]]
     if len(words) > 1:
         words.append("They did not take turns in one run, so that no verdict is given.")
     return words
 
 
-def speed(shown: str, target: TargetResult) -> str | None:
-    """`lmx gives its first token after 182 ms and writes 80.4 chunks/s (medians).`"""
-    for level in in_order(target.levels):
-        name, metrics = next(iter(classes_of(level)))
-        ttft, decode = metrics.get("ttft"), metrics.get("decode_tok_s")
-        if ttft is None or ttft.p50 is None:
-            continue
-        of = "medians" if len(level.by_prompt_class) < 2 else f"medians of {name} prompts"
-        writes = f" and writes {rate(decode.p50)} {rate_unit(level)}" if decode and decode.p50 is not None else ""
-        where = f" {at_load(level.load_point)}".rstrip()
-        return f"{shown} gives its first token after {milliseconds(ttft.p50)} ms{writes}{where} ({of})."
-    return None
-
-
-def trust(series: Sequence[Series], comparisons: Sequence[Comparison]) -> str:
-    """`audit 18 passed, 1 not known; 288 requests, 0 failed; timing error under 0.1 ms`."""
-    return trust_in([level for one in series for level in one.levels], comparisons)
-
-
-def trust_in(levels: Sequence[LevelResult], comparisons: Sequence[Comparison]) -> str:
-    """The same of levels."""
-    sent = sum(level.requests.ok + level.requests.failed for level in levels)
-    parts = [audit_counts([line for one in comparisons for line in one.audit])] if comparisons else []
-    parts += [f"{plural(sent, 'request')}, {sum(level.requests.failed for level in levels):,} failed"]
-    return "; ".join([*parts, timing_error(levels)])
-
-
-def timing_error(levels: Sequence[LevelResult]) -> str:
-    """The instrument's own error in TTFT, at the worst of all levels."""
-    errors = [stat(level, "ttft", "instrument_error") for level in levels]
-    stated = [error * 1e3 for error in errors if error is not None]
-    if not stated:
-        return "timing error not known (not calibrated)"
-    return f"timing error under {next((nice for nice in _NICE if max(stated) <= nice), _NICE[-1]):g} ms"
+def trust(runs: Sequence[RunView], comparisons: Sequence[Comparison]) -> str:
+    """One line on the newest run: requests, the audit of these comparisons, and the instrument's error."""
+    newest = max(runs, key=lambda run: run.result.started_at)
+    return trust_words(newest.result.model_copy(update={"comparisons": list(comparisons)}))
 
 
 def banners(runs: Sequence[RunView], series: Sequence[Series]) -> list[tuple[str, str]]:

@@ -1,20 +1,21 @@
 """What is to be known of a run beside its figures, a sentence each, the most important ones first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from lmx_loadgen.analysis.formats import plural
+from lmx_loadgen.analysis.formats import at_load, milliseconds, plural, rate
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.analysis.run_view import stat
+from lmx_loadgen.analysis.run_view import in_order, stat
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.profile.load_point import short_labels
+from lmx_loadgen.report.comparison_table import audit_counts
 from lmx_loadgen.report.findings import findings
-from lmx_loadgen.report.headline import trust_in
+from lmx_loadgen.report.level_table import classes_of, rate_unit
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.slo import slo_words
 from lmx_loadgen.report.view import failures_of, target_notes
-from lmx_loadgen.store.result import RunResult, TargetResult
+from lmx_loadgen.store.result import LevelResult, RunResult, TargetResult
 
 _NAME_WIDTH = 14
 Weight = Literal["bad", "warn", "plain"]
@@ -35,10 +36,42 @@ def run_notes(result: RunResult) -> list[RunNote]:
     return sorted(dict.fromkeys(notes), key=lambda note: _ORDER.index(note.weight))
 
 
+def trust_words(result: RunResult) -> str:
+    """`288 requests, 0 failed; audit 18 passed, 1 not known; timing error at most 0.1 ms`."""
+    levels = [level for target in result.targets for level in target.levels]
+    ok, failed = (sum(getattr(level.requests, name) for level in levels) for name in ("ok", "failed"))
+    parts = [f"{plural(ok + failed, 'request')}, {failed:,} failed"]
+    if result.comparisons:
+        parts.append(audit_counts([line for one in result.comparisons for line in one.audit]))
+    return "; ".join([*parts, timing_error(levels)])
+
+
+def timing_error(levels: Iterable[LevelResult]) -> str:
+    """The instrument's own error in TTFT, at the worst of these levels."""
+    errors = known(stat(level, "ttft", "instrument_error") for level in levels)
+    return f"timing error at most {max(errors) * 1e3:.2g} ms" if errors else "timing error unknown"
+
+
+def speed_words(target: TargetResult) -> str:
+    """`lmx: TTFT 182 ms, 80.4 tok/s (medians).`, of the lightest load that has any."""
+    name = sanitize(target.name, 40)
+    for level in in_order(target.levels):
+        prompts, metrics = next(iter(classes_of(level)))
+        ttft, decode = metrics.get("ttft"), metrics.get("decode_tok_s")
+        if ttft is None or ttft.p50 is None:
+            continue
+        speed = f", {rate(decode.p50)} {rate_unit(level)}" if decode is not None and decode.p50 is not None else ""
+        of = "medians" if len(level.by_prompt_class) < 2 else f"medians of {prompts} prompts"
+        return " ".join(f"{name}: TTFT {milliseconds(ttft.p50)} ms{speed} {at_load(level.load_point)} ({of}).".split())
+    failed = failures_of(target)
+    why = f": {failed[0].name}" + (f", {sanitize(failed[0].reason, 200)}" if failed[0].reason else "") if failed else ""
+    return f"No request to {name} completed{why}."
+
+
 def _of_run(result: RunResult) -> Iterator[RunNote]:
     if not result.complete:
         yield RunNote(f"incomplete: {sanitize(result.reason or 'no reason was stored', 200)}", "bad")
-    yield RunNote(trust_in([level for target in result.targets for level in target.levels], result.comparisons))
+    yield RunNote(trust_words(result))
     for note in result.notes:
         yield RunNote(sanitize(note, 300), "warn")
     for comparison in result.comparisons:

@@ -14,17 +14,14 @@ from rich.text import Text
 
 from lmx_loadgen.report import ranking
 from lmx_loadgen.report.comparison_table import comparison_table
-from lmx_loadgen.report.headline import speed
 from lmx_loadgen.report.level_table import ShownTarget, level_table
-from lmx_loadgen.report.run_notes import RunNote, run_notes
+from lmx_loadgen.report.run_notes import RunNote, run_notes, speed_words
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.table import Table, rich_table
-from lmx_loadgen.report.view import failures_of
-from lmx_loadgen.store.result import RunResult, TargetResult
+from lmx_loadgen.store.result import RunResult
 
 MOST_NOTES = 5
 _STYLES = {"bad": "red", "warn": "yellow", "plain": "dim"}
-_NAME_WIDTH = 40
 
 
 def print_run(result: RunResult, folder: Path, console: Console, *, all_notes: bool = False) -> None:
@@ -49,23 +46,13 @@ def answer(result: RunResult) -> list[str]:
         return [*ranking.lines(result.rankings, ranking.FIRST), ranking.LEGEND]
     if result.comparisons:
         return [sanitize(words, 600) for one in result.comparisons for words in one.sentences] or ["Nothing compared."]
-    return [_one(target) for target in result.targets]
+    return [speed_words(target) for target in result.targets]
 
 
 def next_command(result: RunResult, folder: Path) -> str:
     """What a user most likely does now, as it must be typed."""
     where = shlex.quote(str(folder))
     return f"lmx-loadgen plot {where}" if result.complete else f"lmx-loadgen run --resume {where}"
-
-
-def _one(target: TargetResult) -> str:
-    """What one server does, or why nobody knows."""
-    name = sanitize(target.name, _NAME_WIDTH)
-    if (words := speed(name, target)) is not None:
-        return words
-    failed = failures_of(target)
-    why = f": {failed[0].name}" + (f", {sanitize(failed[0].reason, 200)}" if failed[0].reason else "") if failed else ""
-    return f"No request to {name} completed{why}."
 
 
 def _table(result: RunResult) -> Table:

@@ -12,7 +12,7 @@ from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.budget import check_budget
 from lmx_loadgen.session.checks.client import CheckClient
-from lmx_loadgen.session.checks.questions import Questions
+from lmx_loadgen.session.checks.questions import CheckQuestions
 from lmx_loadgen.session.checks.run import CheckRunner
 from lmx_loadgen.session.checks.same_work import SameWorkChecks
 from lmx_loadgen.session.history import History
@@ -163,7 +163,7 @@ def _same_work(setup: RunSetup, client: CheckClient, done: frozenset[tuple[str, 
     budget = check_budget(setup.profile, setup.plan)
     if not budget.groups:
         return None
-    questions = Questions(setup.profile.request, setup.book, setup.nonce_key)
+    questions = CheckQuestions(setup.profile.request, setup.book, setup.nonce_key)
     return SameWorkChecks(setup.profile, budget, questions, client, done, estimate_s(setup.profile, setup.plan))
 
 

@@ -31,7 +31,7 @@ def measure(model: Path, out: Path) -> None:
     with one as first, four as second:
         servers = dict(zip(SLOTS, (first, second), strict=True))
         targets = [word for name, server in servers.items() for word in ("--target", f"{name}=llamacpp+{server.url}")]
-        lmx_loadgen("run", *targets, "--out", str(out))
+        lmx_loadgen("run", *targets, "--max-tokens", "32", "--out", str(out))
 
 
 @click.command(help=__doc__)

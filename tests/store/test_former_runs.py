@@ -1,4 +1,4 @@
-"""Runs as former versions stored them: each reads, is computed anew to the same figures, and is drawn.
+"""Runs as former versions stored them: each reads, is recomputed to the same figures, and is drawn.
 
 Each folder is named by the version of its event log. Their results were computed by the version before keys; a
 migration must not change one digit of them. Figures that there were not yet stand beside them.
@@ -34,9 +34,8 @@ def assert_keeps(now: Any, then: Any, where: str = "") -> None:
     """Everything that a result had then it has now, and the same."""
     if isinstance(then, dict):
         for key, value in then.items():
-            if key in WORDS:
-                continue
-            if key in ("a", "b") and isinstance(value, float):  # shown of a side: over all blocks, once their median
+            is_side = key in ("a", "b") and isinstance(value, float)  # over all blocks now, once their median
+            if is_side or key in WORDS:
                 continue
             assert_keeps(now[key], value, f"{where}.{key}")
     elif isinstance(then, list) and all(isinstance(one, str) for one in then):

@@ -76,7 +76,7 @@ def build_page(
             against=title(matches[0]) if matches else "",
             ranking=ranking_table([one for one in ranked if one.figure in _RANKED][:4]) if ranked else None,
             head=Grid(head, choice="Figure") if head else None,
-            trust=headline.trust(shown, matches if ranked else matches[:1]) if series else "",
+            trust=headline.trust(runs, matches if ranked else matches[:1]) if runs else "",
             sections=sections,
             series=series,
             shown=shown,

@@ -8,14 +8,15 @@ from lmx_loadgen.analysis.formats import UNDEFINED, count, full_time
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.profile.load_point import labels
-from lmx_loadgen.report.headline import timing_error
 from lmx_loadgen.report.parts import Box, Boxes, Facts, Folded, Listed, Words, facts, flattened
 from lmx_loadgen.report.power import power_words
+from lmx_loadgen.report.run_notes import timing_error
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.table import Cell, Column, Row, Table, one_group
 from lmx_loadgen.report.view import Series, failures_of, target_notes
 from lmx_loadgen.store.calibration import Calibration, SpreadResult
 
+_MOST_OPEN = 4
 _ERRORS = (
     ("ttft", "TTFT"), ("send", "sending"), ("receive", "receiving"), ("chunk", "each chunk"), ("gap", "chunk gap"),
     ("tpot", "TPOT"),
@@ -34,8 +35,8 @@ def errors_table(series: Sequence[Series]) -> Table:
 
 
 def what_was_run(runs: Sequence[RunView], series: Sequence[Series]) -> Boxes:
-    """A card for each target with its notes, and one for each run."""
-    return Boxes([*map(_target_box, series), *map(_run_box, runs)])
+    """A card for each target with its notes, and one for each run; many runs are folded."""
+    return Boxes([*map(_target_box, series), *(_run_box(run, len(runs) <= _MOST_OPEN) for run in runs)])
 
 
 def _target_box(one: Series) -> Box:
@@ -58,7 +59,7 @@ def _target_box(one: Series) -> Box:
     return Box(one.name, [found, Listed(target_notes(target, labels))], look=one.index)
 
 
-def _run_box(run: RunView) -> Box:
+def _run_box(run: RunView, is_open: bool) -> Box:
     result = run.result
     how = {name: value for name, value in result.instrument.items() if name != "calibration"}
     circumstances = {**result.host, "versions": result.versions, "instrument": how}
@@ -78,7 +79,7 @@ def _run_box(run: RunView) -> Box:
     ):
         if pairs := [*flattened(values)]:
             parts.append(Folded(title, [Facts(pairs)]))
-    return Box(sanitize(run.label, 80), parts)
+    return Box(sanitize(run.label, 80), parts, is_open=is_open)
 
 
 # ---- the instrument ---------------------------------------------------------------------------------
@@ -91,7 +92,7 @@ def accuracy(runs: Sequence[RunView], series: Sequence[Series]) -> list[Any]:
         return [Words("Timing error not known: the run was not calibrated.")]
     line = timing_error([level for one in series for level in one.levels])
     sentence = f"{line[0].upper()}{line[1:]}, at the 99th percentile over requests."
-    shown = sentence if "under" in line else "Timing error not known: no answer to apply it to."
+    shown = sentence if "at most" in line else "Timing error not known: no answer to apply it to."
     return [Folded(shown, [*map(_calibration_table, found.values())])]
 
 

@@ -8,9 +8,9 @@ from lmx_loadgen.analysis.formats import UNDEFINED, count, full_time
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.profile.load_point import labels
+from lmx_loadgen.report.headline import timing_error
 from lmx_loadgen.report.parts import Box, Boxes, Facts, Folded, Listed, Words, facts, flattened
 from lmx_loadgen.report.power import power_words
-from lmx_loadgen.report.run_notes import timing_error
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.table import Cell, Column, Row, Table, one_group
 from lmx_loadgen.report.view import Series, failures_of, target_notes
@@ -92,7 +92,7 @@ def accuracy(runs: Sequence[RunView], series: Sequence[Series]) -> list[Any]:
         return [Words("Timing error not known: the run was not calibrated.")]
     line = timing_error([level for one in series for level in one.levels])
     sentence = f"{line[0].upper()}{line[1:]}, at the 99th percentile over requests."
-    shown = sentence if "at most" in line else "Timing error not known: no answer to apply it to."
+    shown = sentence if "under" in line else "Timing error not known: no answer to apply it to."
     return [Folded(shown, [*map(_calibration_table, found.values())])]
 
 

@@ -17,6 +17,7 @@ from tests.helpers.servers.models import find_smollm2
 from tests.sample.picture import take_picture
 
 PICTURE = ROOT / "reference" / "images" / "head-to-head.png"
+PROMPT = "Why do sea otters hold hands while they sleep?"
 ALIAS = "SmolLM2-135M-Instruct"
 SLOTS = {"one-slot": 1, "four-slots": 4}
 
@@ -31,7 +32,7 @@ def measure(model: Path, out: Path) -> None:
     with one as first, four as second:
         servers = dict(zip(SLOTS, (first, second), strict=True))
         targets = [word for name, server in servers.items() for word in ("--target", f"{name}=llamacpp+{server.url}")]
-        lmx_loadgen("run", *targets, "--max-tokens", "32", "--out", str(out))
+        lmx_loadgen("run", *targets, "--prompt", PROMPT, "--max-tokens", "32", "--out", str(out))
 
 
 @click.command(help=__doc__)

@@ -32,7 +32,8 @@ def measure(model: Path, out: Path) -> None:
     with one as first, four as second:
         servers = dict(zip(SLOTS, (first, second), strict=True))
         targets = [word for name, server in servers.items() for word in ("--target", f"{name}=llamacpp+{server.url}")]
-        lmx_loadgen("run", *targets, "--prompt", PROMPT, "--max-tokens", "32", "--out", str(out))
+        asked = ("--concurrency", "2,4", "--prompt", PROMPT, "--max-tokens", "32")
+        lmx_loadgen("run", *targets, *asked, "--out", str(out))
 
 
 @click.command(help=__doc__)

@@ -3,6 +3,7 @@ simulators at the servers' default addresses."""
 
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ _AT = {":1234": "lmx", ":8001": "vllm", ":8002": "llamacpp"}
 _ENDLESS = ("serve",)
 # Exit codes of `compare` and `doctor` that depend on what was found, and not on the command.
 _FINDINGS = {"compare": {0, 30, 31, 32}, "doctor": {0, 8, 9}}
+# What stands for the server that the tool is to start.
+_STARTED = f"{sys.executable} -P -m lmx_loadgen sim --port {{port}} --set ttft_ms=5 --set step_ms=0.2"
 _OTHER_PROGRAMS = {"pip", "python", "python3", "pytest", "ruff", "mypy", "uv", "curl"}
 
 
@@ -60,6 +63,8 @@ def arguments(words: list[str], servers: Mapping[str, SimProcess]) -> list[str]:
     for word in words:
         for port, name in _AT.items():
             word = re.sub(rf"http://127\.0\.0\.1{port}(/v1)?", servers[name].url, word)
+        word = re.sub(r"llama-server -m model\.gguf --port \{port\}( -t \d)?", _STARTED, word)
+        word = "1" if found[-1:] == ["--restarts"] else word
         word = str(Path(word).expanduser()) if word.startswith("~") else word
         if word.endswith("/RUN"):
             word = str(runs_below(Path(word).parent)[-1])

@@ -100,7 +100,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def shown(view: ProgressView, width: int) -> str:
     console = Console(file=io.StringIO(), width=width)
     console.print(view._render())
-    return written(console)
+    return written(console).replace("╸", "━")  # where a bar ends in half a cell, versions of rich differ
 
 
 def halfway(clock: Clock) -> ProgressView:

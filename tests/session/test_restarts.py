@@ -234,7 +234,7 @@ def test_what_servers_that_are_started_do_not_go_with(other: tuple[str, str]) ->
 
 
 def test_servers_that_are_started_are_the_targets_and_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmx_loadgen.commands.run.with_targets", lambda *asked: pytest.fail("asked for targets"))
+    monkeypatch.setattr("lmx_loadgen.commands.choose.with_targets", lambda *asked: pytest.fail("asked for targets"))
 
     assert run("--server-cmd", f"a={SIM}", "--dry-run").exit_code == 0
 

@@ -20,7 +20,7 @@ from lmx_loadgen.commands.signals import StopSignals
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.report.comparison import print_comparison
-from lmx_loadgen.session.calibrated import calibration_for_run, workers_for
+from lmx_loadgen.session.calibrated import calibration_for_run, with_workers
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import make_plan
 from lmx_loadgen.session.plan_description import plan_description
@@ -64,7 +64,7 @@ def _measured(
     stop, names = StopFlag(), [command.name for command in commands]
     folder = make_folder(options.out, names, f"restarts-{secrets.token_hex(2)}", Anchor.take())
     if flags["workers"] is None:
-        options = replace(options, workers=workers_for(options, profile.load.heaviest().slots))
+        options = with_workers(options, profile)
     restarts = Restarts(profile, commands, flags["restarts"], options, folder)
     exit_code = 0
     with view_of_run(flags) as view:

@@ -17,7 +17,7 @@ from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.report.progress import ProgressView
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.session.asked_profile import asked_profile
-from lmx_loadgen.session.calibrated import calibration_for_run, workers_for
+from lmx_loadgen.session.calibrated import calibration_for_run, with_workers
 from lmx_loadgen.session.options import Options, StartSim, resume_options
 from lmx_loadgen.session.outcome import RunOutcome
 from lmx_loadgen.session.run import run_blocking
@@ -104,7 +104,7 @@ def _measure(flags: Mapping[str, Any], locked: lock.Lock, start_sim: StartSim | 
             if start_sim is not None:
                 options = replace(options, start_sim=start_sim)
             if flags["workers"] is None:
-                options = replace(options, workers=workers_for(options, profile.load.heaviest().slots))
+                options = with_workers(options, profile)
             calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view)
         with signals.armed():
             outcome = run_blocking(

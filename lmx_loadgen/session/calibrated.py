@@ -104,6 +104,11 @@ def _calibrated_now(options: Options, stop: StopFlag, report: Callable[[str], No
     return made
 
 
+def with_workers(options: Options, profile: Profile) -> Options:
+    """The options, with as many measuring processes as the profile's heaviest load needs."""
+    return replace(options, workers=workers_for(options, profile.load.heaviest().slots))
+
+
 def workers_for(options: Options, slots: int) -> int:
     """How many measuring processes a load needs, as far as it has been calibrated: usually one.
 

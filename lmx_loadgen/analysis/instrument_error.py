@@ -1,4 +1,4 @@
-"""How far a level's figures can be off by the instrument's own doing, and which must not be believed.
+"""How far a level's figures can be off by the instrument's own doing, and which are unreliable.
 
 Errors come from two witnesses, and the larger one counts: the calibration that a run carries in its header, at a load
 at least as high as the level's, and the stalls of the measuring process that this run saw itself. An error is given in
@@ -18,7 +18,7 @@ from lmx_loadgen.store.calibration import CalibratedLevel, Calibration, SpreadRe
 from lmx_loadgen.store.result import MetricResult, Witness
 from lmx_loadgen.system.clock import NS
 
-# A figure that the instrument may have moved by more than this share of itself is not to be believed.
+# A figure that the instrument may have moved by more than this share of itself is unreliable.
 MOST_ERROR = 0.05
 MOST_CPU = 0.80
 
@@ -171,7 +171,7 @@ def witness(
 
 
 def taints(metrics: Mapping[str, MetricResult]) -> list[str]:
-    """Why figures of a level are not to be believed, a sentence for all of them; none when they are."""
+    """Why figures of a level are unreliable, in one sentence for all of them; none when they are reliable."""
     found = [METRICS[name].title for name, one in metrics.items() if is_tainted(one)]
     return [f"this machine may have moved {', '.join(found)} by more than {MOST_ERROR:.0%}"] if found else []
 

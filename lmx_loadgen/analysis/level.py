@@ -34,7 +34,7 @@ from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.carded import rules_by
 
 PROMPT_CLASSES = ("short", "medium", "long", "given")
-# How an answer ended whose server did not say.
+# How an answer ended where the server reports no finish reason.
 UNKNOWN = "unknown"
 _MANY_COALESCED = 0.5
 
@@ -105,7 +105,7 @@ def calibration_of(header: Mapping[str, Any]) -> Calibration | None:
 
 
 def _stop_notes(segments: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Why the level was given up, where it was."""
+    """Why the level was aborted, if it was."""
     return [f"stopped early: {line['stopped']}" for line in segments if line["stopped"] and not _is_interruption(line)]
 
 

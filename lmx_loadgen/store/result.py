@@ -145,7 +145,7 @@ class StabilityResult(_Model):
 
 class QualityResult(_Model):
     """What the measured answers of a level look like. `flags` counts answers by coherence flag; `natural` ended by
-    themselves, `limited` at the limit, and of `unknown` it cannot be told."""
+    themselves, `limited` at the limit, and `unknown` counts the rest."""
 
     answers: int
     flags: dict[Coherence, int]

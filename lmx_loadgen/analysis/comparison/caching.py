@@ -26,7 +26,7 @@ from lmx_loadgen.system.clock import NS
 FEWEST_PAIRS = 3
 # What comes in under this share of the time was not computed anew.
 MAX_RATIO = 0.6
-# Prompts of the load are told from the texts only where they are not much shorter: a TTFT has a part that all share.
+# The load's prompts are compared with the texts only where they are not much shorter: a TTFT has a part that all share.
 _LEAST_LENGTH = 0.6
 _MOST_COMPARED = 40
 # What a cache of the beginning speeds up, and so the rates and times it is part of.

@@ -113,7 +113,7 @@ def _temperature(answers: dict[str, CheckAnswer]) -> _Seen:
 
 
 def _seed(answers: dict[str, CheckAnswer]) -> _Seen:
-    """Above temperature 0, the same seed gets the same answer. Of a server to which none is sent nothing is told."""
+    """Above temperature 0, the same seed gets the same answer. Without a seed sent, the setting is unknown."""
     pairs = [pair for pair in _pairs(answers, "again") if pair[0].temperature > 0 and pair[0].seed is not None]
     if not pairs:
         return _Seen("not seen")

@@ -20,7 +20,6 @@ from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import View
 from lmx_loadgen.system.disk import make_folder
 
-RESTARTS = 5
 _LOGS = "server-logs"
 
 Start = Callable[[ServerCommand, Path], StartedServer]

@@ -20,7 +20,7 @@ _FLAGS = (
     "--allow-concurrent",
 )  # fmt: skip
 # Servers and client wait most of the time.
-_AT_ONCE = 3
+_AT_ONCE = 5
 _PROMPTS, _PROMPT_WORDS = 8, 340
 
 

@@ -17,7 +17,7 @@
     │   ├── ModelNotLoaded      13   no model is loaded, or not the one asked for
     │   └── AmbiguousModel      14   several models are loaded and none was named
     ├── NothingMeasured         20   every request of the run failed
-    ├── StoppedEarly            21   a level was given up, for its errors or for the server's silence
+    ├── StoppedEarly            21   a level was aborted, for its errors or for the server's silence
     ├── LimitBroken             30   `compare`: a figure is surely worse than a limit of --fail-on allows
     ├── LimitUndecided          31   `compare`: whether a limit of --fail-on is kept is inconclusive
     ├── NotComparable           32   `compare`: the two sides did not do the same work

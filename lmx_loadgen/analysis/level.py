@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from lmx_loadgen.analysis import conditions, instrument_error, slo
 from lmx_loadgen.analysis.answer_notes import answer_notes
-from lmx_loadgen.analysis.metrics import METRICS, Metric
+from lmx_loadgen.analysis.error_models import SegmentLoad
+from lmx_loadgen.analysis.metrics import METRICS, Metric, headline
 from lmx_loadgen.analysis.open_loop import in_flight_of, open_loop_of, without_latency
 from lmx_loadgen.analysis.open_loop import notes_of as open_loop_notes
 from lmx_loadgen.analysis.records import Record, in_steady_or_all
@@ -30,6 +31,7 @@ from lmx_loadgen.store.result import (
     LevelResult,
     MetricResult,
     OpenLoopResult,
+    PromptClassResult,
     RequestCounts,
     SteadinessResult,
     TokenCounts,
@@ -39,7 +41,8 @@ from lmx_loadgen.store.result import (
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.carded import rules_by
 
-# How an answer ended whose server did not say.
+PROMPT_CLASSES = ("short", "medium", "long", "given")
+# How an answer ended where the server reports no finish reason.
 UNKNOWN = "unknown"
 _MANY_COALESCED = 0.5
 
@@ -78,6 +81,12 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in WINDOW_METRICS}
     metrics = instrument_error.with_errors(calibration, load, metrics, samples | rates)
     steadiness = _steadiness(log, segments, courses, window, measured, open_loop)
+    classes = {
+        name: PromptClassResult(
+            metrics=without_latency(_class_figures(point, *part, usual, calibration, load), open_loop)
+        )
+        for name, part in _by_prompt_class(chosen, counted, basis, profile).items()
+    }
     seen = instrument_error.witness(calibration, load, measured, segments)
     return LevelResult(
         load_point=level.load_point,
@@ -88,6 +97,7 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
         token_basis_exact=basis.exact,
         tokens=_tokens(chosen),
         metrics=metrics,
+        by_prompt_class=classes,
         errors=_errors([record for record in failed if record.outcome != "dropped"]),
         finish_reasons=dict(sorted(Counter(record.finish_reason or UNKNOWN for record in chosen).items())),
         complete=len(segments) >= level.planned and all(map(ran_to_its_end, segments)),
@@ -142,7 +152,7 @@ def calibration_of(header: Mapping[str, Any]) -> Calibration | None:
 
 
 def _stop_notes(segments: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Why the level was given up, where it was. That it was overloaded is in what an open loop says of itself."""
+    """Why the level was aborted, if it was. That it was overloaded is in what an open loop says of itself."""
     lines = (line for line in segments if not ran_to_its_end(line) and not _is_interruption(line))
     return list(dict.fromkeys(f"stopped early: {line['stopped']}" for line in lines))
 
@@ -205,6 +215,38 @@ def _metrics(
         )
         for name, metric in METRICS.items()
     }
+
+
+# What is given by prompt class too: a figure over a mixture of lengths is one that no request had.
+_OF_CLASS = ("ttft", "prompt_tok_s", "decode_tok_s", "e2e")
+
+
+def _by_prompt_class(
+    chosen: Sequence[Record], counted: Sequence[Record], basis: Basis, profile: Mapping[str, Any]
+) -> dict[str, tuple[dict[str, Sample], int]]:
+    """The samples of each class of prompts, the shortest first, and how many of its requests failed."""
+    names = {record.prompt_class for record in counted}
+    found = {}
+    for name in sorted(names, key=lambda name: (PROMPT_CLASSES.index(name) if name in PROMPT_CLASSES else 9, name)):
+        answers = [record for record in chosen if record.prompt_class == name]
+        failed = sum(record.prompt_class == name for record in counted) - len(answers)
+        found[name or "all"] = samples_of(answers, basis, profile), failed
+    return found
+
+
+def _class_figures(
+    point: LoadPoint,
+    samples: Mapping[str, Sample],
+    failed: int,
+    slots: int,
+    calibration: Calibration | None,
+    load: SegmentLoad,
+) -> dict[str, MetricResult]:
+    metrics = {
+        name: _metric_result(METRICS[name], _describe(METRICS[name], samples[name], failed, slots))
+        for name in dict.fromkeys((*_OF_CLASS, headline("ttft", point)))
+    }
+    return instrument_error.with_errors(calibration, load, metrics, samples)
 
 
 def _describe(metric: Metric, sample: Sample, failed: int, slots: int) -> Description:
@@ -291,13 +333,12 @@ def _notes(
         notes.append("too few requests to leave out the first wave: the ramp is included in the latencies")
     if chosen and not basis.exact:
         notes.append(
-            f"tokens are counted as text events, since {target['name']} gives no count of tokens to rely on: "
-            "rates are of chunks, which may hold several tokens"
+            f"{target['name']} reports no reliable token count, so rates are in chunks/s (several tokens each)"
         )
     reads = sum(len(record.text_reads) for record in chosen)
     shared = sum(1 for record in chosen for _, events in record.text_reads if events > 1)
     if reads and shared / reads > _MANY_COALESCED:
-        notes.append(f"{shared / reads:.0%} of the reads that brought text brought several events at once")
+        notes.append(f"{shared / reads:.0%} of the reads with text held several events")
     if again := sum(record.reconnected for record in measured):
         notes.append(
             f"sent again, since the connection closed before an answer began (it had run out, or the server failed): "

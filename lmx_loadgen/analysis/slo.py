@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmx_loadgen.analysis.delays import is_delayed
 from lmx_loadgen.analysis.formats import duration
 from lmx_loadgen.analysis.metrics import METRICS, e2e, headline, tpot, ttft, ttft_response
 from lmx_loadgen.analysis.records import Record
@@ -71,7 +70,7 @@ def share(requests: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) 
     if not counts:
         return Description(n=0, reason="no request was measured, or this machine delayed all of them")
     met, of = sum(count for count, _ in counts), sum(of for _, of in counts)
-    return Description(n=of, mean=met / of, ci95=own_interval(counts), reason="a level has one value, no percentiles")
+    return Description(n=of, mean=met / of, ci95=own_interval(counts), reason="single value per level")
 
 
 def own_interval(counts: Sequence[tuple[int, int]], alpha: float = 0.05) -> tuple[float, float]:
@@ -84,4 +83,4 @@ def own_interval(counts: Sequence[tuple[int, int]], alpha: float = 0.05) -> tupl
 
 
 def _is_left_out(record: Record, profile: Mapping[str, Any]) -> bool:
-    return record.ok and any(is_delayed(headline(name, record.load_point), record) for name in limits(profile))
+    return record.ok and any(METRICS[headline(name, record.load_point)].is_delayed(record) for name in limits(profile))

@@ -34,7 +34,7 @@ from lmx_loadgen.store.result import (
 )
 from lmx_loadgen.system.clock import Anchor
 
-_UNCALIBRATED = "not calibrated: by how much the instrument itself is wrong is not known"
+_UNCALIBRATED = "not calibrated: the measurement error is unknown"
 
 
 def summarize(run: MeasuredRun) -> RunResult:

@@ -17,7 +17,7 @@ _DECIDED_BY_SEARCH = frozenset(
 CAPACITY_FLAGS: tuple[Flag, ...] = (
     Flag(
         "--by",
-        group="Search",
+        group=flags.SEARCH,
         type=click.Choice(["concurrency", "rate"]),
         default="concurrency",
         show_default=True,
@@ -25,7 +25,7 @@ CAPACITY_FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "--share",
-        group="Search",
+        group=flags.SEARCH,
         metavar="95%",
         default="95%",
         show_default=True,
@@ -34,7 +34,7 @@ CAPACITY_FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "--within",
-        group="Search",
+        group=flags.SEARCH,
         metavar="15m",
         default="15m",
         show_default=True,

@@ -222,7 +222,7 @@ def _from_sharegpt(turns: list[Any], where: str) -> tuple[Message, ...]:
     while messages and messages[-1]["role"] != "user":
         messages.pop()
     if not messages:
-        raise ProfileError(f"{where}: nothing in it is said by a human")
+        raise ProfileError(f"{where}: it has no message of a human")
     return tuple(messages)
 
 

@@ -13,7 +13,7 @@ from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.capacity import CapacitySearch, Deadline, time_left
 from lmx_loadgen.session.checks.budget import check_budget
 from lmx_loadgen.session.checks.client import CheckClient
-from lmx_loadgen.session.checks.questions import Questions
+from lmx_loadgen.session.checks.questions import CheckQuestions
 from lmx_loadgen.session.checks.run import CheckRunner
 from lmx_loadgen.session.checks.same_work import SameWorkChecks
 from lmx_loadgen.session.history import History
@@ -28,12 +28,11 @@ from lmx_loadgen.session.run_log import open_log
 from lmx_loadgen.session.runner import Runner
 from lmx_loadgen.session.segment_run import Parts
 from lmx_loadgen.session.setup import Calibrated, RunSetup, set_up
-from lmx_loadgen.session.sized import by_precision
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.stop_rules import MaxDuration, StopRules
 from lmx_loadgen.session.strategy import FixedPlan, Repeats, Strategy, UntilConclusive
 from lmx_loadgen.session.token_count import token_count
-from lmx_loadgen.session.view import View
+from lmx_loadgen.session.view import PlannedSegment, View
 from lmx_loadgen.store.eventlog import NAME, read_log
 from lmx_loadgen.system import host, open_files, priority, sleep
 from lmx_loadgen.system.clock import Anchor
@@ -50,6 +49,7 @@ def record(
 ) -> Recorded:
     """Run a profile on this thread and write its event log, but no result; see `session.run`."""
     open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
+    view.phase("finding the servers")
     with contextlib.ExitStack() as stack:
         setup = set_up(profile, options, calibrated, stack, stop=stop, base_dir=base_dir)
         for line in setup.announcement():
@@ -86,6 +86,7 @@ def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag
     """Measure; whatever ends it, the servers are left as they were found, and the log gets its end line."""
     errors: list[LoadgenError] = []
     history = History.of(setup.options.resume_state)
+    view.planned(_planned(setup, history))
     isolation = _isolation(setup, stop, view)
     view.unrestored(isolation.left_unloaded)
     make_ready = isolation if setup.options.isolate else lambda segment: None
@@ -110,7 +111,17 @@ def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag
         recorder.end(reason, lock.joined() if lock is not None else ())
     except LoadgenError as error:
         errors.append(error)
-    return Recorded(recorder.folder, ended, errors[0] if errors else None)
+    return Recorded(recorder.folder, ended, errors[0] if errors else None, recorder.close)
+
+
+def _planned(setup: RunSetup, history: History) -> list[PlannedSegment]:
+    """What is left of the plan."""
+    pause = setup.profile.load.pause if len(setup.targets) > 1 else 0.0
+    return [
+        PlannedSegment(one.target, one.load_point, one.block, estimate_s(setup.profile, [one]) + pause)
+        for one in setup.plan
+        if not history.is_finished(one)
+    ]
 
 
 def _all_of(stops: list[Stop]) -> Stop | None:
@@ -157,7 +168,7 @@ def _same_work(setup: RunSetup, client: CheckClient, done: frozenset[tuple[str, 
     budget = check_budget(setup.profile, setup.plan)
     if not budget.groups:
         return None
-    questions = Questions(setup.profile.request, setup.book, setup.nonce_key)
+    questions = CheckQuestions(setup.profile.request, setup.book, setup.nonce_key)
     return SameWorkChecks(setup.profile, budget, questions, client, done, estimate_s(setup.profile, setup.plan))
 
 
@@ -168,6 +179,8 @@ def _strategy(setup: RunSetup, parts: Parts) -> Strategy:
         return _capacity_search(setup, parts, log_path)
     repeats = Repeats(_tainted(log_path, parts.history))
     if options.detect is not None or options.budget is not None:
+        from lmx_loadgen.session.sized import by_precision
+
         return by_precision(setup, parts, repeats)
     if not options.until_conclusive:
         return FixedPlan(setup.plan, repeats)

@@ -1,5 +1,6 @@
 """How a run is measured and stored, beside what its profile asks for."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +10,13 @@ from lmx_loadgen.load.driver import StartWorker, WorkerProcess
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import FEWEST_BLOCKS, FIRST_ROUNDS, blocks_of
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
+from lmx_loadgen.sim.presets import start_demo
+from lmx_loadgen.sim.process import SimProcess
 from lmx_loadgen.system.lock import Lock
+from lmx_loadgen.targets.recognize import KnownServers
+
+# Starts a simulator, given the environment of its process.
+StartSim = Callable[[Mapping[str, str]], SimProcess]
 
 DEFAULT_MAX_DURATION_S = 1200.0  # of --until-conclusive
 _MIN_BLOCKS_UNTIL_CONCLUSIVE = 4
@@ -46,6 +53,8 @@ class Options:
         start_worker: what starts a measuring process.
         capacity: what a search for the capacity goes by, `concurrency` or `rate`; None for a run that is no search.
         share: the share of requests that must keep every limit in it, and `within` how many seconds it may take.
+        start_sim: what starts the simulator, given the environment of its process.
+        known_servers: who was recognized where, for whoever does one run after the other; None remembers nobody.
     """
 
     out: Path = Path("reports")
@@ -73,6 +82,8 @@ class Options:
     capacity: str | None = None
     share: float = 0.95
     within: float = 900.0
+    start_sim: StartSim = start_demo
+    known_servers: KnownServers | None = None
 
     @property
     def goes_on(self) -> bool:

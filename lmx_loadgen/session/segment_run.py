@@ -68,6 +68,8 @@ class SegmentRun:
         Raises WorkerDied, and what `make_ready` raises.
         """
         began = time.monotonic()
+        if self._is_load:
+            self.parts.view.warming_up(self.segment.target, self.segment.load_point, self.segment.block)
         if not self.make_ready():
             return None
         if self._is_load and (due := _due_ns(jobs)):

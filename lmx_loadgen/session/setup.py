@@ -77,7 +77,7 @@ class RunSetup:
         resume_state = self.options.resume_state
         lines = [f"{name}: {hypothesis.sentence}" for name, hypothesis in self.hypotheses.items()]
         if resume_state is not None:
-            lines.insert(0, f"going on with {resume_state.folder}: {len(resume_state.finished)} blocks are done")
+            lines.insert(0, f"resuming {resume_state.folder}: {len(resume_state.finished)} blocks are done")
         elif len(self.targets) > 1:
             lines += plan_description(self.profile, self.plan, self.options)
         if len(self.targets) > 1 and self.options.isolate:
@@ -146,6 +146,7 @@ def _prepare_targets(
         verify=tls(options),
         needs_admin=options.isolate,
         allow_plain_http=options.allow_plain_http,
+        known=options.known_servers,
     )
 
     async def all_of_them() -> tuple[list[Target], list[LoadgenError]]:
@@ -153,7 +154,7 @@ def _prepare_targets(
         faults: list[LoadgenError] = []
         for spec in profile.targets:
             try:
-                url = _sim_url(profile, spec, stack)
+                url = _sim_url(profile, spec, options, stack)
                 target = await prepare(spec, access, url=url, may_load=options.isolate)
                 targets.append(await _adapted(target, profile, options, access, has_system=has_system))
             except LoadgenError as fault:
@@ -192,13 +193,10 @@ def _card_of(target: Target, options: Options) -> DialectCard | None:
     return card_in(begun[0].get("card")) if begun else None
 
 
-def _sim_url(profile: Profile, spec: TargetSpec, stack: contextlib.ExitStack) -> str | None:
+def _sim_url(profile: Profile, spec: TargetSpec, options: Options, stack: contextlib.ExitStack) -> str | None:
     if spec.url is not None or dialect_of(spec).name != "sim":
         return None
-    from lmx_loadgen.sim.presets import DEMO
-    from lmx_loadgen.sim.process import start
-
-    return stack.enter_context(start(DEMO, _child_environment(profile))).base_url
+    return stack.enter_context(options.start_sim(_child_environment(profile))).base_url
 
 
 def _child_environment(profile: Profile) -> dict[str, str]:

@@ -62,6 +62,13 @@ class MetricResult(_Model):
     tainted: list[Literal["p50", "p90", "p95", "p99", "mean"]] = []
 
 
+class PromptClassResult(_Model):
+    """The answers of a level to prompts of one class: TTFT, prompt tok/s, decode tok/s and E2E, as `metrics` has them
+    for all classes together."""
+
+    metrics: dict[str, MetricResult]
+
+
 class RequestCounts(_Model):
     """Requests of a level by fate: sent = ok + failed + cancelled (warm-ups apart). `dropped` ones of an open loop were
     due and never sent."""
@@ -141,7 +148,7 @@ class StabilityResult(_Model):
 
 class QualityResult(_Model):
     """What the measured answers of a level look like. `flags` counts answers by coherence flag; `natural` ended by
-    themselves, `limited` at the limit, and of `unknown` it cannot be told."""
+    themselves, `limited` at the limit, and `unknown` counts the rest."""
 
     answers: int
     flags: dict[Coherence, int]
@@ -223,7 +230,8 @@ class SteadinessResult(_Model):
 
 class LevelResult(AtLoadPoint, _Model):
     """One level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
-    first wave, `all` keeps it, `none` is empty."""
+    first wave, `all` keeps it, `none` is empty. `by_prompt_class` has the figures of short, medium and long prompts, or
+    of those given by the user, apart (empty in results of earlier versions)."""
 
     requests: RequestCounts
     window: WindowResult
@@ -232,6 +240,7 @@ class LevelResult(AtLoadPoint, _Model):
     token_basis_exact: bool
     tokens: TokenCounts
     metrics: dict[str, MetricResult]
+    by_prompt_class: dict[str, PromptClassResult] = {}
     errors: list[ErrorCount] = []
     finish_reasons: dict[str, int] = {}
     complete: bool

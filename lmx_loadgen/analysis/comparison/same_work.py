@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from lmx_loadgen.analysis import conditions
-from lmx_loadgen.analysis.comparison.blocks import COMPARED
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, figures_of
 from lmx_loadgen.analysis.comparison.chance import kinds_p, pairs_p, shares_p
 from lmx_loadgen.analysis.comparison.finding import At, AuditFinding, checked, decided
 from lmx_loadgen.analysis.formats import percent
@@ -36,7 +36,7 @@ MAX_ERROR_RATE_DIFFERENCE = 0.01
 MAX_CACHED_SHARE = 0.10
 TEMPLATE_TOKENS = 48  # more than the system prompt that models come with, and less than most prompts
 # Longer answers take longer, spread the wait for the first token over more tokens, and have more gaps to stall in.
-BY_LENGTH = ("output_tok_s", "e2e_p50", "longest_stall_p50", "e2e_p95", "e2e_p99", "goodput", "slo_share")
+BY_LENGTH = figures_of("output_tok_s", "e2e", "longest_stall")
 # Some servers leave reasoning in the content, and some templates write the opening tag themselves.
 _THINKING = re.compile(r"\s*<think>|.*</think>", re.DOTALL)
 

@@ -10,7 +10,7 @@ from tests.house import MOST_FUNCTION_LINES, MOST_LOOSE_MODULES, House, look
 def made(root: Path, files: dict[str, str]) -> House:
     (root / "tests").mkdir()
     (root / "tests" / "house_words.txt").write_text("# a comment\nis told\n")
-    (root / "README.md").write_text("Who asks is told.\nWho asked was told.\n")
+    (root / "README.md").write_text("Who asks knows.\n")
     for name, text in files.items():
         path = root / "lmx_loadgen" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,6 +34,7 @@ FAULTS = {
         "b/y.py": "from lmx_loadgen import a\n",
     },
     "a/x.py: long": {"a/x.py": LONG},
+    "a/x.py:1: is told": {"a/x.py": 'text = "the user is told"\n'},
 }
 
 
@@ -55,6 +56,8 @@ def test_what_only_looks_like_a_fault_is_none(tmp_path: Path) -> None:
 
 
 def test_phrases_are_found_in_what_users_read_alone(tmp_path: Path) -> None:
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / "guide.md").write_text("Who asked was told.\nWho asks is told.\n")
     house = made(tmp_path, {"a/x.py": '"""A name is told."""\ntext = "the user is told"\n# is told\n'})
 
-    assert house.words == ["a/x.py:2: is told", "README.md:1: is told"]
+    assert house.words == ["a/x.py:2: is told", "guide.md:2: is told"]

@@ -64,7 +64,7 @@ def coherence_of(answer: Record, natural: bool | None, count: int | None) -> Any
 
 
 def completed_naturally(answer: Record, count: int | None, basis: Basis, rules: StreamRules) -> bool | None:
-    """Whether an answer ended by itself; None where that cannot be told.
+    """Whether an answer ended by itself; None where that is unknown.
 
     Some servers say `stop` also where the limit ended the answer, so the number of tokens has to tell. Text events are
     no tokens, but each holds one at least; with far fewer of them than tokens allowed, the limit was not reached. An
@@ -124,9 +124,9 @@ def _token_at(line: LogLine, character: int) -> int | None:
 
 def _stability_sentence(answers: int, differing: int, token: int | None) -> str:
     if not differing:
-        return f"the same prompt, asked {answers} times at once, got word for word the answer it got alone"
+        return f"Answers are identical at concurrency 1 and {answers}."
     return (
-        f"{differing} of {answers} answers to the same prompt, asked at once, differ from the one it got alone, first "
+        f"{differing} of {answers} answers at concurrency {answers} differ from the answer at concurrency 1, first "
         f"at text event {token}"
     )
 
@@ -154,7 +154,7 @@ def _server_word(answers: Sequence[Record], basis: Basis, profile: Mapping[str, 
 
 
 def _server_timings(timings: Any) -> tuple[str, float | None, float | None] | None:
-    """(where it says so, seconds for the prompt, tok/s) of what came with an answer; None where nothing is told.
+    """(where it says so, seconds for the prompt, tok/s) of what came with an answer; None where there is neither.
 
     A rate over a single token is none: its time is that of nothing.
     """

@@ -41,7 +41,7 @@ def cache_of(probes: Sequence[Record]) -> CacheResult | None:
 
 def is_cached(cold: Sequence[float], repeat: float, cached: int | None, prompt: int | None) -> bool | None:
     """Whether a repeated prompt came from a cache, by its TTFT and those of new prompts, and by the server's own counts
-    of its tokens; None where that cannot be told."""
+    of its tokens; None where that is unknown."""
     if cached is not None and cached >= _CACHED_SHARE * (prompt or 0) > 0:
         return True
     if repeat < _CACHED_TTFT_RATIO * min(cold):
@@ -54,5 +54,5 @@ def _sentence(found: bool | None, cold: float, repeat: float) -> str:
     if found is None:
         return f"whether it has a prefix cache cannot be told: a repeated prompt was only a little faster ({times})"
     if not found:
-        return f"no prefix cache showed: a repeated prompt took as long as a new one ({times})"
+        return f"No prefix cache detected ({times})."
     return f"a prefix cache answers repeated prompts {cold / repeat:.3g} times as fast ({times})"

@@ -30,8 +30,8 @@ _UNIT = {"b": 1e9, "m": 1e6}
 _SCALES = 0.5
 _LEAN = re.compile(r"(?<![a-z0-9])(?:iq\d|(?:mx|nv)?fp\d)")
 _SHOWN = 3
-_NONE = Hypothesis(kind="none", sentence="nothing is expected: no figure is published of this model on this machine, "
-                   "and its memory bandwidth or the size of its weights is not known")  # fmt: skip
+_NONE = Hypothesis(kind="none", sentence="No published figure for this model and chip, and no estimate: "
+                   "the memory bandwidth or the size of the weights is unknown.")  # fmt: skip
 
 
 def hypothesis(

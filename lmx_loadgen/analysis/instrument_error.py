@@ -1,16 +1,15 @@
-"""How far a level's figures can be off by the instrument's own doing, and which must not be believed.
+"""How far a level's figures can be off by the instrument's own doing, and which are unreliable.
 
 Errors come from two witnesses, and the larger one counts: the calibration that a run carries in its header, at a load
 at least as high as the level's, and the stalls of the measuring process that this run saw itself. An error is given in
 its metric's unit and applies to either side.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from lmx_loadgen.analysis.delays import is_delayed_anywhere
-from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.error_models import Pick, SegmentLoad
+from lmx_loadgen.analysis.metrics import METRICS, is_delayed_anywhere
 from lmx_loadgen.analysis.records import MOST_DELAY_NS, Record
 from lmx_loadgen.analysis.samples import Sample
 from lmx_loadgen.analysis.stats import Better, percentile
@@ -19,28 +18,12 @@ from lmx_loadgen.store.calibration import CalibratedLevel, Calibration, SpreadRe
 from lmx_loadgen.store.result import MetricResult, Witness
 from lmx_loadgen.system.clock import NS
 
-# A figure that the instrument may have moved by more than this share of itself is not to be believed.
+# A figure that the instrument may have moved by more than this share of itself is unreliable.
 MOST_ERROR = 0.05
 MOST_CPU = 0.80
 
 Statistic = Literal["p50", "p90", "p95", "p99", "mean"]
 STATISTICS: tuple[Statistic, ...] = ("p50", "p90", "p95", "p99", "mean")
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentLoad:
-    """What a level's errors hang on: text reads a second while its segments ran, mean tokens of an answer, median TTFT
-    and the window in seconds; None where it has none."""
-
-    slots: int
-    chunk_rate: float | None
-    tokens: float | None
-    ttft_s: float | None
-    window_s: float | None
-
-
-Pick = Callable[[SpreadResult], float]
-Error = Callable[[CalibratedLevel, SegmentLoad, float, Pick], float | None]
 
 
 def _of_tail(spread: SpreadResult) -> float:
@@ -60,45 +43,6 @@ def _of_mean(spread: SpreadResult) -> float:
 
 
 _PICKS: dict[Statistic, Pick] = {"p50": _of_middle, "mean": _of_mean}
-
-
-def _tpot(level: CalibratedLevel, load: SegmentLoad, pick: Pick) -> float | None:
-    """The first and the last stamp are wrong by as much in a short answer as in a long one: the mean over its steps
-    is wrong by their difference ÷ steps."""
-    if load.tokens is None or load.tokens <= 1:
-        return None
-    return pick(level.tpot) * (level.tokens - 1) / (load.tokens - 1)
-
-
-def _decode(level: CalibratedLevel, load: SegmentLoad, value: float, pick: Pick) -> float | None:
-    error = _tpot(level, load, pick)  # d(1/t) = dt / t²
-    return None if error is None else error * value * value
-
-
-def _of_window(level: CalibratedLevel, load: SegmentLoad, value: float, pick: Pick) -> float | None:
-    """Both edges of the window cut the same stream of arrivals, each of them off by a chunk's error."""
-    return value * 2 * level.chunk.p99 / load.window_s if load.window_s else None
-
-
-def _prompt_rate(level: CalibratedLevel, load: SegmentLoad, value: float, pick: Pick) -> float | None:
-    return value * pick(level.ttft) / load.ttft_s if load.ttft_s else None
-
-
-ERRORS: dict[str, Error] = {
-    "ttft": lambda level, load, value, pick: pick(level.ttft),
-    "ttft_response": lambda level, load, value, pick: pick(level.ttft),
-    "ttfo": lambda level, load, value, pick: pick(level.send) + pick(level.chunk),
-    "e2e": lambda level, load, value, pick: pick(level.send) + pick(level.chunk),
-    "tpot": lambda level, load, value, pick: _tpot(level, load, pick),
-    "decode_tok_s": _decode,
-    "prompt_tok_s": _prompt_rate,
-    "chunk_gap": lambda level, load, value, pick: pick(level.gap),
-    "longest_stall": lambda level, load, value, pick: pick(level.stall),
-    "output_tok_s": _of_window,
-    "request_rate": _of_window,
-    "goodput": _of_window,
-    "occupancy": _of_window,
-}
 
 
 def load_of(slots: int, metrics: Mapping[str, MetricResult], measured: Sequence[Record], window: Window) -> SegmentLoad:
@@ -156,9 +100,9 @@ def _stated(
 ) -> float | None:
     """The 99th percentile over requests: the larger of the calibration's and this run's own."""
     value = shown(found)
-    if level is None or name not in ERRORS or value is None:
+    if level is None or (error := METRICS[name].error) is None or value is None:
         return None
-    calibrated = ERRORS[name](level, load, value, _of_tail)
+    calibrated = error(level, load, value, _of_tail)
     own = percentile(sorted(sample.errors), 99) if sample is not None else None
     return calibrated if calibrated is None else max(calibrated, own or 0.0)
 
@@ -174,7 +118,8 @@ def _is_tainted(
     value = getattr(found, statistic)
     if not value:
         return False
-    bound = ERRORS[name](level, load, value, _PICKS.get(statistic, _of_tail)) if level and name in ERRORS else None
+    error = METRICS[name].error
+    bound = error(level, load, value, _PICKS.get(statistic, _of_tail)) if level and error is not None else None
     own = _own_bound(statistic, sample, found.better) if sample is not None else 0.0
     return bool(max(bound or 0.0, own) > MOST_ERROR * abs(value))
 
@@ -226,7 +171,7 @@ def witness(
 
 
 def taints(metrics: Mapping[str, MetricResult]) -> list[str]:
-    """Why figures of a level are not to be believed, a sentence for all of them; none when they are."""
+    """Why figures of a level are unreliable, in one sentence for all of them; none when they are reliable."""
     found = [METRICS[name].title for name, one in metrics.items() if is_tainted(one)]
     return [f"this machine may have moved {', '.join(found)} by more than {MOST_ERROR:.0%}"] if found else []
 

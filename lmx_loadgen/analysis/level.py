@@ -10,15 +10,18 @@ from pydantic import ValidationError
 
 from lmx_loadgen.analysis import conditions, instrument_error, slo
 from lmx_loadgen.analysis.answer_notes import answer_notes
-from lmx_loadgen.analysis.metrics import METRICS, Metric
+from lmx_loadgen.analysis.error_models import SegmentLoad
+from lmx_loadgen.analysis.metrics import METRICS, Metric, headline
 from lmx_loadgen.analysis.open_loop import in_flight_of, open_loop_of, without_latency
 from lmx_loadgen.analysis.open_loop import notes_of as open_loop_notes
 from lmx_loadgen.analysis.records import Record, in_steady_or_all
 from lmx_loadgen.analysis.samples import Sample, of_window, samples_of
-from lmx_loadgen.analysis.shapes import cut_note, shape_result
+from lmx_loadgen.analysis.shapes import length_notes, shape_result
 from lmx_loadgen.analysis.stats import PERCENTILES, Description, describe, interval_within_run, known
+from lmx_loadgen.analysis.steadiness import BlockCourse, course_of, steadiness_of, throttling_words
+from lmx_loadgen.analysis.steadiness import notes_of as steadiness_notes
 from lmx_loadgen.analysis.tokens import Basis, choose_basis
-from lmx_loadgen.analysis.turns import turn_results
+from lmx_loadgen.analysis.turns import turn_of, turn_results
 from lmx_loadgen.analysis.window import WINDOW_METRICS, Window, level_metrics, little_note, window_of
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.profile.load_point import LoadPoint
@@ -29,19 +32,19 @@ from lmx_loadgen.store.result import (
     ErrorCount,
     LevelResult,
     MetricResult,
+    OpenLoopResult,
     PromptClassResult,
     RequestCounts,
-    ShapeResult,
+    SteadinessResult,
     TokenCounts,
     TokenSums,
-    TurnResult,
     WindowResult,
 )
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.carded import rules_by
 
 PROMPT_CLASSES = ("short", "medium", "long", "given")
-# How an answer ended whose server did not say.
+# How an answer ended where the server reports no finish reason.
 UNKNOWN = "unknown"
 _MANY_COALESCED = 0.5
 
@@ -64,7 +67,10 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     measured = [record for record in level.requests if record.measured]
     chosen, sample = sample_of(measured, point)
     basis = basis_of(target, chosen)
-    window = window_of(segments)
+    courses = _courses(chosen, segments, basis, profile)
+    cut = frozenset[int]().union(*(one.cut for one in courses.values()))
+    chosen = [record for record in chosen if record.id not in cut]
+    window = window_of(segments).later({block: one.starts_ns for block, one in courses.items() if one.starts_ns})
     failed = [record for record in measured if record.failed]
     open_loop = open_loop_of(point, segments, measured)
     samples = samples_of(chosen, basis, profile)
@@ -76,8 +82,13 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     calibration = calibration_of(log.header)
     rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in WINDOW_METRICS}
     metrics = instrument_error.with_errors(calibration, load, metrics, samples | rates)
-    parts = {} if open_loop and open_loop.overloaded else _by_prompt_class(chosen, counted, basis, profile)
-    classes = {name: _class_figures(*part, usual, calibration, load) for name, part in parts.items()}
+    steadiness = _steadiness(log, segments, courses, window, measured, open_loop)
+    classes = {
+        name: PromptClassResult(
+            metrics=without_latency(_class_figures(point, *part, usual, calibration, load), open_loop)
+        )
+        for name, part in _by_prompt_class(chosen, counted, basis, profile).items()
+    }
     seen = instrument_error.witness(calibration, load, measured, segments)
     usage_exact = rules_of(target).usage_prompt_exact
     shape = shape_result(log.header, target["name"], level.load_point, chosen, basis, usage_exact=usage_exact)
@@ -96,29 +107,44 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
         complete=len(segments) >= level.planned and all(map(ran_to_its_end, segments)),
         witness=seen,
         tainted=instrument_error.taints(metrics) + conditions.taints(log, segments),
-        notes=_notes(measured, chosen, sample, basis, window, target)
+        notes=_notes(measured, chosen, sample, basis, target)
         + instrument_error.notes_of(seen, samples, sum(record.outcome != "cancelled" for record in measured))
         + open_loop_notes(open_loop)
-        + _length_notes(shape, chosen, usage_exact)
+        + [note for note in steadiness_notes(steadiness) if open_loop is None or note != open_loop.sentence]
+        + length_notes(shape, chosen, usage_exact=usage_exact)
         + _stop_notes(segments),
         open_loop=open_loop,
         shape=shape,
-        turns=_turns(measured, basis, profile, usage_exact=usage_exact) if point.kind == "sessions" else [],
+        turns=turn_results(point, measured, basis, profile, usage_exact=usage_exact),
+        steadiness=steadiness,
     )
 
 
-def _turns(
-    measured: Sequence[Record], basis: Basis, profile: Mapping[str, Any], *, usage_exact: bool
-) -> list[TurnResult]:
-    shares_system = profile["prompts"].get("shared_system") is not None
-    return turn_results(measured, basis, usage_exact=usage_exact, shares_system=shares_system)
+def _courses(
+    chosen: Sequence[Record], segments: Sequence[Mapping[str, Any]], basis: Basis, profile: Mapping[str, Any]
+) -> dict[int, BlockCourse]:
+    """How each block of the level went, by its number."""
+    by_block: dict[int, list[Record]] = {}
+    for record in chosen:
+        by_block.setdefault(record.block, []).append(record)
+    drains = {line["block"]: line["drain_start_ns"] or line["end_ns"] for line in segments}
+    return {block: course_of(mine, drains.get(block, 0), basis, profile) for block, mine in by_block.items()}
 
 
-def _length_notes(shape: ShapeResult | None, chosen: Sequence[Record], usage_exact: bool) -> list[str]:
-    if shape is not None:
-        return [] if shape.exact and shape.status == "passed" else [shape.sentence]
-    note = cut_note(chosen, usage_exact=usage_exact)
-    return [] if note is None else [note]
+def _steadiness(
+    log: LogContents,
+    segments: Sequence[Mapping[str, Any]],
+    courses: Mapping[int, BlockCourse],
+    window: Window,
+    measured: Sequence[Record],
+    open_loop: OpenLoopResult | None,
+) -> SteadinessResult | None:
+    others = [
+        open_loop.sentence if open_loop is not None else None,
+        little_note(window, measured),
+        throttling_words(log.host, segments),
+    ]
+    return steadiness_of(courses, segments, known(others))
 
 
 def calibration_of(header: Mapping[str, Any]) -> Calibration | None:
@@ -133,7 +159,7 @@ def calibration_of(header: Mapping[str, Any]) -> Calibration | None:
 
 
 def _stop_notes(segments: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Why the level was given up, where it was. That it was overloaded is in what an open loop says of itself."""
+    """Why the level was aborted, if it was. That it was overloaded is in what an open loop says of itself."""
     lines = (line for line in segments if not ran_to_its_end(line) and not _is_interruption(line))
     return list(dict.fromkeys(f"stopped early: {line['stopped']}" for line in lines))
 
@@ -205,8 +231,9 @@ _OF_CLASS = ("ttft", "prompt_tok_s", "decode_tok_s", "e2e")
 def _by_prompt_class(
     chosen: Sequence[Record], counted: Sequence[Record], basis: Basis, profile: Mapping[str, Any]
 ) -> dict[str, tuple[dict[str, Sample], int]]:
-    """The samples of each class of prompts, the shortest first, and how many of its requests failed."""
-    names = {record.prompt_class for record in counted}
+    """The samples of each class of prompts, the shortest first, and how many of its requests failed. Turns of chats
+    have figures of their own."""
+    names = {record.prompt_class for record in counted if turn_of(record) is None}
     found = {}
     for name in sorted(names, key=lambda name: (PROMPT_CLASSES.index(name) if name in PROMPT_CLASSES else 9, name)):
         answers = [record for record in chosen if record.prompt_class == name]
@@ -216,17 +243,18 @@ def _by_prompt_class(
 
 
 def _class_figures(
+    point: LoadPoint,
     samples: Mapping[str, Sample],
     failed: int,
     slots: int,
     calibration: Calibration | None,
-    load: instrument_error.SegmentLoad,
-) -> PromptClassResult:
+    load: SegmentLoad,
+) -> dict[str, MetricResult]:
     metrics = {
         name: _metric_result(METRICS[name], _describe(METRICS[name], samples[name], failed, slots))
-        for name in _OF_CLASS
+        for name in dict.fromkeys((*_OF_CLASS, headline("ttft", point)))
     }
-    return PromptClassResult(metrics=instrument_error.with_errors(calibration, load, metrics, samples))
+    return instrument_error.with_errors(calibration, load, metrics, samples)
 
 
 def _describe(metric: Metric, sample: Sample, failed: int, slots: int) -> Description:
@@ -306,7 +334,6 @@ def _notes(
     chosen: Sequence[Record],
     sample: str,
     basis: Basis,
-    window: Window,
     target: Mapping[str, Any],
 ) -> list[str]:
     notes = []
@@ -314,19 +341,16 @@ def _notes(
         notes.append("too few requests to leave out the first wave: the ramp is included in the latencies")
     if chosen and not basis.exact:
         notes.append(
-            f"tokens are counted as text events, since {target['name']} gives no count of tokens to rely on: "
-            "rates are of chunks, which may hold several tokens"
+            f"{target['name']} reports no reliable token count, so rates are in chunks/s (several tokens each)"
         )
     reads = sum(len(record.text_reads) for record in chosen)
     shared = sum(1 for record in chosen for _, events in record.text_reads if events > 1)
     if reads and shared / reads > _MANY_COALESCED:
-        notes.append(f"{shared / reads:.0%} of the reads that brought text brought several events at once")
+        notes.append(f"{shared / reads:.0%} of the reads with text held several events")
     if again := sum(record.reconnected for record in measured):
         notes.append(
             f"sent again, since the connection closed before an answer began (it had run out, or the server failed): "
             f"{again} of {len(measured)} requests"
         )
-    if (little := little_note(window, measured)) is not None:
-        notes.append(little)
     good = [record for record in measured if record.ok]
     return notes + answer_notes(good, basis, usage_exact=rules_of(target).usage_output_exact)

@@ -21,10 +21,14 @@ LevelKey = tuple[str, LoadPoint]
 
 
 class MeasuredRun:
-    """A run's event log with its records and levels. Nothing is computed before it is asked for, nor twice."""
+    """A run's event log with its records and levels. Nothing is computed before it is asked for, nor twice.
 
-    def __init__(self, log: LogContents) -> None:
+    `records` are those of the log where they are known already, or are to be other ones.
+    """
+
+    def __init__(self, log: LogContents, records: list[Record] | None = None) -> None:
         self.log = log
+        self._given = records
         self._levels: dict[LevelKey, LevelResult] = {}
 
     @property
@@ -51,12 +55,22 @@ class MeasuredRun:
         return [segment_key(segment) for segment in self.header["plan"]]
 
     def load_points(self, target: str | None = None) -> list[LoadPoint]:
-        """The levels that were planned, of one target or of all, in the order they were to run."""
-        return list(dict.fromkeys(key.load_point for key in self.plan if target in (None, key.target)))
+        """The levels that were planned, of one target or of all, in the order they were to run; then those that a
+        search added."""
+        planned = [key.load_point for key in self.plan if target in (None, key.target)]
+        added = [point for name, point in self._records_of_levels if target in (None, name)] if self.is_search else []
+        return list(dict.fromkeys([*planned, *added]))
+
+    @property
+    def is_search(self) -> bool:
+        """Whether it chose its loads itself, by what it had measured."""
+        return bool((self.header.get("going_on") or {}).get("capacity"))
 
     @cached_property
     def records(self) -> list[Record]:
         """All requests, in the order they ended."""
+        if self._given is not None:
+            return self._given
         by_loop = {name: stamped_by_loop(self.header, target) for name, target in self.targets.items()}
         return [record(line, by_loop.get(line["target"], False)) for line in self.log.requests]
 

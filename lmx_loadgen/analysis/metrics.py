@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
-from lmx_loadgen.analysis.delays import is_delayed
+from lmx_loadgen.analysis import delays, error_models
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import Better
 from lmx_loadgen.analysis.tokens import Basis, hidden_tokens, output_tokens, prompt_tokens, read_tokens, usage_state
@@ -28,7 +28,8 @@ class Metric:
 
     `of` gives a single request's value, None for one that this machine delayed; `raw` gives that one's too. Both are
     None for metrics of gaps and of whole levels. `undefined` says why an answer has no value, or `why` where there are
-    several reasons.
+    several reasons. `delay` is by how much stalls of this machine falsify a request's value, `error` the instrument's
+    own error by its calibration; None where neither is known to.
     """
 
     name: str
@@ -42,6 +43,16 @@ class Metric:
     undefined: str = "no request has this value"
     raw: PerRequest | None = None
     why: Callable[[Record, Basis], str] | None = None
+    delay: delays.Delay | None = None
+    error: error_models.Error | None = None
+
+    def delay_ns(self, record: Record) -> int:
+        """By how much, at most, this machine falsified the request's value."""
+        return 0 if self.delay is None else delays.delay_ns(self.delay, record)
+
+    def is_delayed(self, record: Record) -> bool:
+        """Whether the request is left out of the sample for that."""
+        return self.delay is not None and delays.is_delayed(self.delay, record)
 
     def reason(self, record: Record, basis: Basis) -> str:
         """Why this answer has no value."""
@@ -131,7 +142,7 @@ def _seconds(start: int | None, end: int | None) -> float | None:
 
 # ---- why an answer has no value ---------------------------------------------------------------------
 
-_ONE_READ = "its text came in one read"
+_ONE_READ = "all text arrived in one read"
 _UNCOUNTED = "no exact count of its tokens"
 
 
@@ -154,47 +165,59 @@ _ALL = [
         "Time to first token: from just before the request is written, on a connection already open, to the first "
         "text that is more than white space (reasoning and tool calls are text).",
         "first text − send", of=ttft,
+        delay=delays.until_first_text, error=error_models.of_ttft,
     ),
     Metric(
-        "ttft_response", "TTFT from due time", "s", "lower",
+        "ttft_response", "TTFT from scheduled time", "s", "lower",
         "The same from when the request was due, so that waiting for a slot counts too (free of coordinated omission).",
         "first text − intended", of=ttft_response,
+        delay=delays.until_first_text_from_due, error=error_models.of_ttft,
     ),
     Metric(
         "ttfo", "TTFO", "s", "lower",
         "Time to first output: to the first visible text that is more than white space, reasoning not counted.",
         "first visible text − send", of=ttfo, undefined="it has no visible text",
+        delay=delays.until_first_visible, error=error_models.of_span_to_text,
     ),
-    Metric("e2e", "E2E", "s", "lower", "The whole answer, to its last text.", "last text − send", of=e2e),
+    Metric(
+        "e2e", "E2E", "s", "lower", "The whole answer, to its last text.", "last text − send", of=e2e,
+        delay=delays.until_last_text, error=error_models.of_span_to_text,
+    ),
     Metric(
         "tpot", "TPOT", "s", "lower",
         "Time per output token after the first read of text. A read's tokens are its share of the answer's characters, "
         "at least one a text event, or what the server's running count says. Tokens without text are left out: an end "
         "of turn, and hidden reasoning.",
         "(last text − first text) ÷ (output tokens − tokens in the first read of text)", of=tpot, why=_no_rate,
+        delay=delays.streaming, error=error_models.of_tpot,
     ),
     Metric(
         "decode_tok_s", "Decode tok/s", "tok/s", "higher", "What one user sees once the answer runs.", "1 ÷ TPOT",
         of=decode_tok_s, why=_no_rate,
+        delay=delays.streaming, error=error_models.of_decode_rate,
     ),
     Metric(
         "chunk_gap", "Chunk gap", "s", "lower",
         "Time between consecutive reads that brought text, over all answers (a chunk is not a token).",
         "text read − text read before it", "gap", undefined=_ONE_READ,
+        error=error_models.of_gap,
     ),
     Metric(
         "longest_stall", "Longest stall", "s", "lower", "The largest chunk gap of an answer.", "max(chunk gaps)",
         of=longest_stall, undefined=_ONE_READ,
+        delay=delays.longest_gap, error=error_models.of_stall,
     ),
     Metric(
-        "below_reading_share", "Reader waits", "1", "lower",
+        "below_reading_share", "Stall share at reading speed", "1", "lower",
         "Share of the streaming time in which someone who reads at the profile's reading speed has read all there is.",
         "waiting time ÷ (last text − first text)", of=below_reading_share, why=_no_rate,
+        delay=delays.streaming,
     ),
     Metric(
         "prompt_tok_s", "Prompt tok/s", "tok/s", "higher", "Prompt tokens per second of TTFT, for cold prompts.",
         "prompt tokens ÷ TTFT", of=prompt_tok_s,
         why=_no_prompt_rate,
+        delay=delays.until_first_text, error=error_models.of_prompt_rate,
     ),
     Metric(
         "output_tokens", "Output tokens", "tokens", "higher",
@@ -205,15 +228,18 @@ _ALL = [
         "output_tok_s", "System tok/s", "tok/s", "higher",
         "Tokens of all answers that arrived inside the window, per second; ramp and drain are outside it.",
         "tokens arrived in window ÷ window", "level",
+        error=error_models.of_window,
     ),
     Metric(
         "request_rate", "Requests/s", "req/s", "higher", "Answers completed inside the window, per second.",
         "ok requests ended in window ÷ window", "level",
+        error=error_models.of_window,
     ),
     Metric(
         "goodput", "Goodput", "req/s", "higher",
         "Answers per second that met every SLO of the profile; a failed request misses every SLO.",
         "requests within all SLOs ended in window ÷ window", "level",
+        error=error_models.of_window,
     ),
     Metric(
         "slo_share", "Within SLO", "1", "higher",
@@ -224,6 +250,7 @@ _ALL = [
     Metric(
         "occupancy", "In flight", "requests", "higher", "Time-average of requests in flight in the window.",
         "Σ time in flight in window ÷ window", "level",
+        error=error_models.of_window,
     ),
 ]  # fmt: skip
 
@@ -234,7 +261,7 @@ def _without_delayed(metric: Metric) -> Metric:
         return metric
 
     def of(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
-        return None if is_delayed(metric.name, record) else raw(record, basis, profile)
+        return None if metric.is_delayed(record) else raw(record, basis, profile)
 
     return replace(metric, of=of, raw=raw)
 
@@ -245,6 +272,11 @@ METRICS: dict[str, Metric] = {metric.name: _without_delayed(metric) for metric i
 def headline(metric: str, point: LoadPoint) -> str:
     """The metric that stands for this one at a load point: in an open loop, TTFT counts from when it was due."""
     return "ttft_response" if metric == "ttft" and point.IS_OPEN else metric
+
+
+def is_delayed_anywhere(record: Record) -> bool:
+    """Whether the request is left out of any figure."""
+    return any(metric.is_delayed(record) for metric in METRICS.values())
 
 
 def markdown_table() -> str:

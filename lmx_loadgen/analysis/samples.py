@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmx_loadgen.analysis.delays import delay_ns, gap_lags, is_delayed, lag_at
+from lmx_loadgen.analysis.delays import gap_lags, lag_at
 from lmx_loadgen.analysis.metrics import METRICS, Metric, chunk_gaps
 from lmx_loadgen.analysis.records import MOST_DELAY_NS, Record
 from lmx_loadgen.analysis.tokens import Basis, read_tokens
@@ -66,7 +66,7 @@ def _of_requests(metric: Metric, chosen: Sequence[Record], basis: Basis, profile
     assert metric.raw is not None
     raw = [(record, metric.raw(record, basis, profile)) for record in chosen]
     defined = [(record, value) for record, value in raw if value is not None]
-    kept = [(record, value) for record, value in defined if not is_delayed(metric.name, record)]
+    kept = [(record, value) for record, value in defined if not metric.is_delayed(record)]
     if len(kept) < _LEAST_LEFT * len(defined):
         kept = defined
     blocks: dict[int, list[list[Value]]] = {}
@@ -79,7 +79,7 @@ def _of_requests(metric: Metric, chosen: Sequence[Record], basis: Basis, profile
 
 def _error(metric: Metric, record: Record, value: float, basis: Basis) -> float:
     """A request's delay, in the metric's unit."""
-    seconds = delay_ns(metric.name, record) / NS
+    seconds = metric.delay_ns(record) / NS
     if not seconds:
         return 0.0
     if metric.name in ("tpot", "decode_tok_s"):

@@ -85,6 +85,14 @@ def _sentence(made: FittedLength, prompts: Sequence[int], cut: bool) -> str:
     return f"prompts have {found} tokens ({made.shape.prompt:,} were asked for), fitted by {by}"
 
 
+def length_notes(shape: ShapeResult | None, answers: Sequence[Record], *, usage_exact: bool) -> list[str]:
+    """What to know of the lengths of a level's prompts."""
+    if shape is not None:
+        return [] if shape.exact and shape.status == "passed" else [shape.sentence]
+    note = cut_note(answers, usage_exact=usage_exact)
+    return [] if note is None else [note]
+
+
 def cut_note(answers: Sequence[Record], *, usage_exact: bool) -> str | None:
     """Where a tokenizer and the server both count: whether the server read far less than it was sent. Of another
     vocabulary than its own a tokenizer would show no more than a few tokens in a hundred."""

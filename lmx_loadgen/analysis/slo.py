@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmx_loadgen.analysis.delays import is_delayed
 from lmx_loadgen.analysis.formats import duration
 from lmx_loadgen.analysis.metrics import METRICS, e2e, headline, tpot, ttft, ttft_response
 from lmx_loadgen.analysis.records import Record
@@ -42,6 +41,15 @@ def is_met(record: Record, basis: Basis, profile: Mapping[str, Any]) -> bool:
     return all(value is None or value <= profile["slo"][name] for name, value in values.items())
 
 
+def missed(record: Record, basis: Basis, profile: Mapping[str, Any]) -> list[str]:
+    """What keeps a request from the SLO, by name: the titles of the limits it is over, or `errors`."""
+    if not record.ok:
+        return ["errors"]
+    limited = _LIMITED_IN_OPEN_LOOP if record.load_point.IS_OPEN else _LIMITED
+    values = {name: limited[name](record, basis, profile) for name in limits(profile)}
+    return [METRICS[name].title for name, value in values.items() if value is not None and value > profile["slo"][name]]
+
+
 def counted(requests: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> tuple[int, int] | None:
     """How many of these requests met the SLO, and how many are counted; None where none is set, or none is left.
 
@@ -62,7 +70,7 @@ def share(requests: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) 
     if not counts:
         return Description(n=0, reason="no request was measured, or this machine delayed all of them")
     met, of = sum(count for count, _ in counts), sum(of for _, of in counts)
-    return Description(n=of, mean=met / of, ci95=own_interval(counts), reason="a level has one value, no percentiles")
+    return Description(n=of, mean=met / of, ci95=own_interval(counts), reason="single value per level")
 
 
 def own_interval(counts: Sequence[tuple[int, int]], alpha: float = 0.05) -> tuple[float, float]:
@@ -75,4 +83,4 @@ def own_interval(counts: Sequence[tuple[int, int]], alpha: float = 0.05) -> tupl
 
 
 def _is_left_out(record: Record, profile: Mapping[str, Any]) -> bool:
-    return record.ok and any(is_delayed(headline(name, record.load_point), record) for name in limits(profile))
+    return record.ok and any(METRICS[headline(name, record.load_point)].is_delayed(record) for name in limits(profile))

@@ -181,6 +181,6 @@ def _not_below(values: Iterable[float], low: float) -> float:
 @lru_cache(maxsize=4096)
 def t_quantile(p: float, df: int) -> float:
     """Quantile of Student's t distribution."""
-    from scipy.special import stdtrit  # a tenth of scipy.stats' import time
+    from scipy.special import stdtrit  # a third of scipy.stats' import time
 
     return float(stdtrit(df, p))

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from lmx_loadgen.decode.reasoning import thought_end
@@ -206,13 +207,23 @@ def _fits(arguments: Mapping[str, Any], schema: Mapping[str, Any] | None) -> boo
     if schema is None or has_pattern(schema):
         return False
     import jsonschema
-    from referencing import Registry
     from referencing.exceptions import Unresolvable
 
     try:
-        # An empty registry: a schema that refers to an address is not fetched.
-        checker = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-        checker.check_schema(dict(schema))
-        return bool(checker(dict(schema), registry=Registry()).is_valid(arguments))
+        return bool(_validator(json.dumps(schema)).is_valid(arguments))
     except (jsonschema.SchemaError, Unresolvable, RecursionError, TypeError, ValueError):
         return False
+
+
+@lru_cache(maxsize=16)
+def _validator(schema: str) -> Any:
+    """What checks arguments by a schema, itself checked: that takes longer than all else, and tools come again. Raises
+    SchemaError."""
+    import jsonschema
+    from referencing import Registry
+
+    read = json.loads(schema)
+    kind = jsonschema.validators.validator_for(read, default=jsonschema.Draft202012Validator)
+    kind.check_schema(read)
+    # An empty registry: a schema that refers to an address is not fetched.
+    return kind(read, registry=Registry())

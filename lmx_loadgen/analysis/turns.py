@@ -1,12 +1,14 @@
 """What the tenth turn costs: the figures of chats by turn."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median, median_low
+from typing import Any
 
 from lmx_loadgen.analysis.cache import TEMPLATE_TOKENS
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.tokens import Basis
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.result import TurnResult
 from lmx_loadgen.system.clock import NS
 
@@ -20,16 +22,19 @@ def turn_of(record: Record) -> int | None:
 
 
 def turn_results(
-    measured: Sequence[Record], basis: Basis, *, usage_exact: bool, shares_system: bool = False
+    point: LoadPoint, measured: Sequence[Record], basis: Basis, profile: Mapping[str, Any], *, usage_exact: bool
 ) -> list[TurnResult]:
-    """The figures of each turn, over all chats. First requests of users count too: a chat's first turn is nothing else.
-    `usage_exact`: the server's usage is a count of the prompt's tokens; `shares_system`: all chats begin alike."""
+    """The figures of each turn, over all chats; none where no users lead chats. First requests of users count too: a
+    chat's first turn is nothing else. `usage_exact`: the server's usage is a count of the prompt's tokens."""
+    if point.kind != "sessions":
+        return []
     by_turn: dict[int, list[Record]] = {}
     for one in measured:
         turn = turn_of(one)
         if turn is not None and one.outcome != "cancelled":
             by_turn.setdefault(turn, []).append(one)
-    template = 0 if shares_system else _of_template(by_turn.get(1, []))
+    begin_alike = profile["prompts"].get("shared_system") is not None
+    template = 0 if begin_alike else _of_template(by_turn.get(1, []))
     return [_result(turn, asked, basis, usage_exact, template) for turn, asked in sorted(by_turn.items())]
 
 

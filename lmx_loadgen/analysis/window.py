@@ -45,6 +45,11 @@ class Window:
             place += end - start
         return shifts
 
+    def later(self, starts_ns: Mapping[int, int]) -> "Window":
+        """The same without what lies before these moments, by block."""
+        moved = {block: (max(start, starts_ns.get(block, start)), end) for block, (start, end) in self.spans.items()}
+        return Window({block: (start, end) for block, (start, end) in moved.items() if end > start})
+
     @property
     def seconds(self) -> float:
         return self.length_ns / NS
@@ -69,7 +74,7 @@ def level_metrics(
 ) -> dict[str, Description]:
     """The level-wide metrics, each with its value as `mean` and an interval from batch means where there is enough."""
     if window.seconds <= 0:
-        reason = "the load was never full for a moment: more requests than slots are needed"
+        reason = "too few requests to reach full concurrency; use more than the number of slots"
         return {name: Description(n=0, reason=reason) for name in WINDOW_METRICS}
     tokens = _token_arrivals(sent, basis)
     ended = [(record.block, record.end_ns, 1.0) for record in sent if record.ok]
@@ -106,8 +111,7 @@ def little_note(window: Window, sent: Sequence[Record]) -> str | None:
     if abs(occupancy - expected) <= _LITTLE * occupancy:
         return None
     return (
-        f"not a steady state: {occupancy:.3g} requests were in flight, but throughput × time in flight "
-        f"is {expected:.3g} (Little's law)"
+        f"not steady: {occupancy:.3g} requests in flight, but throughput × latency gives {expected:.3g} (Little's law)"
     )
 
 
@@ -159,7 +163,7 @@ def _described(window: Window, n: int, total: float, sums: Sequence[float]) -> D
         n=n,
         mean=total / window.seconds,
         ci95=mean_interval(rates) if n >= _BATCHES * _ENOUGH_A_BATCH else None,
-        reason="a level has one value, no percentiles",
+        reason="single value per level",
     )
 
 

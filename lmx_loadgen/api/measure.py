@@ -9,7 +9,7 @@ from typing import Unpack
 
 from lmx_loadgen.api.keywords import Arguments, Keywords, arguments, check_names
 from lmx_loadgen.api.runs import Run
-from lmx_loadgen.session.calibrated import calibration_for_run, workers_for
+from lmx_loadgen.session.calibrated import calibration_for_run, with_workers
 from lmx_loadgen.session.run import run_blocking
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import Silent, View
@@ -49,8 +49,8 @@ def _measured(targets: Sequence[str], keywords: Keywords, stop: StopFlag, base_d
             view.say(warning)
         options = replace(asked.options.below(base_dir), lock=locked)
         if not asked.chooses_workers:
-            options = replace(options, workers=workers_for(options, asked.profile.load.likely_in_flight()))
-        calibrated = calibration_for_run(options, stop, view.say) if asked.calibrate else None
+            options = with_workers(options, asked.profile)
+        calibrated = calibration_for_run(options, stop, view) if asked.calibrate else None
         outcome = run_blocking(
             asked.profile, options=options, stop=stop, base_dir=base_dir, view=view, calibrated=calibrated
         )

@@ -89,13 +89,12 @@ class Run:
         from lmx_loadgen.store.reference import NAME as REFERENCE
         from lmx_loadgen.store.reference import read_reference
         from lmx_loadgen.store.result import write_whole
-        from lmx_loadgen.store.tools_vs_truth import read_tools_vs_truth
         from lmx_loadgen.system import package_data
         from lmx_loadgen.system.disk import make_folder
 
         known = package_data.folder("reference")
         drawn = views([self.folder], self.folder.parent, lambda words: None)
-        page = build_page(drawn, read_tools_vs_truth(known), reference=read_reference(known / REFERENCE))
+        page = build_page(drawn, reference=read_reference(known / REFERENCE))
         target = Path(path)
         make_folder(target.parent)
         write_whole(target, page.encode())
@@ -103,11 +102,10 @@ class Run:
 
     def _repr_html_(self) -> str:
         """The summary table, as a notebook shows it."""
-        from lmx_loadgen.report import tables
+        from lmx_loadgen.report.page import summary_html
         from lmx_loadgen.report.run_loader import view_of
-        from lmx_loadgen.report.view import series_of
 
-        return str(tables.summary(series_of([view_of(self.result, self._measured)])))
+        return summary_html([view_of(self.result, self._measured)])
 
     def __repr__(self) -> str:
         targets = ", ".join(target.name for target in self.result.targets)

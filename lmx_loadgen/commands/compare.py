@@ -14,7 +14,6 @@ from lmx_loadgen.analysis.comparison.sides import Rules
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.commands.sides import compared, pair, replicates, run_of_many
 from lmx_loadgen.errors import InputError, LimitBroken, LimitUndecided, LoadgenError, NotComparable, ResultError
-from lmx_loadgen.report import ranking
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import NAME, read_reference
 from lmx_loadgen.store.result import write_whole
@@ -44,10 +43,15 @@ def compare_command(
     if sides and (base or new):
         raise InputError("--base and --new go together, and without other arguments: name the runs of both sides")
     comparisons, arms = _compared(sides, base, new, results_dir, rules)
-    _show(comparisons, arms, shape, output)
     # Limits are on what is compared with the first target.
     with_first = [one for one in comparisons if one.a.target == comparisons[0].a.target]
     checked = [result for limit in parsed for one in with_first for result in check_limit(limit, one)]
+    if shape == "html":
+        path = output or _PAGE
+        _write_page(path, comparisons, arms)
+        click.echo(str(path))
+    else:
+        _show(_text(comparisons, checked, shape), output)
     error = _error(comparisons, checked, bool(parsed))
     if error is not None:
         raise error
@@ -66,13 +70,7 @@ def _compared(
     return [compared(a, b, rules)], (*a.runs, *b.runs)
 
 
-def _show(comparisons: Sequence[Comparison], sides: Sequence[Arm], shape: str, output: Path | None) -> None:
-    if shape == "html":
-        path = output or _PAGE
-        _write_page(path, comparisons, sides)
-        click.echo(str(path))
-        return
-    text = _text(comparisons, shape)
+def _show(text: str, output: Path | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
@@ -80,8 +78,12 @@ def _show(comparisons: Sequence[Comparison], sides: Sequence[Arm], shape: str, o
     click.echo(str(output))
 
 
-def _text(comparisons: Sequence[Comparison], shape: str) -> str:
-    """One comparison, or of several the ranking and then each of them."""
+def _text(comparisons: Sequence[Comparison], checked: Sequence[LimitResult], shape: str) -> str:
+    """One comparison, or of several the ranking and then each of them. `checked` is how the limits stand."""
+    if shape == "junit":
+        from lmx_loadgen.report.junit import junit
+
+        return junit(comparisons, checked)
     from lmx_loadgen.report import comparison as shown
 
     ranked = rankings(comparisons)
@@ -91,7 +93,7 @@ def _text(comparisons: Sequence[Comparison], shape: str) -> str:
         # In ASCII: a terminal may be reading, and servers have put words in it.
         return json.dumps(documents[0] if len(documents) == 1 else several, indent=1) + "\n"
     if shape == "markdown":
-        return "\n".join([*ranking.markdown(ranked), *map(shown.markdown, comparisons)])
+        return "\n".join([*shown.ranking_markdown(ranked), *map(shown.markdown, comparisons)])
     from rich.console import Console
 
     console = Console()

@@ -10,6 +10,12 @@ from lmx_loadgen.profile.durations import seconds
 
 PATH = click.Path(path_type=Path)
 
+# The headings of `run --help`, in their order.
+TARGETS, LOAD, PROMPTS, LIMITS = "What to measure", "Load", "Prompts", "Limits"
+COMPARING, CHECKS, OUTPUT, ADVANCED = "Comparing", "Checks", "Output", "Advanced"
+SEARCH = "Search"
+_GROUPS = (SEARCH, TARGETS, LOAD, PROMPTS, LIMITS, COMPARING, CHECKS, OUTPUT, ADVANCED)
+
 
 class Flag(click.Option):
     """One flag, as click declares it, and what else the tool needs to know of it.
@@ -38,38 +44,39 @@ class Flag(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command whose help shows its flags under the headings of their groups."""
+    """A command whose help shows its flags under the headings of their groups.
+
+    Libraries do the same, and importing one takes as long as `--help` may: 45 ms (cloup) and 30 ms (rich-click).
+    """
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             if (row := param.get_help_record(ctx)) is not None:
-                rows.setdefault(param.group if isinstance(param, Flag) else "Help", []).append(row)
-        for group, of_group in rows.items():
+                rows.setdefault(param.group if isinstance(param, Flag) else ADVANCED, []).append(row)
+        for group in sorted(rows, key=_GROUPS.index):
             with formatter.section(group):
-                formatter.write_dl(of_group)
+                formatter.write_dl(rows[group])
 
 
-LOOP = Flag(
-    "--loop", group="Measurement", type=click.Choice(["uvloop", "asyncio"]), help="Event loop. [default: uvloop]"
-)
+LOOP = Flag("--loop", group=ADVANCED, type=click.Choice(["uvloop", "asyncio"]), help="Event loop. [default: uvloop]")
 STAMPS = Flag(
     "--stamps",
-    group="Measurement",
+    group=ADVANCED,
     type=click.Choice(["kernel", "loop"]),
-    help="Who says when bytes came. [default: kernel where it can]",
+    help="Source of arrival times. [default: kernel on Linux, else loop]",
 )
 
 
-INSECURE = Flag("--insecure", group="Target", is_flag=True, help="Do not check the server's TLS certificate.")
+INSECURE = Flag("--insecure", group=ADVANCED, is_flag=True, help="Skip TLS certificate checks.")
 ALLOW_PLAIN_HTTP = Flag(
     "--allow-plain-http",
-    group="Target",
+    group=ADVANCED,
     is_flag=True,
-    help="Send API keys over plain http to servers that are not on this machine.",
+    help="Allow API keys over plain http to other machines.",
 )
 CA_FILE = Flag(
-    "--ca-file", group="Target", type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."
+    "--ca-file", group=ADVANCED, type=click.Path(exists=True, dir_okay=False), help="CA certificates to trust."
 )
 
 
@@ -78,7 +85,7 @@ def results_dir(help: str) -> Flag:
 
 
 def out(help: str) -> Flag:
-    return Flag("--out", group="Output", type=PATH, default=Path("reports"), show_default=True, help=help)
+    return Flag("--out", group=OUTPUT, type=PATH, default=Path("reports"), show_default=True, help=help)
 
 
 def output(help: str) -> Flag:
@@ -86,8 +93,8 @@ def output(help: str) -> Flag:
 
 
 def reference(use: str, type: click.Path = PATH) -> Flag:
-    help = f"Published figures to {use}. [default: those that come with the tool]"
-    return Flag("--reference", group="Output", type=type, metavar="FILE", help=help)
+    help = f"Published figures to {use}. [default: the packaged ones]"
+    return Flag("--reference", group=OUTPUT, type=type, metavar="FILE", help=help)
 
 
 def report_format(*shapes: str, help: str | None = None) -> Flag:
@@ -97,7 +104,7 @@ def report_format(*shapes: str, help: str | None = None) -> Flag:
 
 def as_json(what: str = "") -> Flag:
     help = f"Print {what}JSON and nothing else."
-    return Flag("--json", "as_json", group="Output", with_resume=True, is_flag=True, help=help)
+    return Flag("--json", "as_json", group=OUTPUT, with_resume=True, is_flag=True, help=help)
 
 
 def concurrency_levels(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
@@ -106,7 +113,9 @@ def concurrency_levels(ctx: click.Context, param: click.Parameter, value: str | 
     try:
         return [int(part) for part in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not a list of whole numbers; write it like 1,4,8", ctx, param) from None
+        raise click.BadParameter(
+            f"{value!r} is not a list of whole numbers; use something like 1,4,8", ctx, param
+        ) from None
 
 
 def request_rates(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
@@ -115,7 +124,7 @@ def request_rates(ctx: click.Context, param: click.Parameter, value: str | None)
     try:
         return [float(part) for part in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not a list of rates; write it like 0.5,1,2", ctx, param) from None
+        raise click.BadParameter(f"{value!r} is not a list of rates; use something like 0.5,1,2", ctx, param) from None
 
 
 def duration_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -133,7 +142,9 @@ def json_object(ctx: click.Context, param: click.Parameter, value: str | None) -
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise click.BadParameter(f"{value[:60]!r} is not a JSON object; write it like '{{\"top_k\": 1}}'", ctx, param)
+        raise click.BadParameter(
+            f"{value[:60]!r} is not a JSON object; use something like '{{\"top_k\": 1}}'", ctx, param
+        )
     return found
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.analysis.stored_results import plain_results
 from lmx_loadgen.errors import InputError, ResultError
 from lmx_loadgen.report.run_loader import measured_runs, views
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import RunView, series_of
+from lmx_loadgen.report.view import series_of
 from lmx_loadgen.store.imported import imported_results
 from lmx_loadgen.store.reference import NAME, Reference, read_reference
 from lmx_loadgen.store.result import BenchmarkResult, write_whole
@@ -76,18 +77,16 @@ def _warn(words: str) -> None:
 
 def _html(material: Material) -> bytes:
     from lmx_loadgen.report.page import build_page
-    from lmx_loadgen.store.tools_vs_truth import read_tools_vs_truth
 
-    peers = read_tools_vs_truth(package_data.folder("reference"))
-    page = build_page(material.runs, peers, reference=material.reference, imported=material.imported)
-    return page.encode()
+    return build_page(material.runs, reference=material.reference, imported=material.imported).encode()
 
 
 def _markdown(material: Material) -> bytes:
-    from lmx_loadgen.report import markdown, verdicts
+    from lmx_loadgen.report import markdown
     from lmx_loadgen.report.card_data import cards_of
+    from lmx_loadgen.report.head_to_head import of_runs
 
-    comparisons = verdicts.of_runs(material.runs)
+    comparisons = of_runs(material.runs)
     cards = cards_of(series_of(material.runs), comparisons, material.reference, material.imported)
     return markdown.report(cards, comparisons).encode()
 

@@ -49,7 +49,7 @@ def recompute(folder: Path) -> str:
     label, why = _former(folder, old)
     kept = _keep(folder, label, old)
     write_whole(path, new)
-    return f"{folder}: computed anew ({_versions()}); {why}, and is kept as {kept.name}"
+    return f"{folder}: recomputed ({_versions()}); {why}, and is kept as {kept.name}"
 
 
 def _versions() -> str:

@@ -20,7 +20,7 @@ from lmx_loadgen.commands.signals import StopSignals
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.report.comparison import print_comparison
-from lmx_loadgen.session.calibrated import calibration_for_run, workers_for
+from lmx_loadgen.session.calibrated import calibration_for_run, with_workers
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import make_plan
 from lmx_loadgen.session.plan_description import plan_description
@@ -42,6 +42,10 @@ def restarts_command(flags: Mapping[str, Any]) -> int:
     commands = [server_command(text) for text in flags["server_cmds"]]
     if flags["targets"]:
         raise InputError("--server-cmd and --target do not go together: the servers that are started are the targets")
+    if flags["repeat"] > 1:
+        raise InputError(
+            "--server-cmd and --repeat do not go together: --restarts says how many runs there are of each"
+        )
     profile = profile_of({**flags, "targets": [f"{one.name}={_LATER}" for one in commands]})
     options = options_of(flags)
     check_restarts(commands, options)
@@ -60,12 +64,12 @@ def _measured(
     stop, names = StopFlag(), [command.name for command in commands]
     folder = make_folder(options.out, names, f"restarts-{secrets.token_hex(2)}", Anchor.take())
     if flags["workers"] is None:
-        options = replace(options, workers=workers_for(options, profile.load.likely_in_flight()))
+        options = with_workers(options, profile)
     restarts = Restarts(profile, commands, flags["restarts"], options, folder)
     exit_code = 0
     with view_of_run(flags) as view:
         signals = StopSignals(stop, view.left_unrestored)
-        calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view.say)
+        calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view)
         with signals.armed():
             for outcome in restarts.run(stop, Path(), view, lambda: calibrated):
                 if exit_code := exit_code_of(outcome.result, signals.number):
@@ -108,4 +112,4 @@ def _print(restarts: Restarts, comparisons: Sequence[Comparison], flags: Mapping
         if len(folders) > 1:
             a, b = list(folders)[:2]
             again = f"lmx-loadgen compare --base {restarts.folder / a} --new {restarts.folder / b}"
-            click.echo(f"compare them again: {again}")
+            click.echo(f"Compare again: {again}")

@@ -10,43 +10,44 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
-from lmx_loadgen.commands.choose import with_targets
 from lmx_loadgen.commands.run_flags import PROFILE_FLAGS, RUN_FLAGS
 from lmx_loadgen.commands.signals import StopSignals
 from lmx_loadgen.errors import NothingMeasured, StoppedEarly
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.report.progress import ProgressView
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.terminal import print_summary, summary_json
 from lmx_loadgen.session.asked_profile import asked_profile
-from lmx_loadgen.session.calibrated import calibration_for_run, workers_for
-from lmx_loadgen.session.dry_run import dry_run
-from lmx_loadgen.session.options import Options, resume_options
+from lmx_loadgen.session.calibrated import calibration_for_run, with_workers
+from lmx_loadgen.session.options import Options, StartSim, resume_options
 from lmx_loadgen.session.outcome import RunOutcome
 from lmx_loadgen.session.run import run_blocking
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.store.result import RunResult
 from lmx_loadgen.system import lock
+from lmx_loadgen.targets.address import AUTO
 
 
-def run_command(flags: Mapping[str, Any]) -> int:
-    """Measure as the flags of `run` say, store it, print it; the exit code. Raises LoadgenError."""
+def run_command(flags: Mapping[str, Any], start_sim: StartSim | None = None) -> int:
+    """Measure as the flags of `run` say, store it, print it; the exit code. `start_sim` starts a simulator where it is
+    not to be started as usual. Raises LoadgenError."""
     if flags["resume"]:
-        _check_flags_with_resume(click.get_current_context())
+        check_flags_with_resume(click.get_current_context())
     if flags["server_cmds"]:
         from lmx_loadgen.commands.restarts import restarts_command
 
         return restarts_command(flags)
     if flags["dry_run"]:
-        flags = _with_targets(flags)
+        from lmx_loadgen.session.dry_run import dry_run
+
+        flags = with_asked_targets(flags)
         dry_run(profile_of(flags), options_of(flags), lambda words: click.echo(sanitize(words, 4000)))
         if flags["repeat"] > 1:
-            click.echo(f"all of it {flags['repeat']} times, each a run of its own")
+            click.echo(f"repeated {flags['repeat']} times, each as a run of its own")
         return 0
     with lock.acquire(allow_concurrent=flags["allow_concurrent"]) as locked:
-        flags = flags if flags["resume"] else _with_targets(flags)
+        flags = flags if flags["resume"] else with_asked_targets(flags)
         for _ in range(flags["repeat"]):
-            outcome, signal = _measure(flags, locked)
+            outcome, signal = measured(flags, locked, start_sim)
             exit_code = exit_code_of(outcome.result, signal)
             _print(outcome, flags, exit_code)
             if exit_code:
@@ -54,15 +55,22 @@ def run_command(flags: Mapping[str, Any]) -> int:
     return exit_code
 
 
-def _check_flags_with_resume(ctx: click.Context) -> None:
+def check_flags_with_resume(ctx: click.Context) -> None:
+    """Raises UsageError for a flag that says how a run is made, where one is resumed."""
     for flag in RUN_FLAGS:
         is_given = ctx.get_parameter_source(flag.name or "") is ParameterSource.COMMANDLINE
         if is_given and not flag.with_resume:
-            raise click.UsageError(f"{flag.opts[0]} cannot be given with --resume: the run goes on as it was begun")
+            raise click.UsageError(
+                f"{flag.opts[0]} cannot be combined with --resume: the run resumes with its original settings"
+            )
 
 
-def _with_targets(flags: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_asked_targets(flags: Mapping[str, Any]) -> Mapping[str, Any]:
     """The flags with targets; what is wrong with the others is known before anybody is asked which."""
+    if flags["targets"] and AUTO not in flags["targets"]:
+        return flags
+    from lmx_loadgen.commands.choose import with_targets
+
     return with_targets(flags, profile_of({**flags, "targets": (), "models": ()}))
 
 
@@ -81,7 +89,9 @@ def options_of(flags: Mapping[str, Any]) -> Options:
     return Options(**{**named, "workers": flags["workers"] or 1})
 
 
-def _measure(flags: Mapping[str, Any], locked: lock.Lock) -> tuple[RunOutcome, int | None]:
+def measured(
+    flags: Mapping[str, Any], locked: lock.Lock, start_sim: StartSim | None = None
+) -> tuple[RunOutcome, int | None]:
     """One run, and the signal that stopped it, if one did."""
     stop = StopFlag()
     with view_of_run(flags) as view:
@@ -94,9 +104,11 @@ def _measure(flags: Mapping[str, Any], locked: lock.Lock) -> tuple[RunOutcome, i
             profile, calibrated = options.resume_state.profile, None
         else:
             profile, options = profile_of(flags), replace(options_of(flags), lock=locked)
+            if start_sim is not None:
+                options = replace(options, start_sim=start_sim)
             if flags["workers"] is None:
-                options = replace(options, workers=workers_for(options, profile.load.likely_in_flight()))
-            calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view.say)
+                options = with_workers(options, profile)
+            calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view)
         with signals.armed():
             outcome = run_blocking(
                 profile, options=options, stop=stop, base_dir=Path(), view=view, calibrated=calibrated
@@ -120,14 +132,15 @@ def exit_code_of(result: RunResult, signal: int | None) -> int:
 
 
 def _print(outcome: RunOutcome, flags: Mapping[str, Any], exit_code: int) -> None:
-    result = outcome.result.as_dict()
+    # Imported after the run, and not before its first request.
     if flags["as_json"]:
-        click.echo(json.dumps({**summary_json(result), "folder": str(outcome.folder)}, indent=1))
+        from lmx_loadgen.report.terminal import summary_json
+
+        click.echo(json.dumps({**summary_json(outcome.result), "folder": str(outcome.folder)}, indent=1))
     elif not flags["quiet"]:
-        print_summary(result, Console())
-        click.echo(f"stored in {outcome.folder}")
-        if not outcome.result.complete:
-            click.echo(f"go on with it: lmx-loadgen run --resume {outcome.folder}")
+        from lmx_loadgen.report.run_screen import print_run
+
+        print_run(outcome.result, outcome.folder, Console(), all_notes=flags["verbose"])
     if exit_code == NothingMeasured.exit_code:
         click.echo(f"Error: every request failed; what the server said is in {outcome.folder}", err=True)
     if exit_code == StoppedEarly.exit_code:

@@ -6,16 +6,16 @@ import click
 
 from lmx_loadgen.commands import flags
 from lmx_loadgen.commands.flags import PATH, Flag
+from lmx_loadgen.system import package_data
 
-_target = partial(Flag, group="Target")
-_load = partial(Flag, group="Load")
-_prompts = partial(Flag, group="Prompts")
-_limit = partial(Flag, group="Limits")
-_goodput = partial(Flag, group="Goodput")
-_comparison = partial(Flag, group="Comparison")
-_check = partial(Flag, group="Checks")
-_measurement = partial(Flag, group="Measurement")
-_output = partial(Flag, group="Output")
+_target = partial(Flag, group=flags.TARGETS)
+_load = partial(Flag, group=flags.LOAD)
+_prompts = partial(Flag, group=flags.PROMPTS)
+_limit = partial(Flag, group=flags.LIMITS)
+_comparison = partial(Flag, group=flags.COMPARING)
+_check = partial(Flag, group=flags.CHECKS)
+_advanced = partial(Flag, group=flags.ADVANCED)
+_output = partial(Flag, group=flags.OUTPUT)
 
 RUN_FLAGS: tuple[Flag, ...] = (
     _target(
@@ -24,15 +24,15 @@ RUN_FLAGS: tuple[Flag, ...] = (
         "targets",
         multiple=True,
         metavar="NAME[=URL]",
-        help="Server to measure: lmx, ollama, lmstudio, llamacpp, mlx-lm, vllm, sim, an address, or NAME=URL for a "
-        "name of your own (NAME=DIALECT+URL forces a dialect), one of `targets add`, or `auto` for every local server "
-        "with a model loaded. Repeatable. [default: ask on a terminal, else sim]",
+        help=f"Server to measure: {', '.join(package_data.servers())}, a URL, NAME=URL, a name from `targets add`, or "
+        "`auto` for every local server with a model loaded. NAME=DIALECT+URL forces a dialect. Repeatable. [default: "
+        "ask on a terminal, else sim]",
     ),
     _target(
         "--yes",
         "-y",
         is_flag=True,
-        help="Without --target: measure every local server that has a model loaded, and ask nothing.",
+        help="Measure every local server with a model loaded, without asking.",
     ),
     _target(
         "--model",
@@ -40,26 +40,32 @@ RUN_FLAGS: tuple[Flag, ...] = (
         "models",
         multiple=True,
         metavar="[TARGET=]ID",
-        help="Model to ask for. [default: the server's only loaded chat model]",
+        help="Model to request. [default: the server's only loaded chat model]",
     ),
     _target(
         "--server-cmd",
         "server_cmds",
         multiple=True,
         metavar="NAME='COMMAND {port}'",
-        help="Start a server by this command, measure it, end it, and do so --restarts times in random turns with the "
-        "others. A restart is one observation. Repeatable.",
+        help="Start a server with this command, measure it and stop it, --restarts times, in random order with the "
+        "others. Each restart is one observation. Repeatable.",
     ),
-    _target("--restarts", type=click.IntRange(1, 100), default=5, show_default=True, help="… so many times each."),
-    _target("--endpoint", key="endpoint", type=click.Choice(["chat", "completions"]), help="Which API to stream from."),
+    _target(
+        "--restarts", type=click.IntRange(1, 100), default=5, show_default=True, help="Restarts of each --server-cmd."
+    ),
+    _target(
+        "--endpoint",
+        key="endpoint",
+        type=click.Choice(["chat", "completions"]),
+        help="API to stream from. [default: chat]",
+    ),
     flags.INSECURE,
     flags.ALLOW_PLAIN_HTTP,
     flags.CA_FILE,
-    _target(
+    _advanced(
         "--i-own-this-server",
         is_flag=True,
-        help="Allow a load of over 4 in flight, 200 requests or 120 s on an address that is neither loopback nor "
-        "private.",
+        help="Allow loads above 4 concurrent requests, 200 requests or 120 s on a public address.",
     ),
     _load(
         "--profile",
@@ -67,7 +73,7 @@ RUN_FLAGS: tuple[Flag, ...] = (
         default="quick",
         show_default=True,
         metavar="NAME|FILE",
-        help="Load profile; flags win over it.",
+        help="Load profile. Flags override it.",
     ),
     _load(
         "--concurrency",
@@ -75,7 +81,7 @@ RUN_FLAGS: tuple[Flag, ...] = (
         key="load.concurrency",
         callback=flags.concurrency_levels,
         metavar="1,4,8",
-        help="Requests in flight, one level each.",
+        help="Concurrent requests; one level per number.",
     ),
     _load(
         "--shape",
@@ -128,76 +134,88 @@ RUN_FLAGS: tuple[Flag, ...] = (
         "-d",
         key="load.duration",
         metavar="30s",
-        help="Send for this long per level (30s, 2m); the rest is awaited.",
+        help="Keep sending for this long per level, then let in-flight requests finish.",
     ),
-    _load("--warmup", key="load.warmup", type=int, help="Warm-up requests per slot, never measured."),
+    _load("--warmup", key="load.warmup", type=int, help="Warm-up requests per slot; excluded from every figure."),
     _load(
         "--stagger",
         key="load.stagger",
         metavar="auto|SECONDS",
-        help="Spread of the slots' first requests (auto: one response).",
+        help="Spread the slots' first requests over this time (auto: one response).",
     ),
-    _prompts("--prompt", key="prompts.text", help="Use this one prompt."),
+    _prompts("--prompt", key="prompts.text", help="Send this one prompt."),
     _prompts(
         "--prompts",
         "prompts_file",
         key="prompts.file",
         metavar="FILE",
-        help="Prompts: text (one a line), JSONL, JSON or ShareGPT, CSV, or Parquet (extra: datasets).",
+        help="Prompt file: text (one per line), JSONL, JSON, ShareGPT, CSV, or Parquet (extra: datasets).",
     ),
     _prompts(
         "--chats",
         key="prompts.chats",
         metavar="FILE",
-        help="Chats of --users: JSONL with `messages`, ShareGPT, or a file of `record`. [default: built in]",
+        help="Chats for --users: JSONL with `messages`, ShareGPT, or a file of `record`. [default: built in]",
     ),
     _prompts(
         "--answers",
         key="prompts.answers",
         type=click.Choice(["recorded", "live"]),
-        help="History of a chat: the answers of the file, so that all servers do the same work, or the server's own.",
+        help="Answers in a chat's history: those of the file (same work for all servers), or the server's own. "
+        "[default: recorded]",
     ),
     _prompts(
         "--shared-system",
         key="prompts.shared_system",
         metavar="FILE",
-        help="System message of all chats, under one nonce per run, so that a cache may hold it.",
+        help="File with a system message for all chats; one nonce per run, so that a cache may hold it.",
     ),
     _prompts(
-        "--column", key="prompts.column", metavar="NAME", help="Column or key of --prompts to read. [default: guess]"
+        "--column",
+        key="prompts.column",
+        metavar="NAME",
+        help="Column or key of --prompts or --chats to read. [default: the first known name]",
     ),
     _prompts(
         "--sample",
         key="prompts.sample",
         type=int,
         metavar="N",
-        help="Draw so many of --prompts by the seed. [default: all, at most 10,000]",
+        help="Random sample of --prompts or --chats, drawn by --seed. [default: all, at most 10,000]",
     ),
     _prompts(
         "--cache",
         key="prompts.cache",
         type=click.Choice(["unique", "repeat"]),
-        help="unique: no prefix cache can answer; repeat: the same prompts again and again.",
+        help="unique: no prefix cache can answer; repeat: send the same prompts again.",
     ),
-    _prompts("--max-tokens", key="request.max_tokens", type=int, help="Longest answer asked for."),
+    _prompts("--max-tokens", key="request.max_tokens", type=int, help="Longest answer to request, in tokens."),
     _prompts(
         "--extra-body",
         key="request.extra",
         metavar="JSON",
         callback=flags.json_object,
-        help="Further fields of each request, merged in last, like '{\"top_k\": 1}'.",
+        help="Extra fields for each request, merged last, such as '{\"top_k\": 1}'.",
     ),
-    _prompts("--temperature", key="request.temperature", type=float),
-    _prompts("--seed", key="request.seed", type=int, help="Seed of the prompt order, and of sampling where honoured."),
+    _prompts("--temperature", key="request.temperature", type=float, help="Sampling temperature."),
     _prompts(
-        "--tokenizer", key="tokenizer", metavar="FILE", help="tokenizer.json to count tokens with (extra: tokenizer)."
+        "--seed",
+        key="request.seed",
+        type=int,
+        help="Seed of the prompt order, and of sampling where the server honors it.",
     ),
-    _limit("--connect-timeout", key="timeouts.connect", metavar="10s"),
+    _prompts(
+        "--tokenizer",
+        key="tokenizer",
+        metavar="FILE",
+        help="Count tokens with this tokenizer.json (needs the extra `tokenizer`).",
+    ),
+    _limit("--connect-timeout", key="timeouts.connect", metavar="10s", help="Longest wait for a connection."),
     _limit(
         "--first-token-timeout",
         key="timeouts.first_token",
         metavar="5m",
-        help="Longest wait for the first token, queue and prefill included.",
+        help="Longest wait for the first token, including queue and prefill.",
     ),
     _limit("--gap-timeout", key="timeouts.gap", metavar="60s", help="Longest silence inside an answer."),
     _limit("--request-timeout", key="timeouts.request", metavar="10m", help="Longest whole request."),
@@ -205,23 +223,21 @@ RUN_FLAGS: tuple[Flag, ...] = (
         "--no-progress-timeout",
         key="timeouts.no_progress",
         metavar="120s",
-        help="End a level after this long without a byte from the server. [default: 120s, or just over the limits "
-        "above where they allow longer silence]",
+        help="Abort a level after this long without a byte from the server. [default: 120s, or just over the "
+        "timeouts above]",
     ),
-    _limit(
-        "--max-errors", key="load.max_errors", type=int, help="End a level once so many of its requests have failed."
-    ),
+    _limit("--max-errors", key="load.max_errors", type=int, help="Abort a level after this many failed requests."),
     _limit(
         "--max-error-rate",
         key="load.max_error_rate",
         metavar="20%",
-        help="… or more than this share of its last 20 requests (from 10 on).",
+        help="Abort a level when more than this share of its last 20 requests failed.",
     ),
-    _goodput("--slo-ttft", key="slo.ttft", metavar="1s", help="Goodput counts requests with a TTFT within this."),
-    _goodput("--slo-tpot", key="slo.tpot", metavar="50ms", help="… a time per output token within this."),
-    _goodput("--slo-e2e", key="slo.e2e", metavar="20s", help="… and an end-to-end time within this."),
+    _limit("--slo-ttft", key="slo.ttft", metavar="1s", help="Goodput: TTFT limit."),
+    _limit("--slo-tpot", key="slo.tpot", metavar="50ms", help="Goodput: limit of the time per output token."),
+    _limit("--slo-e2e", key="slo.e2e", metavar="20s", help="Goodput: limit of the end-to-end time."),
     _comparison(
-        "--blocks", key="load.blocks", type=int, help="Blocks of each target a level. [default: 6; 1 for one target]"
+        "--blocks", key="load.blocks", type=int, help="Blocks per target and level. [default: 6; 1 for one target]"
     ),
     _comparison("--pause", key="load.pause", former="--settle", metavar="2s", help="Pause before each block."),
     _comparison(
@@ -234,13 +250,13 @@ RUN_FLAGS: tuple[Flag, ...] = (
         "--max-duration",
         metavar="20m",
         callback=flags.duration_seconds,
-        help="… but add none after this long. [default: 20m]",
+        help="Add no blocks after this long. [default: 20m]",
     ),
     _comparison(
         "--detect",
         metavar="5%",
         callback=flags.percent,
-        help="Add blocks until a difference of this size would be found with 80 % power, within --max-duration.",
+        help="Add blocks until a difference of this size is detectable with 80 % power, within --max-duration.",
     ),
     _comparison(
         "--budget",
@@ -251,70 +267,73 @@ RUN_FLAGS: tuple[Flag, ...] = (
     _comparison(
         "--isolate",
         is_flag=True,
-        help="Before each block, have the other servers unload their models (and load them again).",
+        help="Before each block, have the other servers unload their models; restore them at the end.",
     ),
-    _comparison("--accept", metavar="REASON", help="Compare in spite of failed checks; the reason is stored."),
+    _comparison(
+        "--accept", metavar="REASON", help="Compare in spite of failed same-work checks. The result records the reason."
+    ),
     _check(
         "--tool-call/--no-tool-call",
         key="checks.include_tool_call",
         default=None,
-        help="Whether to ask each model for a tool call.",
+        help="Ask each model for a tool call.",
     ),
     _check(
         "--skill",
         key="checks.include_skills",
         multiple=True,
         metavar="NAME",
-        help="Skill to run on the server. Repeatable.",
+        help="Run this skill on the server. Repeatable.",
     ),
     _check("--skill-timeout", key="checks.skill_timeout", metavar="30s", help="Longest wait for a skill."),
     _check(
         "--stability/--no-stability",
         key="checks.stability",
         default=None,
-        help="Whether to compare answers to one prompt, alone and among others, at temperature 0.",
+        help="Compare answers to one prompt at each concurrency, at temperature 0.",
     ),
     _check(
         "--server-benchmark",
         is_flag=True,
-        help="Have Opta-LMX measure itself too, and show both (needs its admin key).",
+        help="Run Opta-LMX's own benchmark too and show both (needs its admin key).",
     ),
     flags.LOOP,
     flags.STAMPS,
-    _measurement(
+    _advanced(
         "--workers",
         type=click.IntRange(1, 64),
-        help="Measuring processes. [default: as many as the calibration says the load needs, usually one]",
+        help="Measuring processes. [default: what the calibration says the load needs, usually 1]",
     ),
-    _measurement("--no-calibrate", is_flag=True, help="Give no instrument error; the result says so."),
-    _measurement(
+    _advanced("--no-calibrate", is_flag=True, help="Skip the calibration. The result has no measurement error."),
+    _advanced(
         "--allow-concurrent",
         with_resume=True,
         is_flag=True,
-        help="Measure although another run on this machine is on; noted.",
+        help="Run even if another lmx-loadgen is measuring on this machine. The result records it.",
     ),
-    _measurement(
+    _target(
         "--resume",
         with_resume=True,
         metavar="RUN",
         type=PATH,
-        help="Go on with the run in this folder, which was stopped or cut off.",
+        help="Resume the run in this folder.",
     ),
-    _measurement(
+    _comparison(
         "--repeat",
         type=click.IntRange(1, 100),
         default=1,
         show_default=True,
-        help="Make this many whole runs, one after the other, to compare by --base and --new.",
+        help="Number of whole runs, for `compare --base --new`.",
     ),
-    _measurement(
+    _target(
         "--dry-run",
         is_flag=True,
-        help="Open every file, ask the servers who they are (reads only), print the plan and its duration, and stop.",
+        help="Check files and servers (GET requests only), print the plan and its duration, and stop.",
     ),
     flags.out("Where runs are stored."),
     flags.reference("expect"),
     flags.as_json("the summary as "),
+    _output("--verbose", "-v", with_resume=True, is_flag=True, help="Print every sentence and every note."),
     _output("--quiet", "-q", with_resume=True, is_flag=True, help="Print only errors."),
 )
 

@@ -98,7 +98,7 @@ class Load(ProfilePart):
 
     With neither requests nor a duration, a closed loop has ten requests or four per slot, whichever is more, and an
     open loop lasts 30 s, or as long as thirty requests take, up to five minutes. Several targets share a level in
-    `blocks` that take turns, with `pause` seconds before each. A level is given up, and with it the rest
+    `blocks` that take turns, with `pause` seconds before each. A level is aborted, and with it the rest
     of its target, once `max_errors` of its requests have failed, or more than the share `max_error_rate` of the last
     twenty.
     """
@@ -218,7 +218,7 @@ class Timeouts(ProfilePart):
 
     @property
     def longest_silence(self) -> float:
-        """Seconds without a byte after which a level is given up."""
+        """Seconds without a byte after which a level is aborted."""
         return self.no_progress or max(_NO_PROGRESS_S, min(max(self.first_token, self.gap), self.request) + 1.0)
 
 

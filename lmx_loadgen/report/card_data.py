@@ -8,18 +8,25 @@ is compared with them.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from lmx_loadgen.analysis.baselines import Baseline, all_baselines, published_baselines
 from lmx_loadgen.analysis.formats import short_time
-from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.imported_levels import imported_levels
 from lmx_loadgen.analysis.published import apple_chip, matching
-from lmx_loadgen.profile.load_point import ALONE
-from lmx_loadgen.report.baselines import Baseline, all_baselines, published_baselines
-from lmx_loadgen.report.view import Level, Series, newest_first, same_work, stat
+from lmx_loadgen.analysis.run_view import newest_first, same_work, stat
+from lmx_loadgen.report.view import Series
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.imported import OURS
 from lmx_loadgen.store.reference import SERVER_OF, PublishedFigure, Reference, Server
-from lmx_loadgen.store.result import BenchmarkResult
+from lmx_loadgen.store.result import (
+    FEWEST_RUNS,
+    BenchmarkResult,
+    LevelResult,
+    SkillsBenchmark,
+    TargetResult,
+    ToolCallBenchmark,
+)
 from lmx_loadgen.system.clock import EARLIEST, moment
 
 
@@ -30,53 +37,48 @@ class EarlierRun:
 
     label: str
     started_at: str
-    level: Level | None
+    level: LevelResult | None
     same_work: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
     """One model on one backend. `levels` are those of the newest run, lightest load first; `runs` are all, newest
-    first; `series` is None where the result was imported. `published` are figures of the same weights."""
+    first; `series` and `target` are None where the result was imported."""
 
-    origin: Literal["measured", "imported"]
     model: str
     backend: str
     machine: str
+    server: Server | None
     series: Series | None
-    levels: list[Level]
-    target: dict[str, Any]
+    levels: list[LevelResult]
+    benchmark: BenchmarkResult | None
     runs: list[EarlierRun]
     baseline: list[Baseline] = field(default_factory=list)
-    published: list[PublishedFigure] = field(default_factory=list)
 
     @property
-    def first(self) -> Level | None:
+    def origin(self) -> Literal["measured", "imported"]:
+        return "imported" if self.series is None else "measured"
+
+    @property
+    def target(self) -> TargetResult | None:
+        return None if self.series is None else self.series.target
+
+    @property
+    def first(self) -> LevelResult | None:
         """The lowest level: what one user sees, where one request at a time was measured."""
         return self.levels[0] if self.levels else None
 
     @property
-    def server(self) -> Server | None:
-        """Which of the servers that figures are published of it is; None where it was imported, or is another."""
-        return SERVER_OF.get(str(self.target.get("dialect")))
-
-    @property
-    def benchmark(self) -> dict[str, Any]:
-        return self.target.get("benchmark") or {}
-
-    @property
-    def stats(self) -> dict[str, Any]:
-        return self.benchmark.get("stats") or {}
-
-    @property
-    def tool_calls(self) -> list[dict[str, Any]]:
-        asked = self.target.get("tool_calls") or []
-        one = self.stats.get("tool_call")
+    def tool_calls(self) -> list[ToolCallBenchmark]:
+        asked = self.target.tool_calls if self.target else []
+        one = self.benchmark.stats.tool_call if self.benchmark and self.benchmark.stats else None
         return asked or ([one] if one else [])
 
     @property
-    def skills(self) -> list[dict[str, Any]]:
-        return self.target.get("skills") or self.stats.get("skills") or []
+    def skills(self) -> list[SkillsBenchmark]:
+        ran = self.target.skills if self.target else []
+        return ran or (self.benchmark.stats.skills if self.benchmark and self.benchmark.stats else [])
 
     @property
     def has_figures(self) -> bool:
@@ -84,6 +86,12 @@ class Card:
         return self.first is not None and any(
             stat(self.first, name, "mean") is not None for name in ("ttft", "decode_tok_s")
         )
+
+    def mean(self, metric: str) -> float | None:
+        """The plan's mean, at the lowest level; None for fewer than two answers, which are no data."""
+        if self.first is None or (self.series is not None and self.first.requests.ok < FEWEST_RUNS):
+            return None
+        return stat(self.first, metric, "mean")
 
 
 def cards_of(
@@ -95,14 +103,9 @@ def cards_of(
     """All cards: those of one model beside each other, the imported ones last."""
     groups: dict[tuple[str, str, str, str], list[Series]] = defaultdict(list)
     for one in series:
-        groups[_key(one)].append(one)
+        groups[one.target.model, one.target.dialect, one.target.name, one.run.machine].append(one)
     found = [_measured(newest_first(group), series, comparisons, reference) for group in groups.values()]
     return [*found, *_imported(imported, reference)]
-
-
-def _key(one: Series) -> tuple[str, str, str, str]:
-    target = one.target
-    return str(target.get("model")), str(target.get("dialect")), str(target["name"]), one.run.machine
 
 
 def _measured(
@@ -112,36 +115,35 @@ def _measured(
     reference: Reference | None,
 ) -> Card:
     newest = group[0]
-    target = newest.target
-    host = newest.run.result.get("host") or {}
-    published = _published(reference, target, host.get("chip"))
+    target, server = newest.target, SERVER_OF.get(newest.target.dialect)
+    chip, quantization = newest.run.result.host.get("chip"), target.server.get("quantization")
+    published = _published(reference, target.model, quantization, chip, server)
     return Card(
-        origin="measured",
-        model=str(target.get("model") or "unknown model"),
-        backend=str(target["name"]),
+        model=target.model or "unknown model",
+        backend=target.name,
         machine=newest.run.machine,
+        server=server,
         series=newest,
-        levels=newest.levels(),
-        target=target,
+        levels=newest.levels,
+        benchmark=target.benchmark,
         runs=[_earlier_run(one, newest) for one in group],
         baseline=all_baselines(group, series, comparisons, published, reference),
-        published=published,
     )
 
 
-def _published(reference: Reference | None, target: dict[str, Any], chip: str | None) -> list[PublishedFigure]:
-    if reference is None or not target.get("model"):
+def _published(
+    reference: Reference | None, model: str, quantization: str | None, chip: str | None, server: Server | None
+) -> list[PublishedFigure]:
+    if reference is None or not model:
         return []
-    quantization = (target.get("server") or {}).get("quantization")
-    server = SERVER_OF.get(str(target.get("dialect")))
-    return matching(reference, str(target["model"]), quantization=quantization, chip=chip, server=server)
+    return matching(reference, model, quantization=quantization, chip=chip, server=server)
 
 
 def _earlier_run(one: Series, newest: Series) -> EarlierRun:
-    first, shown = (next(iter(series.levels()), None) for series in (one, newest))
-    conditions = [(level or {}).get(key) for level in (first, shown) for key in ("load_point", "token_basis")]
-    same = same_work(one, newest) and conditions[:2] == conditions[2:]
-    return EarlierRun(one.run.label, str(one.run.result.get("started_at")), first, same)
+    first, shown = (next(iter(series.levels), None) for series in (one, newest))
+    conditions = [(level.load_point, level.token_basis) if level else None for level in (first, shown)]
+    same = same_work(one, newest) and conditions[0] == conditions[1]
+    return EarlierRun(one.run.label, one.run.result.started_at, first, same)
 
 
 # ---- imported results -------------------------------------------------------------------------------
@@ -161,17 +163,18 @@ def _imported_card(group: Sequence[BenchmarkResult], reference: Reference | None
     newest = group[0]
     levels = imported_levels(newest)
     is_ours = newest.origin == OURS
-    target = {"model": newest.model_id, "dialect": newest.backend if is_ours else "lmx"}
-    published = _published(reference, target, newest.hardware if apple_chip(newest.hardware) else None)
+    chip = newest.hardware if apple_chip(newest.hardware) else None
+    server = SERVER_OF.get(newest.backend if is_ours else "lmx")
+    published = _published(reference, newest.model_id, None, chip, server)
     why = "" if is_ours else "the server measured itself"
     return Card(
-        origin="imported",
         model=newest.model_id,
         backend=newest.backend,
         machine=newest.hardware,
+        server=server if is_ours else None,
         series=None,
         levels=levels,
-        target={"benchmark": newest.model_dump(mode="json")} | ({"dialect": newest.backend} if is_ours else {}),
+        benchmark=newest,
         runs=[
             EarlierRun(
                 short_time(one.timestamp),
@@ -182,44 +185,4 @@ def _imported_card(group: Sequence[BenchmarkResult], reference: Reference | None
             for one in group
         ],
         baseline=published_baselines(levels[0] if levels else None, published, why),
-        published=published,
     )
-
-
-def imported_levels(result: BenchmarkResult) -> list[Level]:
-    """The plan's statistics as the one level they are of: one request at a time."""
-    stats = result.stats
-    if stats is None:
-        return []
-    figures = {
-        "ttft": (stats.ttft_mean_sec, stats.ttft_p50_sec, stats.ttft_p95_sec),
-        "decode_tok_s": (stats.toks_per_sec_mean, stats.toks_per_sec_p50, stats.toks_per_sec_p95),
-        "output_tokens": (stats.output_tokens, None, None),
-    }
-    return [
-        {
-            "load_point": ALONE.model_dump(),
-            "concurrency": 1,
-            "requests": {"ok": stats.runs_completed, "failed": None},
-            "metrics": {
-                name: {"unit": METRICS[name].unit, "better": METRICS[name].better, "n": stats.runs_completed}
-                | {"mean": mean, "p50": p50, "p95": p95}
-                for name, (mean, p50, p95) in figures.items()
-            },
-            "token_basis": "usage",  # by the plan; by what others really counted, `store.imported` tells
-            "tokens": {"usage": {"prompt": _times(stats.prompt_tokens, stats.runs_completed)}},
-            "token_basis_exact": True,
-        }
-    ]
-
-
-def _times(mean: int | None, number: int | None) -> int | None:
-    return None if mean is None or number is None else mean * number
-
-
-# ---- figures of a level -----------------------------------------------------------------------------
-
-
-def output_tokens(level: Level) -> float | None:
-    """Mean tokens of an answer, by the same count."""
-    return stat(level, "output_tokens", "mean")

@@ -1,20 +1,20 @@
 """A report card's facts in few words, the same on the page and in Markdown."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from lmx_loadgen.analysis.baselines import Baseline, BaselineFigure
 from lmx_loadgen.analysis.formats import UNDEFINED, at_load, change_interval, milliseconds, percent, rate
-from lmx_loadgen.report.baselines import Baseline, BaselineFigure
+from lmx_loadgen.analysis.run_view import mean_interval, stat
 from lmx_loadgen.report.card_data import Card
-from lmx_loadgen.report.comparison import shown_verdict
+from lmx_loadgen.report.comparison_table import shown_verdict
 from lmx_loadgen.report.findings import share_of_expected
+from lmx_loadgen.report.level_table import rate_unit
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.slo import slo_words
-from lmx_loadgen.report.view import mean_interval, point_of, stat
-from lmx_loadgen.store.result import FEWEST_RUNS, NOT_SUPPORTED
+from lmx_loadgen.store.result import NOT_SUPPORTED, ToolCallBenchmark
 
-JUDGED = ("call_produced", "tool_name_correct", "params_valid_json", "params_match_schema")
 TAGS = {
     "compared": "measured in turns",
     "compared apart": "measured in separate runs",
@@ -34,39 +34,34 @@ class DifferenceText:
     strong: bool = False
 
 
-def mean(card: Card, metric: str) -> float | None:
-    """The mean at the card's lowest level; None for fewer than two answers, which are no data."""
-    ok = None if card.first is None else card.first["requests"]["ok"]
-    if card.first is None or (ok is not None and ok < FEWEST_RUNS):
-        return None
-    return stat(card.first, metric, "mean")
-
-
 def half_interval(card: Card, metric: str) -> float | None:
     """Half the 95 % interval of that mean: what stands after its ±."""
     edges = mean_interval(card.first, metric) if card.first else None
-    return None if edges is None or mean(card, metric) is None else (edges[1] - edges[0]) / 2
+    return None if edges is None or card.mean(metric) is None else (edges[1] - edges[0]) / 2
 
 
 def warnings(card: Card) -> list[str]:
     """What weakens all figures of a card, in a word or two each."""
-    found = ["insufficient data"] if card.benchmark.get("status") == "insufficient_data" or not card.has_figures else []
-    if any(level.get("tainted") for level in card.levels):
+    is_few = card.benchmark is not None and card.benchmark.status == "insufficient_data"
+    found = ["insufficient data"] if is_few or not card.has_figures else []
+    if any(level.tainted for level in card.levels):
         found.append("tainted")
-    if any(not level.get("complete", True) for level in card.levels):
-        found.append("incomplete")
-    return found
+    if any(not level.token_basis_exact for level in card.levels) and card.has_figures:
+        found.append("chunks, not tokens")
+    return [*found, "incomplete"] if any(not level.complete for level in card.levels) else found
 
 
 def difference(baseline: Baseline, figure: BaselineFigure) -> DifferenceText:
-    """By how much ours differs: `+12 %`, `inconclusive`, `refused`, `equal`, or a dash."""
+    """By how much ours differs from theirs: `+12 %`, `inconclusive`, `refused`, `equal`, or a dash; where the
+    comparison was made the other way round, by how much theirs differs from ours, as it stands everywhere."""
     if figure.verdict in ("refused", "undecided"):
         return DifferenceText(shown_verdict(str(figure.verdict)), figure.why)
     if figure.change is None:
         return DifferenceText(UNDEFINED, figure.why)
+    change = f"{'theirs ' if figure.of_theirs else ''}{percent(figure.change, signed=True)}"
     if figure.verdict == "equivalent":
-        return DifferenceText("equal", f"{percent(figure.change, signed=True)}, within what does not matter")
-    return DifferenceText(percent(figure.change, signed=True), "", baseline.is_strong(figure))
+        return DifferenceText("equal", f"{change}, within what does not matter")
+    return DifferenceText(change, "", baseline.is_strong(figure))
 
 
 def cell_texts(baseline: Baseline | None) -> list[DifferenceText]:
@@ -98,14 +93,12 @@ def _their_figures(baseline: Baseline, why: str) -> list[DifferenceText]:
     return shown or [DifferenceText(UNDEFINED, why)]
 
 
-def edges(figure: BaselineFigure) -> str | None:
-    """The 95 % interval of a difference: `+8 … +16 %`."""
-    if figure.ci95 is None or figure.verdict == "refused":
-        return None
-    return change_interval(*figure.ci95)
+def edges(figure: BaselineFigure) -> str:
+    """The 95 % interval of a difference: `+8 … +16 %`; empty where there is none."""
+    return "" if figure.ci95 is None or figure.verdict == "refused" else change_interval(*figure.ci95)
 
 
-def circumstances(baseline: Baseline) -> list[str]:
+def circumstances(baseline: Baseline) -> str:
     """Under which circumstances a figure was found, why no difference is given, and where it stands."""
     reasons = dict.fromkeys(
         figure.why
@@ -113,7 +106,7 @@ def circumstances(baseline: Baseline) -> list[str]:
         if figure.why and (figure.theirs is not None or figure.verdict is not None)
     )
     found = [baseline.about, *reasons, f"source: {baseline.source}" if baseline.source else ""]
-    return [words for words in found if words]
+    return sanitize("; ".join(words for words in found if words), 900)
 
 
 def tag(baseline: Baseline) -> str:
@@ -126,21 +119,18 @@ def tag(baseline: Baseline) -> str:
 # ---- can it do it ------------------------------------------------------------------------------------
 
 
-def passed(call: dict[str, Any]) -> bool:
-    return all(call.get(name) for name in JUDGED)
-
-
-def judged(call: dict[str, Any]) -> list[bool | None]:
-    """Each of `JUDGED`; None is what cannot be judged: an answer that never came, and all else of a call never made."""
-    if call.get("call_produced"):
-        return [bool(call.get(name)) for name in JUDGED]
-    return [None if call.get("error") else False, None, None, None]
+def judged(call: ToolCallBenchmark) -> list[bool | None]:
+    """Whether it was called, by the right tool, in valid JSON, that fits; None is what cannot be judged: an answer that
+    never came, and all else of a call never made."""
+    if not call.call_produced:
+        return [None if call.error else False, None, None, None]
+    return [True, call.tool_name_correct, call.params_valid_json, call.params_match_schema]
 
 
 def tools(card: Card) -> str:
     """`2 of 3`: tool calls that were right in every respect."""
     calls = card.tool_calls
-    return f"{sum(map(passed, calls))} of {len(calls)}" if calls else UNDEFINED
+    return f"{sum(call.passed for call in calls)} of {len(calls)}" if calls else UNDEFINED
 
 
 def skills(card: Card) -> str:
@@ -148,23 +138,23 @@ def skills(card: Card) -> str:
     found = card.skills
     if not found:
         return UNDEFINED
-    if all(one.get("error") == NOT_SUPPORTED for one in found):
+    if all(one.error == NOT_SUPPORTED for one in found):
         return NOT_SUPPORTED
-    return f"{sum(bool(one.get('skill_invoked_successfully')) for one in found)} of {len(found)}"
+    return f"{sum(one.skill_invoked_successfully for one in found)} of {len(found)}"
 
 
 def quality(card: Card) -> str:
     """`ok 92 %, truncated 8 %` of all answers; where only the first one was judged, its flag."""
     flags: Counter[str] = Counter()
     for level in card.levels:
-        flags.update({flag: int(number) for flag, number in ((level.get("quality") or {}).get("flags") or {}).items()})
+        flags.update(level.quality.flags if level.quality else {})
     if flags.total():
         return shares(flags, flags.total())
-    flag = card.stats.get("coherence_flag")
-    return f"{sanitize(flag, 20)} (first answer)" if flag else UNDEFINED
+    stats = card.benchmark.stats if card.benchmark else None
+    return f"{stats.coherence_flag} (first answer)" if stats and stats.coherence_flag else UNDEFINED
 
 
-def shares(counts: dict[str, int] | Counter[str], total: int) -> str:
+def shares(counts: Mapping[str, int], total: int) -> str:
     """Counts as shares of a whole, the largest first; those of 0 are left out."""
     ordered = sorted(((number, name) for name, number in counts.items() if number), key=lambda pair: -pair[0])
     if total and len(ordered) == 1 and ordered[0][0] == total:
@@ -177,15 +167,14 @@ def shares(counts: dict[str, int] | Counter[str], total: int) -> str:
 
 def against_hypothesis(card: Card) -> str | None:
     """What was measured in terms of what was expected, in a sentence; None where either is missing."""
-    level = card.first
-    share = None if level is None else share_of_expected(card.target, level)
+    level, target = card.first, card.target
+    share = None if level is None or target is None else share_of_expected(target, level)
     if level is None or share is None:
         return None
-    where = at_load(point_of(level))
-    unit = "tok/s" if level.get("token_basis_exact", True) else "chunks/s"
-    return f"Measured: {rate(mean(card, 'decode_tok_s'))} {f'{unit} {where}'.strip()}, {sanitize(share, 200)}."
+    figure = f"{rate(stat(level, 'decode_tok_s', 'p50'))} {rate_unit(level)} {at_load(level.load_point)}".strip()
+    return f"Measured: {figure} (median), {sanitize(share, 200)}."
 
 
 def within_slo(card: Card) -> str | None:
     """What share of the requests kept the SLO, where one was set."""
-    return slo_words(card.levels, card.series.run.result.get("profile") or {}) if card.series is not None else None
+    return None if card.series is None else slo_words(card.levels, card.series.run.result.profile)

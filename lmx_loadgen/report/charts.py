@@ -9,7 +9,8 @@ from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.report import figures, samples
-from lmx_loadgen.report.view import Series, better_words, load_points, point_of
+from lmx_loadgen.report.level_table import common_unit, rate_unit
+from lmx_loadgen.report.view import Series, better_words, load_points
 
 # The page carries plotly.js (5 MB). These bounds keep the rest within about 3 MB, however much was measured.
 CURVE_POINTS = 2_000
@@ -17,6 +18,11 @@ ALL_CURVE_POINTS = 60_000
 TIMELINE_REQUESTS = 1_000
 ALL_TIMELINE_REQUESTS = 12_000
 FEWEST = 50
+_AGAINST_LOAD = (
+    ("ttft", "ttft", "Time to first token", "Median, whisker up to p95."),
+    ("decode", "decode_tok_s", "Decode rate of one answer", "Median, whisker down to what 95 % of answers reach."),
+    ("output", "output_tok_s", "Output of the whole system", "All answers together while the load was full."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +55,63 @@ def chart_of(key: str, title: str, caption: str, figure: go.Figure | None) -> Ch
 
 
 def concurrency_charts(series: Sequence[Series]) -> list[Chart]:
-    """What happens as more requests run at once."""
-    declared = (
-        ("ttft", "ttft", "Time to first token", "Median, whisker up to p95."),
-        ("decode", "decode_tok_s", "Decode rate of one answer", "Median, whisker down to what 95 % of answers reach."),
-        ("output", "output_tok_s", "Output of the whole system", "All answers together while the load was full."),
-    )
+    """How figures scale with concurrency, for each class of prompts."""
+    found = []
+    for key, metric, title, caption in _AGAINST_LOAD:
+        options = [Option(label, figure) for label, figure in _of_classes(series, metric)]
+        words = f"{caption} {better_words(metric)}{'' if metric == 'ttft' else _unit_words(series)}"
+        found.append(Chart(key, title, words, options, 0, "prompts" if len(options) > 1 else None))
+    return found
+
+
+def head_chart(series: Sequence[Series]) -> Chart:
+    """The chart above the fold: the same figures one at a time, smaller."""
+    options = []
+    for _, metric, title, caption in _AGAINST_LOAD:
+        found = [(label, figure) for label, figure in _of_classes(series, metric) if figure is not None]
+        note = caption if metric == "ttft" else f"{caption}{_unit_words(series)}"
+        options += [
+            Option(f"{title}, {label}" if len(found) > 1 else title, _small(figure), note) for label, figure in found
+        ]
+    return Chart("head", "Against load", "", options, 0, "head")
+
+
+def _small(figure: go.Figure) -> go.Figure:
+    """Of half the height, on a page that shows more than it."""
+    key = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
+    return figure.update_layout(height=226, showlegend=True, legend=key)
+
+
+def _of_classes(series: Sequence[Series], metric: str) -> list[tuple[str, go.Figure | None]]:
+    names = prompt_classes(series) if metric != "output_tok_s" else []
+    if len(names) < 2:
+        return [("all levels", figures.against_concurrency(series, metric))]
+    return [(f"{name} prompts", figures.against_concurrency(series, metric, name)) for name in names]
+
+
+def prompt_classes(series: Sequence[Series]) -> list[str]:
+    """Every class of prompts that any level has figures of."""
+    return list(dict.fromkeys(name for one in series for level in one.levels for name in level.by_prompt_class))
+
+
+def _unit_words(series: Sequence[Series]) -> str:
+    """What to know where rates have several units: they are not to be held against each other."""
+    if not any(one.levels for one in series) or common_unit([level for one in series for level in one.levels]):
+        return ""
+    units = [f"{one.name} in {rate_unit(one.levels[0])}" for one in series if one.levels]
+    return f" Rates have different units: {', '.join(units)}."
+
+
+def trend_charts(series: Sequence[Series]) -> list[Chart]:
+    """From run to run, where lines against load would cover each other."""
     return [
-        chart_of(key, title, f"{caption} {better_words(metric)}", figures.against_concurrency(series, metric))
-        for key, metric, title, caption in declared
+        chart_of(
+            f"trend-{key}",
+            f"{title}, run by run",
+            f"Median at the lowest concurrency. Separate runs also differ by chance and heat. {better_words(metric)}",
+            figures.trend(series, metric),
+        )
+        for key, metric, title, _ in _AGAINST_LOAD[:2]
     ]
 
 
@@ -88,9 +142,7 @@ def _distributions(
     options = []
     for point in points:
         pairs = [(one, level) for one in series if (level := one.level_at(point)) is not None]
-        curves = [
-            (one, *_sample_of(one.requests_of(level), level["sample"], values_of, metric)) for one, level in pairs
-        ]
+        curves = [(one, *_sample_of(one.requests_of(level), level.sample, values_of, metric)) for one, level in pairs]
         options.append(Option(point.cell, figures.distribution(curves, metric, most, log_x=log_x)))
     return options
 
@@ -111,14 +163,14 @@ def _fullest(series: Sequence[Series], points: Sequence[LoadPoint]) -> int:
 
     def measured(point: LoadPoint) -> int:
         found = [one.level_at(point) for one in series]
-        return sum(level is not None and level["requests"]["ok"] > 0 for level in found)
+        return sum(level is not None and level.requests.ok > 0 for level in found)
 
     return max(range(len(points)), key=lambda index: (measured(points[index]), index), default=0)
 
 
 def timeline_chart(series: Sequence[Series]) -> Chart:
     """When each request of one level of one target waited and streamed."""
-    places = [(one, level) for one in series for level in one.levels()]
+    places = [(one, level) for one in series for level in one.levels]
     most = max(FEWEST, min(TIMELINE_REQUESTS, ALL_TIMELINE_REQUESTS // max(1, len(places))))
     options = []
     for one, level in places:
@@ -126,10 +178,9 @@ def timeline_chart(series: Sequence[Series]) -> Chart:
         note = f"{most:,} of {total:,} requests are drawn, evenly chosen." if total > most else ""
         if total < len(one.requests_of(level)):
             note = f"{note} The first block is drawn; between blocks it was another target's turn.".strip()
-        label = f"{one.name}, {point_of(level).label}"
-        options.append(Option(label, figures.timeline(one, level, most), note))
+        options.append(Option(f"{one.name}, {level.load_point.label}", figures.timeline(one, level, most), note))
     fitting = [i for i, option in enumerate(options) if option.figure is not None]
-    slots = [point_of(level).slots for _, level in places]
+    slots = [level.load_point.slots for _, level in places]
     busiest = max(fitting, key=lambda i: (slots[i] <= 16, slots[i], -i), default=0)
     return Chart(
         "timeline",
@@ -142,7 +193,6 @@ def timeline_chart(series: Sequence[Series]) -> Chart:
     )
 
 
-def error_chart(series: Sequence[Series]) -> Chart:
-    """Failures by kind."""
-    caption = "Requests that failed, over all levels. In percentiles they count as worse than any answer."
-    return chart_of("errors", "Errors by kind", caption, figures.errors_by_kind(series))
+def head_errors(series: Sequence[Series]) -> Chart:
+    """The chart above the fold where no request succeeded."""
+    return chart_of("head", "Errors by kind", "Requests that failed, over all levels.", figures.errors_by_kind(series))

@@ -3,11 +3,8 @@
 from collections.abc import Iterator
 
 from lmx_loadgen.analysis.formats import milliseconds
-from lmx_loadgen.report import checks
-from lmx_loadgen.report.card_data import Card
-from lmx_loadgen.report.markup import Markup, about, boxed_table, column, h, row
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.store.cards import DialectCard, card_in
+from lmx_loadgen.store.cards import DialectCard
 
 _UNKNOWN = "not known"
 _WORDS = 240
@@ -40,20 +37,6 @@ def rows(card: DialectCard) -> Iterator[tuple[str, str]]:
     """What was looked at and what was found, a line each, safe to print."""
     for name, found in _all_rows(card):
         yield name, sanitize(found, _WORDS)
-
-
-def part(card: Card) -> Markup | None:
-    """The part of a report card, folded; None where the run had no dialect card."""
-    found = card_in((card.target.get("server") or {}).get("card"))
-    if found is None:
-        return None
-    table = boxed_table(
-        f"Probed {sanitize(found.probed_at, 40)}, with {found.requests} requests.",
-        [column("What"), column("Found")],
-        [row(h("th", {"scope": "row"}, name), h("td", {"class": "whole"}, words)) for name, words in rows(found)],
-    )
-    folded = h("details", None, h("summary", None, "What its answers are like"), table)
-    return checks.part("Dialect card", folded, about("lmx-loadgen probe"), width="wide")
 
 
 def _all_rows(card: DialectCard) -> Iterator[tuple[str, str]]:

@@ -14,24 +14,14 @@ import plotly.graph_objects as go
 
 from lmx_loadgen.analysis.formats import count, duration, milliseconds, rate
 from lmx_loadgen.analysis.records import Record
+from lmx_loadgen.analysis.run_view import mean_interval, stat, system_rate
+from lmx_loadgen.report.level_table import common_unit, rate_unit
 from lmx_loadgen.report.palette import FAILURE, MUTED
 from lmx_loadgen.report.samples import ecdf, thinned
 from lmx_loadgen.report.sanitize import plotly_text
-from lmx_loadgen.report.view import (
-    Level,
-    Series,
-    as_shown,
-    failures_of,
-    heading,
-    load_points,
-    mean_interval,
-    outcome_name,
-    point_of,
-    reason_beside_name,
-    stat,
-    system_rate,
-)
-from lmx_loadgen.system.clock import NS
+from lmx_loadgen.report.view import Series, failures_of, heading, load_points, outcome_name, reason_beside_name
+from lmx_loadgen.store.result import LevelResult, MetricResult
+from lmx_loadgen.system.clock import NS, moment
 
 CURVE_HEIGHT = 300
 LANE_PX = 15
@@ -45,33 +35,36 @@ Point = tuple[float | None, float | None, float | None]
 # ---- against concurrency ----------------------------------------------------------------------------
 
 
-# What stands beside a point: median and the percentile at the end of its whisker.
-_PERCENTILE_WORDS = {"ttft": "median {} ms, p95 {} ms", "decode_tok_s": "median {} tok/s, 95 % reach {}"}
+ALL_PROMPTS = "all"
 
 
-def against_concurrency(series: Sequence[Series], metric: str) -> go.Figure | None:
-    """A metric at each level: the median of TTFT (in ms) or of decode tok/s, with a whisker to what 95 % of answers
-    reach; output tok/s of the whole system with the 95 % interval of its mean, where it has one."""
+def against_concurrency(series: Sequence[Series], metric: str, prompts: str = ALL_PROMPTS) -> go.Figure | None:
+    """A metric at each level: the median of TTFT (in ms) or of decode tok/s with a whisker to what 95 % of answers
+    reach, of one class of prompts; output tok/s of the whole system with the 95 % interval of its mean, where it has
+    one. What this machine disturbed has a hollow marker."""
     figure = go.Figure()
     ticks = [point.slots for point in load_points(series) if not point.IS_OPEN]
+    units = common_unit([level for one in series for level in one.levels])
     for place, one in enumerate(series):
-        levels = [level for level in one.levels() if not point_of(level).IS_OPEN]
-        points = [_point(level, metric) for level in levels]
+        levels = [level for level in one.levels if not level.load_point.IS_OPEN]
+        found = [(level, _metric(level, metric, prompts)) for level in levels]
+        points = [_point(level, metric, result) for level, result in found]
         if all(middle is None for middle, _, _ in points):
             continue
         # Series stand side by side at each level, so that their whiskers do not cover each other.
         nudge = 1.045 ** (place - (len(series) - 1) / 2)
+        unit = "ms" if metric == "ttft" else rate_unit(one.levels[0])
         figure.add_scatter(
-            x=[point_of(level).slots * nudge for level in levels],
+            x=[level.load_point.slots * nudge for level, _ in found],
             y=[_rounded(middle) for middle, _, _ in points],
             error_y=_whiskers(points),
             mode="lines+markers",
-            name=plotly_text(one.name),
+            name=plotly_text(one.name if metric == "ttft" or units else f"{one.name} ({unit})"),
             meta={"series": one.index},
             connectgaps=False,
             line={"color": one.style.on_dark, "dash": one.style.dash, "width": 2},
-            marker={"color": one.style.on_dark, "symbol": one.style.symbol, "size": 9},
-            customdata=[[point_of(level).label, _point_words(level, metric)] for level in levels],
+            marker=_marker(one, [result is not None and _is_disturbed(result, metric) for _, result in found]),
+            customdata=[[level.load_point.label, _point_words(level, metric, result, unit)] for level, result in found],
             hovertemplate="<b>%{fullData.name}</b><br>%{customdata[1]}<br>%{customdata[0]}<extra></extra>",
         )
     if not figure.data:
@@ -79,28 +72,87 @@ def against_concurrency(series: Sequence[Series], metric: str) -> go.Figure | No
     figure.update_layout(
         height=CURVE_HEIGHT,
         xaxis=concurrency_axis(ticks),
-        yaxis={"title": {"text": _axis_title(metric)}, "rangemode": "tozero", "tickformat": ",~f", "nticks": 6},
+        yaxis=_value_axis(metric, units),
     )
     return figure
 
 
-def _point(level: Level, metric: str) -> Point:
+def _marker(one: Series, disturbed: Sequence[bool]) -> dict[str, Any]:
+    symbols = [f"{one.style.symbol}-open" if is_disturbed else one.style.symbol for is_disturbed in disturbed]
+    return {"color": one.style.on_dark, "symbol": symbols if any(disturbed) else one.style.symbol, "size": 9}
+
+
+def _metric(level: LevelResult, metric: str, prompts: str) -> MetricResult | None:
+    of_class = level.by_prompt_class.get(prompts)
+    return (of_class.metrics if of_class is not None else level.metrics).get(metric)
+
+
+def _is_disturbed(found: MetricResult, metric: str) -> bool:
+    return ("mean" if metric == "output_tok_s" else "p50") in found.tainted
+
+
+def _point(level: LevelResult, metric: str, found: MetricResult | None) -> Point:
     if metric == "output_tok_s":
         return system_rate(level), *(mean_interval(level, metric) or (None, None))
-    median, p95 = (stat(level, metric, key) for key in ("p50", "p95"))
+    median, p95 = (None, None) if found is None else (found.p50, found.p95)
     return (_scaled(median, 1e3), None, _scaled(p95, 1e3)) if metric == "ttft" else (median, p95, None)
 
 
-def _point_words(level: Level, metric: str) -> str:
+def _point_words(level: LevelResult, metric: str, found: MetricResult | None, unit: str) -> str:
+    if found is None:
+        return ""
+    beside = ", disturbed by this machine" if _is_disturbed(found, metric) else ""
     if metric == "output_tok_s":
-        edges = mean_interval(level, metric)
+        edges = found.ci95
         interval = "" if edges is None else f" (95 % interval {rate(edges[0])} to {rate(edges[1])})"
-        return f"{rate(system_rate(level))} tok/s in all{interval}"
-    return _PERCENTILE_WORDS[metric].format(*(as_shown(metric)(stat(level, metric, key)) for key in ("p50", "p95")))
+        return f"{rate(system_rate(level))} {unit} in all{interval}{beside}"
+    if metric == "ttft":
+        return f"median {milliseconds(found.p50)} ms, p95 {milliseconds(found.p95)} ms{beside}"
+    return f"median {rate(found.p50)} {unit}, 95 % reach {rate(found.p95)}{beside}"
 
 
-def _axis_title(metric: str) -> str:
-    return "{} ({})".format(*heading(metric))
+def _value_axis(metric: str, units: str | None) -> dict[str, Any]:
+    name, unit = heading(metric)
+    shown = unit if metric == "ttft" else units or "unit by series"
+    return {"title": {"text": f"{name} ({shown})"}, "rangemode": "tozero", "tickformat": ",~f", "nticks": 6}
+
+
+def trend(series: Sequence[Series], metric: str) -> go.Figure | None:
+    """The median of each model's lowest level from run to run, a line for each model on each target."""
+    figure = go.Figure()
+    groups: dict[tuple[str, str], list[Series]] = {}
+    for one in series:
+        groups.setdefault((one.target.name, one.target.model), []).append(one)
+    for group in groups.values():
+        points = [level.load_point for one in group for level in one.levels if not level.load_point.IS_OPEN]
+        first = min(points, key=lambda point: point.order, default=None)
+        places = [(one, level) for one in group if first is not None and (level := one.level_at(first)) is not None]
+        values = [stat(level, metric, "p50") for _, level in places]
+        if all(value is None for value in values):
+            continue
+        look, factor, unit = group[0].style, *((1e3, "ms") if metric == "ttft" else (1.0, rate_unit(places[0][1])))
+        figure.add_scatter(
+            x=[moment(one.run.result.started_at) for one, _ in places],
+            y=[_rounded(_scaled(value, factor)) for value in values],
+            mode="lines+markers",
+            name=plotly_text(
+                f"{group[0].target.name}, {places[0][1].load_point.label}{'' if metric == 'ttft' else f' ({unit})'}"
+            ),
+            connectgaps=False,
+            line={"color": look.on_dark, "dash": look.dash, "width": 2},
+            marker={"color": look.on_dark, "symbol": look.symbol, "size": 8},
+            hovertemplate=f"<b>%{{fullData.name}}</b><br>%{{y:,.1f}} {unit}, median<br>%{{x}}<extra></extra>",
+        )
+    if not figure.data:
+        return None
+    figure.update_layout(
+        height=CURVE_HEIGHT,
+        showlegend=True,
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        xaxis={"title": {"text": "Run began"}},
+        yaxis=_value_axis(metric, common_unit([level for one in series for level in one.levels])),
+    )
+    return figure
 
 
 def _whiskers(points: Sequence[Point]) -> dict[str, Any] | None:
@@ -122,7 +174,7 @@ def concurrency_axis(ticks: Sequence[int]) -> dict[str, Any]:
     """Levels mostly double, so the axis is logarithmic; only levels that were run are marked."""
     shown = [tick for i, tick in enumerate(ticks) if i == 0 or tick / ticks[i - 1] > 1.1]
     return {
-        "title": {"text": "Concurrency (requests at once)"},
+        "title": {"text": "Concurrency"},
         "type": "log",
         "tickvals": shown,
         "ticktext": [count(tick) for tick in shown],
@@ -165,7 +217,7 @@ def distribution(
         return None
     figure.update_layout(
         height=CURVE_HEIGHT,
-        xaxis=_time_axis(_axis_title(metric), log_x),
+        xaxis=_time_axis("{} ({})".format(*heading(metric)), log_x),
         yaxis={
             "title": {"text": "Share at or below"},
             "range": [-0.02, 1.02],
@@ -185,7 +237,7 @@ def _time_axis(title: str, log: bool) -> dict[str, Any]:
 # ---- timeline ---------------------------------------------------------------------------------------
 
 
-def timeline(one: Series, level: Level, most_requests: int) -> go.Figure | None:
+def timeline(one: Series, level: LevelResult, most_requests: int) -> go.Figure | None:
     """Each request of a level, or of its first block, as a bar in its slot's lane: pale until the first token, then
     solid until the end.
 

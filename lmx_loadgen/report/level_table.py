@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmx_loadgen.analysis.formats import UNDEFINED, count
+from lmx_loadgen.analysis.metrics import headline
 from lmx_loadgen.analysis.run_view import in_order, system_rate
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.table import Cell, Column, Table
+from lmx_loadgen.report.table import Cell, Column, Table, Value, cell_of
 from lmx_loadgen.report.view import as_shown, heading
 from lmx_loadgen.store.result import LevelResult, MetricResult, TargetResult
 
@@ -18,6 +19,7 @@ NOTES = {
     WEAK: f"{WEAK} fewer than five samples lie beyond this percentile",
     TAINTED: f"{TAINTED} this machine may have moved the figure by more than 5 %",
 }
+FROM_SCHEDULED = "TTFT of an open loop counts from the scheduled time of a request."
 _NAME_WIDTH = 14
 
 
@@ -63,7 +65,7 @@ def level_table(targets: Sequence[ShownTarget]) -> Table:
         Column("prompts", optional=True),
         *(_column(one, unit) for one in STATISTICS),
         Column("system", unit=unit or "", number=True, grouped=True, from_width=72),
-        Column("ok / failed", number=True, grouped=True, from_width=80),
+        Column("ok", "/ failed", number=True, grouped=True, from_width=80),
     ]
     is_told = sum(len(level.by_prompt_class) for level in levels) > len(levels)
     groups = [
@@ -88,7 +90,7 @@ def _row(
 ) -> list[Cell]:
     return [
         Cell(sanitize(one.name, 60), tone="strong", look=one.look, under=sanitize(one.target.model, 120)),
-        Cell(level.load_point.cell),
+        load_cell(level),
         Cell(prompts if is_told else ""),
         *(figure(level, metrics, statistic, unit) for statistic in STATISTICS),
         system_figure(level, unit),
@@ -96,8 +98,39 @@ def _row(
     ]
 
 
+def side_by_side(a: ShownTarget, b: ShownTarget) -> Table:
+    """Two targets beside each other, a row for each figure of each class of prompts, wherever both or one has it."""
+    levels = [level for one in (a, b) for level in one.target.levels]
+    unit = common_unit(levels)
+    names = [Column(sanitize(one.name, 40), number=True, look=one.look) for one in (a, b)]
+    columns = [Column("C", number=True, grouped=True), Column("prompts", optional=True), Column("figure"), *names]
+    points = sorted({level.load_point for level in levels}, key=lambda point: point.order)
+    groups = []
+    for point in points:
+        pair = [next((level for level in one.target.levels if level.load_point == point), None) for one in (a, b)]
+        groups.append([[point.cell, *row] for row in _rows_beside(pair, unit)])
+    return Table(columns, groups, footnotes=footnotes(levels))
+
+
+def _rows_beside(pair: Sequence[LevelResult | None], unit: str | None) -> Iterator[list[Value]]:
+    classes = [dict(classes_of(level)) if level else {} for level in pair]
+    names = list(dict.fromkeys(name for of_level in classes for name in of_level))
+    for name in names:
+        for one in STATISTICS:
+            cells: list[Value] = [
+                figure(level, of_level[name], one, unit) if level and name in of_level else UNDEFINED
+                for level, of_level in zip(pair, classes, strict=True)
+            ]
+            if any(cell_of(cell).text != UNDEFINED for cell in cells):
+                shown = _column(one, unit)
+                yield [name if len(names) > 1 else "", f"{shown.title} {shown.beside}".replace(",", ""), *cells]
+    whole = f"system {unit or ''}".strip()
+    yield ["", whole, *(system_figure(level, unit) if level else UNDEFINED for level in pair)]
+    yield ["", "ok / failed", *(ok_failed(level) if level else UNDEFINED for level in pair)]
+
+
 def classes_of(level: LevelResult) -> Iterator[tuple[str, Mapping[str, MetricResult]]]:
-    """The figures of each class of prompts; of a result of an earlier version, those of all together."""
+    """The figures of each class of prompts; of chats, and of a result of an earlier version, those of all together."""
     if not level.by_prompt_class:
         yield "all", level.metrics
     for name, found in level.by_prompt_class.items():
@@ -127,7 +160,7 @@ def _column(one: Statistic, unit: str | None) -> Column:
 
 def figure(level: LevelResult, metrics: Mapping[str, MetricResult], one: Statistic, unit: str | None) -> Cell:
     """One statistic with its marks, or a dash and why."""
-    found = metrics.get(one.metric)
+    found = metrics.get(headline(one.metric, level.load_point))
     value = None if found is None else getattr(found, one.key)
     if found is None or value is None:
         return Cell(UNDEFINED, why=sanitize(found.reason or "", 200) if found else "")
@@ -153,6 +186,12 @@ def marks(level: LevelResult, found: MetricResult, key: str) -> str:
     return (WEAK if key in found.unsupported else "") + (TAINTED if is_tainted else "")
 
 
+def load_cell(level: LevelResult) -> Cell:
+    """`4`, `2 req/s`; an open loop that its server could not keep up with says so."""
+    is_overloaded = level.open_loop is not None and level.open_loop.overloaded
+    return Cell(level.load_point.cell, tone="bad" if is_overloaded else "", under="overloaded" if is_overloaded else "")
+
+
 def ok_failed(level: LevelResult) -> Cell:
     """`20 / 0`."""
     failed = level.requests.failed
@@ -168,4 +207,5 @@ def footnotes(levels: Sequence[LevelResult]) -> list[str]:
         for one in STATISTICS
         for mark in figure(level, metrics, one, "").mark
     } | {mark for level in levels for mark in system_figure(level, "").mark}
-    return [words for mark, words in NOTES.items() if mark in used]
+    scheduled = [FROM_SCHEDULED] if any(level.load_point.IS_OPEN for level in levels) else []
+    return [words for mark, words in NOTES.items() if mark in used] + scheduled

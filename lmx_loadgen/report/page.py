@@ -1,215 +1,234 @@
 """The page: one HTML file that needs nothing else, no network included.
 
-Scripts may run only if their hash is named in the page's Content-Security-Policy, so that markup which slipped
-through would still be dead. Data travels as JSON in a block that is never executed.
+What it shows is put together here as parts, and drawn by `templates/`, which escape all there is. Scripts may run only
+if their hash is named in the page's Content-Security-Policy, so that markup which slipped through would still be dead.
+Data travels as JSON in a block that is never executed.
 """
 
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from lmx_loadgen import __version__
-from lmx_loadgen.report import cards, charts, instrument, page_header, palette, ranking, tables, verdicts, workloads
+from lmx_loadgen.analysis.formats import short_time
+from lmx_loadgen.analysis.run_view import RunView, newest_first
+from lmx_loadgen.report import card_parts, card_tables, charts, headline, palette, run_parts
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.charts import Chart
-from lmx_loadgen.report.markup import Child, Markup, about, h
+from lmx_loadgen.report.comparison import how, title
+from lmx_loadgen.report.comparison_table import audit_counts, audit_table, comparison_table, ranking_table
+from lmx_loadgen.report.head_to_head import MOST, block_charts, first_forest, of_runs, whole_forest
+from lmx_loadgen.report.level_table import ShownTarget, level_table, side_by_side
+from lmx_loadgen.report.parts import Folded, Grid, Listed, Section, Words
+from lmx_loadgen.report.ranking import rankings_of
+from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.table import Table
-from lmx_loadgen.report.view import RunView, Series, series_of
+from lmx_loadgen.report.view import Series, series_of, title_of
 from lmx_loadgen.report.workload_charts import workload_charts
+from lmx_loadgen.report.workloads import is_one_workload, workloads_of
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import Reference
 from lmx_loadgen.store.result import BenchmarkResult
-from lmx_loadgen.store.tools_vs_truth import ToolsVsTruth
+
+MOST_RUNS = 6  # of more, lines against load would cover each other: a trend takes their place
+_NO_LIMIT = 1_000_000
 
 
 def build_page(
     runs: Sequence[RunView],
-    peers: ToolsVsTruth | None = None,
     comparisons: Sequence[Comparison] | None = None,
     reference: Reference | None = None,
     imported: Sequence[BenchmarkResult] = (),
 ) -> str:
     """The page as a string: every run's targets on shared axes.
 
-    `peers` is how wrong other tools were found to be. `comparisons` are shown in place of those that the runs carry.
-    `reference` has the figures that others published, `imported` are results in the plan's shape from elsewhere.
+    `comparisons` are shown in place of those that the runs carry. `reference` has the figures that others published,
+    `imported` are results in the plan's shape from elsewhere.
     """
     series = series_of(runs)
-    every = list(comparisons) if comparisons is not None else verdicts.of_runs(runs)
-    matches = every[: verdicts.MOST]
-    ranked = ranking.rankings_of(every)
-    shown = _all_charts(series, peers, matches)
+    every = list(comparisons) if comparisons is not None else of_runs(runs)
+    matches, shown = every[:MOST], series if len(runs) <= MOST_RUNS else _newest(series)
+    ranked = next(iter(rankings_of(every).values()), [])
     found = cards_of(series, every, reference, imported)
-    header = h(
-        "header",
-        None,
-        page_header.headline(runs, series),
-        page_header.banners(runs, series),
-        [ranking.table(of_run) for of_run in ranked.values()],
-        [verdicts.sentences(one) for one in matches if one.a.run_id not in ranked or one.mode != "interleaved"],
-        page_header.glance(series),
+    head = _head_charts(series, len(runs))
+    sections = [one for one in _sections(runs, shown, matches, found) if one.parts]
+    drawn = {chart.key: chart for chart in [*head, *_charts_in(sections)]}
+    scripts = [_script_text(get_plotlyjs()), _script_text(_asset("page.js"))]
+    return (
+        _templates()
+        .get_template("page.html")
+        .render(
+            title=title_of(series) if runs else "Single results" if imported else title_of(series),
+            style=Markup(_series_colours() + _asset("page.css")),
+            policy=_policy(scripts),
+            scripts=[Markup(script) for script in scripts],
+            data=Markup(_embedded(_page_data(drawn.values()))),
+            version=__version__,
+            banners=headline.banners(runs, series),
+            answer=headline.answer(series, every),
+            forest=first_forest(matches[0]) if matches and not ranked else None,
+            against=title(matches[0]) if matches else "",
+            ranking=ranking_table([one for one in ranked if one.figure in _RANKED][:4]) if ranked else None,
+            head=Grid(head, choice="Figure") if head else None,
+            trust=headline.trust(runs, matches if ranked else matches[:1]) if runs else "",
+            sections=sections,
+            series=series,
+            shown=shown,
+        )
     )
-    main = h("main", None, _sections(runs, series, shown, peers, matches, found))
-    body = h("div", {"class": "wrap"}, _bar(), header, main, _footer())
-    return _document(page_header.title_of(series), body, _page_data(shown.values()))
 
 
-def _all_charts(
-    series: Sequence[Series], peers: ToolsVsTruth | None, comparisons: Sequence[Comparison]
-) -> dict[str, Chart]:
-    """The charts that have anything to draw."""
-    every = [
-        *verdicts.all_charts(comparisons, series),
-        *workload_charts(series),
-        *(charts.concurrency_charts(series) if workloads.is_one_workload(series) else ()),
-        *charts.distribution_charts(series),
-        charts.timeline_chart(series),
-        charts.error_chart(series),
-        instrument.peers_chart(peers),
-    ]
-    return {chart.key: chart for chart in every if not chart.is_empty()}
+_RANKED = ("ttft_p50", "decode_tok_s_p50")
 
 
-# ---- body -------------------------------------------------------------------------------------------
+def summary_html(runs: Sequence[RunView]) -> str:
+    """The table of every level alone, as a notebook shows it."""
+    series = series_of(runs)
+    table = level_table([ShownTarget(one.name, one.target) for one in series])
+    return str(_templates().get_template("parts.html").module.part(table, series))  # type: ignore[attr-defined]
+
+
+def _newest(series: Sequence[Series]) -> list[Series]:
+    """The newest run of each target and model."""
+    found: dict[tuple[str, str], Series] = {}
+    for one in newest_first(series):
+        found.setdefault((one.target.name, one.target.model), one)
+    return sorted(found.values(), key=lambda one: one.index)
+
+
+def _head_charts(series: Sequence[Series], runs: int) -> list[Chart]:
+    """What stands beside the answer: figures against load, run by run where there are many; or the errors."""
+    if runs > MOST_RUNS:
+        return [chart for chart in charts.trend_charts(series) if not chart.is_empty()][:1]
+    if not is_one_workload(series):
+        return []
+    return [chart for chart in (charts.head_chart(series), charts.head_errors(series)) if not chart.is_empty()][:1]
+
+
+# ---- sections ---------------------------------------------------------------------------------------
 
 
 def _sections(
-    runs: Sequence[RunView],
-    series: Sequence[Series],
-    shown: dict[str, Chart],
-    peers: ToolsVsTruth | None,
-    comparisons: Sequence[Comparison],
-    found: Sequence[Card],
-) -> list[Child]:
-    return [
-        _section("summary", "Summary", cards.summary(found)) if found else None,
-        _section("cards", "Report cards", cards.all_cards(found)) if found else None,
-        [_comparison(place, one, shown) for place, one in enumerate(comparisons)],
-        _section("levels", "Every level", tables.summary(series)),
-        [_workload(*one, shown) for one in workloads.tables_of_series(series)],
-        page_header.key(series),
-        _section("concurrency", "As more requests run at once", _grid("three", shown, "ttft", "decode", "output"))
-        if workloads.is_one_workload(series)
-        else None,
-        _section(
-            "distributions",
-            "One level, closer",
-            _control(shown.get("ttft-ecdf"), "Concurrency"),
-            _grid("two", shown, "ttft-ecdf", "gap-ecdf"),
-        ),
-        _section(
-            "timeline", "Request by request", _control(shown.get("timeline"), "Show"), _grid("", shown, "timeline")
-        ),
-        _section(
-            "errors",
-            "Errors",
-            _grid("", shown, "errors", otherwise="No request failed."),
-            tables.errors(series),
-        ),
-        _section("targets", "Notes on each target", tables.target_notes(series)),
-        _section(
-            "instrument",
-            "How wrong the instrument is",
-            instrument.calibrations(runs),
-            _grid("", shown, instrument.CHART) if instrument.CHART in shown else None,
-            instrument.peers_table(peers),
-        ),
-        _section("runs", "What was run", tables.what_was_run(runs)),
-        _section("terms", "What the words mean", tables.terms()),
+    runs: Sequence[RunView], series: Sequence[Series], comparisons: Sequence[Comparison], cards: Sequence[Card]
+) -> Iterator[Section]:
+    yield Section("figures", "Figures", [*_figures(runs, series, cards)])
+    yield from _head_to_heads(comparisons, {chart.key: chart for chart in block_charts(comparisons, series)})
+    if len(runs) > MOST_RUNS:
+        yield Section("trend", "Run by run", _grid(charts.trend_charts(series_of(runs))[1:], 1))
+    yield from _workloads(series)
+    scaling = charts.concurrency_charts(series) if is_one_workload(series) else []
+    yield Section("scaling", "Scaling with concurrency", _grid(scaling, 3, "Prompts"))
+    spread = _grid(charts.distribution_charts(series), 2, "Concurrency")
+    yield Section("distributions", "Latency distribution", spread)
+    yield Section("timeline", "Timeline", _grid([charts.timeline_chart(series)], 1, "Show"))
+    errors = run_parts.errors_table(series)
+    yield Section("errors", "Errors", [errors] if errors.rows else [])
+    yield Section("cards", "Report cards", [card_parts.report_cards(cards)] if cards else [])
+    checks = card_parts.capability_checks(cards)
+    yield Section("checks", "Capability checks", [checks] if checks else [])
+    yield Section("audit", "Audit: the same work?", [*map(_audit, comparisons)])
+    yield Section("runs", "What was run", [run_parts.what_was_run(runs, series)] if runs else [])
+    yield Section("accuracy", "Measurement accuracy", run_parts.accuracy(runs, series) if runs else [])
+    yield Section("glossary", "Glossary", [run_parts.glossary()])
+
+
+def _figures(runs: Sequence[RunView], series: Sequence[Series], cards: Sequence[Card]) -> Iterator[Any]:
+    targets = [ShownTarget(one.name, one.target, one.index) for one in series]
+    if len(targets) == 2 and series[0].run is series[1].run:
+        yield side_by_side(targets[0], targets[1])
+    elif any(one.levels for one in series):
+        yield level_table(targets)
+    elif series:
+        yield Words("No level was measured.")
+    if cards:
+        yield card_tables.summary_table(cards)
+
+
+def _workloads(series: Sequence[Series]) -> Iterator[Section]:
+    """Chats by turn and prompts by length: curves or a map, and the table."""
+    drawn = workload_charts(series)
+    for one in workloads_of(series):
+        yield Section(one.key, one.title, [*_grid(drawn[one.key], 2, "Figure"), one.table])
+
+
+def _head_to_heads(comparisons: Sequence[Comparison], blocks: Mapping[str, Chart]) -> Iterator[Section]:
+    """The first comparison as a section; the others, and all where more than two targets are ranked, are folded."""
+    parts = [[*_comparison(one, blocks.get(f"blocks-{place}"))] for place, one in enumerate(comparisons)]
+    first = 0 if rankings_of(comparisons) else 1
+    if comparisons[:first]:
+        yield Section("comparison", title(comparisons[0]), parts[0])
+    folded = [
+        Folded(f"{title(one)}, {short_time(one.b.started_at)}", found)
+        for one, found in zip(comparisons[first:], parts[first:], strict=True)
     ]
+    yield Section("pairs", "Other comparisons" if first else "Pairwise comparisons", folded)
 
 
-def _comparison(place: int, one: Comparison, shown: dict[str, Chart]) -> Markup:
-    forest, blocks = verdicts.keys(place)
-    return _section(
-        f"comparison-{place}",
-        verdicts.title(one),
-        verdicts.method(one),
-        _control(shown.get(blocks), "Blocks of"),
-        _grid("two", shown, forest, blocks, otherwise="No figure could be compared: the table says why."),
-        verdicts.figures_table(one),
-        verdicts.audit_table(one),
-    )
+def _comparison(one: Comparison, blocks: Chart | None) -> Iterator[Any]:
+    yield Listed([sanitize(sentence, 600) for sentence in one.sentences])
+    yield whole_forest(one) or Words("No figure could be compared: the table says why.")
+    yield comparison_table(one)
+    if blocks is not None:
+        yield Grid([blocks], choice="Blocks of")
+    yield from (Words(sanitize(words, 400), "warn" if style == "yellow" else "") for words, style in how(one))
+    yield from (Words(sanitize(note, 400), "warn") for note in one.notes)
 
 
-def _workload(key: str, title: str, table: Table, shown: dict[str, Chart]) -> Markup:
-    found = [shown[name] for name in _WORKLOAD_CHARTS.get(key, ()) if name in shown]
-    rows = [h("tr", None, [h("td", None, f"{cell.text}{cell.mark}") for cell in row]) for row in table.shown().rows]
-    titles = [f"{one.title} ({one.beside})" if one.beside else one.title for one in table.shown().columns]
-    head = h("thead", None, h("tr", None, [h("th", {"scope": "col"}, one) for one in titles]))
-    return _section(
-        key,
-        title,
-        about(table.caption),
-        h("div", {"class": "scroll"}, h("table", None, head, h("tbody", None, rows))),
-        [about(note) for note in table.footnotes],
-        [_control(chart, "Show") for chart in found],
-        _grid("two" if len(found) > 1 else "", shown, *(chart.key for chart in found)) if found else None,
-    )
+def _audit(one: Comparison) -> Folded:
+    """Folded where nothing failed."""
+    counts = audit_counts(one.audit)
+    is_open = any(line.status == "failed" for line in one.audit)
+    return Folded(f"{title(one)}: {counts}", [audit_table(one)], is_open)
 
 
-_WORKLOAD_CHARTS = {"shapes": ("shape-map",), "turns": ("turn-ttft", "turn-decode")}
+def _grid(found: Sequence[Chart], columns: int, choice: str = "") -> list[Any]:
+    drawn = [chart for chart in found if not chart.is_empty()]
+    return [Grid(drawn, min(columns, len(drawn)), choice)] if drawn else []
 
 
-def _bar() -> Markup:
-    toggle = h("button", {"type": "button", "id": "theme"}, "Light page")
-    return h("div", {"class": "bar"}, h("div", {"class": "brand"}, h("strong", None, "lmx-loadgen"), " report"), toggle)
-
-
-def _section(key: str, title: str, *children: Child) -> Markup:
-    heading = f"{key}-title"
-    return h("section", {"id": key, "aria-labelledby": heading}, h("h2", {"id": heading}, title), children)
-
-
-def _grid(
-    shape: str, shown: dict[str, Chart], *keys: str, otherwise: str = "Nothing to draw: no request succeeded."
-) -> Markup:
-    """The charts side by side, or a sentence where none of them has anything to draw."""
-    drawn = [_figure(shown[key]) for key in keys if key in shown]
-    return h("div", {"class": f"grid {shape}".strip()}, drawn) if drawn else about(otherwise)
-
-
-def _control(chart: Chart | None, label: str) -> Markup | None:
-    """The choice shared by all charts of a control, or nothing where there is nothing to choose."""
-    if chart is None or len(chart.options) < 2:
-        return None
-    options = [
-        h("option", {"selected": "" if place == chart.chosen else None}, option.label)
-        for place, option in enumerate(chart.options)
-    ]
-    return h("label", {"class": "control"}, label, h("select", {"data-control": chart.control}, options))
-
-
-def _figure(chart: Chart) -> Markup:
-    title = f"{chart.key}-caption"
-    return h(
-        "figure",
-        {"aria-labelledby": title},
-        h("figcaption", {"id": title}, h("h3", None, chart.title), h("p", None, chart.caption)),
-        h("div", {"class": "plot", "id": f"chart-{chart.key}", "role": "img", "aria-label": chart.title}),
-        h("p", {"class": "note", "id": f"note-{chart.key}", "role": "status"}),
-    )
-
-
-def _footer() -> Markup:
-    return h(
-        "footer",
-        None,
-        f"Drawn by lmx-loadgen {__version__}. This file is complete in itself and asks no network for anything.",
-    )
+def _charts_in(parts: Sequence[Any]) -> Iterator[Chart]:
+    for part in parts:
+        if isinstance(part, Grid):
+            yield from part.charts
+        elif isinstance(part, Folded | Section):
+            yield from _charts_in(part.parts)
 
 
 # ---- document ---------------------------------------------------------------------------------------
 
 
-def _document(title: str, body: Markup, data: dict[str, Any]) -> str:
-    scripts = [_script_text(get_plotlyjs()), _script_text(_asset("page.js"))]
-    policy = "; ".join(
+@cache
+def _templates() -> Environment:
+    found = Environment(
+        loader=PackageLoader("lmx_loadgen.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printable,
+    )
+    found.filters |= {"unbroken": unbroken, "kind": lambda part: type(part).__name__}
+    found.tests["table"] = lambda part: isinstance(part, Table)
+    return found
+
+
+def _printable(value: Any) -> Any:
+    """What a template puts out: no control characters, whoever wrote them; nothing for what is not there."""
+    if value is None:
+        return ""
+    return value if isinstance(value, Markup) else sanitize(value, _NO_LIMIT, keep_lines=True)
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    return "; ".join(
         [
             "default-src 'none'",
             f"script-src {' '.join(_hash_source(script) for script in scripts)}",
@@ -220,22 +239,6 @@ def _document(title: str, body: Markup, data: dict[str, Any]) -> str:
             "form-action 'none'",
         ]
     )
-    top = [
-        h("meta", {"charset": "utf-8"}),
-        h("meta", {"http-equiv": "Content-Security-Policy", "content": policy}),
-        h("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-        h("meta", {"name": "referrer", "content": "no-referrer"}),
-        h("link", {"rel": "icon", "href": "data:,"}),
-        h("title", None, f"{title} · lmx-loadgen"),
-        Markup(f"<style>{_series_colours()}{_asset('page.css')}</style>"),
-    ]
-    end = [
-        h("noscript", None, "The charts need JavaScript; the tables do not."),
-        Markup(f'<script type="application/json" id="page-data">{_embedded(data)}</script>'),
-        *(Markup(f"<script>{script}</script>") for script in scripts),
-    ]
-    page = h("html", {"lang": "en", "data-theme": "dark"}, h("head", None, top), h("body", None, body, end))
-    return f"<!doctype html>\n{page}\n"
 
 
 def _asset(name: str) -> str:
@@ -244,10 +247,9 @@ def _asset(name: str) -> str:
 
 def _series_colours() -> str:
     """The palette as CSS: `.c0` … carry their series' colour in either theme."""
-    dark = "".join(f"--s{i}:{on_dark};" for i, (on_dark, _) in enumerate(palette.SERIES_COLOURS))
-    light = "".join(f"--s{i}:{on_light};" for i, (_, on_light) in enumerate(palette.SERIES_COLOURS))
+    colours = "".join(f"--s{i}:light-dark({light},{dark});" for i, (dark, light) in enumerate(palette.SERIES_COLOURS))
     classes = "".join(f".c{i}{{--series:var(--s{i})}}" for i in range(len(palette.SERIES_COLOURS)))
-    return f':root{{{dark}}}:root[data-theme="light"]{{{light}}}{classes}\n'
+    return f":root{{{colours}}}{classes}\n"
 
 
 def _script_text(source: str) -> str:
@@ -272,10 +274,7 @@ def _page_data(shown: Iterable[Chart]) -> dict[str, Any]:
 
 def _chart_data(chart: Chart) -> dict[str, Any]:
     options = [
-        {
-            "note": option.note,
-            "figure": None if option.figure is None else _bare(option.figure.to_dict()),
-        }
+        {"note": option.note, "figure": None if option.figure is None else _bare(option.figure.to_dict())}
         for option in chart.options
     ]
     return {"control": chart.control, "chosen": chart.chosen, "options": options}
@@ -288,5 +287,5 @@ def _bare(figure: dict[str, Any]) -> dict[str, Any]:
 
 def _embedded(data: dict[str, Any]) -> str:
     """JSON that cannot end its script element, open a comment in it, or hold what is not JSON (NaN)."""
-    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=str)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -25,6 +25,15 @@ MUTED = ("#7d8894", "#7b8490")
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
+_DASH_ARRAYS = {"solid": "", "dash": "7 4", "dot": "2 3", "dashdot": "7 3 2 3", "longdash": "11 4"}
+_MARKS = {
+    "circle": "M15 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9z",
+    "square": "M11 2h8v8h-8z",
+    "diamond": "M15 0.5l5.5 5.5l-5.5 5.5l-5.5-5.5z",
+    "triangle-up": "M15 0.8l5.2 9h-10.4z",
+    "cross": "M13.4 1h3.2v3.4h3.4v3.2h-3.4v3.4h-3.2v-3.4h-3.4v-3.2h3.4z",
+    "star": "M15 0l1.6 4.1l4.4 0.2l-3.4 2.8l1.2 4.3l-3.8-2.4l-3.8 2.4l1.2-4.3l-3.4-2.8l4.4-0.2z",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,16 @@ class SeriesStyle:
     @property
     def on_dark(self) -> str:
         return SERIES_COLOURS[self.colour][0]
+
+    @property
+    def dash_array(self) -> str:
+        """The dash as SVG has it; empty for a solid line."""
+        return _DASH_ARRAYS[self.dash]
+
+    @property
+    def mark(self) -> str:
+        """The marker as a path in a box of 30 by 12."""
+        return _MARKS[self.symbol]
 
 
 def series_styles(target_names: list[str]) -> list[SeriesStyle]:

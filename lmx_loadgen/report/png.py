@@ -10,9 +10,8 @@ from plotly.subplots import make_subplots
 from lmx_loadgen.errors import InputError, LoadgenError
 from lmx_loadgen.report import figures, palette
 from lmx_loadgen.report.charts import Chart, concurrency_charts
-from lmx_loadgen.report.page_header import title_of
 from lmx_loadgen.report.sanitize import plotly_text, sanitize
-from lmx_loadgen.report.view import Series
+from lmx_loadgen.report.view import Series, title_of
 
 _WIDTH, _HEIGHT, _SCALE = 1440, 500, 2
 _PATIENCE_S = 60
@@ -50,9 +49,15 @@ def overview(series: Sequence[Series]) -> go.Figure | None:
     figure = _beside_each_other(charts) if charts else figures.errors_by_kind(series)
     if figure is None:
         return None
+    title = plotly_text(f"{title_of(series)}{_disturbed(series)}", 160)
     figure.update_layout(
         template=palette.templates()["light"],
-        title={"text": plotly_text(title_of(series), 120), "font": {"size": 18}, "x": 0.01, "xanchor": "left"},
+        title={
+            "text": title,
+            "font": {"size": 18},
+            "x": 0.01,
+            "xanchor": "left",
+        },
         paper_bgcolor="#ffffff",
         height=_HEIGHT,
         width=_WIDTH,
@@ -63,20 +68,35 @@ def overview(series: Sequence[Series]) -> go.Figure | None:
     return go.Figure(_on_white(figure.to_dict()))
 
 
+def _disturbed(series: Sequence[Series]) -> str:
+    """What hollow markers mean, where there are any."""
+    is_any = any(metric.tainted for one in series for level in one.levels for metric in level.metrics.values())
+    return " (hollow markers: disturbed by this machine)" if is_any else ""
+
+
 def _beside_each_other(charts: Sequence[Chart]) -> go.Figure:
-    titles = [chart.title for chart in charts]
+    titles = [f"{chart.title}{_prompts(chart)}" for chart in charts]
     figure = make_subplots(rows=1, cols=len(charts), subplot_titles=titles, horizontal_spacing=0.07)
-    named: set[str] = set()
-    for place, chart in enumerate(charts, start=1):
-        part = chart.options[0].figure
-        assert part is not None
+    drawn = [chart.options[0].figure for chart in charts if chart.options[0].figure is not None]
+    # One entry of the key a series, by its longest name: the one that says what its rates count.
+    names: dict[int, str] = {}
+    for trace in (trace for part in drawn for trace in part.data):
+        names[trace.meta["series"]] = max(names.get(trace.meta["series"], ""), trace.name, key=len)
+    named: set[int] = set()
+    for place, part in enumerate(drawn, start=1):
         for trace in part.data:
-            trace.update(legendgroup=trace.name, showlegend=trace.name not in named)
-            named.add(trace.name)
+            index = trace.meta["series"]
+            trace.update(name=names[index], legendgroup=str(index), showlegend=index not in named)
+            named.add(index)
             figure.add_trace(trace, row=1, col=place)
         figure.update_xaxes(part.layout.xaxis.to_plotly_json(), row=1, col=place)
         figure.update_yaxes(part.layout.yaxis.to_plotly_json(), row=1, col=place)
     return figure
+
+
+def _prompts(chart: Chart) -> str:
+    """Of which class of prompts the drawn figure is, where there are several."""
+    return f", {chart.options[0].label}" if len(chart.options) > 1 else ""
 
 
 def _on_white(value: Any, key: str = "") -> Any:

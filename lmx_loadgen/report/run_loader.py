@@ -9,9 +9,9 @@ from typing import TypeVar
 from lmx_loadgen.analysis.formats import short_time
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import VERSION
+from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
-from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store import eventlog, result
 from lmx_loadgen.store.result import RunResult
 
@@ -50,14 +50,14 @@ def _each(
 def labeled_views(runs: Sequence[RunView]) -> list[RunView]:
     """The runs, each with a label that no other has: those of one minute tell their seconds too, those of one second
     their id."""
-    for more in (lambda run: short_time(run.result["started_at"], seconds=True), _with_id):
+    for more in (lambda run: short_time(run.result.started_at, seconds=True), _with_id):
         counts = Counter(run.label for run in runs)
         runs = [run if counts[run.label] == 1 else replace(run, label=more(run)) for run in runs]
     return list(runs)
 
 
 def _with_id(run: RunView) -> str:
-    return f"{run.label} · {run.result['run_id']}"
+    return f"{run.label} · {run.result.run_id}"
 
 
 def _view(folder: Path) -> RunView:
@@ -86,4 +86,4 @@ def _check_definitions(folder: Path, stored: RunResult) -> None:
 
 def view_of(stored: RunResult, run: MeasuredRun | None) -> RunView:
     """A run's result with what was measured, labeled by its date."""
-    return RunView(stored.as_dict(), run, short_time(stored.started_at))
+    return RunView(stored, run, short_time(stored.started_at))

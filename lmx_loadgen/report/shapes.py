@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lmx_loadgen.analysis.formats import UNDEFINED, count, rate
-from lmx_loadgen.profile.load_point import LoadPoint, load_point
+from lmx_loadgen.analysis.run_view import in_order, stat
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.table import Cell, Column, Table
-from lmx_loadgen.store.result import ShapeResult
+from lmx_loadgen.store.result import LevelResult, ShapeResult
 
 _CUT, _INEXACT = "†", "≈"
 _NOTES = {
@@ -18,7 +18,7 @@ _NOTES = {
 _COLUMNS = (
     Column("target", grouped=True, max_width=14),
     Column("test", grouped=False),
-    Column("at once", number=True),
+    Column("C", number=True),
     Column("rate", unit="tok/s", number=True),
     Column("prompt", unit="tokens", number=True),
     Column("answer", unit="tokens", number=True),
@@ -37,20 +37,13 @@ class ShapeLevel:
     ttft_s: float | None
 
 
-def shape_levels(name: str, levels: Iterable[dict[str, Any]]) -> list[ShapeLevel]:
-    """Those of a target's stored levels that have a shape, the shortest prompts first."""
-    found = [
-        ShapeLevel(
-            name,
-            load_point(level["load_point"]),
-            ShapeResult.model_validate(level["shape"]),
-            int(level["requests"]["ok"]),
-            (level["metrics"].get("ttft") or {}).get("p50"),
-        )
-        for level in levels
-        if level.get("shape") is not None
+def shape_levels(name: str, levels: Iterable[LevelResult]) -> list[ShapeLevel]:
+    """Those of a target's levels that have a shape, the shortest prompts first."""
+    return [
+        ShapeLevel(name, level.load_point, level.shape, level.requests.ok, stat(level, "ttft", "p50"))
+        for level in in_order(list(levels))
+        if level.shape is not None
     ]
-    return sorted(found, key=lambda one: one.load_point.order)
 
 
 def shape_table(levels: Sequence[ShapeLevel]) -> Table | None:

@@ -5,10 +5,11 @@ from typing import Any
 
 from lmx_loadgen.analysis import slo
 from lmx_loadgen.analysis.formats import percent, rate
-from lmx_loadgen.report.view import Level, point_of, stat
+from lmx_loadgen.analysis.run_view import mean_interval, stat
+from lmx_loadgen.store.result import LevelResult
 
 
-def slo_words(levels: Sequence[Level], profile: Mapping[str, Any]) -> str | None:
+def slo_words(levels: Sequence[LevelResult], profile: Mapping[str, Any]) -> str | None:
     """`Within SLO (TTFT within 500 ms): 98 % at concurrency 1 (95 % interval 91–100 %, goodput 0.52 req/s), …`.
 
     None where no SLO is set, or nothing was measured.
@@ -19,16 +20,15 @@ def slo_words(levels: Sequence[Level], profile: Mapping[str, Any]) -> str | None
     return f"Within SLO ({slo.words(profile)}): {', '.join(parts)}" if parts else None
 
 
-def _of_level(level: Level) -> str | None:
+def _of_level(level: LevelResult) -> str | None:
     share, goodput = stat(level, "slo_share", "mean"), stat(level, "goodput", "mean")
     if share is None:
         return None
-    edges = level["metrics"]["slo_share"].get("ci95")
     within = []
-    if edges is not None:
+    if (edges := mean_interval(level, "slo_share")) is not None:
         low, high = (percent(edge) for edge in edges)
         within.append(f"95 % interval {low.removesuffix(' %')}–{high}")
     if goodput is not None:
         within.append(f"goodput {rate(goodput)} req/s")
     beside = f" ({', '.join(within)})" if within else ""
-    return f"{percent(share)} at {point_of(level).label}{beside}"
+    return f"{percent(share)} at {level.load_point.label}{beside}"

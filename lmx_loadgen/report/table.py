@@ -25,6 +25,7 @@ class Column:
 
     A `grouped` column says its value once for all rows of a group. An `optional` one is left out where no row has a
     value. In a terminal it takes part from `from_width` columns on; one with a `max_width` gives way to the others.
+    `look` is the index of the series that it is of.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Column:
     optional: bool = False
     from_width: int = 0
     max_width: int | None = None
+    look: int | None = None
 
     @property
     def beside(self) -> str:
@@ -86,14 +88,21 @@ class Table:
         return replace(self, columns=[self.columns[place] for place in kept], groups=groups)
 
     def html_groups(self) -> Iterator[list[list[tuple[Column, Cell, int]]]]:
-        """For each group its rows, of each cell its column, itself, and how many rows it spans (0: an earlier one)."""
+        """For each group its rows, of each cell its column, itself, and how many rows it spans (0: an earlier one). A
+        name that several groups in a row have is said once."""
+        before = ""
         for group in self.groups:
+            name = cell_of(group[0][0]).text if self.columns[0].grouped else ""
+            rows = [[cell_of(value) for value in row] for row in group]
+            if name and name == before:
+                rows[0][0] = Cell("")
+            before = name
             yield [
                 [
-                    (column, cell_of(value), (len(group) if place == 0 else 0) if column.grouped else 1)
-                    for column, value in zip(self.columns, row, strict=True)
+                    (column, cell, (len(group) if place == 0 else 0) if column.grouped else 1)
+                    for column, cell in zip(self.columns, row, strict=True)
                 ]
-                for place, row in enumerate(group)
+                for place, row in enumerate(rows)
             ]
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lmx_loadgen.analysis.formats import UNDEFINED, count, milliseconds, percent, rate
-from lmx_loadgen.profile.load_point import LoadPoint, load_point
+from lmx_loadgen.analysis.run_view import in_order
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.table import Cell, Column, Table
-from lmx_loadgen.store.result import TurnResult
+from lmx_loadgen.store.result import LevelResult, TurnResult
 
 _COLUMNS = (
     Column("target", grouped=True, max_width=14),
@@ -31,14 +31,9 @@ class ChatLevel:
     turns: Sequence[TurnResult]
 
 
-def chat_levels(name: str, levels: Iterable[dict[str, Any]]) -> list[ChatLevel]:
-    """Those of a target's stored levels that are of chats, the fewest users first."""
-    found = [
-        ChatLevel(name, load_point(level["load_point"]), [TurnResult.model_validate(one) for one in level["turns"]])
-        for level in levels
-        if level.get("turns")
-    ]
-    return sorted(found, key=lambda one: one.load_point.order)
+def chat_levels(name: str, levels: Iterable[LevelResult]) -> list[ChatLevel]:
+    """Those of a target's levels that are of chats, the fewest users first."""
+    return [ChatLevel(name, level.load_point, level.turns) for level in in_order(list(levels)) if level.turns]
 
 
 def turn_table(levels: Sequence[ChatLevel]) -> Table | None:

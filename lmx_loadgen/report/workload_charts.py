@@ -1,6 +1,6 @@
 """The charts of special workloads, each only where a run has it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
@@ -19,20 +19,23 @@ _CURVES = (
 _MAPS = (("ttft", "Time to first token, ms"), ("prompt_tok_s", "Prompt tok/s"), ("decode_tok_s", "Decode tok/s"))
 
 
-def workload_charts(series: Sequence[Series]) -> Iterator[Chart]:
-    """The charts of each workload."""
-    for key, value, title, axis in _CURVES:
-        figure = turn_curves(series, value, axis)
-        yield chart_of(key, title, "Median of each turn, at the fewest users. A point is a turn.", figure)
+def workload_charts(series: Sequence[Series]) -> dict[str, list[Chart]]:
+    """The charts of each workload, by its key."""
+    words = "Median of each turn, at the fewest users. A point is a turn."
+    curves = [chart_of(key, title, words, turn_curves(series, value, axis)) for key, value, title, axis in _CURVES]
+    return {"turns": curves, "shapes": [_map(series)]}
+
+
+def _map(series: Sequence[Series]) -> Chart:
+    """Prompt length by load, a map for each figure of each target."""
     options = []
     for one in series:
-        levels = shape_levels(one.name, one.levels())
+        levels = shape_levels(one.name, one.levels)
         for metric, title in _MAPS if levels else ():
             figure = heat_map(levels, metric)
             options += [Option(f"{one.name}: {title}", figure)] if figure is not None else []
-    if options:
-        words = "Median by prompt length and requests at once. Darker is slower."
-        yield Chart("shape-map", "Prompt length and load", words, options, 0, "shape-map")
+    words = "Median by prompt length and concurrency. Darker is slower."
+    return Chart("shape-map", "Prompt length and concurrency", words, options, 0, "shape-map")
 
 
 def turn_curves(series: Sequence[Series], value: str, title: str) -> go.Figure | None:
@@ -41,7 +44,7 @@ def turn_curves(series: Sequence[Series], value: str, title: str) -> go.Figure |
     figure = go.Figure()
     scale, shown = (1e3, milliseconds) if value == "ttft_sec" else (1.0, rate)
     for one in series:
-        for level in chat_levels(one.name, one.levels())[:1]:
+        for level in chat_levels(one.name, one.levels)[:1]:
             turns = [turn for turn in level.turns if turn.context_tokens and getattr(turn, value) is not None]
             if len(turns) < 2:
                 continue
@@ -88,12 +91,12 @@ def heat_map(levels: Sequence[ShapeLevel], metric: str) -> go.Figure | None:
         colorscale="Viridis",
         reversescale=metric == "ttft",
         showscale=False,
-        hovertemplate="%{y} prompt tokens, %{x} at once: %{text}<extra></extra>",
+        hovertemplate="%{y} prompt tokens, concurrency %{x}: %{text}<extra></extra>",
         name=plotly_text(levels[0].target),
     )
     figure.update_layout(
         height=120 + 44 * len(lengths),
-        xaxis={"title": {"text": "Requests at once"}, "type": "category"},
+        xaxis={"title": {"text": "Concurrency"}, "type": "category"},
         yaxis={"title": {"text": "Prompt tokens"}, "type": "category"},
     )
     return figure

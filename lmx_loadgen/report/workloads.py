@@ -1,29 +1,38 @@
 """What the page, Markdown and the terminal show of special workloads, each only where a run has it."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import NamedTuple
 
+from lmx_loadgen.profile.load_point import shape_of
 from lmx_loadgen.report import shapes, turns
 from lmx_loadgen.report.table import Table
 from lmx_loadgen.report.view import Series
+from lmx_loadgen.store.result import LevelResult
 
 
-def workload_tables(targets: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> Iterator[tuple[str, str, Table]]:
-    """A key, a title and the table of each workload, of targets by name with their stored levels."""
+class Workload(NamedTuple):
+    """The table of a workload under a title; `key` is its place on the page."""
+
+    key: str
+    title: str
+    table: Table
+
+
+def workloads(targets: Sequence[tuple[str, Sequence[LevelResult]]]) -> Iterator[Workload]:
+    """The workloads of targets, by name, with their levels."""
     shaped = [level for name, levels in targets for level in shapes.shape_levels(name, levels)]
     if (table := shapes.shape_table(shaped)) is not None:
-        yield "shapes", "By prompt and answer length", table
+        yield Workload("shapes", "By prompt and answer length", table)
     chats = [level for name, levels in targets for level in turns.chat_levels(name, levels)]
     if (table := turns.turn_table(chats)) is not None:
-        yield "turns", "By turn of a chat", table
+        yield Workload("turns", "By turn of a chat", table)
 
 
-def tables_of_series(series: Sequence[Series]) -> list[tuple[str, str, Table]]:
+def workloads_of(series: Sequence[Series]) -> list[Workload]:
     """The same of what the page shows."""
-    return list(workload_tables([(one.name, one.levels()) for one in series]))
+    return list(workloads([(one.name, one.levels) for one in series]))
 
 
 def is_one_workload(series: Sequence[Series]) -> bool:
     """Whether levels differ by their load alone: over several lengths, one load has several figures."""
-    shapes_of_levels = [(level["load_point"].get("shape") or {}).values() for one in series for level in one.levels()]
-    return len({tuple(shape) for shape in shapes_of_levels}) < 2
+    return len({shape_of(level.load_point) for one in series for level in one.levels}) < 2

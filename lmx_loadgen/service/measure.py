@@ -35,6 +35,7 @@ from lmx_loadgen.session.view import Silent
 from lmx_loadgen.store.eventlog import NAME, read_log
 from lmx_loadgen.store.imported import OURS
 from lmx_loadgen.system import lock
+from lmx_loadgen.targets.recognize import KnownServers
 
 _TROUBLES: tuple[tuple[type[LoadgenError], Trouble], ...] = (
     (ModelNotLoaded, "model_not_loaded"),
@@ -46,12 +47,20 @@ _TROUBLES: tuple[tuple[type[LoadgenError], Trouble], ...] = (
 )
 
 
-def measured(job: MeasureJob, stop: StopFlag, standby: Standby) -> tuple[MeasureReply, Recorded | None]:
-    """Do one run. Whatever keeps it from being done is in the reply; what was recorded has no `result.json` yet."""
+def measured(
+    job: MeasureJob, stop: StopFlag, standby: Standby, known: KnownServers
+) -> tuple[MeasureReply, Recorded | None]:
+    """Do one run. Whatever keeps it from being done is in the reply; what was recorded has no `result.json` yet, and
+    its log is still to be closed."""
     try:
         with lock.acquire(allow_concurrent=False) as locked:
             options = Options(
-                out=job.runs_folder, probe_cache=False, count_tokens=True, lock=locked, start_worker=standby.start
+                out=job.runs_folder,
+                probe_cache=False,
+                count_tokens=True,
+                lock=locked,
+                start_worker=standby.start,
+                known_servers=known,
             )
             recorded = record(
                 job.asked.profile(job.target, _usable_tokenizer(job)),
@@ -61,9 +70,12 @@ def measured(job: MeasureJob, stop: StopFlag, standby: Standby) -> tuple[Measure
                 view=Silent(),
                 calibrated=stored_calibration(options),
             )
-        return _reply(recorded), recorded
     except LoadgenError as error:
         return _failure(error), None
+    try:
+        return _reply(recorded), recorded
+    except LoadgenError as error:
+        return _failure(error), recorded
 
 
 def _failure(error: LoadgenError) -> MeasureReply:
@@ -90,7 +102,9 @@ def _reply(recorded: Recorded) -> MeasureReply:
         return _failure(recorded.error).model_copy(update={"result": result})
     if recorded.stop is not None and recorded.stop.is_interruption:
         return MeasureReply(result=result, trouble="interrupted", words=recorded.stop.message)
-    return MeasureReply(result=result, trouble=None if result is not None else "other", words="nothing was measured")
+    return MeasureReply(
+        result=result, trouble=None if result is not None else "other", words="interrupted before anything was measured"
+    )
 
 
 class _Inbox:
@@ -124,14 +138,14 @@ def main() -> None:
     # Whatever prints must not get between the replies.
     out_fd = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    inbox, standby = _Inbox(), Standby()
+    inbox, standby, known = _Inbox(), Standby(), KnownServers()
     threading.Thread(target=inbox.listen, daemon=True).start()
     _import_ahead()
     while (asked := inbox.jobs.get()) is not None:
-        reply, recorded = measured(*asked, standby)
+        reply, recorded = measured(*asked, standby, known)
         with contextlib.suppress(BrokenPipeError):  # then stdin ends too
             _write(out_fd, reply.model_dump_json().encode() + b"\n")
-        if recorded is not None:  # nobody waits for it, and the event log is whole without it
+        if recorded is not None:  # nobody waits for the disk and for what else is made of the run
             with contextlib.suppress(LoadgenError):
                 store_outcome(recorded)
     standby.close()

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from lmx_loadgen.profile.load_point import ALONE, LoadPoint
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.session.detect import Precise, rounds_of
+from lmx_loadgen.session.detect import Precise
 from lmx_loadgen.session.history import History
-from lmx_loadgen.session.plan import FEWEST_BLOCKS, PROBES, Segment, blocks_of, rounds, stability_points
+from lmx_loadgen.session.plan import FEWEST_BLOCKS, PROBES, Segment, blocks_of, more_rounds, stability_points
 from lmx_loadgen.session.stop_rules import MaxDuration
-from lmx_loadgen.session.strategy import Repeats, first_open
+from lmx_loadgen.session.strategy import Repeats, by_level, first_open, rounds_of
 
 _PROBE_REQUESTS = PROBES + 1
 # A tool call's answer is seldom longer than others.
@@ -82,8 +82,7 @@ class WithinBudget:
     _began: dict[LoadPoint, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        points = dict.fromkeys(segment.load_point for segment in self.plan)
-        self._levels = {point: [one for one in self.plan if one.load_point == point] for point in points}
+        self._levels = by_level(self.plan)
 
     @property
     def _fewest(self) -> int:
@@ -99,7 +98,7 @@ class WithinBudget:
             if self._has_time(point, history):
                 have = rounds_of(segments)
                 planned = blocks_of(self.profile.load, len(self.targets))
-                segments += rounds(self.profile, self.targets, point, range(have, have + 1), planned)
+                segments += more_rounds(self.profile, segments, range(have, have + 1), planned)
                 continue
             self._close(point)
         return None

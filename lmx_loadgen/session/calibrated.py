@@ -6,10 +6,9 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmx_loadgen import __version__
-from lmx_loadgen.calibration.run import Measure, calibrate
 from lmx_loadgen.errors import Interrupted, LoadgenError, ResultError, StorageError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.course import record
@@ -17,16 +16,19 @@ from lmx_loadgen.session.instrument import instrument
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.setup import Calibrated
 from lmx_loadgen.session.stop_flag import StopFlag
-from lmx_loadgen.session.view import Silent
+from lmx_loadgen.session.view import Silent, View
 from lmx_loadgen.store.calibration import Calibration, find, read_calibrations, store
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.system import folders, host, identity, open_files
+
+if TYPE_CHECKING:
+    from lmx_loadgen.calibration.run import Measure
 
 # A user of a fast local server sees up to this many chunks a second.
 _FAST_CHUNKS_PER_S = 100
 
 
-def measure(options: Options, stop: StopFlag) -> Measure:
+def measure(options: Options, stop: StopFlag) -> "Measure":
     """How a calibration runs a profile: as a run of these options, with no probes, stored nowhere.
 
     It raises Interrupted once `stop` is set, and the LoadgenError that ended it.
@@ -36,6 +38,7 @@ def measure(options: Options, stop: StopFlag) -> Measure:
         with tempfile.TemporaryDirectory(prefix="lmx-loadgen-") as scratch:
             quiet = replace(options, out=Path(scratch), probe=False)
             recorded = record(profile, quiet, stop=stop, base_dir=Path(scratch), view=Silent())
+            recorded.close()
             stop.check()
             if recorded.error is not None:
                 raise recorded.error
@@ -44,7 +47,7 @@ def measure(options: Options, stop: StopFlag) -> Measure:
     return measured
 
 
-def calibration_for_run(options: Options, stop: StopFlag, report: Callable[[str], None]) -> Calibrated:
+def calibration_for_run(options: Options, stop: StopFlag, view: View) -> Calibrated:
     """What `session.run` asks for a run's calibration: the newest one that fits. Where there is none, or only one of a
     machine that was busy then and is quiet now, a quick one is made and stored. It raises LoadgenError, Interrupted
     once `stop` is set."""
@@ -53,12 +56,13 @@ def calibration_for_run(options: Options, stop: StopFlag, report: Callable[[str]
         known = _known(options.out)
         found = find(known, __version__, loop, stamps, options.workers)
         if found is None:
-            report("Measuring the instrument's own error first (about 20 s, once; --no-calibrate skips it).")
+            view.say("Measuring the instrument's own error first (about 20 s, once; --no-calibrate skips it).")
         elif found.busy and host.busy() is None:
-            report(f"The stored calibration was made on a busy machine ({found.busy_reason}). Calibrating again.")
+            view.say(f"The stored calibration was made on a busy machine ({found.busy_reason}). Calibrating again.")
         else:
             return found.model_dump(mode="json")
-        made = _calibrated_now(options, stop, report)
+        view.phase("calibrating, about 20 s:")
+        made = _calibrated_now(options, stop, view.say)
         found = find([*known, made], __version__, loop, stamps, options.workers) or made
         return found.model_dump(mode="json")
 
@@ -77,6 +81,8 @@ def stored_calibration(options: Options) -> Calibrated:
 
 def _calibrated_now(options: Options, stop: StopFlag, report: Callable[[str], None]) -> Calibration:
     """A quick calibration, stored for the runs to come. That it cannot be stored keeps no run from being measured."""
+    from lmx_loadgen.calibration.run import calibrate
+
     # A machine that allows few files is calibrated for the loads that it allows.
     most = open_files.most_connections()
     try:
@@ -96,6 +102,11 @@ def _calibrated_now(options: Options, stop: StopFlag, report: Callable[[str], No
     except StorageError as trouble:
         report(f"The calibration could not be stored, and the next run will calibrate again: {trouble}")
     return made
+
+
+def with_workers(options: Options, profile: Profile) -> Options:
+    """The options, with as many measuring processes as the profile's heaviest load needs."""
+    return replace(options, workers=workers_for(options, profile.load.likely_in_flight()))
 
 
 def workers_for(options: Options, slots: int) -> int:

@@ -10,9 +10,10 @@ from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.observe.observer import Samples, observing
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session.capacity import CapacitySearch, Deadline, time_left
 from lmx_loadgen.session.checks.budget import check_budget
 from lmx_loadgen.session.checks.client import CheckClient
-from lmx_loadgen.session.checks.questions import Questions
+from lmx_loadgen.session.checks.questions import CheckQuestions
 from lmx_loadgen.session.checks.run import CheckRunner
 from lmx_loadgen.session.checks.same_work import SameWorkChecks
 from lmx_loadgen.session.history import History
@@ -27,12 +28,11 @@ from lmx_loadgen.session.run_log import open_log
 from lmx_loadgen.session.runner import Runner
 from lmx_loadgen.session.segment_run import Parts
 from lmx_loadgen.session.setup import Calibrated, RunSetup, set_up
-from lmx_loadgen.session.sized import by_precision
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.stop_rules import MaxDuration, StopRules
 from lmx_loadgen.session.strategy import FixedPlan, Repeats, Strategy, UntilConclusive
 from lmx_loadgen.session.token_count import token_count
-from lmx_loadgen.session.view import View
+from lmx_loadgen.session.view import PlannedSegment, View
 from lmx_loadgen.store.eventlog import NAME, read_log
 from lmx_loadgen.system import host, open_files, priority, sleep
 from lmx_loadgen.system.clock import Anchor
@@ -49,6 +49,7 @@ def record(
 ) -> Recorded:
     """Run a profile on this thread and write its event log, but no result; see `session.run`."""
     open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
+    view.phase("finding the servers")
     with contextlib.ExitStack() as stack:
         setup = set_up(profile, options, calibrated, stack, stop=stop, base_dir=base_dir)
         for line in setup.announcement():
@@ -85,10 +86,13 @@ def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag
     """Measure; whatever ends it, the servers are left as they were found, and the log gets its end line."""
     errors: list[LoadgenError] = []
     history = History.of(setup.options.resume_state)
+    view.planned(_planned(setup, history))
     isolation = _isolation(setup, stop, view)
     view.unrestored(isolation.left_unloaded)
     make_ready = isolation if setup.options.isolate else lambda segment: None
-    parts = Parts(driver, recorder, history, StopRules(setup.profile), stop, view, host.state, make_ready)
+    limit = time_left(setup.options.within, setup.began, history.spent_s)
+    deadline = Deadline(limit) if setup.options.capacity is not None else None
+    parts = Parts(driver, recorder, history, StopRules(setup.profile), stop, view, host.state, make_ready, deadline)
     try:
         _runner(setup, parts).run()
     except LoadgenError as error:
@@ -107,7 +111,17 @@ def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag
         recorder.end(reason, lock.joined() if lock is not None else ())
     except LoadgenError as error:
         errors.append(error)
-    return Recorded(recorder.folder, ended, errors[0] if errors else None)
+    return Recorded(recorder.folder, ended, errors[0] if errors else None, recorder.close)
+
+
+def _planned(setup: RunSetup, history: History) -> list[PlannedSegment]:
+    """What is left of the plan."""
+    pause = setup.profile.load.pause if len(setup.targets) > 1 else 0.0
+    return [
+        PlannedSegment(one.target, one.load_point, one.block, estimate_s(setup.profile, [one]) + pause)
+        for one in setup.plan
+        if not history.is_finished(one)
+    ]
 
 
 def _all_of(stops: list[Stop]) -> Stop | None:
@@ -136,6 +150,8 @@ def _isolation(setup: RunSetup, stop: StopFlag, view: View) -> Isolation:
 def _checks(setup: RunSetup, parts: Parts) -> CheckRunner | None:
     """What targets are asked to do beside the load; None where a run is nothing but load."""
     options = setup.options
+    if options.capacity is not None:
+        return None
     _, stamps = instrument(options)
     client = CheckClient(tls(options), parts.stop, stamps)
     done = options.resume_state.finished_checks if options.resume_state is not None else frozenset()
@@ -152,15 +168,19 @@ def _same_work(setup: RunSetup, client: CheckClient, done: frozenset[tuple[str, 
     budget = check_budget(setup.profile, setup.plan)
     if not budget.groups:
         return None
-    questions = Questions(setup.profile.request, setup.book, setup.nonce_key)
+    questions = CheckQuestions(setup.profile.request, setup.book, setup.nonce_key)
     return SameWorkChecks(setup.profile, budget, questions, client, done, estimate_s(setup.profile, setup.plan))
 
 
 def _strategy(setup: RunSetup, parts: Parts) -> Strategy:
     """What decides what is measured; the verdicts it looks at are those of what has been stored."""
     options, log_path = setup.options, parts.recorder.folder / NAME
+    if options.capacity is not None:
+        return _capacity_search(setup, parts, log_path)
     repeats = Repeats(_tainted(log_path, parts.history))
     if options.detect is not None or options.budget is not None:
+        from lmx_loadgen.session.sized import by_precision
+
         return by_precision(setup, parts, repeats)
     if not options.until_conclusive:
         return FixedPlan(setup.plan, repeats)
@@ -176,6 +196,24 @@ def _strategy(setup: RunSetup, parts: Parts) -> Strategy:
         lambda point: conclusive(MeasuredRun(read_log(log_path)), point),
         MaxDuration(options.max_duration or DEFAULT_MAX_DURATION_S, parts.history.spent_s),
         MOST_BLOCKS,
+    )
+
+
+def _capacity_search(setup: RunSetup, parts: Parts, log_path: Path) -> Strategy:
+    from lmx_loadgen.analysis.capacity import tried_of
+    from lmx_loadgen.analysis.capacity_search import ladder_of
+    from lmx_loadgen.analysis.measured_run import MeasuredRun
+
+    options = setup.options
+    ladder = ladder_of(str(options.capacity), setup.profile.load.max_in_flight)
+    return CapacitySearch(
+        setup.profile,
+        list(setup.targets),
+        ladder,
+        options.share,
+        lambda target: tried_of(MeasuredRun(read_log(log_path)), target, ladder),
+        time_left(options.within, setup.began, parts.history.spent_s),
+        parts.view.say,
     )
 
 

@@ -8,9 +8,9 @@ from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.history import History
-from lmx_loadgen.session.plan import FIRST_ROUNDS, Segment, blocks_of, rounds
+from lmx_loadgen.session.plan import FIRST_ROUNDS, Segment
 from lmx_loadgen.session.stop_rules import MaxDuration
-from lmx_loadgen.session.strategy import ROUNDS_PER_STEP, Repeats, first_open
+from lmx_loadgen.session.strategy import ROUNDS_PER_STEP, GrowingLevels, Repeats
 
 # Given a level's load point: what its rounds say by what has been measured so far; None where they say nothing.
 Precise = Callable[[LoadPoint], Precision | None]
@@ -34,30 +34,17 @@ class Detect:
     limit: MaxDuration
     most_rounds: int
     say: Callable[[str], None]
-    _levels: dict[LoadPoint, list[Segment]] = field(init=False)
     _wanted: dict[LoadPoint, int] = field(default_factory=dict)
-    _closed: set[LoadPoint] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        points = dict.fromkeys(segment.load_point for segment in self.plan)
-        self._levels = {point: [one for one in self.plan if one.load_point == point] for point in points}
+        self._levels = GrowingLevels(self.profile, self.targets, self.plan, self.repeats)
 
     def next(self, history: History) -> Segment | None:
-        for point, segments in self._levels.items():
-            if point in self._closed:
-                continue
-            if found := self.repeats.next(history, segments) or first_open(segments, history):
-                return found
-            while self._goes_on(point, history):
-                segments += self._more(point)
-                if found := first_open(segments, history):
-                    return found
-            self._closed.add(point)
-        return None
+        return self._levels.next(history, lambda point: self._goes_on(point, history))
 
     def _goes_on(self, point: LoadPoint, history: History) -> bool:
         """Look at the scatter: whether the level gets another pair of rounds."""
-        have = rounds_of(self._levels[point])
+        have = self._levels.rounds(point)
         if history.aborted:
             return False
         if have < history.begun.get(point, 0):
@@ -82,15 +69,6 @@ class Detect:
 
     def _round_s(self, point: LoadPoint, history: History) -> float:
         return history.round_s(point, len(self.targets)) + len(self.targets) * self.profile.load.pause
-
-    def _more(self, point: LoadPoint) -> list[Segment]:
-        have, planned = rounds_of(self._levels[point]), blocks_of(self.profile.load, len(self.targets))
-        return rounds(self.profile, self.targets, point, range(have, have + ROUNDS_PER_STEP), planned)
-
-
-def rounds_of(segments: Sequence[Segment]) -> int:
-    """How many rounds these segments of a level are."""
-    return len({segment.block for segment in segments})
 
 
 def detect_words(effect: float, most_rounds: int, max_min: float) -> list[str]:

@@ -94,7 +94,7 @@ class JobMaker:
 
     def jobs(self, segment: Segment, target: Target, workers: int) -> list[Job]:
         """One job for each worker: slots and request numbers are dealt out like cards."""
-        load, timeouts = self._profile.load, self._profile.timeouts
+        timeouts = self._profile.timeouts
         point = segment.load_point
         shape = shape_of(point)
         templates, warmup_templates = self._for_target(target, shape)
@@ -116,7 +116,7 @@ class JobMaker:
                 slots=(slots := list(range(worker, point.slots, used)) if worker < used else []),
                 requests=None if point.IS_OPEN else _share(segment.requests, worker, used),
                 duration_ns=None if segment.duration is None else int(segment.duration * NS),
-                warmup=load.warmup,
+                warmup=segment.warmup,
                 templates=templates,
                 warmup_templates=warmup_templates,
                 order=self._order_of(segment),

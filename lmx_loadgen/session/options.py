@@ -1,5 +1,6 @@
 """How a run is measured and stored, beside what its profile asks for."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,14 +10,20 @@ from lmx_loadgen.load.driver import StartWorker, WorkerProcess
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import FEWEST_BLOCKS, FIRST_ROUNDS, blocks_of
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
+from lmx_loadgen.sim.presets import start_demo
+from lmx_loadgen.sim.process import SimProcess
 from lmx_loadgen.system.lock import Lock
+from lmx_loadgen.targets.recognize import KnownServers
+
+# Starts a simulator, given the environment of its process.
+StartSim = Callable[[Mapping[str, str]], SimProcess]
 
 DEFAULT_MAX_DURATION_S = 1200.0  # of --until-conclusive
 _MIN_BLOCKS_UNTIL_CONCLUSIVE = 4
 # Options that a header keeps for nothing but resuming the run.
 RESUMED_OPTIONS = (
     *("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark", "detect", "budget"),
-    *("i_own_this_server", "allow_plain_http"),
+    *("i_own_this_server", "allow_plain_http", "capacity", "share", "within", "probe_cache"),
 )
 
 
@@ -44,6 +51,10 @@ class Options:
         i_own_this_server: whether a heavy load may go to a public address.
         allow_plain_http: whether keys may be sent over plain http to other machines.
         start_worker: what starts a measuring process.
+        capacity: what a search for the capacity goes by, `concurrency` or `rate`; None for a run that is no search.
+        share: the share of requests that must keep every limit in it, and `within` how many seconds it may take.
+        start_sim: what starts the simulator, given the environment of its process.
+        known_servers: who was recognized where, for whoever does one run after the other; None remembers nobody.
     """
 
     out: Path = Path("reports")
@@ -68,11 +79,17 @@ class Options:
     i_own_this_server: bool = False
     allow_plain_http: bool = False
     start_worker: StartWorker = WorkerProcess
+    capacity: str | None = None
+    share: float = 0.95
+    within: float = 900.0
+    start_sim: StartSim = start_demo
+    known_servers: KnownServers | None = None
 
     @property
     def goes_on(self) -> bool:
         """Whether more is measured than the plan has, by what has been measured."""
-        return self.until_conclusive or self.detect is not None or self.budget is not None
+        adds = (self.detect, self.budget, self.capacity)
+        return self.until_conclusive or any(one is not None for one in adds)
 
     def first_rounds(self, targets: int) -> int | None:
         """How many rounds of a level are planned before the run decides itself; None where it does not."""

@@ -1,5 +1,6 @@
 """How a run ends: its result out of its event log, stored."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,16 @@ from lmx_loadgen.store.result import RunResult, write_result
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run whose event log is complete: its folder, and the stop and the error that cut it short, if any did."""
+    """A run whose event log is complete: its folder, and the stop and the error that cut it short, if any did.
+
+    `close` waits until the log is on the disk itself and closes it. Whoever has the run calls it once, when there is
+    time for that. It raises StorageError.
+    """
 
     folder: Path
     stop: Stop | None
     error: LoadgenError | None
+    close: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,13 @@ class RunOutcome:
 
 
 def store_outcome(recorded: Recorded) -> RunOutcome:
-    """Compute a run's result and store it. Raises the error that ended the run, with a word on where its log is."""
+    """Close a run's log, compute its result and store it. Raises the error that ended the run, with a word on where its
+    log is."""
     folder, error = recorded.folder, recorded.error
+    try:
+        recorded.close()
+    except LoadgenError as trouble:
+        error = error or trouble
     try:
         result = _summarize(folder)
     except LoadgenError as trouble:
@@ -43,7 +54,7 @@ def store_outcome(recorded: Recorded) -> RunOutcome:
             trouble.args = (f"{trouble}; what was measured is safe: `lmx-loadgen recompute {folder}` makes it",)
             raise
     if error is not None:
-        hint = f"`lmx-loadgen run --resume {folder}` goes on with it"
+        hint = f"`lmx-loadgen run --resume {folder}` resumes it"
         error.args = (f"{error}; what was measured is in {folder}, and {hint}",)
         raise error
     return RunOutcome(result, folder, recorded.stop)

@@ -40,7 +40,7 @@ def check_owned(profile: Profile, resolve: Resolve | None = None, *, goes_on: bo
             where = host if host == public else f"{host} ({public})"
             raise InputError(
                 f"target {spec.name}: {where} is on the open internet, and {load} is a heavy load there: "
-                "say --i-own-this-server if it is yours, or ask for less"
+                "use --i-own-this-server if it is yours, or a smaller load"
             )
 
 

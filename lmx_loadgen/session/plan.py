@@ -104,11 +104,24 @@ def make_plan(profile: Profile, targets: Sequence[str], first_rounds: int | None
 
 
 def rounds(profile: Profile, targets: Sequence[str], point: LoadPoint, wanted: range, blocks: int) -> list[Segment]:
-    """The rounds `wanted` of a level, whose plan has `blocks` in all."""
+    """The rounds `wanted` of a level, whose plan has `blocks` in all; the seed and the load point decide who is A."""
+    names = list(targets)
+    random.Random(f"{profile.request.seed}/{point.model_dump_json()}").shuffle(names)
+    return _rounds(profile, names, point, wanted, blocks)
+
+
+def more_rounds(profile: Profile, planned: Sequence[Segment], wanted: range, blocks: int) -> list[Segment]:
+    """More rounds of a level, in turns that go on from the first round of what is `planned`: that of a run which is
+    resumed may have been drawn otherwise."""
+    first = [segment.target for segment in planned if segment.block == 0]
+    names = dict(zip((place % len(first) for place in _first_row(len(first))), first, strict=True))
+    return _rounds(profile, [names[place] for place in sorted(names)], planned[0].load_point, wanted, blocks)
+
+
+def _rounds(profile: Profile, names: Sequence[str], point: LoadPoint, wanted: range, blocks: int) -> list[Segment]:
+    """The same, with the targets in the order that was drawn."""
     load = profile.load
     requests, duration = _share(load, point, blocks)
-    points = load.points()
-    drawn_by = f"{profile.request.seed}/{points.index(point) if point in points else point.label}"
     return [
         Segment(
             SegmentKey(target, point, block),
@@ -118,7 +131,7 @@ def rounds(profile: Profile, targets: Sequence[str], point: LoadPoint, wanted: r
             offset=block * (requests or _requests_in(point, duration)),
         )
         for block in wanted
-        for target in _turn(targets, drawn_by, block)
+        for target in _turn(names, block)
     ]
 
 
@@ -142,20 +155,21 @@ def _share(load: Load, point: LoadPoint, blocks: int) -> tuple[int | None, float
     return requests, duration
 
 
-def _turn(targets: Sequence[str], seed: str, block: int) -> list[str]:
+def _turn(names: Sequence[str], block: int) -> list[str]:
     """The order of a round: the next row of a Williams design (E. J. Williams, Aust. J. Sci. Res. A 2, 1949).
 
     Its first row is 1, 2, n, 3, n − 1, …, and each further row counts one on. Over n rows (2n where n is odd, for then
     it takes the mirrored rows too) each target stands once in each place and comes once after each other one. A row
     is followed by its own mirror image, which with an even n is a row of the design as well.
     """
-    names = list(targets)
-    random.Random(seed).shuffle(names)
     pair, second = divmod(block, 2)
-    first_row = [place // 2 + 1 if place % 2 else -(place // 2) for place in range(len(names))]
     pairs = len(names) // 2 if len(names) % 2 == 0 else len(names)
-    row = [names[(place + pair % pairs) % len(names)] for place in first_row]
+    row = [names[(place + pair % pairs) % len(names)] for place in _first_row(len(names))]
     return row[::-1] if second else row
+
+
+def _first_row(size: int) -> list[int]:
+    return [place // 2 + 1 if place % 2 else -(place // 2) for place in range(size)]
 
 
 def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str], *, goes_on: bool = False) -> list[str]:
@@ -189,7 +203,7 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str],
         lines.append(f"  at most {load.max_in_flight} requests in flight in an open loop, others are dropped")
     if at_once := stability_points(profile):
         words = ", ".join(str(point.slots) for point in at_once)
-        lines.append(f"  and one prompt several times, {words} at once: are its answers the same?")
+        lines.append(f"  and one prompt at concurrency {words}: are its answers identical?")
     return lines
 
 

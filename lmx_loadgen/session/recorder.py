@@ -94,7 +94,7 @@ class Recorder:
                 },
             }
         )
-        self._log.sync()
+        self._log.begin_sync()  # the next segment need not wait for the disk
 
     def host_state(self, segment: Segment, when: str, state: Mapping[str, Any]) -> None:
         """Store how the machine does just before or after a segment."""
@@ -110,11 +110,15 @@ class Recorder:
         self._log.append({"type": "check", "at_ns": now_ns(), "target": target.name, **self._keys.redact_in(line)})
 
     def end(self, reason: str | None, joined: Sequence[dict[str, Any]] = ()) -> None:
-        """Store the end line and close the log; a run with a `reason` is not complete. `joined` are others that
-        measured on this machine at the same time."""
+        """Store the end line; a run with a `reason` is not complete. `joined` are others that measured on this machine
+        at the same time."""
         self._store_samples()
         ending = {"complete": reason is None, "reason": reason and self._keys.redact(reason)}
         self._log.append({"type": "end", "end_ns": now_ns(), **ending, "joined": list(joined)})
+        self._log.begin_sync()
+
+    def close(self) -> None:
+        """Wait until the log is on the disk, and close it."""
         self._log.close()
 
     def _store_samples(self) -> None:

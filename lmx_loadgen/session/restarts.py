@@ -20,7 +20,6 @@ from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import View
 from lmx_loadgen.system.disk import make_folder
 
-RESTARTS = 5
 _LOGS = "server-logs"
 
 Start = Callable[[ServerCommand, Path], StartedServer]
@@ -94,4 +93,4 @@ def check_restarts(commands: Sequence[ServerCommand], options: Options) -> None:
         if getattr(options, name):
             raise InputError(f"--server-cmd measures one server at a time, and does not go with {flag}")
     if options.resume_state is not None:
-        raise InputError("--server-cmd does not go with --resume: a server that has ended cannot be gone on with")
+        raise InputError("--server-cmd does not work with --resume: a server that has ended cannot be resumed")

@@ -22,7 +22,7 @@ from lmx_loadgen.profile.load_point import LoadPoint, load_point
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.profile.prompts import PromptBook
 from lmx_loadgen.profile.replay import Trace
-from lmx_loadgen.session.checks.run import key_of
+from lmx_loadgen.session.checks.check_key import key_of
 from lmx_loadgen.session.plan import PROBES, Segment, planned_segment, stability_points
 from lmx_loadgen.store.eventlog import NAME, EventLog, LogContents, read_log
 from lmx_loadgen.store.lines import ran_to_its_end
@@ -89,7 +89,7 @@ class ResumeState:
 
     @property
     def finished_checks(self) -> frozenset[tuple[str, str, str]]:
-        """What targets have been asked to do already, as `checks.run.key_of` names it."""
+        """What targets have been asked to do already, as `checks.check_key.key_of` names it."""
         return frozenset(key_of(line["target"], line) for line in self.log.checks)
 
     @property

@@ -66,4 +66,5 @@ def run_blocking(
     if not options.i_own_this_server:
         check_owned(profile, goes_on=options.goes_on)
     recorded = record(profile, options, stop=stop, base_dir=base_dir, view=view, calibrated=calibrated)
+    view.phase("computing the result")
     return store_outcome(recorded)

@@ -103,12 +103,13 @@ def start_log(folder: Path, header: dict[str, Any]) -> EventLog:
 
 
 def make_folder(out: Path, targets: Sequence[str], run_id: str, anchor: Anchor) -> Path:
-    """`<UTC time>-<targets>-<short id>` in `out`. Raises StorageError when it cannot be made."""
+    """`<UTC time>-<targets>-<short id>` in `out`, which only its owner can open: what users and models wrote is in it.
+    Raises StorageError when it cannot be made."""
     moment = datetime.fromtimestamp(anchor.unix_ns / NS, UTC).strftime("%Y%m%dT%H%M%SZ")
     names = re.sub(r"[^A-Za-z0-9+_-]", "_", "+".join(targets))[:60]
     folder = out / f"{moment}-{names}-{run_id}"
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, mode=0o700)
     except OSError as error:
         raise StorageError(
             f"cannot make the results folder {folder}: {error.strerror or error}; choose another with --out DIR"

@@ -44,6 +44,7 @@ class Runner:
                 self._pause(self.profile.load.pause)
             self._run_segment(segment)
         for target in self.targets.values():
+            self.parts.view.phase(f"checking {target.name}: caches, settings, answers")
             if self.probe:
                 self._probe_cache(target)
                 self._compare_answers(target)
@@ -59,7 +60,7 @@ class Runner:
         jobs = self.jobs.jobs(segment, self.targets[segment.target], self.workers)
         stop = self._segment_run(segment).measure(jobs, spread_ns(self.profile.load.stagger))
         if stop is not None:
-            words = f"{segment.target} was given up at {segment.load_point.label}: {stop.message}"
+            words = f"{segment.target} was aborted at {segment.load_point.label}: {stop.message}"
             history.aborted[segment.target] = replace(stop, message=words)
 
     def _measure_again(self, segment: Segment) -> None:
@@ -68,6 +69,7 @@ class Runner:
         self.parts.history.measure_again(segment.load_point, segment.block)
 
     def _pause(self, seconds: float) -> None:
+        self.parts.view.phase("pause between blocks")
         until = time.monotonic() + seconds
         while not self.parts.stop() and (left := until - time.monotonic()) > 0:
             time.sleep(min(_TICK_S, left))

@@ -8,6 +8,7 @@ from typing import Any
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.messages import FinishedRequest, Job
 from lmx_loadgen.load.stop import Stop
+from lmx_loadgen.session.capacity import Deadline
 from lmx_loadgen.session.history import History
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.recorder import Recorder
@@ -34,6 +35,7 @@ class Parts:
     view: View
     host_state: Callable[[], Mapping[str, Any]]
     make_ready: Ready = lambda segment: None
+    deadline: Deadline | None = None
 
 
 @dataclass
@@ -66,6 +68,8 @@ class SegmentRun:
         Raises WorkerDied, and what `make_ready` raises.
         """
         began = time.monotonic()
+        if self._is_load:
+            self.parts.view.warming_up(self.segment.target, self.segment.load_point, self.segment.block)
         if not self.make_ready():
             return None
         if self._is_load and (due := _due_ns(jobs)):
@@ -108,7 +112,8 @@ class SegmentRun:
         self._rules.silence.note_quiet(worker, quiet_ns)
 
     def why_stop(self) -> Stop | None:
-        return self.parts.stop.why or self._rules.stop
+        deadline = self.parts.deadline
+        return self.parts.stop.why or self._rules.stop or (deadline.why if deadline is not None else None)
 
 
 def _due_ns(jobs: Sequence[Job]) -> list[int]:

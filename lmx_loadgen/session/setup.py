@@ -53,7 +53,7 @@ Calibrated = Callable[[str, str], Mapping[str, Any] | None]
 @dataclass(frozen=True)
 class RunSetup:
     """All that is decided and ready before anything is measured. `targets` and `hypotheses` are by target's name;
-    `took_s` is how long it took to make it ready."""
+    `took_s` is how long it took to make it ready, but for a calibration, and `began` when that began (monotonic, s)."""
 
     options: Options
     profile: Profile
@@ -69,6 +69,7 @@ class RunSetup:
     hypotheses: Mapping[str, Hypothesis]
     calibration: Mapping[str, Any] | None
     took_s: float = 0.0
+    began: float = 0.0
 
     @property
     def nonce_key(self) -> str:
@@ -81,7 +82,7 @@ class RunSetup:
         resume_state = self.options.resume_state
         lines = [f"{name}: {hypothesis.sentence}" for name, hypothesis in self.hypotheses.items()]
         if resume_state is not None:
-            lines.insert(0, f"going on with {resume_state.folder}: {len(resume_state.finished)} blocks are done")
+            lines.insert(0, f"resuming {resume_state.folder}: {len(resume_state.finished)} blocks are done")
         elif len(self.targets) > 1:
             lines += plan_description(self.profile, self.plan, self.options)
         if len(self.targets) > 1 and self.options.isolate:
@@ -145,6 +146,7 @@ def set_up(
         hypotheses=hypotheses,
         calibration=calibration,
         took_s=took_s,
+        began=began,
     )
 
 
@@ -177,6 +179,7 @@ def _prepare_targets(
         verify=tls(options),
         needs_admin=options.isolate,
         allow_plain_http=options.allow_plain_http,
+        known=options.known_servers,
     )
 
     async def all_of_them() -> tuple[list[Target], list[LoadgenError]]:
@@ -184,7 +187,7 @@ def _prepare_targets(
         faults: list[LoadgenError] = []
         for spec in profile.targets:
             try:
-                url = _sim_url(profile, spec, stack)
+                url = _sim_url(profile, spec, options, stack)
                 target = await prepare(spec, access, url=url, may_load=options.isolate)
                 targets.append(await _adapted(target, profile, options, access, has_system=has_system))
             except LoadgenError as fault:
@@ -223,13 +226,10 @@ def _card_of(target: Target, options: Options) -> DialectCard | None:
     return card_in(begun[0].get("card")) if begun else None
 
 
-def _sim_url(profile: Profile, spec: TargetSpec, stack: contextlib.ExitStack) -> str | None:
+def _sim_url(profile: Profile, spec: TargetSpec, options: Options, stack: contextlib.ExitStack) -> str | None:
     if spec.url is not None or dialect_of(spec).name != "sim":
         return None
-    from lmx_loadgen.sim.presets import DEMO
-    from lmx_loadgen.sim.process import start
-
-    return stack.enter_context(start(DEMO, _child_environment(profile))).base_url
+    return stack.enter_context(options.start_sim(_child_environment(profile))).base_url
 
 
 def _child_environment(profile: Profile) -> dict[str, str]:

@@ -44,7 +44,7 @@ def server_command(text: str) -> ServerCommand:
     """One as it is written after `--server-cmd`. Raises InputError."""
     name, sign, command = text.partition("=")
     if not sign or not _NAME.fullmatch(name.strip()):
-        raise InputError(f"--server-cmd {text[:80]!r}: write it like NAME='llama-server -m model.gguf --port {{port}}'")
+        raise InputError(f"--server-cmd {text[:80]!r}: use NAME='llama-server -m model.gguf --port {{port}}'")
     try:
         words = tuple(shlex.split(command))
     except ValueError as problem:
@@ -124,7 +124,7 @@ class StartedServer:
     def raise_if_ended(self) -> None:
         """Raises ServerNotStarted where it has ended by itself, so that what was measured of it is not all there is."""
         if (code := self.exit_code()) is not None:
-            raise ServerNotStarted(f"{self.command.name} ended with {code} while it was measured{self._last_words()}")
+            raise ServerNotStarted(f"{self.command.name} exited with {code} while it was measured{self._last_words()}")
 
     def wait_until_ready(self, stop: StopFlag, within_s: float = START_S) -> None:
         """Until it lists its models and does not say that it is still loading. Raises ServerNotStarted, and Interrupted
@@ -133,7 +133,7 @@ class StartedServer:
         while time.monotonic() < ends:
             stop.check()
             if (code := self.exit_code()) is not None:
-                raise ServerNotStarted(f"{self.command.name} ended with {code} while it started{self._last_words()}")
+                raise ServerNotStarted(f"{self.command.name} exited with {code} during its start{self._last_words()}")
             if self._is_ready():
                 return
             time.sleep(_LOOK_S)
@@ -153,7 +153,7 @@ class StartedServer:
             file.seek(max(0, self.log.stat().st_size - _LAST_BYTES))
             lines = file.read().decode(errors="replace").strip().splitlines()
             if lines:
-                return f": {lines[-1][-300:]} (all it said is in {self.log})"
+                return f": {lines[-1][-300:]} (its whole output: {self.log})"
         return ""
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.history import History
-from lmx_loadgen.session.plan import Segment, blocks_of, rounds
+from lmx_loadgen.session.plan import Segment, blocks_of, more_rounds
 from lmx_loadgen.session.stop_rules import MaxDuration
 
 ROUNDS_PER_STEP = 2
@@ -63,6 +63,45 @@ class FixedPlan:
 
 
 @dataclass
+class GrowingLevels:
+    """The plan's segments level by level, and more rounds of a level once these are measured.
+
+    `began` is when a level was first asked for, in seconds of the monotonic clock.
+    """
+
+    profile: Profile
+    targets: Sequence[str]
+    plan: Sequence[Segment]
+    repeats: Repeats
+    began: dict[LoadPoint, float] = field(default_factory=dict)
+    _closed: set[LoadPoint] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._planned = blocks_of(self.profile.load, len(self.targets))
+        self._levels = by_level(self.plan)
+
+    def next(self, history: History, goes_on: Callable[[LoadPoint], bool]) -> Segment | None:
+        """The next segment; `goes_on` is asked whether a level gets another pair of rounds."""
+        for point, segments in self._levels.items():
+            if point in self._closed:
+                continue
+            self.began.setdefault(point, time.monotonic())
+            if found := self.repeats.next(history, segments) or first_open(segments, history):
+                return found
+            while goes_on(point):
+                have = rounds_of(segments)
+                wanted = range(have, have + ROUNDS_PER_STEP)
+                segments += more_rounds(self.profile, segments, wanted, self._planned)
+                if found := first_open(segments, history):
+                    return found
+            self._closed.add(point)
+        return None
+
+    def rounds(self, point: LoadPoint) -> int:
+        return rounds_of(self._levels[point])
+
+
+@dataclass
 class UntilConclusive:
     """A plan, level by level, and more rounds at each level until it is conclusive, or has `most_blocks`, or there is
     no time left for another pair of rounds.
@@ -78,46 +117,35 @@ class UntilConclusive:
     conclusive: Conclusive
     limit: MaxDuration
     most_blocks: int
-    _levels: dict[LoadPoint, list[Segment]] = field(init=False)
-    _began: dict[LoadPoint, float] = field(default_factory=dict)
-    _closed: set[LoadPoint] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._planned = blocks_of(self.profile.load, len(self.targets))
-        levels = dict.fromkeys(segment.load_point for segment in self.plan)
-        self._levels = {point: [one for one in self.plan if one.load_point == point] for point in levels}
+        self._levels = GrowingLevels(self.profile, self.targets, self.plan, self.repeats)
 
     def next(self, history: History) -> Segment | None:
-        for point, segments in self._levels.items():
-            if point in self._closed:
-                continue
-            self._began.setdefault(point, time.monotonic())
-            if found := self.repeats.next(history, segments) or first_open(segments, history):
-                return found
-            while self._goes_on(point, history):
-                segments += self._more(point)
-                if found := first_open(segments, history):
-                    return found
-            self._closed.add(point)
-        return None
+        return self._levels.next(history, lambda point: self._goes_on(point, history))
 
     def _goes_on(self, point: LoadPoint, history: History) -> bool:
         """Look: whether the level gets another pair of rounds."""
-        blocks = self._blocks(point)
+        blocks = self._levels.rounds(point)
         if history.aborted or blocks >= self.most_blocks:
             return False
         if blocks < history.begun.get(point, 0):
             return True
-        each_s = (time.monotonic() - self._began[point]) / blocks
+        each_s = (time.monotonic() - self._levels.began[point]) / blocks
         return not self.conclusive(point) and self.limit.has_room_for(ROUNDS_PER_STEP * each_s)
 
-    def _more(self, point: LoadPoint) -> list[Segment]:
-        blocks = self._blocks(point)
-        wanted = range(blocks, blocks + ROUNDS_PER_STEP)
-        return rounds(self.profile, self.targets, point, wanted, self._planned)
 
-    def _blocks(self, point: LoadPoint) -> int:
-        return len({segment.block for segment in self._levels[point]})
+def by_level(plan: Sequence[Segment]) -> dict[LoadPoint, list[Segment]]:
+    """The segments of each level, in the plan's order."""
+    levels: dict[LoadPoint, list[Segment]] = {}
+    for segment in plan:
+        levels.setdefault(segment.load_point, []).append(segment)
+    return levels
+
+
+def rounds_of(segments: Sequence[Segment]) -> int:
+    """How many rounds these segments of a level are."""
+    return len({segment.block for segment in segments})
 
 
 def first_open(segments: Sequence[Segment], history: History) -> Segment | None:

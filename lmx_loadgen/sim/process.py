@@ -69,29 +69,48 @@ class SimProcess:
         self.stop()
 
 
-def start(settings: SimSettings | None = None, environment: Mapping[str, str] | None = None) -> SimProcess:
-    """Start a simulator and wait until it listens. Raises LoadgenError when it does not. `environment` is the
-    process's own, by default this one's."""
-    settings = settings or SimSettings()
-    environment = dict(os.environ if environment is None else environment)
-    known = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = str(PACKAGE_ROOT) + (os.pathsep + known if known else "")
-    with tempfile.TemporaryFile() as complaints:
-        process = subprocess.Popen(
+class LaunchedSim:
+    """A simulator that is starting. `ready` waits for it; `close` ends one that nobody waits for any more."""
+
+    def __init__(self, settings: SimSettings, environment: Mapping[str, str] | None = None) -> None:
+        environment = dict(os.environ if environment is None else environment)
+        known = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = str(PACKAGE_ROOT) + (os.pathsep + known if known else "")
+        self._settings = settings
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process's start
+        self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
             [sys.executable, "-P", "-m", "lmx_loadgen.sim"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=complaints,
+            stderr=self._complaints,
             env=environment,
             start_new_session=True,  # Ctrl-C is for the parent, which still wants its answers and the log
         )
+
+    def ready(self) -> SimProcess:
+        """The simulator, once it listens. To be called once. Raises LoadgenError when it does not start."""
+        process, self._process = self._process, None
+        assert process is not None
         try:
-            ready = _wait_until_ready(process, settings, complaints)
+            with self._complaints:
+                ready = _wait_until_ready(process, self._settings, self._complaints)
         except BaseException:
             _give_up(process)
             raise
-    log_path = None if settings.log is None else Path(settings.log)
-    return SimProcess(process, ready, log_path)
+        log = self._settings.log
+        return SimProcess(process, ready, None if log is None else Path(log))
+
+    def close(self) -> None:
+        if self._process is not None:
+            _give_up(self._process)
+            self._complaints.close()
+            self._process = None
+
+
+def start(settings: SimSettings | None = None, environment: Mapping[str, str] | None = None) -> SimProcess:
+    """Start a simulator and wait until it listens. Raises LoadgenError when it does not. `environment` is the
+    process's own, by default this one's."""
+    return LaunchedSim(settings or SimSettings(), environment).ready()
 
 
 def _wait_until_ready(

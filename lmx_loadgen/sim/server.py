@@ -98,7 +98,7 @@ def _new_loop(wanted: str) -> tuple[AbstractEventLoop, str]:
             return uvloop.new_event_loop(), "uvloop"
         except ImportError:
             if wanted == "uvloop":
-                raise InputError("the simulator was told to use uvloop, which is not installed") from None
+                raise InputError("the simulator cannot use uvloop: it is not installed") from None
     return asyncio.new_event_loop(), "asyncio"
 
 

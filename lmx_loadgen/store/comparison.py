@@ -50,10 +50,10 @@ class Drift(_Model):
 class MetricComparison(_Model):
     """B against A in one figure at one level.
 
-    `a` and `b` are medians of the blocks' values (of the runs' where runs are compared); of percentiles of the tail and
-    of what the SLO counts they are over all blocks, with intervals of their own in `ci95_a` and `ci95_b`. `ratio` is
-    b / a by what is tested: shifts within a prompt class, whose shares of it are in `weights`. Where `scale` is
-    `points` (shares), `difference` is b − a, `ci95` its interval, and there is no ratio. `ci95` is simultaneous: it
+    `a` and `b` are over the requests of all blocks, as the level has them (where runs are compared, medians of the
+    runs' values); percentiles of the tail and what the SLO counts have intervals of their own in `ci95_a` and `ci95_b`.
+    `ratio` is b / a by what is tested: shifts within a prompt class, whose shares of it are in `weights`. Where `scale`
+    is `points` (shares), `difference` is b − a, `ci95` its interval, and there is no ratio. `ci95` is simultaneous: it
     holds for all figures, levels and targets together and never contradicts the verdict; `ci95_single` is the interval
     of this figure for a reader who looks at no other. `p_holm` is corrected like `ci95`. `n` counts rounds where both
     took turns, else the runs of the side with fewer. `drift` is of the ratio. `more_blocks` is about how many more

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
@@ -38,11 +39,14 @@ _PIECE = 2**20
 
 
 class EventLog:
-    """An open log. Every method raises StorageError, in one sentence, when the disk will not take what it is given."""
+    """An open log. Every method raises StorageError, in one sentence, when the disk will not take what it is given. A
+    flush that was only begun is no exception: whoever waits for it hears of it."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self._path = path
         self._fd = fd
+        self._flusher = ThreadPoolExecutor(1, "flush")
+        self._flush: Future[None] | None = None
 
     @classmethod
     def create(cls, path: Path) -> "EventLog":
@@ -54,8 +58,8 @@ class EventLog:
 
     @classmethod
     def reopen(cls, path: Path) -> tuple["EventLog", int]:
-        """Go on with a log, behind its last whole line; how many bytes of a torn one were cut off."""
-        with _storing(f"cannot go on with the event log {path}"):
+        """Reopen a log behind its last whole line; how many bytes of a torn one were cut off."""
+        with _storing(f"cannot reopen the event log {path}"):
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             try:
                 _lock(path, fd)
@@ -78,17 +82,29 @@ class EventLog:
                 f"cannot write to {self._path}: {_os_error_text(error)}; what was written so far is safe"
             ) from None
 
+    def begin_sync(self) -> None:
+        """Start to do what `sync` does, and go on meanwhile."""
+        self._finish_flush()
+        self._flush = self._flusher.submit(flush_to_disk, self._fd)
+
     def sync(self) -> None:
         """Make sure the lines survive a power cut, and that the file is still where it was."""
-        with _storing(f"cannot write to {self._path}"):
-            flush_to_disk(self._fd)
-            self._check_linked()
+        self.begin_sync()
+        self._finish_flush()
 
     def close(self) -> None:
         try:
             self.sync()
         finally:
+            self._flusher.shutdown()
             os.close(self._fd)
+
+    def _finish_flush(self) -> None:
+        flush, self._flush = self._flush, None
+        if flush is not None:
+            with _storing(f"cannot write to {self._path}"):
+                flush.result()
+                self._check_linked()
 
     def _check_linked(self) -> None:
         """A deleted file takes every write without a word."""

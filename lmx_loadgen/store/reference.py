@@ -64,7 +64,7 @@ class _Entry(_Model):
 
 class PublishedFigure(_Entry):
     """One published measurement with the model and the server it is of. `same_chip` is whether it was made on the chip
-    of the machine it is held against, None where that cannot be told."""
+    of the machine it is held against, None where that is unknown."""
 
     model: str
     server: Server

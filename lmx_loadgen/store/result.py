@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lmx_loadgen.errors import ResultError, StorageError, first_fault
 from lmx_loadgen.store import eventlog
 from lmx_loadgen.store.at_load_point import AtLoadPoint
+from lmx_loadgen.store.capacity import CapacityRatio, CapacityResult
 from lmx_loadgen.store.comparison import Comparison, Ranking
 from lmx_loadgen.store.reference import PublishedFigure
 from lmx_loadgen.store.versions import RESULT, UnknownVersion
@@ -147,7 +148,7 @@ class StabilityResult(_Model):
 
 class QualityResult(_Model):
     """What the measured answers of a level look like. `flags` counts answers by coherence flag; `natural` ended by
-    themselves, `limited` at the limit, and of `unknown` it cannot be told."""
+    themselves, `limited` at the limit, and `unknown` counts the rest."""
 
     answers: int
     flags: dict[Coherence, int]
@@ -249,6 +250,20 @@ class OpenLoopResult(_Model):
     sentence: str | None = None
 
 
+class SteadinessResult(_Model):
+    """Whether a level was steady, and why not.
+
+    `cut_requests` answers of `cut_seconds` at the start of its blocks were a warm-up, and are in no figure. `shift` is
+    the share by which answers took longer in a part of the level than in the rest.
+    """
+
+    steady: bool
+    cut_requests: int = 0
+    cut_seconds: float = 0.0
+    shift: float | None = None
+    reasons: list[str] = []
+
+
 class LevelResult(AtLoadPoint, _Model):
     """One level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
     first wave, `all` keeps it, `none` is empty. `by_prompt_class` has the figures of short, medium and long prompts, or
@@ -272,6 +287,7 @@ class LevelResult(AtLoadPoint, _Model):
     server_word: ServerWord | None = None
     observed: ObservedResult | None = None
     open_loop: OpenLoopResult | None = None
+    steadiness: SteadinessResult | None = None
     shape: ShapeResult | None = Field(default=None, exclude_if=lambda value: value is None)
     turns: list[TurnResult] = Field(default=[], exclude_if=lambda value: not value)
 
@@ -412,6 +428,7 @@ class TargetResult(_Model):
     notes: list[str] = []
     levels: list[LevelResult] = []
     cache: CacheResult | None = None
+    capacity: CapacityResult | None = None
     hypothesis: Hypothesis | None = None
     tool_calls: list[ToolCallBenchmark] = []
     skills: list[SkillsBenchmark] = []
@@ -446,6 +463,7 @@ class RunResult(_Model):
     targets: list[TargetResult]
     comparisons: list[Comparison] = []
     rankings: list[Ranking] = []
+    capacity_ratios: list[CapacityRatio] = []
     notes: list[str] = []
 
     def as_dict(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -70,7 +71,7 @@ def _wait(process: "subprocess.Popen[bytes]") -> int | None:
 
 def end(process: "subprocess.Popen[bytes]") -> None:
     """End a process, its group and all that came of it: politely first, and by force what is left then."""
-    family = _family(process.pid)
+    family, ends = _family(process.pid), time.monotonic() + POLITE_S
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGTERM)
     for one in family:
@@ -78,7 +79,7 @@ def end(process: "subprocess.Popen[bytes]") -> None:
             one.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(POLITE_S)
-    psutil.wait_procs(family, POLITE_S if process.poll() is None else _LOOK_S)
+    psutil.wait_procs(family, max(_LOOK_S, ends - time.monotonic()))
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for one in {*family, *_family(process.pid), *_family(os.getpid())}:

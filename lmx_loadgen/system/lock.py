@@ -98,8 +98,8 @@ def _lock(path: Path, fd: int, allow_concurrent: bool) -> Lock:
         if not allow_concurrent:
             raise Busy(
                 f"another lmx-loadgen {describe(other)} is measuring "
-                "on this machine, and two at once disturb each other: wait until it has ended, or measure "
-                "all the same with --allow-concurrent",
+                "on this machine, and two runs disturb each other: wait until it has ended, or run "
+                "with --allow-concurrent",
                 other["started_at"],
             ) from None
         _add_entry(fd)

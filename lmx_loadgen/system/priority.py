@@ -22,8 +22,8 @@ _BACKGROUND_LATE_S = 0.02
 def measure_first(probe: Probe | None = None) -> None:
     """Put this thread, which measures, before all others: on fast cores, where there are several kinds."""
     probe = probe or Probe()
-    if probe.system == "darwin" and (library := probe.library()) is not None:
-        _set(library, _USER_INTERACTIVE)
+    if probe.system == "darwin" and (libsystem := probe.libsystem()) is not None:
+        _set(libsystem, _USER_INTERACTIVE)
     elif probe.scheduling_policy() == _BATCH:  # inherited from who started it
         probe.schedule(_OTHER)
 
@@ -41,14 +41,14 @@ def measuring(probe: Probe | None = None) -> contextlib.AbstractContextManager[N
 @contextlib.contextmanager
 def _at(quality: int, policy: int, probe: Probe) -> Iterator[None]:
     """A quality of service on macOS, a scheduling policy on Linux; a thread whose policy is none of ours keeps it."""
-    library = probe.library() if probe.system == "darwin" else None
-    if library is not None:
-        before = library.qos_class_self()
-        _set(library, quality)
+    libsystem = probe.libsystem() if probe.system == "darwin" else None
+    if libsystem is not None:
+        before = libsystem.qos_class_self()
+        _set(libsystem, quality)
         try:
             yield
         finally:
-            _set(library, before or _DEFAULT)
+            _set(libsystem, before or _DEFAULT)
         return
     found = probe.scheduling_policy()
     if found not in (_OTHER, _BATCH):
@@ -61,8 +61,8 @@ def _at(quality: int, policy: int, probe: Probe) -> Iterator[None]:
         probe.schedule(found)
 
 
-def _set(library: Any, quality: int) -> None:
-    library.pthread_set_qos_class_self_np(quality, 0)  # a refusal leaves the thread as it was
+def _set(libsystem: Any, quality: int) -> None:
+    libsystem.pthread_set_qos_class_self_np(quality, 0)  # a refusal leaves the thread as it was
 
 
 def background(probe: Probe) -> dict[str, Any]:

@@ -125,7 +125,7 @@ class Probe:
             late.append(time.monotonic() - due)
         return max(0.0, min(late))
 
-    def library(self) -> Any:
+    def libsystem(self) -> Any:
         """macOS's C library, as ctypes has it."""
         try:
             return ctypes.CDLL("/usr/lib/libSystem.B.dylib")

@@ -1,15 +1,15 @@
-"""The servers that can be measured, by name."""
+"""The servers that can be measured, by name: each that a file in `servers` declares."""
 
+from importlib import import_module
+from pkgutil import iter_modules
+
+from lmx_loadgen.targets import servers
 from lmx_loadgen.targets.base import Dialect
-from lmx_loadgen.targets.llamacpp import LLAMACPP
-from lmx_loadgen.targets.lmstudio import LMSTUDIO
-from lmx_loadgen.targets.lmx import LMX
-from lmx_loadgen.targets.mlx_lm import MLX_LM
-from lmx_loadgen.targets.ollama import OLLAMA
-from lmx_loadgen.targets.openai import OPENAI
-from lmx_loadgen.targets.sim import SIM
-from lmx_loadgen.targets.vllm import VLLM
 
-DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect for dialect in (LMX, OLLAMA, LMSTUDIO, LLAMACPP, MLX_LM, VLLM, OPENAI, SIM)
-}
+
+def _declared() -> list[Dialect]:
+    modules = [import_module(f"{servers.__name__}.{one.name}") for one in iter_modules(servers.__path__)]
+    return [value for module in modules for value in vars(module).values() if isinstance(value, Dialect)]
+
+
+DIALECTS: dict[str, Dialect] = {one.name: one for one in sorted(_declared(), key=lambda one: (one.place, one.name))}

@@ -62,7 +62,7 @@ def normalize_url(url: str, where: str) -> str:
     except ValueError as error:
         raise InputError(f"{where}: {plain(url, 100)!r} is not an address: {error}") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise InputError(f"{where}: {plain(url, 100)!r} is not an address; write it like http://127.0.0.1:1234")
+        raise InputError(f"{where}: {plain(url, 100)!r} is not an address; use something like http://127.0.0.1:1234")
     if parts.username is not None or parts.password is not None:
         raise InputError(f"{where}: keys do not belong in an address; put the key in the target's environment variable")
     if parts.query or parts.fragment:

@@ -8,6 +8,7 @@ from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.profile.models import Request
 from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.client import AdminClient
+from lmx_loadgen.targets.products import Recognize
 
 Loaded = Callable[[AdminClient], Awaitable[list[str]]]
 AskModel = Callable[[AdminClient, str], Awaitable[str | None]]
@@ -24,7 +25,10 @@ class Residency:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One kind of server; who answers is found out by `targets.recognize`.
+    """One kind of server.
+
+    Its `default_url` is where it is looked for on this machine. Who answers is found out by `targets.recognize`, with
+    its own `recognize` where it has one. `place` is its place in lists of servers.
 
     `loaded` lists the chat models that are loaded now, where `GET /v1/models` does not tell; where that lists the whole
     cache on disk, it `lists_cache`. `fields` are the optional request fields it understands among `seed`, `ignore_eos`,
@@ -48,6 +52,8 @@ class Dialect:
     residency: Residency | None = None
     start_hint: str = "start the server"
     load_hint: str = "load it there first"
+    recognize: Recognize | None = None
+    place: int = 50
 
     def how_to_load(self, model: str, base_url: str) -> str:
         """What its user does to load the model, in words that end with the command."""

@@ -6,6 +6,7 @@ whatever it answers, so that a server which hangs costs no more.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
@@ -23,10 +24,15 @@ from lmx_loadgen.targets.found_once import named_apart, once_each
 from lmx_loadgen.targets.inventory import Inventory, take_inventory
 from lmx_loadgen.targets.keys import admin_headers, key_headers, key_variable
 from lmx_loadgen.targets.prepare import Access
-from lmx_loadgen.targets.recognize import LITELLM, Identity, identify
+from lmx_loadgen.targets.products import Identity
+from lmx_loadgen.targets.recognize import LITELLM, identify
 
-# Where servers listen unless they are told otherwise; 8089 is the simulator's.
-KNOWN_PORTS = (1234, 1337, 4000, 4891, 5000, 5001, 6767, 8000, 8080, 8089, 10240, 11434, 12434, 52415)
+# Where servers listen unless they are told otherwise: those without a dialect of their own, and the simulator (8089).
+_OTHER_PORTS = (1337, 4000, 4891, 5000, 5001, 6767, 8089, 10240, 12434, 52415)
+_ADDRESSES = (urlsplit(one.default_url) for one in DIALECTS.values() if one.default_url is not None)
+KNOWN_PORTS: tuple[int, ...] = tuple(
+    sorted({*_OTHER_PORTS, *(address.port for address in _ADDRESSES if address.port is not None)})
+)
 HOSTS = ("127.0.0.1", "[::1]")
 BUDGET_S = 2.0
 # The base of the API, where that is not /v1.

@@ -10,7 +10,7 @@ from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.address import is_loopback, normalize_url
 from lmx_loadgen.targets.base import Dialect
 from lmx_loadgen.targets.inventory import Inventory
-from lmx_loadgen.targets.recognize import Identity
+from lmx_loadgen.targets.products import Identity
 
 # A name that a shell and JSON take as it is.
 _SAFE = re.compile(r"[A-Za-z0-9][\w./:@+-]*", re.ASCII)

@@ -10,7 +10,8 @@ from lmx_loadgen.targets import DIALECTS, discovery
 from lmx_loadgen.targets.configured import configured_ports, is_lm_studio_idle
 from lmx_loadgen.targets.found import FoundServer
 from lmx_loadgen.targets.prepare import Access
-from lmx_loadgen.targets.recognize import LM_STUDIO, Identity
+from lmx_loadgen.targets.products import Identity
+from lmx_loadgen.targets.recognize import LM_STUDIO
 
 
 def look_around(access: Access, own: Iterable[TargetSpec] = ()) -> list[FoundServer]:

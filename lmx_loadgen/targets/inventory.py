@@ -9,7 +9,7 @@ from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.targets.base import Dialect
 from lmx_loadgen.targets.client import AdminClient
 from lmx_loadgen.targets.models import ModelList, chat_models, list_models
-from lmx_loadgen.targets.recognize import Identity
+from lmx_loadgen.targets.products import Identity
 
 _MOST_MODELS, _MOST_LETTERS = 1_000, 300
 # Products that list what they could serve and load it on request: how they tell what is in memory.

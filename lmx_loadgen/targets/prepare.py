@@ -19,7 +19,8 @@ from lmx_loadgen.targets.base import Dialect, Target
 from lmx_loadgen.targets.client import AdminClient, NotInTime
 from lmx_loadgen.targets.keys import admin_headers, key_headers, key_variable
 from lmx_loadgen.targets.models import ModelList, hub_name, list_models
-from lmx_loadgen.targets.recognize import LITELLM, Identity, identify
+from lmx_loadgen.targets.products import Identity
+from lmx_loadgen.targets.recognize import LITELLM, KnownServers, identify
 
 _TIMEOUT_S = 5.0
 _WHOLE_S = 60.0
@@ -29,13 +30,14 @@ _LATER = "its model was not loaded: --isolate loads it for its blocks"
 @dataclass(frozen=True, slots=True)
 class Access:
     """How targets may be reached: TLS `verify`, the environment and home folder that keys lie in, whether the admin key
-    will be needed, and whether keys may cross the network unencrypted."""
+    will be needed, and whether keys may cross the network unencrypted; and the servers that are `known` from before."""
 
     env: Mapping[str, str]
     home: Path | None = None
     verify: ssl.SSLContext | bool = True
     needs_admin: bool = False
     allow_plain_http: bool = False
+    known: KnownServers | None = None
 
 
 async def prepare(spec: TargetSpec, access: Access, *, url: str | None = None, may_load: bool = False) -> Target:
@@ -73,7 +75,7 @@ async def prepare(spec: TargetSpec, access: Access, *, url: str | None = None, m
 
 async def _prepared(spec: TargetSpec, named: Dialect, client: AdminClient, access: Access, *, may_load: bool) -> Target:
     await _refuse_two_servers(spec, client)
-    identity = await identify(client)
+    identity = await identify(client, access.known)
     dialect, notes = _dialect(spec, named, identity, client)
     listed = await _models(spec, dialect, identity, client)
     admin = await _checked_admin_headers(spec, dialect, client, access)

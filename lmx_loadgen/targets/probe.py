@@ -1,5 +1,6 @@
 """One request before measuring: which fields a server refuses, and how it can be asked all the same."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ _SYSTEM, _PROMPT = "Be brief.", "Say hello."
 _MOST_TOKENS = 16
 _WITHIN_S = 30.0
 _MAX_BODY = 64 * 1024
+# What stands in the last words of a stream: a server may hold the body open after them, and go on pinging.
+_LAST_WORDS = re.compile(rb'data: ?\[DONE\]|"finish_reason": ?"')
 _REFUSED = frozenset({400, 404, 405, 415, 422, 500, 501})
 # What can be left out or called otherwise without changing the work.
 _LEFT_OUT = {
@@ -100,7 +103,7 @@ async def _refusal(
     try:
         with anyio.fail_after(_WITHIN_S):
             async with client.stream("POST", target.base_url + path, headers=dict(target.headers), json=body) as reply:
-                data = b"".join([piece async for piece in _bounded(reply)])
+                data = b"".join([piece async for piece in _until_over(reply)])
     except (httpx.HTTPError, httpx.StreamError, TimeoutError):
         return None
     if reply.status_code not in _REFUSED:
@@ -108,10 +111,10 @@ async def _refusal(
     return plain(words_of_body(data) or f"HTTP {reply.status_code}")
 
 
-async def _bounded(reply: httpx.Response) -> AsyncIterator[bytes]:
-    size = 0
+async def _until_over(reply: httpx.Response) -> AsyncIterator[bytes]:
+    seen = bytearray()
     async for piece in reply.aiter_raw():
-        size += len(piece)
-        if size > _MAX_BODY:
-            return
+        seen += piece
         yield piece
+        if len(seen) > _MAX_BODY or _LAST_WORDS.search(seen):
+            return

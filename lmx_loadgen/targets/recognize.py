@@ -1,34 +1,16 @@
 """Who answers at an address: the product, by what it alone says of itself.
 
 Servers imitate each other (LocalAI and llama-swap answer Ollama's `/api/version`, LM Studio answers any path with 200),
-so the questions come in an order in which no answer can be mistaken, and a status alone proves nothing. All of them are
+so the questions come in an order in which no answer can be mistaken, and a status alone proves nothing. What a
+dialect declares itself is asked before signs that several servers give. All of them are
 GETs without a key: whoever has not been recognized is told no secret.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
 
-from lmx_loadgen.targets.client import AdminClient, AdminReply, version_in
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A server, or a proxy in front of one. `dialect` names the rules its answers go by."""
-
-    name: str
-    title: str
-    dialect: str = "openai"
-    is_proxy: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who answers, in which version ("" where it does not say)."""
-
-    product: Product
-    version: str = ""
-
+from lmx_loadgen.targets import DIALECTS
+from lmx_loadgen.targets.client import AdminClient, version_in
+from lmx_loadgen.targets.products import Identity, Product, Recognize, ServerQuestions
 
 OPTA_LMX = Product("opta-lmx", "Opta-LMX", "lmx")
 LM_STUDIO = Product("lm-studio", "LM Studio", "lmstudio")
@@ -58,42 +40,29 @@ _ROOT_TEXTS = {
 }
 
 
-@dataclass
-class _Questions:
-    """Each path is asked once, whoever wants its answer."""
-
-    client: AdminClient
-    _answers: dict[str, AdminReply | None] = field(default_factory=dict)
-
-    async def get(self, path: str) -> AdminReply | None:
-        if path not in self._answers:
-            self._answers[path] = await self.client.get(path)
-        return self._answers[path]
-
-    async def json(self, path: str) -> dict[str, Any]:
-        """The JSON object that is served there with 200; empty where it is anything else, an error included."""
-        reply = await self.get(path)
-        data = reply.data if reply is not None and reply.status == 200 else None
-        return data if isinstance(data, dict) and "error" not in data else {}
-
-    async def server_header(self) -> str:
-        reply = await self.get("/health")
-        return "" if reply is None else reply.headers.get("server", "")
+# By address: the question that recognized the server there, and as whom.
+KnownServers = dict[str, tuple[Recognize, Identity]]
 
 
-async def identify(client: AdminClient) -> Identity | None:
+async def identify(client: AdminClient, known: KnownServers | None = None) -> Identity | None:
     """The product that answers at the client's address; None where it is none of those known.
 
-    Raises httpx.ConnectError where nobody answers, and NotInTime.
+    Of a server in `known` only the question that recognized it is asked: the same product in the same version is the
+    same server. Raises httpx.ConnectError where nobody answers, and NotInTime.
     """
-    questions = _Questions(client)
-    for recognized in _IN_ORDER:
+    questions = ServerQuestions(client)
+    former = known.get(client.base_url) if known is not None else None
+    if former is not None and former[1].version and await former[0](questions) == former[1]:
+        return former[1]
+    for recognized in _in_order():
         if (found := await recognized(questions)) is not None:
+            if known is not None:
+                known[client.base_url] = (recognized, found)
             return found
     return None
 
 
-async def _lm_studio(ask: _Questions) -> Identity | None:
+async def _lm_studio(ask: ServerQuestions) -> Identity | None:
     if (await ask.json("/lmstudio-greeting")).get("lmstudio") is True:
         return Identity(LM_STUDIO)
     entries = (await ask.json("/api/v0/models")).get("data")  # versions before the greeting
@@ -102,7 +71,7 @@ async def _lm_studio(ask: _Questions) -> Identity | None:
     return Identity(LM_STUDIO) if is_it else None
 
 
-async def _opta_lmx(ask: _Questions) -> Identity | None:
+async def _opta_lmx(ask: ServerQuestions) -> Identity | None:
     for path in ("/.well-known/opta-lmx", "/v1/discovery"):
         data = await ask.json(path)
         if data.get("service") == "opta-lmx":
@@ -110,13 +79,13 @@ async def _opta_lmx(ask: _Questions) -> Identity | None:
     return None
 
 
-async def _local_ai(ask: _Questions) -> Identity | None:
+async def _local_ai(ask: ServerQuestions) -> Identity | None:
     data = await ask.json("/.well-known/localai.json")
     is_it = bool(data) and "object" not in data and "data" not in data  # some answer any path with a list of models
     return Identity(LOCAL_AI, version_in(data, "version")) if is_it else None
 
 
-async def _by_root_text(ask: _Questions) -> Identity | None:
+async def _by_root_text(ask: ServerQuestions) -> Identity | None:
     reply = await ask.get("/")
     text = reply.words if reply is not None and reply.status == 200 else ""
     product = next((product for words, product in _ROOT_TEXTS.items() if text.startswith(words)), None)
@@ -126,7 +95,7 @@ async def _by_root_text(ask: _Questions) -> Identity | None:
     return None if "commit" in about else Identity(product, version_in(about, "version"))
 
 
-async def _by_health(ask: _Questions) -> Identity | None:
+async def _by_health(ask: ServerQuestions) -> Identity | None:
     health = await ask.json("/health")
     if health.get("server") == "lmx-loadgen-sim":
         return Identity(SIMULATOR, version_in(health, "version"))
@@ -139,20 +108,20 @@ async def _by_health(ask: _Questions) -> Identity | None:
     return None
 
 
-async def _llama_swap(ask: _Questions) -> Identity | None:
+async def _llama_swap(ask: ServerQuestions) -> Identity | None:
     if not isinstance((await ask.json("/running")).get("running"), list):
         return None
     return Identity(LLAMA_SWAP, version_in(await ask.json("/api/version"), "version"))
 
 
-async def _litellm(ask: _Questions) -> Identity | None:
+async def _litellm(ask: ServerQuestions) -> Identity | None:
     reply = await ask.get("/health/liveliness")
     if reply is None or reply.status != 200 or reply.data != "I'm alive!":
         return None
     return Identity(LITELLM, version_in(await ask.json("/health/readiness"), "litellm_version"))
 
 
-async def _by_server_header(ask: _Questions) -> Identity | None:
+async def _by_server_header(ask: ServerQuestions) -> Identity | None:
     header = await ask.server_header()
     if header.startswith("ConcedoLlamaForKobold"):
         return Identity(KOBOLD_CPP, version_in(await ask.json("/api/extra/version"), "version"))
@@ -161,7 +130,7 @@ async def _by_server_header(ask: _Questions) -> Identity | None:
     return Identity(LLAMA_CPP, version_in(props, "build_info")) if is_it else None
 
 
-async def _by_owner(ask: _Questions) -> Identity | None:
+async def _by_owner(ask: ServerQuestions) -> Identity | None:
     """By `owned_by` in the list of models, where it is given without a key."""
     entries = (await ask.json("/v1/models")).get("data")
     owners = (
@@ -173,30 +142,30 @@ async def _by_owner(ask: _Questions) -> Identity | None:
     return Identity(product, version_in(await ask.json("/version"), "version") if product is VLLM else "")
 
 
-async def _by_version(ask: _Questions) -> Identity | None:
+async def _by_version(ask: ServerQuestions) -> Identity | None:
     """vLLM behind a key lists no models, but says its version (so do LocalAI and Docker's: they were asked before)."""
     data = await ask.json("/version")
     return Identity(VLLM, version_in(data, "version")) if isinstance(data.get("version"), str) else None
 
 
-async def _mlx_omni(ask: _Questions) -> Identity | None:
+async def _mlx_omni(ask: ServerQuestions) -> Identity | None:
     info = (await ask.json("/openapi.json")).get("info")
     is_it = isinstance(info, dict) and info.get("title") == "MLX Omni Server"
     return Identity(MLX_OMNI, version_in(info, "version")) if is_it else None
 
 
-async def _text_generation_webui(ask: _Questions) -> Identity | None:
+async def _text_generation_webui(ask: ServerQuestions) -> Identity | None:
     is_it = "model_name" in await ask.json("/v1/internal/model/info")
     return Identity(TEXT_GENERATION_WEBUI) if is_it else None
 
 
-async def _exo(ask: _Questions) -> Identity | None:
+async def _exo(ask: ServerQuestions) -> Identity | None:
     reply = await ask.get("/node_id")
     is_text = reply is not None and reply.status == 200 and isinstance(reply.data, str)
     return Identity(EXO) if is_text and await ask.json("/state") else None
 
 
-_IN_ORDER: tuple[Callable[[_Questions], Awaitable[Identity | None]], ...] = (
+_STRONG: tuple[Recognize, ...] = (
     _lm_studio,
     _opta_lmx,
     _local_ai,
@@ -205,9 +174,12 @@ _IN_ORDER: tuple[Callable[[_Questions], Awaitable[Identity | None]], ...] = (
     _by_health,
     _litellm,
     _by_server_header,
-    _by_owner,
-    _by_version,
-    _mlx_omni,
-    _text_generation_webui,
-    _exo,
 )
+# By signs that several servers may give.
+_WEAK: tuple[Recognize, ...] = (_by_owner, _by_version, _mlx_omni, _text_generation_webui, _exo)
+
+
+def _in_order() -> Iterator[Recognize]:
+    yield from _STRONG
+    yield from (dialect.recognize for dialect in DIALECTS.values() if dialect.recognize is not None)
+    yield from _WEAK

@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import ssl
-from typing import Protocol, cast
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.system.sockets import send_at_once
@@ -166,7 +167,7 @@ def _peeked(sock: socket.socket) -> bytes | None:
 async def connected_socket(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
     """The first address of `host` that takes a connection. Raises the last one's OSError."""
     last: OSError = OSError(f"no address for {host}")
-    for family, kind, proto, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for family, kind, proto, _, address in await _addresses(loop, host, port):
         sock = socket.socket(family, kind, proto)
         sock.setblocking(False)
         try:
@@ -181,6 +182,14 @@ async def connected_socket(loop: asyncio.AbstractEventLoop, host: str, port: int
         else:
             return sock
     raise last
+
+
+async def _addresses(loop: asyncio.AbstractEventLoop, host: str, port: int) -> Sequence[Any]:
+    """What `host` stands for. Only a name is looked up, on a thread, which takes milliseconds to start and to end."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 async def protocol_link(

@@ -56,7 +56,7 @@ def test_the_tools_own_lateness_taints_what_it_moves_by_more_than_5_percent() ->
 
     assert "p50" not in kept.metrics["ttft_response"].tainted
     assert "p50" in moved.metrics["ttft_response"].tainted
-    assert any("TTFT from due time" in sentence for sentence in moved.tainted)
+    assert any("TTFT from scheduled time" in sentence for sentence in moved.tainted)
     left_out = level_of([answer(100 * place, late=30.0 if place == 3 else 0.0) for place in range(8)])
     assert left_out.metrics["ttft_response"].n == 7
     assert left_out.metrics["ttft_response"].left_out == 1
@@ -122,7 +122,7 @@ def test_the_trend_of_requests_in_flight_is_judged_again_at_the_end() -> None:
 
 
 def test_the_summary_has_what_an_open_loop_has() -> None:
-    summary = summary_json(result_of([answer(100 * place, late=5.0) for place in range(8)]).as_dict())
+    summary = summary_json(result_of([answer(100 * place, late=5.0) for place in range(8)]))
     (level,) = summary["targets"][0]["levels"]
 
     assert level["load_point"] == {"kind": "open", "rate": 10.0, "arrivals": "poisson", "max_in_flight": 256}

@@ -149,7 +149,7 @@ def test_an_undefined_value_says_why() -> None:
 
     assert level_of(made_log(whole)).metrics["tpot"].reason.endswith("one read")
     mixed = level_of(made_log(whole + answers(2))).metrics["tpot"]
-    assert (mixed.n, mixed.reason) == (2, "3 of the answers have no value: its text came in one read")
+    assert (mixed.n, mixed.reason) == (2, "3 of the answers have no value: all text arrived in one read")
 
 
 def test_gaps_are_pooled_and_their_interval_is_not() -> None:
@@ -173,7 +173,7 @@ def test_the_dialect_says_whether_usage_is_a_count(dialect: str, basis: str, exa
     level = level_of(made_log(answers(5, usage=usage(30, 20)), dialect=dialect))
 
     assert (level.token_basis, level.token_basis_exact) == (basis, exact)
-    assert any("text events" in note for note in level.notes) is not exact
+    assert any("no reliable token count" in note for note in level.notes) is not exact
     # the three counts stand side by side whichever is used
     assert level.tokens.model_dump() == {
         "usage": {"prompt": 150, "output": 100},
@@ -192,8 +192,8 @@ def test_a_sum_with_a_part_missing_is_unknown() -> None:
 def test_shared_reads_are_noted() -> None:
     shared = [request_line([(100, ["content:a", "content:b"]), (120, ["content:c", "content:d"])]) for _ in range(3)]
 
-    assert any("several events at once" in note for note in level_of(made_log(shared)).notes)
-    assert not any("several events at once" in note for note in level_of(made_log(answers(3))).notes)
+    assert any("held several events" in note for note in level_of(made_log(shared)).notes)
+    assert not any("held several events" in note for note in level_of(made_log(answers(3))).notes)
 
 
 def test_another_model_than_asked_for_is_told() -> None:

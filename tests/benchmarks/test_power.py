@@ -4,7 +4,7 @@ import pytest
 
 from tests.benchmarks.power import WORLDS, found_in
 
-SESSIONS = 40
+SESSIONS = 10
 
 
 @pytest.mark.slow

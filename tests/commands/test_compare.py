@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def test_with_nothing_named_the_newest_run_of_two_targets_is_compared(reports: P
 
     assert result.exit_code == 0
     assert result.stdout.startswith("lmx ")
-    assert numbers_in(result.stdout)[1:3] == [1, 95]
+    assert numbers_in(result.stdout)[0] == 1
     assert "paired" in result.stdout
 
 
@@ -142,7 +143,8 @@ def test_the_terminal_s_lines_fit_80_columns(reports: Path) -> None:
 
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
     assert "\x1b" not in done.stdout
-    assert [line.split()[-1] for line in done.stdout.splitlines() if "ms" in line.split()] == ["worse"] * 3
+    figures = [line.split() for line in done.stdout.splitlines() if "ms" in line.split()]
+    assert [line[line.index("ms") + 1] for line in figures] == ["worse"] * 3
 
 
 def test_markdown_has_the_sentence_first_and_both_tables(reports: Path) -> None:
@@ -270,3 +272,47 @@ def test_runs_of_both_sides_are_named_once(reports: Path, words: list[str], said
 
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+# For build servers
+
+
+def cases(text: str) -> dict[str, ET.Element]:
+    return {case.attrib["name"]: case for case in ET.fromstring(text).iter("testcase")}
+
+
+def test_junit_has_a_case_for_each_figure_and_limit(reports: Path) -> None:
+    limits = ("--fail-on", "ttft_p50 > +5%", "--fail-on", "ttft_p50 > +90%")
+    result = compare("--results-dir", reports, "--format", "junit", *limits)
+    figures = json.loads(compare("--results-dir", reports, "--format", "json").stdout)["levels"]
+    found = cases(result.stdout)
+
+    assert result.exit_code == 30
+    assert len(found) == sum(len(level["metrics"]) for level in figures) + 2 * len(figures)
+    ttft = next(case for name, case in found.items() if name == "TTFT at concurrency 1")
+    failure = ttft.find("failure")
+    assert failure is not None
+    assert failure.attrib["message"].startswith("worse: ")
+    kinds = [[child.tag for child in case] for case in found.values() if case.attrib["classname"] == "limits"]
+    assert sorted(kinds) == [[]] * len(figures) + [["failure"]] * len(figures)
+    (of_figures, of_limits) = ET.fromstring(result.stdout).findall("testsuite")
+    assert of_limits.attrib["failures"] == str(len(figures))
+    assert int(of_figures.attrib["tests"]) == len(found) - 2 * len(figures)
+
+
+def test_junit_skips_what_is_inconclusive_and_a_limit_on_it_is_an_error(reports: Path) -> None:
+    runs = ["20260102T000000Z-lmx-0002aaaa", "20260103T000000Z-lmx-0003aaaa"]
+    result = compare(*(reports / run for run in runs), "--format", "junit", "--fail-on", "ttft > +1%")
+    kinds = {case.attrib["classname"]: {child.tag for child in case} for case in cases(result.stdout).values()}
+
+    assert result.exit_code == 31
+    assert kinds.pop("limits") == {"error"}
+    assert list(kinds.values()) == [{"skipped"}]
+
+
+def test_junit_is_xml_whatever_a_target_is_called(tmp_path: Path) -> None:
+    names = ("<a>&", "b\x00\x1b[31m\ufffe]]>")
+    folder = run(tmp_path / "run", {names[0]: Made(), names[1]: SLOWER}, "0001aaaa")
+    suites = ET.fromstring(compare(folder, "--format", "junit").stdout).findall("testsuite")
+
+    assert "<a>&" in suites[0].attrib["name"]

@@ -66,7 +66,7 @@ class Row:
         return self.fault if self.dialect == "openai" else f"{self.fault}-{self.dialect}"
 
 
-FAILED = "Stream inference failed: the simulator was told to fail"
+FAILED = "Stream inference failed: the simulator is set to fail"
 UNFRAMED = "the answer ended before its framing said it would"
 
 TABLE = [

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.report.run_loader import view_of
-from lmx_loadgen.report.view import RunView
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.reference import PublishedFigure
 from lmx_loadgen.store.result import (

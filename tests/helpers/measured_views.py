@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from lmx_loadgen.analysis.measured_run import MeasuredRun
-from lmx_loadgen.report.view import RunView
+from lmx_loadgen.analysis.run_view import RunView
 
 
 def lines_of(run: RunView) -> list[dict[str, Any]]:

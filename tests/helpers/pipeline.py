@@ -92,6 +92,7 @@ class Pipeline:
         parts = Parts(self._driver, recorder, History(), rules, stop, Silent(), host_state=dict)
         SegmentRun(segment, target, parts).measure(jobs.jobs(segment, target, 1), 0)
         recorder.end(None)
+        recorder.close()
         log = read_log(folder / "events.jsonl")
         assert log.notes == []
         return log

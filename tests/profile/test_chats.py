@@ -167,7 +167,7 @@ def test_chats_that_take_too_much_memory_are_refused(tmp_path: Path, monkeypatch
     ("entries", "words"),
     [
         ([{"messages": []}], "line 1: needs a prompt"),
-        ([{"messages": [YES]}], "nothing in it is said by a human"),
+        ([{"messages": [YES]}], "no message of a user"),
         (
             [{"messages": [ONE]}, {"chat": "1", "messages": [{"role": "user", "characters": -4}]}],
             "line 2: needs a prompt",

@@ -133,7 +133,7 @@ CALL_IN_TABLE = {"role": "assistant", "tool_calls": [{"id": "1", "function": {"n
         ("p.jsonl", b'{"prompt": "a"}\r\n{"prompt": 3}', "line 2: needs a prompt"),
         ("p.jsonl", b'{"prompt": "a"}\n\xff\xfe', "not UTF-8 text, line 2"),
         ("p.txt", "One?".encode("utf-16"), "looks like UTF-16.*save it as UTF-8"),
-        ("p.jsonl", jsonl({"messages": [ANSWER]}), "line 1: nothing in it is said by a human"),
+        ("p.jsonl", jsonl({"messages": [ANSWER]}), "line 1: no message of a user"),
         ("p.csv", b"", "has no column called messages"),
         ("p.csv", b"a,b\n1,2\n", r"name one with --column \(it has: a, b\)"),
         ("p.csv", b'prompt\n"One?" x\n', "line 2: not CSV"),

@@ -166,7 +166,7 @@ def test_jsonl_holds_prompts_or_messages(tmp_path: Path) -> None:
         ("p.json", "3", "needs an array of prompts"),
         ("p.json", '["a",\n]', "line 2: not JSON"),
         ("p.json", '[{"conversations": [{"from": "robot", "value": "x"}]}]', 'entry 1: each of "conversations"'),
-        ("p.json", '[{"conversations": [{"from": "gpt", "value": "x"}]}]', "nothing in it is said by a human"),
+        ("p.json", '[{"conversations": [{"from": "gpt", "value": "x"}]}]', "no message of a user"),
         ("p.jsonl", '{"messages": [{"role": "assistant", "content": null, "tool_calls": [1]}]}', "no message has a"),
         ("p.txt", "\n \n", "holds no prompt"),
     ],

@@ -51,8 +51,10 @@ def test_the_audit_passes(measured: StoredRun) -> None:
     status = {line["key"]: line["status"] for line in comparison["audit"]}
 
     del status["tainted"]  # how busy this machine was is not the servers' doing
-    assert status.pop("carry_over") == "unknown"  # too few blocks to tell
-    assert set(status.values()) == {"passed"}, comparison["audit"]
+    # Too few blocks to tell, and too short a run for all checks to fit into a tenth of it.
+    not_asked = {"carry_over", "needle", "cache_same_nonce", "overlap"}
+    assert {key for key, found in status.items() if found == "unknown"} == not_asked
+    assert {found for key, found in status.items() if key not in not_asked} == {"passed"}, comparison["audit"]
 
 
 def server_rate(run: StoredRun, target: str) -> float:

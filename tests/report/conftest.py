@@ -3,13 +3,15 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lmx_loadgen.analysis.measured_run import MeasuredRun
-from lmx_loadgen.report.view import RunView, Series, series_of
+from lmx_loadgen.analysis.run_view import RunView
+from lmx_loadgen.report.view import Series, series_of
 from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.reference import NAME, read_reference
 from lmx_loadgen.store.result import read_result
@@ -18,9 +20,12 @@ from tests.helpers import make_cards
 from tests.helpers.browsers import BROWSERS, MAC_BROWSERS
 from tests.helpers.paths import RUNS
 
-# Pages with all that a report card shows: one run, three of two models on four targets, nothing but failures.
+# Pages with all that a report shows: one target, a clean head-to-head, three targets in one run, three runs of two
+# models on four targets, nothing but failures, and a server that writes markup.
 CARD_PAGES = {
-    "card-one": ("one",),
+    "one": ("one",),
+    "clean": ("first",),
+    "three": ("second",),
     "card-three": make_cards.THREE,
     "card-failures": ("failures",),
     "card-hostile": ("hostile",),
@@ -29,7 +34,14 @@ CARD_PAGES = {
 
 def read_run(name: str, label: str | None = None) -> RunView:
     folder = RUNS / name
-    return RunView(read_result(folder).as_dict(), MeasuredRun(read_log(folder / "events.jsonl")), label or name)
+    return RunView(read_result(folder), MeasuredRun(read_log(folder / "events.jsonl")), label or name)
+
+
+def on_day(day: int) -> RunView:
+    """The head-to-head as if it had been run on that day of November."""
+    run = read_run("head-to-head", f"{day} Nov")
+    changed = {"run_id": str(day), "started_at": f"2026-11-{day}T10:00:00Z", "comparisons": []}
+    return replace(run, result=run.result.model_copy(update=changed))
 
 
 @pytest.fixture
@@ -58,6 +70,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         read_run("hostile"),
     ]
     (folder / "many.html").write_text(build_page(several), encoding="utf-8")
+    (folder / "ten.html").write_text(build_page([on_day(day) for day in range(10, 20)]), encoding="utf-8")
     reference = read_reference(package_data.folder("reference") / NAME)
     for name, runs in CARD_PAGES.items():
         page = build_page(make_cards.views(folder, *runs), reference=reference)

@@ -3,10 +3,11 @@ from typing import Any
 
 import pytest
 
+from lmx_loadgen.analysis.run_view import RunView, stat
 from lmx_loadgen.profile.load_point import Closed
 from lmx_loadgen.report import charts, figures
 from lmx_loadgen.report.palette import FAILURE, MUTED
-from lmx_loadgen.report.view import RunView, Series, series_of, stat
+from lmx_loadgen.report.view import Series, series_of
 from tests.helpers.measured_views import lines_of, with_lines
 from tests.helpers.snapshots import numbers_in
 
@@ -18,10 +19,10 @@ def test_ttft_is_drawn_in_ms_with_a_whisker_up_to_p95(head_to_head: list[Series]
 
     assert figure is not None
     for one, trace in zip(head_to_head, figure.data, strict=True):
-        medians = [stat(level, "ttft", "p50") for level in one.levels()]
+        medians = [stat(level, "ttft", "p50") for level in one.levels]
         assert list(trace.y) == pytest.approx([value * 1e3 for value in medians], rel=1e-5)
         assert not any(trace.error_y.arrayminus)
-        for level, y, up in zip(one.levels(), trace.y, trace.error_y.array, strict=True):
+        for level, y, up in zip(one.levels, trace.y, trace.error_y.array, strict=True):
             tail = stat(level, "ttft", "p95")
             assert up is None if tail is None else y + up == pytest.approx(tail * 1e3, rel=1e-5)
 
@@ -39,7 +40,7 @@ def test_the_whisker_of_a_rate_goes_down(head_to_head: list[Series]) -> None:
     figure = figures.against_concurrency(head_to_head, "decode_tok_s")
 
     assert figure is not None
-    level = head_to_head[0].levels()[0]
+    level = head_to_head[0].levels[0]
     trace = figure.data[0]
     assert trace.y[0] - trace.error_y.arrayminus[0] == pytest.approx(stat(level, "decode_tok_s", "p95"), rel=1e-5)
     assert not any(trace.error_y.array)
@@ -48,7 +49,9 @@ def test_the_whisker_of_a_rate_goes_down(head_to_head: list[Series]) -> None:
 def test_an_undefined_value_is_a_gap_and_never_zero(load_run: Loader) -> None:
     run = load_run("head-to-head")
     for metric in ("ttft", "output_tok_s"):
-        run.result["targets"][0]["levels"][1]["metrics"][metric] |= {"p50": None, "p95": None, "mean": None}
+        level = run.result.targets[0].levels[1]
+        undefined = level.metrics[metric].model_copy(update={"p50": None, "p95": None, "mean": None})
+        level.metrics[metric] = undefined
 
     for metric in ("ttft", "output_tok_s"):
         figure = figures.against_concurrency(series_of([run]), metric)
@@ -67,11 +70,11 @@ def test_a_run_of_failures_has_no_curves_but_a_timeline_and_errors(load_run: Loa
     }
     assert empty == {"ttft", "decode", "output", "ttft-ecdf", "gap-ecdf"}
     assert not charts.timeline_chart(series).is_empty()
-    assert not charts.error_chart(series).is_empty()
+    assert not charts.head_errors(series).is_empty()
 
 
 def test_a_run_without_failures_has_no_error_chart(load_run: Loader) -> None:
-    assert charts.error_chart(series_of([load_run("interrupted")])).is_empty()
+    assert charts.head_errors(series_of([load_run("interrupted")])).is_empty()
 
 
 def test_the_median_of_the_drawn_distribution_is_the_reported_one(head_to_head: list[Series]) -> None:
@@ -104,8 +107,8 @@ def test_system_output_carries_its_interval(head_to_head: list[Series]) -> None:
     figure = figures.against_concurrency(head_to_head, "output_tok_s")
 
     assert figure is not None
-    level = head_to_head[0].levels()[2]
-    low, high = level["metrics"]["output_tok_s"]["ci95"]
+    level = head_to_head[0].levels[2]
+    low, high = level.metrics["output_tok_s"].ci95 or (None, None)
     trace = figure.data[0]
     assert trace.y[2] - trace.error_y.arrayminus[2] == pytest.approx(low, rel=1e-4)
     assert trace.y[2] + trace.error_y.array[2] == pytest.approx(high, rel=1e-4)
@@ -118,22 +121,22 @@ def spans(figure: Any, name: str) -> list[tuple[float, float]]:
 
 def test_the_timeline_turns_from_waiting_to_streaming_at_the_first_token(head_to_head: list[Series]) -> None:
     one = head_to_head[0]
-    level = one.levels()[1]
+    level = one.levels[1]
     figure = figures.timeline(one, level, 1000)
 
     assert figure is not None
     waiting, streaming = spans(figure, "waiting for the first token"), spans(figure, "streaming")
-    assert len(waiting) == len(streaming) == level["requests"]["ok"] / 4  # the first of four blocks
+    assert len(waiting) == len(streaming) == level.requests.ok / 4  # the first of four blocks
     assert [end for _, end in waiting] == pytest.approx([start for start, _ in streaming], abs=2e-4)
     assert len(spans(figure, "warm-up, streaming")) == 4
 
 
 def test_failed_and_cancelled_requests_look_different_from_good_ones(load_run: Loader) -> None:
     failed = figures.timeline(
-        series_of([load_run("head-to-head")])[1], load_run("head-to-head").result["targets"][1]["levels"][2], 1000
+        series_of([load_run("head-to-head")])[1], load_run("head-to-head").result.targets[1].levels[2], 1000
     )
     stopped_run = load_run("interrupted")
-    stopped = figures.timeline(series_of([stopped_run])[0], stopped_run.result["targets"][0]["levels"][1], 1000)
+    stopped = figures.timeline(series_of([stopped_run])[0], stopped_run.result.targets[0].levels[1], 1000)
 
     assert failed is not None
     assert stopped is not None
@@ -147,7 +150,7 @@ def test_a_request_that_was_never_sent_is_drawn_from_when_it_was_due(load_run: L
     line = lines_of(run)[-1]
     line |= {"send_ns": None, "headers_ns": None, "outcome": "connect_error", "status": None, "reason": None}
 
-    figure = figures.timeline(series_of([run])[0], run.result["targets"][0]["levels"][1], 1000)
+    figure = figures.timeline(series_of([run])[0], run.result.targets[0].levels[1], 1000)
 
     assert figure is not None
     start, end = spans(figure, "failed")[-1]
@@ -156,8 +159,8 @@ def test_a_request_that_was_never_sent_is_drawn_from_when_it_was_due(load_run: L
 
 def test_a_long_timeline_is_thinned_and_says_so(load_run: Loader) -> None:
     run = load_run("interrupted")
-    level = run.result["targets"][0]["levels"][0]
-    lines = [line for line in lines_of(run) if line["load_point"] == level["load_point"]]
+    level = run.result.targets[0].levels[0]
+    lines = [line for line in lines_of(run) if line["load_point"] == level.load_point.model_dump()]
     line = next(line for line in lines if line["phase"] == "measured")
     second = 1_000_000_000
     moved = [
@@ -196,7 +199,7 @@ def test_names_from_outside_are_escaped_for_plotly(load_run: Loader) -> None:
         *charts.concurrency_charts(series),
         *charts.distribution_charts(series),
         charts.timeline_chart(series),
-        charts.error_chart(series),
+        charts.head_errors(series),
     ]
 
     shown = [str(option.figure.to_dict()) for chart in everything for option in chart.options if option.figure]

@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
+from lmx_loadgen.analysis.run_view import RunView
+from lmx_loadgen.profile.load_point import Closed
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.power import power_words
-from lmx_loadgen.report.tables import target_notes
+from lmx_loadgen.report.run_parts import what_was_run
 from lmx_loadgen.report.terminal import summary_json
-from lmx_loadgen.report.view import RunView, series_of
-from lmx_loadgen.store.result import ObservedResult
-from tests.helpers.made_lines import point
+from lmx_loadgen.report.view import series_of
+from lmx_loadgen.store.result import LevelResult, ObservedResult, TargetResult, read_result
+from tests.helpers.paths import RUNS
 
 Loader = Callable[..., RunView]
 
@@ -25,13 +27,19 @@ FIGURES = {
 }
 
 
-def level(concurrency: int = 1, exact: bool = True, **changes: Any) -> dict[str, Any]:
+def level(concurrency: int = 1, exact: bool = True, **changes: Any) -> LevelResult:
     observed = ObservedResult(source="macmon", seconds=20, **{**FIGURES, **changes})
-    return {"load_point": point(concurrency), "token_basis_exact": exact, "observed": observed.model_dump()}
+    changed = {"load_point": Closed(concurrency=concurrency), "token_basis_exact": exact, "observed": observed}
+    return target().levels[0].model_copy(update=changed)
 
 
-def words(*levels: dict[str, Any]) -> tuple[str, bool]:
-    found = power_words({"levels": levels})
+def target(*levels: LevelResult) -> TargetResult:
+    stored = read_result(RUNS / "head-to-head").targets[0]
+    return stored.model_copy(update={"levels": list(levels)}) if levels else stored
+
+
+def words(*levels: LevelResult) -> tuple[str, bool]:
+    found = power_words(target(*levels))
     assert found is not None
     return found
 
@@ -58,8 +66,8 @@ def test_what_is_not_known_is_left_out() -> None:
     only_gpu = level(4, **unknown | {"gpu_power_w": 31.2})
 
     assert words(level(**unknown), only_gpu) == ("C=4 GPU 31.2 W (macmon)", True)
-    assert power_words({"levels": [level(**unknown)]}) is None
-    assert power_words({"levels": [{"concurrency": 1, "observed": None}, {"concurrency": 2}]}) is None
+    assert power_words(target(level(**unknown))) is None
+    assert power_words(target()) is None
 
 
 def test_a_rate_of_chunks_gives_chunks_per_joule() -> None:
@@ -69,17 +77,17 @@ def test_a_rate_of_chunks_gives_chunks_per_joule() -> None:
 @pytest.fixture
 def run(load_run: Loader) -> RunView:
     found = load_run("head-to-head")
-    found.result["targets"][0]["levels"][0]["observed"] = level()["observed"]
+    found.result.targets[0].levels[0].observed = level().observed
     return found
 
 
 def test_the_terminal_has_a_line_and_the_page_a_row(run: RunView) -> None:
-    line, _ = words(run.result["targets"][0]["levels"][0])
-    row = f"<dt>Power and heat</dt><dd>{line}</dd>"
+    line, _ = words(run.result.targets[0].levels[0])
+    boxes = what_was_run([run], series_of([run])).boxes
 
-    assert (f"power: {line}", True) in findings(run.result["targets"][0])
-    assert not any(one.startswith("power") for one, _ in findings(run.result["targets"][1]))
-    assert str(target_notes(series_of([run]))).count(row) == 1
+    assert (f"power: {line}", True) in findings(run.result.targets[0])
+    assert not any(one.startswith("power") for one, _ in findings(run.result.targets[1]))
+    assert [("Power and heat", line) in box.parts[0].pairs for box in boxes] == [True, False, False]
 
 
 def test_the_json_summary_has_the_figures(run: RunView) -> None:

@@ -7,15 +7,17 @@ import pytest
 from lmx_loadgen.report.shapes import shape_levels, shape_table
 from lmx_loadgen.report.table import markdown_lines
 from lmx_loadgen.report.workload_charts import heat_map
+from lmx_loadgen.store.result import LevelResult
+from tests.helpers.levels import a_level
+
+ANSWERS = a_level({"kind": "closed", "concurrency": 1}).requests.ok
 
 
-def level(prompt: int, slots: int, **shape: Any) -> dict[str, Any]:
-    """A stored level, as far as is looked at."""
-    return {
-        "load_point": {"kind": "closed", "concurrency": slots, "shape": {"prompt": prompt, "answer": 8}},
-        "requests": {"ok": 4},
-        "metrics": {"ttft": {"p50": prompt / 1000}},
-        "shape": {
+def level(prompt: int, slots: int, **shape: Any) -> LevelResult:
+    """A stored level of this shape."""
+    made = a_level(
+        {"kind": "closed", "concurrency": slots, "shape": {"prompt": prompt, "answer": 8}},
+        shape={
             "prompt": prompt,
             "answer": 8,
             "counted_by": "endpoint",
@@ -28,10 +30,12 @@ def level(prompt: int, slots: int, **shape: Any) -> dict[str, Any]:
             "decode_tok_s": 50.0,
             **shape,
         },
-    }
+    )
+    made.metrics["ttft"].p50 = prompt / 1000
+    return made
 
 
-def table_lines(*levels: dict[str, Any]) -> str:
+def table_lines(*levels: LevelResult) -> str:
     table = shape_table(shape_levels("box", levels))
     assert table is not None
     return "\n".join(markdown_lines(table))
@@ -40,8 +44,8 @@ def table_lines(*levels: dict[str, Any]) -> str:
 def test_rows_have_llama_bench_s_names_and_the_lengths_as_counted() -> None:
     lines = table_lines(level(512, 4))
 
-    assert "| box | pp512 | 4 | 1,234.5 | 512 | 7–8 | 4 |" in lines
-    assert "| box | tg8 @ d512 | 4 | 50.0 | 512 | 7–8 | 4 |" in lines
+    assert f"| box | pp512 | 4 | 1,234.5 | 512 | 7–8 | {ANSWERS} |" in lines
+    assert f"| box | tg8 @ d512 | 4 | 50.0 | 512 | 7–8 | {ANSWERS} |" in lines
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def test_what_is_not_exact_is_marked_and_explained(shape: dict[str, Any], mark: 
 
 
 def test_levels_without_a_shape_make_no_table() -> None:
-    plain = {"load_point": {"kind": "closed", "concurrency": 1}, "requests": {"ok": 1}, "metrics": {}}
+    plain = a_level({"kind": "closed", "concurrency": 1})
 
     assert shape_table(shape_levels("box", [plain])) is None
 

@@ -5,13 +5,16 @@ from typing import Any
 from lmx_loadgen.report.palette import SeriesStyle
 from lmx_loadgen.report.table import markdown_lines
 from lmx_loadgen.report.turns import chat_levels, turn_table
-from lmx_loadgen.report.view import RunView, Series
+from lmx_loadgen.report.view import Series
 from lmx_loadgen.report.workload_charts import turn_curves
+from lmx_loadgen.store.result import LevelResult
+from tests.helpers.levels import a_level
+from tests.report.conftest import read_run
 
 
-def level(users: int, *turns: dict[str, Any]) -> dict[str, Any]:
-    """A stored level, as far as is looked at."""
-    return {"load_point": {"kind": "sessions", "users": users}, "turns": list(turns)}
+def level(users: int, *turns: dict[str, Any]) -> LevelResult:
+    """A stored level of users."""
+    return a_level({"kind": "sessions", "users": users}, turns=list(turns))
 
 
 def turn(number: int, **told: Any) -> dict[str, Any]:
@@ -19,9 +22,10 @@ def turn(number: int, **told: Any) -> dict[str, Any]:
     return {"turn": number, "answers": 3, "failed": 0, **figures, **told}
 
 
-def series(*levels: dict[str, Any]) -> list[Series]:
-    run = RunView({"targets": []}, None, "a run")
-    return [Series(0, "box", SeriesStyle(0, "solid", "circle"), run, {"name": "box", "levels": list(levels)})]
+def series(*levels: LevelResult) -> list[Series]:
+    run = read_run("head-to-head")
+    target = run.result.targets[0].model_copy(update={"levels": list(levels)})
+    return [Series("box", run, target, 0, SeriesStyle(0, "solid", "circle"))]
 
 
 def test_a_row_says_what_a_turn_costs() -> None:
@@ -38,7 +42,7 @@ def test_a_row_says_what_a_turn_costs() -> None:
 
 
 def test_levels_without_chats_make_no_table() -> None:
-    assert turn_table(chat_levels("box", [{"load_point": {"kind": "closed", "concurrency": 1}}])) is None
+    assert turn_table(chat_levels("box", [a_level({"kind": "closed", "concurrency": 1})])) is None
 
 
 def test_a_curve_is_drawn_at_the_fewest_users_where_two_turns_are_known() -> None:

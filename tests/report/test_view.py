@@ -1,20 +1,11 @@
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
+from lmx_loadgen.analysis.run_view import RunView, same_work
 from lmx_loadgen.profile.load_point import short_labels
 from lmx_loadgen.report.palette import SERIES_COLOURS, dark_to_light, series_styles
 from lmx_loadgen.report.run_loader import labeled_views
-from lmx_loadgen.report.view import (
-    RunView,
-    Series,
-    failures_of,
-    level_notes,
-    point_of,
-    same_work,
-    series_of,
-    target_notes,
-)
+from lmx_loadgen.report.view import Series, failures_of, level_notes, series_of, target_notes
 from tests.helpers.measured_views import with_lines
 
 Loader = Callable[..., RunView]
@@ -41,25 +32,25 @@ def test_the_model_tells_targets_apart_where_it_can(load_run: Loader) -> None:
 
 def test_each_request_belongs_to_the_series_of_its_target_and_level(load_run: Loader) -> None:
     series = series_of([load_run("head-to-head")])
-    assert [len(one.levels()) for one in series] == [3, 3]
+    assert [len(one.levels) for one in series] == [3, 3]
     for one in series:
-        for level in one.levels():
+        for level in one.levels:
             found = one.requests_of(level)
-            assert {(request.target, request.load_point) for request in found} == {(one.name, point_of(level))}
-            assert len(found) == level["requests"]["sent"] + level["requests"]["warmup"]
+            assert {(request.target, request.load_point) for request in found} == {(one.name, level.load_point)}
+            assert len(found) == level.requests.sent + level.requests.warmup
 
 
 def test_a_level_without_requests_is_no_error(load_run: Loader) -> None:
     run = replace(load_run("failed"), measured=None)
 
-    assert [one.requests_of(level) for one in series_of([run]) for level in one.levels()] == [[], []]
+    assert [one.requests_of(level) for one in series_of([run]) for level in one.levels] == [[], []]
 
 
 def test_the_same_work_is_the_same_prompts_whatever_their_file_is_called(load_run: Loader) -> None:
     def prompted(file: str, content: str | None) -> Series:
         run = load_run("head-to-head")
-        profile = run.result["profile"] | {"prompts": {"file": file, "cache": "unique"}}
-        run = replace(run, result=run.result | {"profile": profile})
+        profile = run.result.profile | {"prompts": {"file": file, "cache": "unique"}}
+        run = replace(run, result=run.result.model_copy(update={"profile": profile}))
         return series_of([with_lines(run, [], going_on={"prints": {"prompts": content}})])[0]
 
     assert same_work(prompted("a.jsonl", "1f"), prompted("b.jsonl", "1f"))
@@ -71,17 +62,14 @@ def test_the_same_work_is_the_same_prompts_whatever_their_file_is_called(load_ru
 def test_failures_of_all_levels_are_added_up(load_run: Loader) -> None:
     run = load_run("failed")
 
-    assert failures_of(run.result["targets"][0]) == [("HTTP error 503", "server busy, please try again", 10)]
+    assert failures_of(run.result.targets[0]) == [("HTTP error 503", "server busy, please try again", 10)]
 
 
-def test_notes_say_what_weakens_the_figures() -> None:
-    level: dict[str, Any] = {
-        "notes": ["the ramp is included"],
-        "tainted": ["the client was busy"],
-        "complete": False,
-    }
+def test_notes_say_what_weakens_the_figures(load_run: Loader) -> None:
+    level = load_run("head-to-head").result.targets[0].levels[0]
+    weak = {"notes": ["the ramp is included"], "tainted": ["the client was busy"], "complete": False}
 
-    assert level_notes(level) == [
+    assert level_notes(level.model_copy(update=weak)) == [
         "the ramp is included",
         "tainted: the client was busy",
         "the level was not finished",
@@ -89,7 +77,7 @@ def test_notes_say_what_weakens_the_figures() -> None:
 
 
 def test_a_note_about_some_levels_names_them(load_run: Loader) -> None:
-    notes = target_notes(load_run("interrupted").result["targets"][0], short_labels)
+    notes = target_notes(load_run("interrupted").result.targets[0], short_labels)
 
     assert "C=4: the level was not finished" in notes
 
@@ -105,7 +93,9 @@ def test_runs_of_one_minute_and_even_of_one_second_have_names_of_their_own(load_
     first = load_run("head-to-head", "24 Nov 10:00")
 
     def begun(at: str, run_id: str) -> RunView:
-        return replace(first, result={**first.result, "started_at": f"2026-11-24T{at}", "run_id": run_id})
+        return replace(
+            first, result=first.result.model_copy(update={"started_at": f"2026-11-24T{at}", "run_id": run_id})
+        )
 
     runs = labeled_views(
         [

@@ -6,7 +6,8 @@ from lmx_loadgen.session.choice import automatic, fits_into, offers, same_pairs,
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.found import FoundServer
 from lmx_loadgen.targets.inventory import Inventory
-from lmx_loadgen.targets.recognize import LITELLM, LM_STUDIO, MLX_LM, OLLAMA, Identity, Product
+from lmx_loadgen.targets.products import Identity, Product
+from lmx_loadgen.targets.recognize import LITELLM, LM_STUDIO, MLX_LM, OLLAMA
 
 GB = 10**9
 MLX, GGUF = "mlx-community/Qwen3-8B-4bit", "qwen3:8b"

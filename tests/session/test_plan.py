@@ -18,7 +18,7 @@ from lmx_loadgen.profile.load_point import ALONE, LoadPoint
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.jobs import JobMaker
-from lmx_loadgen.session.plan import Segment, described, estimate_s, make_plan, rounds
+from lmx_loadgen.session.plan import Segment, described, estimate_s, make_plan, more_rounds, rounds
 from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target
@@ -60,6 +60,32 @@ def test_which_target_begins_is_drawn_from_the_seed() -> None:
 
     assert begins == {"a", "b"}
     assert order(make_plan(Profile(), ["a", "b"])) == order(make_plan(Profile(), ["a", "b"]))
+
+
+def test_the_draw_depends_on_the_seed_and_the_load_point_alone() -> None:
+    """Other levels beside it change nothing."""
+    for seed in range(20):
+        alone, among = (
+            make_plan(Profile(load=Load(concurrency=points), request=Request(seed=seed)), ["a", "b", "c"])
+            for points in ([8], [1, 2, 8])
+        )
+
+        assert order(alone, 8) == order(among, 8)
+
+
+@pytest.mark.parametrize("targets", [1, 2, 3, 4, 5])
+def test_more_rounds_go_on_in_the_order_that_the_first_one_has(targets: int) -> None:
+    """A run that was begun by an earlier version drew its order otherwise."""
+    names = [f"t{number}" for number in range(targets)]
+    for seed in range(10):
+        profile = Profile(load=Load(blocks=4), request=Request(seed=seed))
+        plan = make_plan(profile, names)
+        other = dict(zip(names, [*names[1:], names[0]], strict=True))
+        drawn_otherwise = [replace(one, key=one.key._replace(target=other[one.target])) for one in plan]
+
+        assert more_rounds(profile, plan[: 2 * targets], range(2, 4), 4) == plan[2 * targets :]
+        more = more_rounds(profile, drawn_otherwise[: 2 * targets], range(2, 4), 4)
+        assert more == drawn_otherwise[2 * targets :]
 
 
 @given(targets=st.integers(2, 5), pairs=st.integers(1, 6), seed=st.integers(0, 99))

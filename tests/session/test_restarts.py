@@ -87,7 +87,7 @@ def test_one_that_ends_while_it_starts_is_said_with_its_last_words(tmp_path: Pat
 
     with (
         StartedServer(server_command(f"a={crash}"), tmp_path / "log") as server,
-        pytest.raises(ServerNotStarted, match=r"a ended with 3 while it started: no such model"),
+        pytest.raises(ServerNotStarted, match=r"a exited with 3 during its start: no such model"),
     ):
         server.wait_until_ready(StopFlag())
 
@@ -202,7 +202,8 @@ def test_two_settings_are_compared_with_each_restart_as_one_observation(tmp_path
     (comparison,) = said["comparisons"]
     assert (comparison["mode"], len(comparison["runs_a"])) == ("sequential", 3)
     ttft = comparison["levels"][0]["metrics"]["ttft_p50"]
-    assert (ttft["verdict"], ttft["n"]) == ("worse", 3)
+    assert (ttft["n"], ttft["reason_code"] == "unreplicated") == (3, False)
+    assert ttft["ci95_single"][0] < ttft["ratio"] < ttft["ci95_single"][1]
     folder = Path(said["folder"])
     again = CliRunner().invoke(main, ["compare", "--base", str(folder / "fast"), "--new", str(folder / "slow")])
     assert "slow" in again.output
@@ -224,8 +225,18 @@ def test_a_dry_run_starts_nothing(tmp_path: Path) -> None:
     assert "each started 2 times" in found.output
 
 
-def test_servers_are_started_or_there_none_at_all() -> None:
-    assert run("--server-cmd", f"a={SIM}", "--target", "sim").exit_code == 2
+@pytest.mark.parametrize("other", [("--target", "sim"), ("--repeat", "2"), ("--detect", "5%")])
+def test_what_servers_that_are_started_do_not_go_with(other: tuple[str, str]) -> None:
+    found = run("--server-cmd", f"a={SIM}", *other)
+
+    assert found.exit_code == 2
+    assert other[0] in found.stderr
+
+
+def test_servers_that_are_started_are_the_targets_and_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmx_loadgen.commands.choose.with_targets", lambda *asked: pytest.fail("asked for targets"))
+
+    assert run("--server-cmd", f"a={SIM}", "--dry-run").exit_code == 0
 
 
 @pytest.mark.parametrize("when", ["starting", "measuring"])

@@ -193,7 +193,7 @@ def test_stopped_in_the_middle_only_what_is_in_flight_is_lost_and_the_run_can_go
     log = read_log(folder / "events.jsonl")
     assert [line["outcome"] for line in log.requests][:4] == ["ok"] * 4
     assert {line["outcome"] for line in log.requests[4:]} <= {"cancelled"}
-    assert (f"go on with it: lmx-loadgen run --resume {folder}" in said) == (number == signal.SIGINT)
+    assert (f"next: lmx-loadgen run --resume {folder}" in said) == (number == signal.SIGINT)
     assert holding.closed.wait(10)
 
     with holding.lock:
@@ -543,4 +543,4 @@ def test_a_run_that_may_not_be_written_any_more_is_not_gone_on_with(whole: Path,
     result = lmx_loadgen("run", "--resume", folder, "--quiet")
 
     assert result.exit_code == 5
-    assert "cannot go on with the event log" in sentence_of(result)
+    assert "cannot reopen the event log" in sentence_of(result)

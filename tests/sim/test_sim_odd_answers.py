@@ -152,9 +152,9 @@ CHECKS: dict[str, Callable[[Seen], object]] = {
         (s.status, s.json["message"]["detail"][0]["loc"][2]) == (422, "include_usage")
     ),
     "error_bare_object": lambda s: (
-        whole(s) and s.events[-2]["object"] == "error" and "told to fail" in str(s.events[-2])
+        whole(s) and s.events[-2]["object"] == "error" and "set to fail" in str(s.events[-2])
     ),
-    "error_detail": lambda s: whole(s) and "told to fail" in s.events[-2]["detail"],
+    "error_detail": lambda s: whole(s) and "set to fail" in s.events[-2]["detail"],
     "error_detail_field": lambda s: s.framing == "whole" and s.events[-1]["detail"][0]["loc"][0] == "body",
     "error_json_line": lambda s: (
         s.framing == "whole" and b'\n\n{"error":{"message":"Stream inf' in s.body and finish(s) is None

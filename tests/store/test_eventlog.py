@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmx_loadgen.errors import ResultError, StorageError
+from lmx_loadgen.store import eventlog
 from lmx_loadgen.store.eventlog import EventLog, LogContents, read_log
 from lmx_loadgen.store.schema import schemas
 from tests.helpers.made_lines import (
@@ -431,6 +433,35 @@ def test_a_deleted_log_stops_the_run(path: Path) -> None:
         log.sync()
     with pytest.raises(StorageError):
         log.close()
+
+
+def test_a_flush_goes_on_beside_the_lines_and_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_end, flushed = threading.Event(), list[bool]()
+    monkeypatch.setattr(eventlog, "flush_to_disk", lambda fd: flushed.append(may_end.wait(30)))
+    log = EventLog.create(path)
+    log.append(header_line())
+    log.begin_sync()
+    log.append(failed_line())
+    assert flushed == []
+    may_end.set()
+    log.close()
+
+    assert flushed == [True, True]
+    assert len(read_log(path).requests) == 1
+
+
+def test_what_the_disk_says_to_a_flush_is_not_lost(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    log = EventLog.create(path)
+    log.append(header_line())
+    with monkeypatch.context() as patch:
+        patch.setattr(eventlog, "flush_to_disk", refused)
+        log.begin_sync()
+    with pytest.raises(StorageError, match=r"cannot write to .*: Input/output error"):
+        log.begin_sync()
+    log.close()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -17,6 +17,8 @@ from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.result import read_result
 from tests.helpers.paths import DATA, RUNS
 
+# The audit has more checks from version to version, and words may change.
+WORDS = ("audit", "sentence", "sentences", "reason", "notes")
 FORMER = sorted((DATA / "former-runs").iterdir())
 
 
@@ -32,7 +34,8 @@ def assert_keeps(now: Any, then: Any, where: str = "") -> None:
     """Everything that a result had then it has now, and the same."""
     if isinstance(then, dict):
         for key, value in then.items():
-            if key == "audit":  # has more checks from version to version
+            is_side = key in ("a", "b") and isinstance(value, float)  # over all blocks now, once their median
+            if is_side or key in WORDS:
                 continue
             assert_keeps(now[key], value, f"{where}.{key}")
     elif isinstance(then, list) and all(isinstance(one, str) for one in then):
@@ -52,7 +55,7 @@ def test_they_are_drawn(folder: Path) -> None:
     run = MeasuredRun(read_log(folder / "events.jsonl"))
     page = build_page([view_of(read_result(folder), run)])
 
-    assert "Every level" in page
+    assert '<section id="figures"' in page
 
 
 @pytest.mark.parametrize("name", ["failed", "head-to-head", "hostile", "interrupted"])

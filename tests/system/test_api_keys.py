@@ -129,7 +129,7 @@ def echoed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Echo, dict[s
         load = ["-c", "2", "-n", "80", "--blocks", "2", "--pause", "0", "--warmup", "1", "--no-calibrate"]
         for name, arguments in {
             "dry": ["run", *targets, *load, "--dry-run"],
-            "run": ["run", *targets, *load],
+            "run": ["run", *targets, *load, "-v"],
             "json": ["run", *targets, *load[:2], "-n", "8", "--no-calibrate", "--pause", "0", "--json"],
             "plot": ["plot", "--no-open"],
             "compare": ["compare"],

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -86,6 +87,29 @@ def test_a_client_whose_server_resets_at_once_gets_a_connect_error(monkeypatch: 
         monkeypatch.setattr("lmx_loadgen.wire.connection.socket.socket", fresh)
         anyio.run(connect, listener.getsockname()[1])
     assert [sock.fileno() for sock in made[-1:]] == [-1]
+
+
+@pytest.mark.parametrize(("host", "is_looked_up"), [("127.0.0.1", False), ("localhost", True)])
+def test_only_a_name_is_looked_up(host: str, is_looked_up: bool) -> None:
+    """A lookup starts a thread, which costs a check milliseconds."""
+    looked_up: list[str] = []
+
+    async def connect(port: int) -> None:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        plain = loop.getaddrinfo
+
+        async def getaddrinfo(name: str, *arguments: Any, **options: Any) -> Any:
+            looked_up.append(name)
+            return await plain(name, *arguments, **options)
+
+        loop.getaddrinfo = getaddrinfo  # type: ignore[method-assign]
+        (await connected_socket(loop, host, port)).close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        anyio.run(connect, listener.getsockname()[1])
+    assert looked_up == ([host] if is_looked_up else [])
 
 
 def test_the_simulator_goes_on_accepting_after_such_a_client() -> None:

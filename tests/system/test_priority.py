@@ -32,7 +32,7 @@ class Library:
 class WithLibrary(Mac):
     of: Any = field(default=None)
 
-    def library(self) -> Any:
+    def libsystem(self) -> Any:
         return self.of
 
 

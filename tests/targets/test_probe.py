@@ -1,6 +1,7 @@
 """What a server refuses is found out by one request, and only what leaves the work as it is gets changed."""
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -50,6 +51,22 @@ def test_a_server_that_takes_everything_is_asked_once_and_left_as_it_is() -> Non
     (body,) = bodies
     assert body["messages"] == [{"role": "user", "content": "0123456789abcdef Say hello."}]
     assert body["max_tokens"] == 16
+
+
+@pytest.mark.parametrize("last", [b'data: {"choices":[{"finish_reason":"stop"}]}\n\n', b"data: [DONE]\n\n"])
+def test_a_body_that_is_held_open_after_its_last_words_is_not_waited_for(last: bytes) -> None:
+    class HeldOpen(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b'data: {"choices":[{"delta":{"content":"Hello"},"finish_reason":null}]}\n\n'
+            yield last
+            pytest.fail("more was read than the answer")
+
+    async def work() -> Target:
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=HeldOpen()))
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await adapted(PLAIN, "chat", "0123456789abcdef", Request(), client)
+
+    assert anyio.run(work) == PLAIN
 
 
 @pytest.mark.parametrize("status", [400, 422, 500])

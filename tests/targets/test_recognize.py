@@ -10,9 +10,13 @@ import respx
 
 from lmx_loadgen.errors import InputError, WrongServer
 from lmx_loadgen.profile.models import Profile, TargetSpec
+from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.address import parse_target
-from lmx_loadgen.targets.base import Target
+from lmx_loadgen.targets.base import Dialect, Target
+from lmx_loadgen.targets.client import AdminClient
 from lmx_loadgen.targets.prepare import Access, prepare
+from lmx_loadgen.targets.products import Identity, Product, ServerQuestions
+from lmx_loadgen.targets.recognize import OPTA_LMX, KnownServers, identify
 
 URL = "http://127.0.0.1:1234"
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model"}]}
@@ -99,6 +103,45 @@ def test_whoever_answers_gets_its_own_rules_whatever_it_is_called(who: str) -> N
     asked_without_key = [request for request in requests if "Authorization" not in request.headers]
     assert {request.method for request in asked_without_key} == {"GET"}
     assert "a-secret-key" not in str([request.url for request in requests])
+
+
+def test_a_known_server_is_asked_one_question_while_it_is_the_same() -> None:
+    known: KnownServers = {}
+
+    def asked(version: str, path: str = "/v1/discovery") -> tuple[Identity | None, list[str]]:
+        with respx.mock(base_url=URL) as mock:
+            mock.get(path).mock(return_value=js({"service": "opta-lmx", "version": version}))
+            mock.route().mock(return_value=js({}, 404))
+            found = anyio.run(identified, known)
+            return found, [call.request.url.path for call in mock.calls]
+
+    first, questions = asked("1")
+    assert asked("1") == (first, ["/.well-known/opta-lmx", "/v1/discovery"])
+    assert len(questions) == 4
+    again, questions = asked("2")
+    assert (again, len(questions)) == (Identity(OPTA_LMX, "2"), 4)
+    assert asked("2")[0] == again
+
+
+async def identified(known: KnownServers) -> Identity | None:
+    async with httpx.AsyncClient() as connection:
+        return await identify(AdminClient(connection, URL, {}), known)
+
+
+def test_a_dialect_may_recognize_its_server_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before signs that several servers give, like a version where vLLM has it."""
+
+    async def recognize(ask: ServerQuestions) -> Identity | None:
+        version = (await ask.json("/foo/version")).get("foo")
+        return Identity(Product("foo-serve", "Foo", "foo-serve"), version) if isinstance(version, str) else None
+
+    foo = Dialect("foo-serve", "Foo", "http://127.0.0.1:7777/v1", "FOO_API_KEY", recognize=recognize)
+    monkeypatch.setitem(DIALECTS, "foo-serve", foo)
+    paths = {"/foo/version": js({"foo": "1.2"}), "/version": js({"version": "1.2"})}
+    target, _ = target_of(TargetSpec(name="box", url=URL), paths)
+
+    assert (target.dialect, target.server["version"]) == (foo, "1.2")
+    assert target_of(TargetSpec(name="box", url=URL), PRODUCTS["vLLM"][0])[0].dialect.name == "vllm"
 
 
 @pytest.mark.parametrize("who", ["LocalAI", "llama-swap", "Docker Model Runner", "somebody with a version"])

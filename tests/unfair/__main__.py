@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from lmx_loadgen.store.comparison import Comparison
-from tests.unfair.sessions import SESSIONS, compared
+from tests.unfair.sessions import all_compared
 from tests.unfair.test_unfair import CAUGHT
 from tests.unfair.ways import WAYS
 
@@ -18,10 +18,8 @@ def row(way: str, found: Comparison) -> str:
 
 
 def main() -> None:
-    found: dict[str, Comparison] = {}
-    for session in SESSIONS:
-        with tempfile.TemporaryDirectory() as folder:
-            found |= compared(session, Path(folder), seed=1)
+    with tempfile.TemporaryDirectory() as folder:
+        found = all_compared(Path(folder), seed=1)
     for way in CAUGHT:
         print(row(way, found[way]))
 

@@ -1,31 +1,26 @@
 """Runs of several servers against an honest one, over real sockets, and what the audit says of each."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from lmx_loadgen.session.checks.needle_text import needle_text
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.result import read_result
-from tests.helpers.cli import lmx_loadgen
+from tests.helpers.paths import ROOT
 from tests.unfair.servers import served
 
 # Answers end by themselves after some fifty tokens; the limit is for the plan, a tenth of whose time checks may take.
 _FLAGS = (
-    "--blocks",
-    "3",
-    "-n",
-    "24",
-    "--max-tokens",
-    "400",
-    "--pause",
-    "0",
-    "--warmup",
-    "1",
-    "--no-calibrate",
-    "--quiet",
-)
+    "--blocks", "3", "-n", "24", "--max-tokens", "400", "--pause", "0", "--warmup", "1", "--no-calibrate", "--quiet",
+    "--allow-concurrent",
+)  # fmt: skip
+# Servers and client wait most of the time.
+_AT_ONCE = 5
 _PROMPTS, _PROMPT_WORDS = 8, 340
 
 
@@ -51,17 +46,26 @@ SESSIONS = (
 )
 
 
-def compared(session: Session, folder: Path, seed: int) -> dict[str, Comparison]:
-    """One run; its comparisons by the other server's name."""
+def all_compared(folder: Path, seed: int) -> dict[str, Comparison]:
+    """A run for each session; the comparisons with its first server by the other server's name."""
+    folders = [folder / str(place) for place in range(len(SESSIONS))]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = list(pool.map(_compared, SESSIONS, folders, [seed] * len(SESSIONS)))
+    return {name: one for of_run in found for name, one in of_run.items()}
+
+
+def _compared(session: Session, folder: Path, seed: int) -> dict[str, Comparison]:
+    folder.mkdir()
     prompts = folder / "prompts.jsonl"
     prompts.write_text("".join(json.dumps({"prompt": _prompt(seed, place)}) + "\n" for place in range(_PROMPTS)))
     with served([session.first, *session.others]) as urls:
         targets = [word for name, url in urls.items() for word in ("-t", f"{name}={url}")]
-        flags = (*_FLAGS, *session.flags, "--prompts", prompts, "--seed", seed, "--out", folder / "runs")
-        result = lmx_loadgen("run", *targets, *flags)
-    assert result.exit_code == 0, result.output
+        flags = [*_FLAGS, *session.flags, "--prompts", str(prompts), "--seed", str(seed), "--out", str(folder / "runs")]
+        command = [sys.executable, "-m", "lmx_loadgen", "run", *targets, *flags]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
     (run,) = (folder / "runs").iterdir()
-    return {comparison.b.label: comparison for comparison in read_result(run).comparisons}
+    return {one.b.label: one for one in read_result(run).comparisons if one.a.label == session.first}
 
 
 def _prompt(seed: int, place: int) -> str:

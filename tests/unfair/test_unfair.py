@@ -4,25 +4,28 @@ One seed each in CI; three more by hand: pytest -m slow tests/unfair
 """
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from lmx_loadgen.analysis.comparison.audit import AT_LEVEL, OF_WHOLE
-from lmx_loadgen.analysis.comparison.blocks import COMPARED
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, figures_of
 from lmx_loadgen.store.comparison import AuditLine, Comparison
 from tests.helpers.paths import ROOT
-from tests.unfair.sessions import SESSIONS, compared
+from tests.unfair.sessions import SESSIONS, all_compared
 from tests.unfair.ways import WAYS
 
 pytestmark = pytest.mark.timing
 
-ALL = frozenset(COMPARED)
-FIRST_TEXT = frozenset({"ttft_p50", "decode_tok_s_p50", "longest_stall_p50"})
-GAPS = frozenset({"decode_tok_s_p50", "longest_stall_p50"})
-TOKENS = ALL - {"ttft_p50"}
-LENGTH = TOKENS - {"decode_tok_s_p50"}
+# No SLO is set.
+ALL = frozenset(name for name, one in COMPARED.items() if not one.of_slo)
+FIRST_TEXT = ALL & {*figures_of("ttft", "decode_tok_s", "longest_stall")}
+GAPS = ALL & {*figures_of("decode_tok_s", "longest_stall")}
+TOKENS = ALL - {*figures_of("ttft")}
+LENGTH = TOKENS - {*figures_of("decode_tok_s")}
 NOTHING: frozenset[str] = frozenset()
 BY_HAND = [
     pytest.param(seed, marks=[pytest.mark.slow, pytest.mark.skipif("CI" in os.environ, reason="by hand")])
@@ -51,7 +54,7 @@ CAUGHT: dict[str, Caught] = {
     "BodyCache": Caught("cache_new_nonce", "BodyCache answers a text it has answered before under a new nonce", ALL),
     "SimilarityCache": Caught("cache_new_nonce", "SimilarityCache answers a text it has answered before", ALL),
     "PopularCache": Caught("cache_new_nonce", "PopularCache answers the prompts of this run under a new nonce", ALL),
-    "PositionFreeCache": Caught("cache_new_nonce", "a cache that passes over the nonce answers the load", ALL),
+    "PositionFreeCache": Caught("cache_new_nonce", "a cache that ignores the nonce answers the load", ALL),
     "LineFeedFirst": Caught(
         "visible_text", "begin with white space: TTFT is to the first visible text", NOTHING, "passed"
     ),
@@ -61,9 +64,9 @@ CAUGHT: dict[str, Caught] = {
     "Poured": Caught("visible_text", "its text is held back, and its decode rate is that of the wire", GAPS),
     "Chunks": Caught("visible_text", "Chunks sends about 8 tokens at a time", NOTHING, "passed"),
     "FewerBits": Caught("quantization", "and the same requests got other answers", NOTHING, "unknown"),
-    "InventedWords": Caught("overlap", "they do not say the same things", ALL),
-    "Canned": Caught("overlap", "they do not say the same things", ALL),
-    "CannedUnderLoad": Caught("overlap", "they do not say the same things", ALL),
+    "InventedWords": Caught("overlap", "the two do not answer alike", ALL),
+    "Canned": Caught("overlap", "the two do not answer alike", ALL),
+    "CannedUnderLoad": Caught("overlap", "the two do not answer alike", ALL),
     "IgnoresLimit": Caught("ignored_settings", "IgnoresLimit ignores max_tokens", LENGTH),
     "OwnLimit": Caught("ignored_settings", "OwnLimit ignores max_tokens", LENGTH),
     "IgnoresTemperature": Caught("ignored_settings", "IgnoresTemperature ignores temperature", TOKENS),
@@ -77,16 +80,15 @@ Compare = Callable[[str, int], Comparison]
 
 
 @pytest.fixture(scope="module")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> Compare:
-    """The comparison of a server with an honest one. Runs are made once for all their servers."""
-    found: dict[tuple[str, int], Comparison] = {}
+def comparison() -> Compare:
+    """The comparison of a server with an honest one. The runs of a seed are made once, for all servers."""
+    found: dict[int, dict[str, Comparison]] = {}
 
     def of(name: str, seed: int) -> Comparison:
-        if (name, seed) not in found:
-            session = next(one for one in SESSIONS if name in one.others)
-            of_run = compared(session, tmp_path_factory.mktemp("unfair"), seed)
-            found.update({(other, seed): one for other, one in of_run.items()})
-        return found[name, seed]
+        if seed not in found:
+            with tempfile.TemporaryDirectory() as folder:
+                found[seed] = all_compared(Path(folder), seed)
+        return found[seed][name]
 
     return of
 

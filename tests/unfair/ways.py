@@ -34,10 +34,12 @@ class InflatedUsage(Honest):
 class InflatedSometimes(Honest):
     """Counts twice as many in every third answer."""
 
+    answered = 0
+
     def limited(self, request: Request, pieces: list[str]) -> Written:
         written = super().limited(request, pieces)
-        twice = int(request.nonce, 16) % 3 == 0
-        tokens = min(request.max_tokens, 2 * written.tokens) if twice else written.tokens
+        self.answered += 1
+        tokens = min(request.max_tokens, 2 * written.tokens) if self.answered % 3 == 0 else written.tokens
         return Written(written.pieces, written.finish, tokens)
 
 
@@ -138,7 +140,7 @@ class PositionFreeCache(Honest):
 
 
 class _Ahead(Honest):
-    """Sends something at once, and the answer when it has read the prompt."""
+    """Sends something immediately, and the answer when it has read the prompt."""
 
     ahead: Sequence[str] = ()
 
@@ -153,19 +155,19 @@ class _Ahead(Honest):
 
 
 class LineFeedFirst(_Ahead):
-    """A line feed at once."""
+    """A line feed immediately."""
 
     ahead = ("\n",)
 
 
 class UnseenFirst(_Ahead):
-    """A space of no width at once."""
+    """A space of no width immediately."""
 
     ahead = ("\u200b",)
 
 
 class SignFirst(_Ahead):
-    """An ellipsis at once."""
+    """An ellipsis immediately."""
 
     ahead = ("…",)
 

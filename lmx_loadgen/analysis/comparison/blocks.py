@@ -88,6 +88,14 @@ COMPARED: dict[str, Compared] = {
         Compared("slo_share", "slo_share", "share", "tail"),
     )
 }
+_LIMITED_BY_SLO = frozenset({"ttft", "decode_tok_s", "e2e"})
+
+
+def figures_of(*metrics: str) -> tuple[str, ...]:
+    """All figures of these metrics, tails included, and what the SLO counts where it may limit one of them: whatever
+    falsifies a metric falsifies all of these."""
+    with_slo = not _LIMITED_BY_SLO.isdisjoint(metrics)
+    return tuple(name for name, one in COMPARED.items() if one.metric in metrics or (with_slo and one.of_slo))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,7 @@ class Block:
     `at_s` is the middle of the block in Unix seconds. `samples` are the values of its answers by metric and by class of
     prompt, in the order they ended; `failed` is how many requests stand beside them without any. `rates` has what only
     the whole block has. `after` is the target of the block just before it. `slo` counts the requests that met the SLO
-    and all of them, where one is set.
+    and all of them, where one is set. `seconds` are those of its window, in which rates are taken.
     """
 
     number: int
@@ -107,6 +115,7 @@ class Block:
     rates: Mapping[str, float]
     after: str | None = None
     slo: tuple[int, int] | None = None
+    seconds: float = 0.0
 
     def value(self, compared: Compared) -> float | None:
         """The block's one value; None where it has none, or none above zero, which no ratio can be made of."""
@@ -260,6 +269,7 @@ def block_of(
         failed=sum(not one.ok for one in chosen),
         rates=window_rates(window, mine, basis, profile),
         slo=slo.counted(chosen, basis, profile),
+        seconds=window.seconds,
     )
 
 

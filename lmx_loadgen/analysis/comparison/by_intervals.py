@@ -38,6 +38,10 @@ class IntervalEstimate:
         low, high = self._edges(alpha)
         return shown(low, self.in_points), shown(high, self.in_points)
 
+    def interval_alone(self, alpha: float) -> tuple[float, float]:
+        """The same: no figure's interval here depends on others."""
+        return self.interval(alpha)
+
     def equivalence_interval(self, alpha: float) -> tuple[float, float]:
         """The 1 − `alpha` interval of two one-sided tests at `alpha`."""
         return with_none(self.interval(2 * alpha), self.in_points)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from lmx_loadgen.analysis.comparison import same_work
-from lmx_loadgen.analysis.comparison.blocks import Arm
+from lmx_loadgen.analysis.comparison.blocks import Arm, figures_of
 from lmx_loadgen.analysis.comparison.chance import pairs_p, sooner_p
 from lmx_loadgen.analysis.comparison.check_answers import (
     LEAST_GAP_S,
@@ -26,11 +26,11 @@ from lmx_loadgen.system.clock import NS
 FEWEST_PAIRS = 3
 # What comes in under this share of the time was not computed anew.
 MAX_RATIO = 0.6
-# Prompts of the load are told from the texts only where they are not much shorter: a TTFT has a part that all share.
+# The load's prompts are compared with the texts only where they are not much shorter: a TTFT has a part that all share.
 _LEAST_LENGTH = 0.6
 _MOST_COMPARED = 40
 # What a cache of the beginning speeds up, and so the rates and times it is part of.
-_BY_TTFT = ("ttft_p50", "output_tok_s", "e2e_p50")
+_BY_TTFT = figures_of("ttft", "output_tok_s", "e2e")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def cache_new_nonce(at: At, alpha: float) -> AuditFinding:
                 continue
             sentence = (
                 f"{arm.label} answers {what} under a new nonce in {milliseconds(median(pairs.again))} ms, and a new "
-                f"text in {milliseconds(median(pairs.new))} ms: a cache that passes over the nonce answers the load"
+                f"text in {milliseconds(median(pairs.new))} ms: a cache that ignores the nonce answers the load"
             )
             # Each side may be found out by chance.
             found = decided(not pairs.is_sooner(least_gap_s(at, place)), pairs.p, alpha / 2, told.observed, sentence)

@@ -48,7 +48,7 @@ def pairs_p(differences: Sequence[float]) -> float:
     middle, scatter = fmean(differences), stdev(differences)
     if scatter <= 1e-12 * abs(middle):
         return 0.0 if middle else 1.0
-    from scipy.special import stdtr  # a tenth of scipy.stats' import time
+    from scipy.special import stdtr  # a third of scipy.stats' import time
 
     return float(2 * stdtr(len(differences) - 1, -abs(middle) / (scatter / math.sqrt(len(differences)))))
 

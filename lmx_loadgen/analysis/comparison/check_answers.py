@@ -14,7 +14,7 @@ from lmx_loadgen.system.clock import NS
 
 Question = Literal["needle", "new_nonce", "same_nonce", "settings"]
 NOT_ASKED: Observed = ("not asked", "not asked")
-# A time that another falls short of is told from it from this difference on, or three times the instrument's own error.
+# Two times differ from this difference on, or from three times the instrument's own error.
 LEAST_GAP_S = 0.005
 _TIMES_ERROR = 3
 _OPEN_THOUGHT = re.compile(r"\s*<think>(?!.*</think>)", re.DOTALL)

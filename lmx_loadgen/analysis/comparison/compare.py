@@ -93,7 +93,7 @@ def conclusive(run: MeasuredRun, point: LoadPoint) -> bool:
     A refused one is conclusive too: more blocks would not mend what it was refused for.
     """
     rules = Rules(accepted=run.header.get("accepted"), comparisons=_comparisons(run))
-    options = JudgeOptions(True, rules.margin, rules.comparisons, is_final=False)
+    options = JudgeOptions(True, rules.margin, rules.comparisons, is_final=False, with_tails=False)
     for first, second in pairs_of(list(run.targets)):
         a, b = arm_of(run, first), arm_of(run, second)
         if not a.at(point) or not b.at(point):

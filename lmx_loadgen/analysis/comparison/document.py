@@ -75,10 +75,12 @@ def _notes(a: Side, b: Side, interleaved: bool) -> list[str]:
 
 def _notes_on_runs(a: Side, b: Side) -> list[str]:
     one, other = a.runs[0], b.runs[0]
-    notes = [
-        f"{one.label} and {other.label} were measured in separate runs: whatever else changed in between looks like a "
-        "difference (measure both in one run, or compare several runs of each)"
-    ]
+    notes = []
+    if min(len(a.runs), len(b.runs)) == 1:
+        notes.append(
+            f"{one.label} and {other.label} were measured in separate runs: whatever else changed in between looks "
+            "like a difference (measure both in one run, or compare several runs of each)"
+        )
     if a.earlier or b.earlier:
         count = len({run.run_id for side in (a, b) for run in side.earlier})
         notes.append(f"the scatter between runs is that of {count} runs of the same work")

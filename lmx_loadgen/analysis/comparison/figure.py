@@ -14,6 +14,7 @@ from lmx_loadgen.analysis.comparison.families import Allotment
 from lmx_loadgen.analysis.comparison.looks import Look
 from lmx_loadgen.analysis.comparison.shift import Shift, log_value, quantum, shift_between
 from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.stats import percentile
 from lmx_loadgen.store.comparison import ReasonCode
 
 _FEW = "fewer than three blocks of both sides have a value"
@@ -63,7 +64,7 @@ class Figure:
         return self.level.look.overall(p) if self.level.look is not None else p
 
     def values(self, is_paired: bool) -> tuple[float | None, float | None]:
-        """What is shown of each side: the median of its blocks, or the figure over all of them."""
+        """What is shown of each side: the figure over all of its blocks, or the median of its runs."""
         a, b = (_shown(side, self.compared, is_paired) for side in self.blocks)
         return a, b
 
@@ -174,8 +175,27 @@ def _shown(side: Sequence[Block], compared: Compared, is_paired: bool) -> float 
         if not side:
             return None
         return within_slo.share_of(side) if compared.in_points else within_slo.rate_of(side, compared)
+    if is_paired and side:
+        return _rate_of_all(side, compared) if compared.statistic == "rate" else _median_of_all(side, compared)
     values = [value for block in side if (value := block.value(compared)) is not None]
     return median(values) if values else None
+
+
+def _median_of_all(side: Sequence[Block], compared: Compared) -> float | None:
+    """The median over the requests of all blocks, which is that of the level."""
+    values, failed = (
+        sorted(value for block in side for value in block.values(compared)),
+        sum(one.failed for one in side),
+    )
+    return percentile(values, 50, failed=failed, better=METRICS[compared.metric].better)
+
+
+def _rate_of_all(side: Sequence[Block], compared: Compared) -> float | None:
+    """What arrived in the windows of all blocks, per second of them."""
+    seconds = sum(block.seconds for block in side)
+    if not seconds:
+        return median(block.rates[compared.metric] for block in side)
+    return math.fsum(block.rates[compared.metric] * block.seconds for block in side) / seconds
 
 
 def _own(side: Sequence[Block], compared: Compared, is_paired: bool) -> Interval | None:

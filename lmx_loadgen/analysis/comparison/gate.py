@@ -52,7 +52,7 @@ def parse_limit(text: str) -> Limit:
     """A limit as written after `--fail-on`. Raises InputError."""
     found = _WRITTEN.match(text)
     if found is None:
-        raise InputError(f'--fail-on {text!r}: write it like "ttft_p50 > +5%", "tok_s < -3%" or "slo_share < 95%"')
+        raise InputError(f'--fail-on {text!r}: use something like "ttft_p50 > +5%", "tok_s < -3%" or "slo_share < 95%"')
     name = ALIASES.get(found[1], found[1])
     if name not in COMPARED:
         names = ", ".join([*ALIASES, *(one.name for one in COMPARED.values() if one.family == "tail")])

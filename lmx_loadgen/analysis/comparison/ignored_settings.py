@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lmx_loadgen.analysis.comparison.blocks import Arm
+from lmx_loadgen.analysis.comparison.blocks import Arm, figures_of
 from lmx_loadgen.analysis.comparison.chance import ALPHA, at_least_p
 from lmx_loadgen.analysis.comparison.check_answers import NOT_ASKED, CheckAnswer, answers_to
 from lmx_loadgen.analysis.comparison.finding import AuditFinding
+from lmx_loadgen.analysis.comparison.same_work import BY_LENGTH
 from lmx_loadgen.analysis.level import rules_of
 from lmx_loadgen.analysis.tokens import usage_state
 
@@ -23,9 +24,8 @@ _BY_ACCIDENT = 0.05
 _LEAST_TEXT = 40
 # A lower temperature may draw the same words again and again.
 _LEAST_TEMPERATURE = 0.5
-# What the length of answers decides, and what the way in which tokens are drawn does as well.
-_BY_LENGTH = ("output_tok_s", "e2e_p50", "longest_stall_p50")
-_BY_DRAWING = ("decode_tok_s_p50", *_BY_LENGTH)
+# What the way in which tokens are drawn decides, beside the length of answers.
+_BY_DRAWING = figures_of("decode_tok_s", "output_tok_s", "e2e", "longest_stall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def ignored_settings(a: Arm, b: Arm) -> AuditFinding:
             label, bad = (a, b)[place].label, (one, other)[place]
             sentence = f"{label} ignores {name}: {bad.how}"
             if "kept" in states:
-                figures = _BY_DRAWING if name == "temperature" else _BY_LENGTH
+                figures = _BY_DRAWING if name == "temperature" else BY_LENGTH
                 return AuditFinding("failed", observed, f"{sentence}; {(b, a)[place].label} keeps it", figures)
             notes.append(sentence)
     return AuditFinding("passed", observed, "; ".join(notes))
@@ -113,7 +113,7 @@ def _temperature(answers: dict[str, CheckAnswer]) -> _Seen:
 
 
 def _seed(answers: dict[str, CheckAnswer]) -> _Seen:
-    """Above temperature 0, the same seed gets the same answer. Of a server to which none is sent nothing is told."""
+    """Above temperature 0, the same seed gets the same answer. Without a seed sent, the setting is unknown."""
     pairs = [pair for pair in _pairs(answers, "again") if pair[0].temperature > 0 and pair[0].seed is not None]
     if not pairs:
         return _Seen("not seen")

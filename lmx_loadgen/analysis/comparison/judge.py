@@ -23,20 +23,22 @@ FAMILIES: tuple[Family, ...] = ("primary", "secondary", "tail")
 class JudgeOptions:
     """How to judge. Blocks are paired where both sides took turns; else each is a run. `starts` are the Unix seconds at
     which the sides' runs began; `comparisons` counts the levels of all targets, also those judged elsewhere or still to
-    come; `is_final` adds what only a reader of the result needs."""
+    come; `is_final` adds what only a reader of the result needs. Without tails verdicts on other figures are the same,
+    or a little less certain where all tails would be significant."""
 
     is_paired: bool
     margin: float = verdict.MARGIN
     comparisons: int | None = None
     starts: tuple[float, float] = (0.0, 0.0)
     is_final: bool = True
+    with_tails: bool = True
 
 
 def judge(levels: Sequence[LevelBlocks], options: JudgeOptions) -> list[dict[str, MetricComparison]]:
     """The verdict on B of every figure at every level, corrected for all of them together."""
+    compared = [one for one in COMPARED.values() if options.with_tails or one.family != "tail"]
     figures = [
-        {name: found for name, one in COMPARED.items() if (found := figure_of(level, one, options.is_paired))}
-        for level in levels
+        {one.name: found for one in compared if (found := figure_of(level, one, options.is_paired))} for level in levels
     ]
     tested = {f"{place}/{name}": one for place, of in enumerate(figures) for name, one in of.items() if one.estimate}
     differences, equivalences = {}, {}
@@ -46,21 +48,25 @@ def judge(levels: Sequence[LevelBlocks], options: JudgeOptions) -> list[dict[str
         # Two one-sided tests at α go with the two-sided 1 − 2 α interval.
         equivalences[key] = one.overall(min(1.0, 2 * one.estimate.p_equivalence(options.margin))) / 2
     comparisons = max(options.comparisons or 0, len(levels))
-    for key, allotment in _allotted(differences, tested, figures, comparisons).items():
+    tails = max(map(_tails_at, figures), default=0) if options.with_tails else _count("tail")
+    for key, allotment in _allotted(differences, tested, comparisons, tails).items():
         tested[key].difference = allotment
-    for key, allotment in _allotted(equivalences, tested, figures, comparisons).items():
+    for key, allotment in _allotted(equivalences, tested, comparisons, tails).items():
         tested[key].equivalence = allotment
     return [{name: _judged(one, options) for name, one in of_level.items()} for of_level in figures]
 
 
 def _allotted(
-    ps: Mapping[str, float], tested: Mapping[str, Figure], figures: Sequence[Mapping[str, Figure]], comparisons: int
+    ps: Mapping[str, float], tested: Mapping[str, Figure], comparisons: int, tails: int
 ) -> dict[str, Allotment]:
-    families = [
-        {key: p for key, p in ps.items() if tested[key].compared.family == family} for family in FAMILIES
-    ]  # fmt: skip
-    sizes = [comparisons * sum(one.family == family for one in COMPARED.values()) for family in FAMILIES[:2]]
-    return allotted(families, [*sizes, comparisons * max(map(_tails_at, figures), default=0)], verdict.ALPHA)
+    """`tails` is how many figures of the tail a level tests."""
+    families = [{key: p for key, p in ps.items() if tested[key].compared.family == family} for family in FAMILIES]
+    sizes = (_count("primary"), _count("secondary"), tails)
+    return allotted(families, [comparisons * size for size in sizes], verdict.ALPHA)
+
+
+def _count(family: Family) -> int:
+    return sum(one.family == family for one in COMPARED.values())
 
 
 def _tails_at(figures: Mapping[str, Figure]) -> int:
@@ -117,9 +123,10 @@ def _decide(
     result.n = estimate.n
     _set_change(result, estimate.mean)
     result.p, result.p_holm = estimate.p, figure.difference.p_adjusted
-    result.ci95_single = _bounded(estimate.interval(figure.nominal(verdict.ALPHA)), result)
     single, apart = (figure.nominal(of) for of in (figure.difference.single_step, figure.difference.alpha))
     alike = figure.nominal(2 * figure.equivalence.alpha)
+    alone, together = estimate.interval_alone(figure.nominal(verdict.ALPHA)), estimate.interval(single)
+    result.ci95_single = _bounded((max(alone[0], together[0]), min(alone[1], together[1])), result)
     if figure.equivalence.p_adjusted <= verdict.ALPHA:
         result.verdict, result.ci95 = "equivalent", estimate.equivalence_interval(alike / 2)
     elif figure.difference.p_adjusted <= verdict.ALPHA:

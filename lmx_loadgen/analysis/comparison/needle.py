@@ -26,7 +26,9 @@ def needle(a: Arm, b: Arm) -> AuditFinding:
     n = len(shared)
     words = (f"{hits[0]} of {n} codes found", f"{hits[1]} of {n} codes found")
     if not any(hits):
-        return AuditFinding("unknown", words, "neither finds the code in a long prompt, which shows nothing of either")
+        return AuditFinding(
+            "unknown", words, "neither found the code in a long prompt, so this check says nothing about either"
+        )
     less, more = (0, 1) if hits[0] < hits[1] else (1, 0)
     labels = (a.label, b.label)
     return decided(

@@ -25,7 +25,9 @@ _FEWEST_PROMPTS = 4
 # Identical answers are no accident from so many requests with so much text on.
 _FEWEST_IDENTICAL, _LEAST_IDENTICAL = 3, 60
 
-_LIKE_ALL = "answers to one prompt are no more alike than those to others, on either server: nothing can be told"
+_LIKE_ALL = (
+    "answers to one prompt are no more alike than answers to other prompts, on either server: they cannot be compared"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ def overlap(at: At, alpha: float) -> AuditFinding:
     p = pairs_p([one - _FAIR_SHARE * own.more for one in beyond]) if is_lower else 1.0
     return decided(
         fmean(beyond) >= MIN_SHARE * own.more, p, alpha, observed,
-        f"answers of {at.labels[0]} and {at.labels[1]} to the same prompt have {matched} in common, one's own "
-        f"{percent(own.same)}, and those to unrelated prompts {percent(own.others)}: they do not say the same things",
+        f"answers of {at.labels[0]} and {at.labels[1]} to the same prompt have {matched} in common, those of one "
+        f"server {percent(own.same)} and those to unrelated prompts {percent(own.others)}: the two do not answer alike",
     )  # fmt: skip
 
 

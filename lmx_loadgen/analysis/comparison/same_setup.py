@@ -74,4 +74,4 @@ def _bits(arm: Arm) -> float | None:
 
 
 def _weights(bits: float | None) -> str:
-    return "not told" if bits is None else f"{bits:g}-bit"
+    return "unknown" if bits is None else f"{bits:g}-bit"

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from lmx_loadgen.analysis import conditions
 from lmx_loadgen.analysis.cache import TEMPLATE_TOKENS
-from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm
+from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm, figures_of
 from lmx_loadgen.analysis.comparison.chance import kinds_p, pairs_p, shares_p
 from lmx_loadgen.analysis.comparison.finding import At, AuditFinding, checked, decided
 from lmx_loadgen.analysis.formats import percent
@@ -37,7 +37,7 @@ MAX_REASONING_DIFFERENCE = 0.05
 MAX_ERROR_RATE_DIFFERENCE = 0.01
 MAX_CACHED_SHARE = 0.10
 # Longer answers take longer, spread the wait for the first token over more tokens, and have more gaps to stall in.
-BY_LENGTH = ("output_tok_s", "e2e_p50", "longest_stall_p50", "e2e_p95", "e2e_p99", "goodput", "slo_share")
+BY_LENGTH = figures_of("output_tok_s", "e2e", "longest_stall")
 # Some servers leave reasoning in the content, and some templates write the opening tag themselves.
 _THINKING = re.compile(r"\s*<think>|.*</think>", re.DOTALL)
 

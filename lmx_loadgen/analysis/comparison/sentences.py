@@ -9,7 +9,7 @@ from lmx_loadgen.store.comparison import Comparison, LevelComparison, MetricComp
 
 @dataclass(frozen=True, slots=True)
 class MetricWording:
-    """How a sentence about a figure goes. `more` and `less` follow "NAME … 18 %" and end before the other's name."""
+    """How a sentence about a figure goes: `subject`, then `more` or `less`, then the other's name."""
 
     subject: Callable[[str], str]
     more: str
@@ -119,30 +119,16 @@ def sentence(name: str, level: LevelComparison, comparison: Comparison) -> str:
 
 
 def _decided(found: MetricComparison, words: MetricWording, at: str, comparison: Comparison) -> str:
-    """In one session the winner is the subject; of two runs it is the second, which is asked about."""
+    """The faster one is the subject; the difference is B's against A, in per cent of A, as everywhere."""
     a, b = comparison.a.label, comparison.b.label
-    change, interval = found.change, found.change95
-    assert change is not None
-    assert interval is not None
-    low, high = interval
-    if comparison.mode == "interleaved" and found.verdict == "worse":
-        a, b = b, a
-        change, low, high = (_turned(one, found) for one in (change, high, low))
-    step, shown = words.more if change > 0 else words.less, unit_of_change(found)
-    edges = sorted((abs(low), abs(high)))
-    if (low < 0) != (high < 0):
-        written = change_range(low, high, shown)
-    else:
-        written = f"{shown(edges[0]).partition(' ')[0]}–{shown(edges[1])}"
+    assert found.change is not None
+    is_b, shown = found.verdict == "better", unit_of_change(found)
+    first, other = (b, a) if is_b else (a, b)
+    step = words.more if (found.change > 0) == is_b else words.less
     return (
-        f"{words.subject(b)} {shown(abs(change))} {step} {words.other(a)} {at} "
-        f"(95 % interval {written}, {_behind(found, comparison)})."
+        f"{words.subject(first)} {step} {words.other(other)} {at}: {b} against {a} {shown(found.change, signed=True)} "
+        f"(95 % interval {changes(found)}, {_behind(found, comparison)})."
     )
-
-
-def _turned(change: float, found: MetricComparison) -> float:
-    """The change from B to A."""
-    return -change if found.scale == "points" else 1 / (1 + change) - 1
 
 
 def _tail_differs(name: str, level: LevelComparison) -> bool:

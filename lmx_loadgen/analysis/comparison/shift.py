@@ -51,14 +51,15 @@ def _shift_of(of_a: Mapping[str, Sequence[float]], of_b: Mapping[str, Sequence[f
     return Shift(sum(weights[name] * shifts[name] for name in weights) / sum(weights.values()), weights)
 
 
-def shift_from_all(block: Block, side: Sequence[Block], compared: Compared) -> float:
-    """How far a block lies from all of its side, as a logarithm; 0 where that is not known."""
+def shifts_from_all(side: Sequence[Block], compared: Compared) -> list[float]:
+    """How far each block of a side lies from all of them, as a logarithm; 0 where that is not known."""
+    of_blocks = [block.logs(compared) for block in side]
     whole: dict[str, list[float]] = {}
-    for one in side:
-        for name, logs in one.logs(compared).items():
-            whole.setdefault(name, []).extend(logs)
-    found = _shift_of(whole, block.logs(compared))
-    return found.log if found is not None else 0.0
+    for logs in of_blocks:
+        for name, of_class in logs.items():
+            whole.setdefault(name, []).extend(of_class)
+    found = [_shift_of(whole, logs) for logs in of_blocks]
+    return [one.log if one is not None else 0.0 for one in found]
 
 
 def hodges_lehmann(a: Sequence[float], b: Sequence[float]) -> float:

@@ -18,7 +18,7 @@ from typing import Any
 from lmx_loadgen.analysis.comparison.blocks import Block, Compared
 from lmx_loadgen.analysis.comparison.by_intervals import IntervalEstimate
 from lmx_loadgen.analysis.comparison.profile_curve import ProfileCurve
-from lmx_loadgen.analysis.comparison.shift import shift_from_all
+from lmx_loadgen.analysis.comparison.shift import shifts_from_all
 from lmx_loadgen.analysis.shares import design_effect, order_statistics, widened
 from lmx_loadgen.analysis.stats import fewest_for, percentile, t_quantile
 
@@ -120,8 +120,7 @@ def own_edges(blocks: Sequence[Block], compared: Compared, alpha: float) -> tupl
 
 def tail_estimate(sides: Sides, compared: Compared) -> IntervalEstimate | None:
     """B against A, whose blocks are paired. None where a percentile would fall among failed requests."""
-    of_each = [[shift_from_all(block, side, compared) for block in side] for side in sides]
-    common = [fmean(pair) for pair in zip(*of_each, strict=True)]
+    common = [fmean(pair) for pair in zip(*(shifts_from_all(side, compared) for side in sides), strict=True)]
     a, b = (tail_of(side, compared, common) for side in sides)
     if a.log is None or b.log is None:
         return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from lmx_loadgen.analysis.comparison import same_setup
+from lmx_loadgen.analysis.comparison.blocks import figures_of
 from lmx_loadgen.analysis.comparison.chance import pairs_p
 from lmx_loadgen.analysis.comparison.finding import At, AuditFinding, decided
 from lmx_loadgen.analysis.comparison.visible_characters import visible_count
@@ -18,7 +19,7 @@ MAX_DIFFERENCE = 0.10
 # Of an answer: some servers count the marks at its end, and some do not.
 _MARKS = 2
 # What a count of tokens, or an answer that is cut short behind it, falsifies.
-_BY_TOKENS = ("decode_tok_s_p50", "output_tok_s", "e2e_p50", "longest_stall_p50")
+_BY_TOKENS = figures_of("decode_tok_s", "output_tok_s", "e2e", "longest_stall")
 _USAGE = Basis("usage", True, False)
 
 
@@ -36,7 +37,7 @@ class _Counted:
 
 
 def characters_per_token(at: At, alpha: float) -> AuditFinding:
-    """Failed where the characters a token differ by more than a tenth, which the model alone does not do. Counted are
+    """Failed where the characters a token differ by more than a tenth, which one model does not explain. Counted are
     the characters that a reader sees. It matters where the servers' own usage is what rates are made of."""
     sides = _counted(at, 0), _counted(at, 1)
     if min(map(len, sides)) * 2 < max(map(len, at.answers)) or not all(sides):

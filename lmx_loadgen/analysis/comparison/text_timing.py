@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median
 
+from lmx_loadgen.analysis.comparison.blocks import figures_of
 from lmx_loadgen.analysis.comparison.chance import at_least_p, sooner_p
 from lmx_loadgen.analysis.comparison.check_answers import answers_to, is_alone, least_gap_s
 from lmx_loadgen.analysis.comparison.finding import At
@@ -21,8 +22,8 @@ _BY_ACCIDENT = 0.1
 # Text that was held back: longer answers begin later, and then come so much faster than they were made.
 _HELD_RATIO, _HELD_SPEED, _FEWEST_ANSWERS = 1.5, 0.5, 3
 _MOST_LOOKED_AT = 40
-BY_FIRST_TEXT = ("ttft_p50", "decode_tok_s_p50", "longest_stall_p50")
-_BY_GAPS = ("decode_tok_s_p50", "longest_stall_p50")
+BY_FIRST_TEXT = figures_of("ttft", "decode_tok_s", "longest_stall")
+_BY_GAPS = figures_of("decode_tok_s", "longest_stall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def held_back(at: At, place: int) -> TextFault | None:
     return TextFault(
         "held back",
         f"{label} begins an answer of {tokens[0]:.0f} tokens after {milliseconds(waits[0])} ms and one of "
-        f"{tokens[1]:.0f} after {milliseconds(waits[1])} ms, and then sends it at once: its text is held back, and its "
+        f"{tokens[1]:.0f} after {milliseconds(waits[1])} ms, and then pours it out: its text is held back, and its "
         "decode rate is that of the wire",
         _BY_GAPS,
         sooner_p([one.ttft_s for one in short], [one.ttft_s for one in long]),

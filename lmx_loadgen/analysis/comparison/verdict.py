@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from lmx_loadgen.analysis.comparison.signed_rank import signed_rank_interval
 from lmx_loadgen.analysis.stats import t_quantile
 
 ALPHA = 0.05
@@ -24,7 +25,8 @@ class Estimate:
     """A mean log-ratio with its standard error and degrees of freedom; a mean difference of shares where `in_points`.
 
     `n` is the number of rounds behind it, of runs on the side that has fewer where runs are compared. `floor` is the
-    clock's resolution relative to the values: nothing is known more closely than that.
+    clock's resolution relative to the values: nothing is known more closely than that. `values` are the rounds' own,
+    where rounds were compared.
     """
 
     n: int
@@ -33,6 +35,7 @@ class Estimate:
     df: float
     floor: float = 0.0
     in_points: bool = False
+    values: tuple[float, ...] = ()
 
     def half_width(self, alpha: float) -> float:
         """Half the 1 − `alpha` interval of the logarithm, Student's t; the clock's resolution at least."""
@@ -42,6 +45,15 @@ class Estimate:
         """The 1 − `alpha` interval of the ratio, or of the difference."""
         half = self.half_width(alpha)
         return shown(self.mean - half, self.in_points), shown(self.mean + half, self.in_points)
+
+    def interval_alone(self, alpha: float) -> tuple[float, float]:
+        """The 1 − `alpha` interval for a reader who looks at no other figure: exact where there are rounds enough for
+        it, while Student's t covers too much where a round lies far off."""
+        exact = signed_rank_interval(self.values, alpha)
+        if exact is None:
+            return self.interval(alpha)
+        low, high = min(exact[0], self.mean - self.floor), max(exact[1], self.mean + self.floor)
+        return shown(low, self.in_points), shown(high, self.in_points)
 
     def equivalence_interval(self, alpha: float) -> tuple[float, float]:
         """The 1 − `alpha` interval that goes with two one-sided tests at `alpha`: it always has "no difference" in it,
@@ -110,7 +122,7 @@ def paired(differences: Sequence[float]) -> Estimate:
     winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
     left = len(kept)
     error = math.sqrt(_squares(winsorized) / (left * (left - 1)))
-    return Estimate(n, fmean(kept), error, left - 1)
+    return Estimate(n, fmean(kept), error, left - 1, values=tuple(differences))
 
 
 def left_of(rounds: int) -> int:

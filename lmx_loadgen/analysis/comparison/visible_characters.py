@@ -1,6 +1,7 @@
 """Which characters a reader sees."""
 
 import unicodedata
+from collections import Counter
 from functools import cache
 
 # Letters and symbols that are drawn as nothing, and marks that only change how the one before them looks.
@@ -18,4 +19,4 @@ def is_visible(character: str) -> bool:
 
 def visible_count(text: str) -> int:
     """How many of a text's characters are visible."""
-    return sum(map(is_visible, text))
+    return sum(count for character, count in Counter(text).items() if is_visible(character))

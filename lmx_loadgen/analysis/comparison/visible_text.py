@@ -52,7 +52,7 @@ def _unseen_first(at: At, place: int) -> TextFault | None:
     return TextFault(
         f"{share} begin with unseen characters",
         f"{share} of {label}'s answers begin with characters that nobody sees, by {ahead} of the wait before the first "
-        "visible text: its TTFT is of nothing",
+        "visible text: its TTFT is that of invisible text",
         BY_FIRST_TEXT, p,
     )  # fmt: skip
 

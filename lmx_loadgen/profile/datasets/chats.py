@@ -47,7 +47,7 @@ def _chats(path: Path, column: str | None) -> Iterator[tuple[Conversation, Row]]
         messages = messages_in(row.value, row.where, in_entry)
         chat = Conversation(number, tuple(messages), tools_in(row.value, row.where))
         if not chat.ends:
-            raise ProfileError(f"{row.where}: nothing in it is said by a human")
+            raise ProfileError(f"{row.where}: no message of a user")
         yield chat, row
 
 

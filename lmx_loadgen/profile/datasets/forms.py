@@ -28,7 +28,7 @@ def prompt_in(id: str, entry: Any, where: str, column: str | None = None) -> Pro
     while end and messages[end - 1]["role"] == "assistant":
         end -= 1
     if not end:
-        raise ProfileError(f"{where}: nothing in it is said by a human")
+        raise ProfileError(f"{where}: no message of a user")
     return Prompt(id, tuple(messages[:end]), tools=tools_in(entry, where))
 
 
@@ -91,7 +91,7 @@ def _from_sharegpt(turns: Sequence[Mapping[str, Any]], where: str) -> list[Messa
             )
         messages.append({"role": role, "content": turn["value"]})
     if not any(message["role"] == "user" for message in messages):
-        raise ProfileError(f"{where}: nothing in it is said by a human")
+        raise ProfileError(f"{where}: no message of a user")
     return messages
 
 

@@ -5,7 +5,22 @@
   const config = { displayModeBar: false, displaylogo: false, responsive: true, doubleClick: "reset" };
   const hidden = new Set();
 
+  const remembered = "lmx-loadgen-theme";
+  const toggle = document.getElementById("theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+
+  // The reader's system decides until the reader does. A browser may keep nothing for a file.
+  function stored() {
+    try { return localStorage.getItem(remembered); } catch { return null; }
+  }
+
+  function setTheme(name) {
+    root.dataset.theme = name;
+    toggle.textContent = name === "dark" ? "Light page" : "Dark page";
+  }
+
   const theme = () => root.dataset.theme;
+  setTheme(stored() ?? (system.matches ? "dark" : "light"));
 
   // Figures come in the colours of the dark page. Only values of colour keys are exchanged, never text.
   function recoloured(value, key) {
@@ -65,10 +80,21 @@
     });
   }
 
-  const toggle = document.getElementById("theme");
+  // A chart that was drawn where it could not be seen has no size of its own.
+  for (const details of document.querySelectorAll("details")) {
+    details.addEventListener("toggle", () => {
+      for (const box of details.querySelectorAll(".js-plotly-plot")) Plotly.Plots.resize(box);
+    });
+  }
+
   toggle.addEventListener("click", () => {
-    root.dataset.theme = theme() === "dark" ? "light" : "dark";
-    toggle.textContent = theme() === "dark" ? "Light page" : "Dark page";
+    setTheme(theme() === "dark" ? "light" : "dark");
+    try { localStorage.setItem(remembered, theme()); } catch { /* it lasts as long as the page then */ }
+    drawAll();
+  });
+  system.addEventListener("change", () => {
+    if (stored() !== null) return;
+    setTheme(system.matches ? "dark" : "light");
     drawAll();
   });
 

@@ -18,11 +18,11 @@ from lmx_loadgen.session.card.ask import CardClient, CardReply
 from lmx_loadgen.session.card.context import context_of
 from lmx_loadgen.session.card.questions import (
     CACHED_WORDS,
-    COUNT,
     ENOUGH,
     FEW,
     LIMIT,
     LOAD_LIMIT,
+    LONG_STORY,
     NATURAL_LIMIT,
     SHORT,
     STORY,
@@ -71,7 +71,7 @@ class CardProbe:
         at_once = under_load.at_once_facts(await self._at_once())
         if "max_completion_tokens" not in fields:
             # Last, since a server that ignores it may go on after it was left.
-            body = {**self._questions.body(new(COUNT)), "max_completion_tokens": FEW}
+            body = {**self._questions.body(new(LONG_STORY)), "max_completion_tokens": FEW}
             body.pop("max_tokens", None)
             reply = await self._client.chat(body, enough=ENOUGH)
             fields["max_completion_tokens"] = request_fields.max_completion_tokens(reply, FEW)
@@ -111,7 +111,7 @@ class CardProbe:
     async def _first_answers(self) -> tuple[CardReply, CardReply, CardReply]:
         """One that its limit ends, the same whole, and one that should end by itself, without a word of usage. Raises
         NothingMeasured."""
-        messages = new(COUNT)
+        messages = new(LONG_STORY)
         streamed = await self._client.chat(self._questions.body(messages))
         if not streamed.ok:
             await self._adapt()
@@ -137,7 +137,7 @@ class CardProbe:
         stories = [await self._client.chat({**story, "seed": seed}) for seed in request_fields.SEEDS]
         found |= request_fields.seed_and_temperature(stories)
         # The question of `whole`, whose nonce is as long.
-        clerk = [{"role": "system", "content": SYSTEM}, *new(COUNT)]
+        clerk = [{"role": "system", "content": SYSTEM}, *new(LONG_STORY)]
         found["system role"] = request_fields.system_role(
             whole, await self._client.chat(self._questions.whole(clerk, 1))
         )
@@ -195,7 +195,7 @@ class CardProbe:
         replies: list[CardReply] = []
 
         async def one() -> None:
-            replies.append(await self._client.chat(self._questions.body(new(COUNT), LOAD_LIMIT)))
+            replies.append(await self._client.chat(self._questions.body(new(LONG_STORY), LOAD_LIMIT)))
 
         async with anyio.create_task_group() as group:
             for _ in range(AT_ONCE):

@@ -6,7 +6,8 @@ from typing import Any
 
 from lmx_loadgen.targets.base import Target
 
-COUNT = "Count from 1 to 200 in words, one number a line, and leave none out."
+# Also a small model goes on for longer than any limit here; one in five lists of numbers ended early.
+LONG_STORY = "Write a long story about the sea, with many details."
 SHORT = "Answer with the one word: yes."
 STORY = "Invent the first sentence of a story."
 # Longer than what chat templates put there by themselves.

@@ -34,7 +34,7 @@ class Question:
     expects: str | None = None
 
 
-class Questions:
+class CheckQuestions:
     """Makes the questions of a run. `key` is the run's own, so that no server has seen them before."""
 
     def __init__(self, request: Request, book: PromptBook, key: str) -> None:

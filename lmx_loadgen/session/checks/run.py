@@ -1,6 +1,6 @@
 """All checks of one target, one after the other, each handed over as a line of the event log."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,6 @@ from lmx_loadgen.session.checks.server_benchmark import run_server_benchmark
 from lmx_loadgen.session.checks.skills import run_skills
 from lmx_loadgen.session.checks.tool_call import ask_for_call, wanted
 from lmx_loadgen.targets.base import Target
-
-
-def key_of(target: str, line: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What a `check` line is about: the target, the kind of check, and the prompt or skill."""
-    asked = line["asked"]
-    return target, line["check"], str(asked.get("prompt") or asked.get("skill") or "")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from lmx_loadgen.decode.chat import RawAnswer, read_answer
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.budget import CheckBudget
 from lmx_loadgen.session.checks.client import CheckClient, CheckReply
-from lmx_loadgen.session.checks.questions import Question, Questions
+from lmx_loadgen.session.checks.questions import CheckQuestions, Question
 from lmx_loadgen.targets.base import Target, request_body
 
 _LEAST_REQUEST_S = 1.0
@@ -22,7 +22,7 @@ class SameWorkChecks:
     so does the load: the limit grows with the time since the run began.
 
     Args:
-        done: what need not be asked again, as `run.key_of` names it.
+        done: what need not be asked again, as `check_key.key_of` names it.
         planned_s: how long the load was to take.
     """
 
@@ -30,7 +30,7 @@ class SameWorkChecks:
         self,
         profile: Profile,
         budget: CheckBudget,
-        questions: Questions,
+        questions: CheckQuestions,
         ask: CheckClient,
         done: frozenset[tuple[str, str, str]],
         planned_s: float,

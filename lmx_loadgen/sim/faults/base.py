@@ -7,7 +7,7 @@ from lmx_loadgen.system.clock import NS, now_ns
 
 Fault = Callable[[Exchange], None]
 
-MESSAGE = "Stream inference failed: the simulator was told to fail"
+MESSAGE = "Stream inference failed: the simulator is set to fail"
 
 
 def seconds_from_now(x: Exchange) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.analysis.comparison.blocks import arm_of
+from lmx_loadgen.analysis.comparison.blocks import arm_of, figures_of
 from lmx_loadgen.analysis.comparison.compare import compare
 from lmx_loadgen.analysis.comparison.sides import Rules
 from lmx_loadgen.analysis.measured_run import MeasuredRun
@@ -382,3 +382,8 @@ def test_repeats_on_one_side_alone_are_named_on_that_side() -> None:
     line = line_of(compare(arm_of(MeasuredRun(a), "lmx"), arm_of(MeasuredRun(b), "ollama")), "cache_new_nonce")
 
     assert (line.status, line.a, line.b) == ("failed", "unique", "repeats")
+
+
+def test_a_metric_s_tails_go_with_its_median_and_what_the_slo_counts_with_what_it_limits() -> None:
+    assert figures_of("ttft") == ("ttft_p50", "ttft_p95", "ttft_p99", "goodput", "slo_share")
+    assert figures_of("output_tok_s", "longest_stall") == ("output_tok_s", "longest_stall_p50")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.analysis.comparison.blocks import arm_of
+from lmx_loadgen.analysis.comparison.blocks import arm_of, figures_of
 from lmx_loadgen.analysis.comparison.compare import compare
 from lmx_loadgen.analysis.comparison.visible_characters import is_visible, visible_count
 from lmx_loadgen.analysis.measured_run import MeasuredRun
@@ -15,9 +15,9 @@ from tests.helpers.made_checks import check_line, with_checks
 from tests.helpers.made_lines import MS
 from tests.helpers.made_sessions import Made, session
 
-TOKENS = ["decode_tok_s_p50", "output_tok_s", "e2e_p50", "longest_stall_p50"]
-FIRST_TEXT = ["ttft_p50", "decode_tok_s_p50", "longest_stall_p50"]
-GAPS = ["decode_tok_s_p50", "longest_stall_p50"]
+TOKENS = [*figures_of("decode_tok_s", "output_tok_s", "e2e", "longest_stall")]
+FIRST_TEXT = [*figures_of("ttft", "decode_tok_s", "longest_stall")]
+GAPS = [*figures_of("decode_tok_s", "longest_stall")]
 
 Line = dict[str, Any]
 
@@ -215,7 +215,7 @@ def test_answers_that_have_nothing_to_do_with_the_prompt_refuse_everything(say: 
 
     assert (line.status, line.metrics) == ("failed", [])
     assert "a and b to the same prompt have" in line.sentence
-    assert line.sentence.endswith("they do not say the same things")
+    assert line.sentence.endswith("the two do not answer alike")
 
 
 def test_answers_that_are_never_alike_tell_nothing() -> None:

@@ -1,11 +1,14 @@
 """How each tool is asked to do the same work, and where it says what it measured.
 
 A tool is a command and a reader: the command streams so many answers at a fixed concurrency from an OpenAI-compatible
-server; the reader returns the times to first token that the tool reports, in seconds, one a request.
+server; the reader returns the times to first token that the tool reports, in seconds: one a request, or the tool's own
+median and 99th percentile where it reports no more.
 """
 
+import hashlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,19 +35,36 @@ class Work:
         return self.scratch / "out"
 
     @property
+    def rounds(self) -> int:
+        """How many times all slots have a request."""
+        return -(-self.requests // self.concurrency)
+
+    @property
     def prompts(self) -> Path:
         return self.scratch / "prompts.jsonl"
 
 
 @dataclass(frozen=True)
+class Quantiles:
+    """All that a tool reports of its times to first token, in seconds: medians over passes of so many requests."""
+
+    p50: float
+    p99: float
+    requests: int
+    of_each: int
+
+
+@dataclass(frozen=True)
 class Tool:
-    """One tool: its name, how to ask for its version, its command, and its own figures."""
+    """One tool: its name, how to ask for its version, its command, and its own figures. `dialect` is the server that it
+    has to recognize."""
 
     name: str
     program: str
     version: Callable[[Path], str]
     command: Callable[[Path, Work], list[str]]
-    ttfts_s: Callable[[Work], list[float]]
+    ttfts_s: Callable[[Work], list[float] | Quantiles]
+    dialect: str = "openai"
 
 
 def prepare(work: Work) -> None:
@@ -151,6 +171,45 @@ def _vllm_ttfts(work: Work) -> list[float]:
     return [float(ttft) for ttft in json.loads((work.scratch / "out.json").read_text())["ttfts"]]
 
 
+# llama-benchy takes its prompts out of a book, which it keeps once it has it: it is given one that is there already.
+_BOOK = "http://127.0.0.1:1/book.txt"
+
+
+def _benchy(python: Path, work: Work) -> list[str]:
+    kept = work.scratch / ".cache" / "llama-benchy" / f"{hashlib.md5(_BOOK.encode()).hexdigest()}.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("the sea otter holds the hand of the other " * 500)
+    return [
+        *(str(python.with_name("llama-benchy")), "--base-url", f"{work.url}/v1", "--model", work.model),
+        *("--tokenizer", str(work.scratch / "tok"), "--book-url", _BOOK, "--pp", "32", "--tg", str(work.tokens)),
+        *("--concurrency", str(work.concurrency), "--runs", str(work.rounds)),
+        *("--no-warmup", "--no-adapt-prompt", "--skip-coherence"),
+        *("--latency-mode", "none", "--emit-progress", str(work.out)),
+    ]
+
+
+def _benchy_ttfts(work: Work) -> list[float]:
+    events = [json.loads(line) for line in work.out.read_text().splitlines()]
+    return [event["ttft_s"] for event in events if "ttft_s" in event]
+
+
+def _asiai(python: Path, work: Work) -> list[str]:
+    return [
+        *(str(python.with_name("asiai")), "bench", "--url", work.url, "--model", work.model),
+        *("--db", str(work.scratch / "db.sqlite"), "--burst-mode", "--burst-sizes", str(work.concurrency)),
+        *("--burst-runs", str(work.rounds), "--burst-no-warmup", "--burst-pause", "0"),
+        *("--burst-max-tokens", str(work.tokens), "--burst-output", str(work.out)),
+    ]
+
+
+def _asiai_ttfts(work: Work) -> Quantiles:
+    """Its percentiles are of each pass; the median over the passes is what it shows."""
+    (found,) = json.loads(work.out.read_text())["results"].values()
+    passes = [one["ttft_ms"] for one in found.get("passes") or [found]]
+    p50, p99 = (statistics.median(one[key] for one in passes) / 1e3 for key in ("p50", "p99"))
+    return Quantiles(p50, p99, work.concurrency * len(passes), work.concurrency)
+
+
 TOOLS = {
     tool.name: tool
     for tool in (
@@ -158,6 +217,8 @@ TOOLS = {
         Tool("GuideLLM", "guidellm", _installed("guidellm"), _guidellm, _guidellm_ttfts),
         Tool("AIPerf", "aiperf", _installed("aiperf"), _aiperf, _aiperf_ttfts),
         Tool("vllm bench", "vllm", _installed("vllm"), _vllm, _vllm_ttfts),
+        Tool("llama-benchy", "llama-benchy", _installed("llama-benchy"), _benchy, _benchy_ttfts),
+        Tool("asiai", "asiai", _installed("asiai"), _asiai, _asiai_ttfts, dialect="llamacpp"),
     )
 }
 
@@ -173,14 +234,14 @@ def environments(named: dict[str, Path]) -> dict[str, Path]:
     return found
 
 
-def run(tool: Tool, python: Path, work: Work) -> list[float]:
+def run(tool: Tool, python: Path, work: Work) -> list[float] | Quantiles:
     """Let the tool do the work; the times to first token it reports. Raises RuntimeError with its last words."""
     prepare(work)
     quiet = {"HF_HUB_OFFLINE": "1"} if tool.name != "AIPerf" else {}  # it then takes no tokenizer from a folder
     done = subprocess.run(
         tool.command(python, work),
         cwd=work.scratch,
-        env={**os.environ, **quiet},
+        env={**os.environ, **quiet, "HOME": str(work.scratch)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

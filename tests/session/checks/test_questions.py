@@ -9,7 +9,7 @@ from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, TargetSp
 from lmx_loadgen.profile.prompts import PromptBook, prompt_book
 from lmx_loadgen.session.checks.budget import SHARE, check_budget
 from lmx_loadgen.session.checks.needle_text import DEPTHS, MORE_DEPTHS, WORDS_AFTER, needle_text
-from lmx_loadgen.session.checks.questions import Question, Questions
+from lmx_loadgen.session.checks.questions import CheckQuestions, Question
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import estimate_s, make_plan
 from lmx_loadgen.session.plan_description import plan_description
@@ -41,13 +41,13 @@ def test_a_text_has_one_code_with_200_words_after_it_or_more(depth: float, chara
 
 
 def test_texts_are_as_long_as_the_longest_prompt_of_the_run() -> None:
-    asked = Questions(Request(), book(text="word " * 5000), "key").needle()
+    asked = CheckQuestions(Request(), book(text="word " * 5000), "key").needle()
 
     assert all(25_000 <= len(text_of(question)) <= 26_500 for question in asked)
 
 
 def test_texts_come_again_under_another_nonce_and_with_another_end() -> None:
-    questions = Questions(Request(), book(), "key")
+    questions = CheckQuestions(Request(), book(), "key")
     needles, again = questions.needle(), questions.caching()
 
     assert [one.kind for one in again] == ["new_nonce", "same_nonce"] * len(DEPTHS)
@@ -61,8 +61,8 @@ def test_texts_come_again_under_another_nonce_and_with_another_end() -> None:
 
 
 def test_settings_are_asked_for_twice_in_the_same_words_and_drawn_again_where_anything_is_drawn() -> None:
-    plain = Questions(Request(max_tokens=500), book(), "key").settings()
-    drawn = Questions(Request(max_tokens=500, temperature=0.8, seed=7), book(), "key").settings()
+    plain = CheckQuestions(Request(max_tokens=500), book(), "key").settings()
+    drawn = CheckQuestions(Request(max_tokens=500, temperature=0.8, seed=7), book(), "key").settings()
 
     assert [one.name for one in plain] == [
         f"{name}-{n}" for n in range(3) for name in ("first", "again", "short", "short-again")
@@ -78,7 +78,7 @@ def test_settings_are_asked_for_twice_in_the_same_words_and_drawn_again_where_an
 
 
 def test_every_run_has_texts_and_nonces_of_its_own() -> None:
-    one, other = (Questions(Request(), book(), key).needle() for key in ("a run", "another"))
+    one, other = (CheckQuestions(Request(), book(), key).needle() for key in ("a run", "another"))
 
     assert not {text_of(question) for question in one} & {text_of(question) for question in other}
     assert not {question.nonce for question in one} & {question.nonce for question in other}

@@ -11,9 +11,9 @@ from lmx_loadgen.profile.models import Profile, Prompts, Request
 from lmx_loadgen.profile.prompts import prompt_book
 from lmx_loadgen.session.checks import same_work
 from lmx_loadgen.session.checks.budget import CheckBudget, Group
+from lmx_loadgen.session.checks.check_key import key_of
 from lmx_loadgen.session.checks.client import CheckReply
-from lmx_loadgen.session.checks.questions import Questions
-from lmx_loadgen.session.checks.run import key_of
+from lmx_loadgen.session.checks.questions import CheckQuestions
 from lmx_loadgen.session.checks.same_work import SameWorkChecks
 from lmx_loadgen.store.lines import fault
 from lmx_loadgen.targets import DIALECTS
@@ -52,7 +52,7 @@ class Asking:
 
 def checks(ask: Asking, *groups: Group, done: frozenset[tuple[str, str, str]] = frozenset()) -> SameWorkChecks:
     profile = Profile(request=Request(max_tokens=100))
-    questions = Questions(profile.request, prompt_book(Prompts(), Path.cwd()), "key")
+    questions = CheckQuestions(profile.request, prompt_book(Prompts(), Path.cwd()), "key")
     budget = CheckBudget(groups, 0, 0.0, 60.0)
     return SameWorkChecks(profile, budget, questions, ask, done, 600.0)  # type: ignore[arg-type]
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from lmx_loadgen.analysis.checks import tool_calls_of
-from lmx_loadgen.profile.checks import Checks
+from lmx_loadgen.profile.checks import Checks, ToolCallSpec
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.tool_call import WEATHER, ask_for_call, wanted
 from lmx_loadgen.sim import DIALECT_NAMES
@@ -33,6 +33,10 @@ def asked(
     line = ask_for_call(target, WEATHER, CheckClient(None, lambda: False), timeout_s)
     (found,) = tool_calls_of([{"type": "check", "target": dialect, **line}])
     return found
+
+
+def test_the_packaged_question_is_a_valid_one() -> None:
+    assert ToolCallSpec.model_validate(WEATHER.model_dump()) == WEATHER
 
 
 @pytest.mark.parametrize("dialect", DIALECT_NAMES)

@@ -1,0 +1,1 @@
+"""README.md and `reference/*.md`, held against the code and run."""

@@ -61,7 +61,7 @@ def level_table(targets: Sequence[ShownTarget]) -> Table:
     unit = common_unit(levels)
     columns = [
         Column("target", grouped=True, max_width=_NAME_WIDTH),
-        Column("load" if any(level.concurrency is None for level in levels) else "C", number=True, grouped=True),
+        _load_column(levels),
         Column("prompts", optional=True),
         *(_column(one, unit) for one in STATISTICS),
         Column("system", unit=unit or "", number=True, grouped=True, from_width=72),
@@ -98,12 +98,17 @@ def _row(
     ]
 
 
+def _load_column(levels: Sequence[LevelResult]) -> Column:
+    """Concurrency, where all levels are closed loops."""
+    return Column("load" if any(level.concurrency is None for level in levels) else "C", number=True, grouped=True)
+
+
 def side_by_side(a: ShownTarget, b: ShownTarget) -> Table:
     """Two targets beside each other, a row for each figure of each class of prompts, wherever both or one has it."""
     levels = [level for one in (a, b) for level in one.target.levels]
     unit = common_unit(levels)
     names = [Column(sanitize(one.name, 40), number=True, look=one.look) for one in (a, b)]
-    columns = [Column("C", number=True, grouped=True), Column("prompts", optional=True), Column("figure"), *names]
+    columns = [_load_column(levels), Column("prompts", optional=True), Column("figure"), *names]
     points = sorted({level.load_point for level in levels}, key=lambda point: point.order)
     groups = []
     for point in points:

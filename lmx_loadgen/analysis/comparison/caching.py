@@ -26,7 +26,8 @@ from lmx_loadgen.system.clock import NS
 FEWEST_PAIRS = 3
 # What comes in under this share of the time was not computed anew.
 MAX_RATIO = 0.6
-# The load's prompts are compared with the texts only where they are not much shorter: a TTFT has a part that all share.
+# The load's prompts are compared with the texts only where they are not much shorter or longer: a TTFT has a part that
+# all share.
 _LEAST_LENGTH = 0.6
 _MOST_COMPARED = 40
 # What a cache of the beginning speeds up, and so the rates and times it is part of.
@@ -113,14 +114,16 @@ def _ttfts(answers: Mapping[str, CheckAnswer]) -> dict[str, float]:
 
 
 def _load_pairs(at: At, place: int) -> Pairs | None:
-    """The longest prompts of the load against the new texts, per token of the prompt, where one request was sent at a
-    time and the server counts both."""
-    texts = answers_to((at.a, at.b)[place], "needle")
+    """The prompts of the load that are about as long as the new texts against these, per token of the prompt, where one
+    request was sent at a time and the server counts both."""
+    arm = (at.a, at.b)[place]
+    texts = answers_to(arm, "needle")
     per_token = [one.ttft_s / one.prompt_tokens for one in texts.values() if one.prompt_tokens]
     if not is_alone(at) or len(per_token) < FEWEST_PAIRS:
         return None
     length = median(one.prompt_tokens for one in texts.values() if one.prompt_tokens)
-    loaded = [found for one in at.answers[place] if (found := _per_token(one, _LEAST_LENGTH * length)) is not None]
+    fresh = same_work.never_seen(at.answers[place], arm)
+    loaded = [found for one in fresh if (found := _per_token(one, length)) is not None]
     if len(loaded) < FEWEST_PAIRS:
         return None
     some = loaded[:_MOST_COMPARED]
@@ -128,7 +131,9 @@ def _load_pairs(at: At, place: int) -> Pairs | None:
     return Pairs(times[1], times[0], median(some) / median(per_token), sooner_p(*times))
 
 
-def _per_token(one: Record, least: float) -> float | None:
-    if one.usage_prompt is None or one.usage_prompt < least or one.first_text_ns is None or one.send_ns is None:
+def _per_token(one: Record, length: float) -> float | None:
+    if one.usage_prompt is None or one.first_text_ns is None or one.send_ns is None:
+        return None
+    if not _LEAST_LENGTH * length <= one.usage_prompt <= length / _LEAST_LENGTH:
         return None
     return (one.first_text_ns - one.send_ns) / NS / one.usage_prompt

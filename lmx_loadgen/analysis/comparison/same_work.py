@@ -19,6 +19,7 @@ from lmx_loadgen.analysis.level import UNKNOWN, rules_of
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.quality import classify_coherence
 from lmx_loadgen.analysis.records import Record, answer_text
+from lmx_loadgen.analysis.shapes import cut_note
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.analysis.tokens import hidden_tokens, output_tokens
 from lmx_loadgen.analysis.turns import turn_of
@@ -70,17 +71,22 @@ def prompt_tokens(at: At, alpha: float) -> AuditFinding:
 
 def _cut(at: At) -> AuditFinding | None:
     """A server that read less than it was sent did other work, also where the other one did the same."""
-    found = [one.shape is not None and one.shape.status == "failed" for one in at.results]
+    found = [_cut_words(at, place) for place in (0, 1)]
     if not any(found):
         return None
-    sentences = [
-        f"{label}: {one.shape.sentence}"
-        for label, one, is_cut in zip(at.labels, at.results, found, strict=True)
-        if is_cut and one.shape is not None
-    ]
+    sentences = [f"{label}: {words}" for label, words in zip(at.labels, found, strict=True) if words]
     return AuditFinding(
         "failed", ("cut" if found[0] else "whole", "cut" if found[1] else "whole"), "; ".join(sentences)
     )
+
+
+def _cut_words(at: At, place: int) -> str | None:
+    """That a side's prompts were cut: by the length that its shape asks for, else by a tokenizer's count of them."""
+    shape = at.results[place].shape
+    if shape is not None:
+        return shape.sentence if shape.status == "failed" else None
+    exact = rules_of((at.a, at.b)[place].target).usage_prompt_exact
+    return cut_note(at.answers[place], usage_exact=exact)
 
 
 def output_length(at: At, alpha: float) -> AuditFinding:
@@ -227,7 +233,7 @@ def cache_new_nonce(at: At, alpha: float) -> AuditFinding:
             "failed", ("repeats" if repeats[0] else "unique", "repeats" if repeats[1] else "unique"),
             "the prompts were repeats, so that caches are compared and not servers: use --cache unique",
         )  # fmt: skip
-    shares = [_cached_share(_new(answers, arm)) for answers, arm in zip(at.answers, (at.a, at.b), strict=True)]
+    shares = [_cached_share(never_seen(answers, arm)) for answers, arm in zip(at.answers, (at.a, at.b), strict=True)]
     words = (_unique(shares[0]), _unique(shares[1]))
     return checked(
         max(known(shares), default=0.0) <= MAX_CACHED_SHARE,
@@ -274,7 +280,7 @@ def _reasons(one: Record) -> bool:
     return _THINKING.match(answer_text(one.line)) is not None
 
 
-def _new(answers: Sequence[Record], arm: Arm) -> Sequence[Record]:
+def never_seen(answers: Sequence[Record], arm: Arm) -> Sequence[Record]:
     """Those to prompts that no server can have seen: of chats only first turns, and none where all share a system
     message, which a cache is meant to hold."""
     if arm.profile.get("prompts", {}).get("shared_system") is not None:

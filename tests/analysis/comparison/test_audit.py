@@ -309,6 +309,18 @@ def test_a_tokenizer_counts_both_sides_alike() -> None:
     assert comparison.levels[0].token_basis == "tokenizer"
 
 
+def test_prompts_that_both_servers_cut_by_a_tokenizer_s_count_are_not_compared() -> None:
+    def counted(line: dict[str, Any], number: int) -> dict[str, Any]:
+        return line | {"tokenizer_tokens": {"prompt": 8000, "output": 10}}
+
+    cut, whole = (Made(prompt=prompt, change=counted) for prompt in (4096, 7900))
+    line = line_of(compared(cut, cut), "prompt_tokens")
+
+    assert (line.status, line.a, line.b) == ("failed", "cut", "cut")
+    assert "prompts were cut: up to 8,000 tokens were sent by the tokenizer's count" in line.sentence
+    assert line_of(compared(whole, whole), "prompt_tokens").status == "passed"
+
+
 def test_one_answer_that_ends_otherwise_is_chance() -> None:
     one = Made(change=lambda line, number: line | ({"finish_reason": "stop"} if number == 0 else {}))
 

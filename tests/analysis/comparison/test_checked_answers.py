@@ -115,6 +115,23 @@ def test_a_ratio_of_times_near_the_clock_s_own_error_is_no_cache() -> None:
     assert line_of("cache_new_nonce", pairs("a", fast, fast), pairs("b", fast, again)).status == "passed"
 
 
+@pytest.mark.parametrize(
+    ("prompt", "prompt_id", "status"),
+    [
+        (700, "turn 01-chat1", "failed"),
+        (700, "turn 02-chat1", "passed"),  # its beginning was sent in the turn before
+        (4000, "long-01", "passed"),  # what all have in common is little to so long a prompt
+    ],
+)
+def test_prompts_that_a_cache_may_hold_or_that_are_far_longer_are_not_compared(
+    prompt: int, prompt_id: str, status: str
+) -> None:
+    quick = Made(ttft=30, prompt=prompt, change=lambda line, number: {**line, "prompt_id": prompt_id})
+    line = line_of("cache_new_nonce", timed("a", "needle", NEW), timed("b", "needle", NEW), made=quick)
+
+    assert line.status == status
+
+
 def test_prompts_of_the_load_that_come_sooner_a_token_than_a_new_text_are_from_a_cache() -> None:
     """Whatever the cache goes by: it knew them before."""
     quick = Made(ttft=30, prompt=700)

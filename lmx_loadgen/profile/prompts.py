@@ -94,9 +94,9 @@ def chat_book(settings: Prompts, base_dir: Path, seed: int | None = None, users:
         found = read_chats(file, column=settings.column, sample=settings.sample, seed=seed or 0)
         chats, of = found.chats, found.of
     if users > len(chats):
+        has = f"{file} has {len(chats)}" if file is not None else f"there are {len(chats)} built-in chats"
         raise ProfileError(
-            f"--users {users}: each needs a chat of its own, and {f'{file} has' if file else 'those built in are'} "
-            f"{len(chats)}; ask for fewer users or give more chats with --chats"
+            f"--users {users}: each needs a chat of its own, and {has}; ask for fewer users, or give more with --chats"
         )
     turns: list[Prompt] = []
     places = []

@@ -186,8 +186,8 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str],
         first = of_level[0]
         amount = f"{first.requests} requests" if first.requests is not None else ""
         amount += f"{' or ' if amount else ''}{first.duration:g} s" if first.duration is not None else ""
+        each = " a block" if len(of_level) > len(targets) and (amount or point.kind != "sessions") else ""
         amount = amount or ("each chat once" if point.kind == "sessions" else "all of it")
-        each = " a block" if len(of_level) > len(targets) else ""
         order = ""
         if len(targets) > 1:
             rows = [[segment for segment in of_level if segment.block == block] for block in range(blocks)]

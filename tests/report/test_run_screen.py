@@ -13,6 +13,7 @@ from lmx_loadgen.profile.load_point import Closed
 from lmx_loadgen.report.run_notes import run_notes
 from lmx_loadgen.report.run_screen import MOST_NOTES, print_run
 from lmx_loadgen.store.result import RunResult, read_result
+from tests.helpers.levels import a_level
 from tests.helpers.made_sessions import Made, session
 from tests.helpers.paths import RUNS
 from tests.helpers.snapshots import check_snapshot
@@ -141,3 +142,12 @@ def test_neither_escapes_nor_markup_of_a_server_reach_the_terminal(terminal: boo
 def test_no_color_codes_where_there_is_no_terminal() -> None:
     assert "\x1b" not in printed(sample("failed"))
     assert "\x1b[" in printed(sample("failed"), terminal=True)
+
+
+def test_a_run_of_chats_shows_what_each_turn_costs() -> None:
+    result = made("lmx", blocks=1)
+    turns = [{"turn": 1, "answers": 3, "failed": 0, "context_tokens": 1234.0, "ttft_sec": 0.25}]
+    (target,) = result.targets
+    target.levels = [a_level({"kind": "sessions", "users": 2}, turns=turns)]
+
+    assert re.search(r"lmx +2 users +1 +1,234 +— +250 +— +3\b", printed(result))

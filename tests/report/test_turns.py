@@ -1,7 +1,9 @@
 """Chats by turn as they are shown: a row for each turn, a dash for what nobody tells, a curve from two turns on."""
 
+from dataclasses import replace
 from typing import Any
 
+from lmx_loadgen.report.page import build_page
 from lmx_loadgen.report.palette import SeriesStyle
 from lmx_loadgen.report.table import markdown_lines
 from lmx_loadgen.report.turns import chat_levels, turn_table
@@ -54,3 +56,31 @@ def test_a_curve_is_drawn_at_the_fewest_users_where_two_turns_are_known() -> Non
     assert list(drawn.x) == [100.0, 200.0]
     assert list(drawn.y) == [100.0, 250.0]
     assert turn_curves(series(level(1, turn(1), turn(2, decode_tok_s=None))), "decode_tok_s", "") is None
+
+
+def test_the_page_has_a_section_of_chats_and_of_shapes_and_no_curve_over_several_lengths() -> None:
+    of_chats = series(level(1, turn(1), turn(2)))[0]
+    shapes = [
+        a_level(
+            {"kind": "closed", "concurrency": slots, "shape": {"prompt": prompt, "answer": 8}},
+            shape={
+                "prompt": prompt,
+                "answer": 8,
+                "counted_by": "usage",
+                "exact": True,
+                "status": "passed",
+                "sentence": "",
+            },
+        )
+        for prompt in (64, 128)
+        for slots in (1, 2)
+    ]
+    both = of_chats.target.model_copy(update={"levels": [*of_chats.target.levels, *shapes]})
+    run = of_chats.run
+    page = build_page([replace(run, result=run.result.model_copy(update={"targets": [both], "comparisons": []}))])
+
+    assert 'id="turns"' in page
+    assert "Time to first token by context" in page
+    assert 'id="shapes"' in page
+    assert "Prompt length and concurrency" in page
+    assert 'id="scaling"' not in page

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.recording.proxy import Upstream
 from lmx_loadgen.recording.record import RecordingNote, record
+from lmx_loadgen.recording.upstream import Upstream
 from lmx_loadgen.system import folders
 from lmx_loadgen.targets.address import dialect_of, normalize_url
 from lmx_loadgen.targets.own import find_target, with_address

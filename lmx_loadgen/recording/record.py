@@ -13,7 +13,8 @@ from lmx_loadgen.errors import InputError
 from lmx_loadgen.recording.chat_log import ChatLog
 from lmx_loadgen.recording.exchange import Delays, PassedRequest
 from lmx_loadgen.recording.masking import Masker
-from lmx_loadgen.recording.proxy import Proxy, Upstream
+from lmx_loadgen.recording.proxy import Proxy
+from lmx_loadgen.recording.upstream import Passage, Upstream
 from lmx_loadgen.system.clock import now_ns
 
 
@@ -75,7 +76,8 @@ async def record(
         def passed(what: str, exchange: PassedRequest) -> None:
             loop.run_in_executor(writer, log.note, what, exchange)
 
-        proxy = Proxy(upstream, passed)
+        passage = Passage(upstream, passed)
+        proxy = Proxy(passage)
         try:
             taken = await proxy.start(port)
         except OSError as error:
@@ -86,6 +88,6 @@ async def record(
             await until.wait()
         finally:
             await proxy.stop()
-    note = RecordingNote.of(log, proxy.delays)
+    note = RecordingNote.of(log, passage.delays)
     log.end(asdict(note))
     return note

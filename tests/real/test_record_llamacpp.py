@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.recording.proxy import Upstream
 from lmx_loadgen.recording.record import RecordingNote, record
+from lmx_loadgen.recording.upstream import Upstream
 from tests.helpers.servers.needed import need_package
 from tests.helpers.servers.server_process import RealServer
 

@@ -17,8 +17,8 @@ import pytest
 
 from lmx_loadgen.errors import InputError, StorageError
 from lmx_loadgen.recording.exchange import Delays
-from lmx_loadgen.recording.proxy import Upstream
 from lmx_loadgen.recording.record import RecordingNote, record
+from lmx_loadgen.recording.upstream import Upstream
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 

@@ -205,7 +205,8 @@ def _capacity_search(setup: RunSetup, parts: Parts, log_path: Path) -> Strategy:
     from lmx_loadgen.analysis.measured_run import MeasuredRun
 
     options = setup.options
-    ladder = ladder_of(str(options.capacity), setup.profile.load.max_in_flight)
+    assert options.capacity is not None
+    ladder = ladder_of(options.capacity, setup.profile.load.max_in_flight)
     return CapacitySearch(
         setup.profile,
         list(setup.targets),

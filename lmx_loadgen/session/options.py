@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from lmx_loadgen.analysis.comparison.verdict import MARGIN
 from lmx_loadgen.errors import InputError
@@ -51,7 +52,7 @@ class Options:
         i_own_this_server: whether a heavy load may go to a public address.
         allow_plain_http: whether keys may be sent over plain http to other machines.
         start_worker: what starts a measuring process.
-        capacity: what a search for the capacity goes by, `concurrency` or `rate`; None for a run that is no search.
+        capacity: what a search for the capacity goes by; None for a run that is no search.
         share: the share of requests that must keep every limit in it, and `within` how many seconds it may take.
         start_sim: what starts the simulator, given the environment of its process.
         known_servers: who was recognized where, for whoever does one run after the other; None remembers nobody.
@@ -79,7 +80,7 @@ class Options:
     i_own_this_server: bool = False
     allow_plain_http: bool = False
     start_worker: StartWorker = WorkerProcess
-    capacity: str | None = None
+    capacity: Literal["concurrency", "rate", "users"] | None = None
     share: float = 0.95
     within: float = 900.0
     start_sim: StartSim = start_demo
@@ -93,6 +94,8 @@ class Options:
 
     def first_rounds(self, targets: int) -> int | None:
         """How many rounds of a level are planned before the run decides itself; None where it does not."""
+        if self.capacity is not None:
+            return 1
         if self.detect is not None:
             return FIRST_ROUNDS
         if self.budget is None:

@@ -64,7 +64,8 @@ class MeasuredRun:
     @property
     def is_search(self) -> bool:
         """Whether it chose its loads itself, by what it had measured."""
-        return bool((self.header.get("going_on") or {}).get("capacity"))
+        load = self.profile.get("load") or {}
+        return bool((self.header.get("going_on") or {}).get("capacity") or load.get("sweep"))
 
     @cached_property
     def records(self) -> list[Record]:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.answers import coherence_of, completed_naturally, with_answers
 from lmx_loadgen.analysis.cache import cache_of
-from lmx_loadgen.analysis.capacity import asked_of, capacity_of, ratios_of
+from lmx_loadgen.analysis.capacity import capacity_of, ratios_of
 from lmx_loadgen.analysis.checks import server_benchmarks_of, skills_of, tool_calls_of
 from lmx_loadgen.analysis.comparison.compare import comparisons_of
 from lmx_loadgen.analysis.comparison.ranking import rankings
@@ -41,7 +41,7 @@ def summarize(run: MeasuredRun) -> RunResult:
     """The result of a run."""
     header, end = run.header, run.log.end
     anchor = Anchor(**header["clock"])
-    comparisons = comparisons_of(run) if asked_of(header) is None else []  # a search has ratios of its own
+    comparisons = [] if run.is_search else comparisons_of(run)  # each target had loads of its own
     targets = [_target(run, target) for target in header["targets"]]
     return RunResult(
         metrics_version=VERSION,

@@ -118,13 +118,15 @@ def concurrency_levels(ctx: click.Context, param: click.Parameter, value: str | 
         ) from None
 
 
-def request_rates(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
-    if value is None:
-        return None
+def request_rates(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | str | None:
+    if value in (None, "sweep"):
+        return value
     try:
         return [float(part) for part in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not a list of rates; use something like 0.5,1,2", ctx, param) from None
+        raise click.BadParameter(
+            f"{value!r} is not a list of rates; use something like 0.5,1,2 or sweep", ctx, param
+        ) from None
 
 
 def duration_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:

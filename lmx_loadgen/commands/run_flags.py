@@ -87,8 +87,8 @@ RUN_FLAGS: tuple[Flag, ...] = (
         "--rate",
         key="load.rate",
         callback=flags.request_rates,
-        metavar="0.5,1,2",
-        help="Open loop: requests per second, one level each, whatever the server does. Replaces the profile's levels.",
+        metavar="0.5,1,2|sweep",
+        help="Open loop: requests per second, one level each. `sweep`: ten loads from idle to overload.",
     ),
     _load(
         "--arrivals",

@@ -177,6 +177,8 @@ def _strategy(setup: RunSetup, parts: Parts) -> Strategy:
     options, log_path = setup.options, parts.recorder.folder / NAME
     if options.capacity is not None:
         return _capacity_search(setup, parts, log_path)
+    if setup.profile.load.sweep:
+        return _sweep(setup, parts, log_path)
     repeats = Repeats(_tainted(log_path, parts.history))
     if options.detect is not None or options.budget is not None:
         from lmx_loadgen.session.sized import by_precision
@@ -216,6 +218,14 @@ def _capacity_search(setup: RunSetup, parts: Parts, log_path: Path) -> Strategy:
         time_left(options.within, setup.began, parts.history.spent_s),
         parts.view.say,
     )
+
+
+def _sweep(setup: RunSetup, parts: Parts, log_path: Path) -> Strategy:
+    from lmx_loadgen.analysis.measured_run import MeasuredRun
+    from lmx_loadgen.analysis.sweep import swept_of
+    from lmx_loadgen.session.sweep import Sweep
+
+    return Sweep(setup.profile, setup.plan, lambda target: swept_of(MeasuredRun(read_log(log_path)), target))
 
 
 def _tainted(log_path: Path, history: History) -> Callable[[LoadPoint, int], bool]:

@@ -117,6 +117,8 @@ class Options:
         named = [name for name, value in chosen.items() if value]
         if len(named) > 1:
             raise InputError(f"{' and '.join(named)} do not go together: each decides how much is measured")
+        if profile.load.sweep and named:
+            raise InputError(f"{named[0]} does not go with --rate sweep, which decides itself what is measured")
         if self.until_conclusive:
             _check_until_conclusive(profile)
         elif self.max_duration is not None and self.detect is None:

@@ -86,7 +86,10 @@ def default_duration(point: LoadPoint) -> float | None:
 
 
 def blocks_of(load: Load, targets: int) -> int:
-    """How many blocks each target has at each level: the profile's `blocks`, else 6 for several targets, 1 for one."""
+    """How many blocks each target has at each level: the profile's `blocks`, else 6 for several targets, 1 for one and
+    in a sweep."""
+    if load.sweep:
+        return 1
     return load.blocks or (DEFAULT_BLOCKS if targets > 1 else 1)
 
 
@@ -191,13 +194,15 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str],
             rows = [[segment for segment in of_level if segment.block == block] for block in range(blocks)]
             order = ": " + " ".join("".join(letters[segment.target] for segment in row) for row in rows)
         lines.append(f"  {point.label}, {amount}{each}{order}")
-    if len(targets) > 1 and blocks < FEWEST_BLOCKS and not goes_on:
+    if len(targets) > 1 and blocks < FEWEST_BLOCKS and not (goes_on or load.sweep):
         lines.append(f"  too few blocks for a verdict, use at least {FEWEST_BLOCKS}")
     if len(targets) > 1:
         lines.append("  " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if afterwards := _afterwards(profile):
         lines.append(f"  then, of each target: {afterwards}")
-    if any(point.IS_OPEN for point in points):
+    if load.sweep:
+        lines.append("  then nine rates of each target, up to one that it cannot keep up with")
+    if load.sweep or any(point.IS_OPEN for point in points):
         lines.append(f"  at most {load.max_in_flight} requests in flight in an open loop, others are dropped")
     if at_once := stability_points(profile):
         words = ", ".join(str(point.slots) for point in at_once)

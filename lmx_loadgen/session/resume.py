@@ -82,7 +82,8 @@ class ResumeState:
         answers to one prompt alone and among others: such a segment is finished when all of its kind are."""
         done = {segment_key(line) for line in self.log.segments if line["stopped"] is None}
         of_kind = Counter((key.target, key.phase) for key in done)
-        needed = {"probe": PROBES, "stability": len(stability_points(self.profile))}
+        measured = {key.load_point for key in self.begun if key.phase == LOAD}
+        needed = {"probe": PROBES, "stability": len(stability_points(self.profile, measured))}
         return frozenset(key for key in done if of_kind[key.target, key.phase] >= needed.get(key.phase, 1))
 
     @property

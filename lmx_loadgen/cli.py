@@ -331,6 +331,7 @@ def targets_remove(name: str) -> None:
             show_default=True,
             help="Results folder, one file per result.",
         ),
+        Flag("--no-text", is_flag=True, help="Do not store or return what prompts and answers say."),
     ]
 )
 def serve(**values: Any) -> None:

@@ -177,6 +177,7 @@ def recompute(runs: tuple[Path, ...]) -> None:
         ),
         flags.report_format("terminal", "markdown", "json", "html", "junit"),
         flags.output("Output file. [default: standard output; html: comparison.html]"),
+        flags.VERBOSE,
     ]
 )
 def compare(**values: Any) -> None:

@@ -70,6 +70,9 @@ STAMPS = Flag(
 )
 
 
+VERBOSE = Flag(
+    "--verbose", "-v", group=OUTPUT, with_resume=True, is_flag=True, help="Print every sentence and every note."
+)
 INSECURE = Flag("--insecure", group=ADVANCED, is_flag=True, help="Skip TLS certificate checks.")
 ALLOW_PLAIN_HTTP = Flag(
     "--allow-plain-http",

@@ -263,7 +263,7 @@ RUN_FLAGS: tuple[Flag, ...] = (
     ),
     flags.reference("expect"),
     flags.as_json("the summary as "),
-    _output("--verbose", "-v", with_resume=True, is_flag=True, help="Print every sentence and every note."),
+    flags.VERBOSE,
     _output("--quiet", "-q", with_resume=True, is_flag=True, help="Print only errors."),
 )
 

@@ -125,7 +125,12 @@ def _check(line: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {**line, "error": error if error is None or error.startswith(_OWN_ERRORS) else NOT_KEPT}
     if kind == "tool_call":
         found = judge(asked, answer, kept["error"], line["latency_ns"])
-        hidden: dict[str, Any] = {"tool_definition": {}, "prompt_used": digest(asked["prompt"]), "raw_tool_call": None}
+        called = _called(asked, found.raw_tool_call)
+        hidden: dict[str, Any] = {
+            "tool_definition": {},
+            "prompt_used": digest(asked["prompt"]),
+            "raw_tool_call": called,
+        }
         judged = None if answer is None else {"judged": found.model_copy(update=hidden).model_dump(mode="json")}
         return kept | {"asked": {"prompt": digest(asked["prompt"]), "expect": asked["expect"]}, "answer": judged}
     if kind == "skill":
@@ -151,6 +156,14 @@ def _numbers(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
         for key, one in value.items()
         if isinstance(one, Mapping | int | float)
     }
+
+
+def _called(asked: Mapping[str, Any], call: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """The call without its arguments; its name too is the model's own, unless it is of a tool on offer."""
+    if call is None:
+        return None
+    offered = {tool["function"]["name"] for tool in asked["tools"]}
+    return {"name": call["name"] if call["name"] in offered else "another tool", "arguments": ""}
 
 
 def _names_and_numbers(value: Any, name: str = "") -> Any:

@@ -49,6 +49,11 @@ class MeasuredRun:
         """What the header says of each target, by its name."""
         return {str(target["name"]): target for target in self.header["targets"]}
 
+    @property
+    def has_text(self) -> bool:
+        """Whether what models wrote was kept."""
+        return not self.header.get("no_text", False)
+
     @cached_property
     def plan(self) -> list[SegmentKey]:
         """The segments that were planned, in the order they were to run."""

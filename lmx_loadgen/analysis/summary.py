@@ -17,9 +17,9 @@ from lmx_loadgen.analysis.level import basis_of, calibration_of, rules_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.observed import observer_notes, with_observed
-from lmx_loadgen.analysis.quality import compute_repetition_ratio
-from lmx_loadgen.analysis.records import Record, answer_text
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import mean_count
+from lmx_loadgen.analysis.text_shape import NOT_KEPT, kept_text, repetition_ratio_of
 from lmx_loadgen.analysis.tokens import Basis, generated_tokens, output_tokens, prompt_tokens
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.store.result import (
@@ -60,7 +60,7 @@ def summarize(run: MeasuredRun) -> RunResult:
         comparisons=comparisons,
         rankings=rankings(comparisons),
         notes=[
-            *(*run.log.notes, *run_notes(run.log), *run.conditions),
+            *(*run.log.notes, *run_notes(run.log), *run.conditions, *([] if run.has_text else [NOT_KEPT])),
             *(*observer_notes(run.log), *_calibration_notes(header)),
         ],
     )
@@ -162,12 +162,12 @@ def _run_stats(good: Sequence[Record], target: Mapping[str, Any], level: LevelRe
 
 def _text_stats(answer: Record, basis: Basis, rules: StreamRules) -> dict[str, Any]:
     """What there is to say of one answer's text, in the plan's words."""
-    text, count = answer_text(answer.line), generated_tokens(answer, basis)
+    count = generated_tokens(answer, basis)
     natural = completed_naturally(answer, count, basis, rules)
     return {
-        "output_text": text,
+        "output_text": kept_text(answer.line),
         "output_token_count": output_tokens(answer, basis),
         "completed_naturally": natural,
-        "repetition_ratio": compute_repetition_ratio(text),
+        "repetition_ratio": repetition_ratio_of(answer.line),
         "coherence_flag": coherence_of(answer, natural, count),
     }

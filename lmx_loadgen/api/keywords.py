@@ -77,6 +77,7 @@ class Keywords(TypedDict, total=False):
     probe: bool
     accept: str | None
     until_conclusive: bool
+    no_text: bool
     detect: float | str | None
     budget: Seconds | None
     isolate: bool

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from lmx_loadgen.analysis.formats import at_load, milliseconds, plural, rate
+from lmx_loadgen.analysis.formats import at_load, duration, milliseconds, plural, rate
 from lmx_loadgen.analysis.metrics import headline
 from lmx_loadgen.analysis.run_view import RunView, in_order, newest_first, stat
+from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.report.comparison_table import audit_counts
 from lmx_loadgen.report.level_table import classes_of, rate_unit
 from lmx_loadgen.report.ranking import FIRST, lines, rankings_of
@@ -80,10 +81,11 @@ def trust_in(levels: Sequence[LevelResult], comparisons: Sequence[Comparison]) -
 def timing_error(levels: Sequence[LevelResult]) -> str:
     """The instrument's own error in TTFT, at the worst of all levels."""
     errors = [stat(level, "ttft", "instrument_error") for level in levels]
-    stated = [error * 1e3 for error in errors if error is not None]
-    if not stated:
+    worst = max(known(errors), default=None)
+    if worst is None:
         return "timing error not known (not calibrated)"
-    return f"timing error under {next((nice for nice in _NICE if max(stated) <= nice), _NICE[-1]):g} ms"
+    limit = next((nice for nice in _NICE if 1e3 * worst <= nice), None)
+    return f"timing error up to {duration(worst)}" if limit is None else f"timing error under {limit:g} ms"
 
 
 def banners(runs: Sequence[RunView], series: Sequence[Series]) -> list[tuple[str, str]]:

@@ -178,7 +178,7 @@ def _comparison(one: Comparison, blocks: Chart | None) -> Iterator[Any]:
     yield comparison_table(one)
     if blocks is not None:
         yield Grid([blocks], choice="Blocks of")
-    yield from (Words(sanitize(words, 400), "warn" if style == "yellow" else "") for words, style in how(one))
+    yield from (Words(sanitize(note.words, 400), "warn" if note.weight == "warn" else "") for note in how(one))
     yield from (Words(sanitize(note, 400), "warn") for note in one.notes)
 
 

@@ -75,6 +75,7 @@ def _start_recording(setup: RunSetup, samples: Samples) -> tuple[Recorder, Drive
             count=setup.count,
             next_id=resumed.next_id if resumed is not None else 0,
             samples=samples,
+            no_text=setup.options.no_text,
         )
     except BaseException:
         driver.close()

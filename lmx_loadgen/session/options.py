@@ -43,6 +43,7 @@ class Options:
         accept: why failed checks of a comparison are overridden.
         until_conclusive: whether rounds are added until the verdicts are conclusive, within `max_duration` seconds.
         detect: the difference, as a share, that rounds are added for until it would be found, in the same time.
+        no_text: whether what users and models wrote is left out of what is stored.
         budget: how many seconds the run may take in all, checks included; levels and blocks are fitted into it.
         isolate: whether each server has the machine to itself while it is measured.
         reference: a file of published figures, None for those of the package.
@@ -70,6 +71,7 @@ class Options:
     accept: str | None = None
     until_conclusive: bool = False
     detect: float | None = None
+    no_text: bool = False
     budget: float | None = None
     isolate: bool = False
     max_duration: float | None = None
@@ -133,9 +135,10 @@ class Options:
             raise InputError("--isolate needs two targets: alone, a server has the machine to itself")
 
 
-def resume_options(folder: Path, lock: Lock | None = None) -> Options:
-    """How to resume the run in `folder`: as it was begun. Raises ResultError or NotResumable."""
-    resume_state = load_resume_state(folder)
+def resume_options(folder: Path, lock: Lock | None = None, given: Profile | None = None) -> Options:
+    """How to resume the run in `folder`: as it was begun. `given` has the texts that a run with --no-text did not keep.
+    Raises ResultError or NotResumable."""
+    resume_state = load_resume_state(folder, given)
     header = resume_state.header
     return Options(
         loop=header["instrument"]["loop"],
@@ -143,6 +146,7 @@ def resume_options(folder: Path, lock: Lock | None = None) -> Options:
         workers=header["instrument"]["workers"],
         accept=header.get("accepted"),
         until_conclusive=header["until_conclusive"],
+        no_text=header.get("no_text", False),
         lock=lock,
         resume_state=resume_state,
         **{name: resume_state.resume_info[name] for name in RESUMED_OPTIONS if name in resume_state.resume_info},

@@ -9,7 +9,7 @@ block leaves behind for the next one falls on all targets alike as well. The see
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -219,11 +219,13 @@ def assumed_words(profile: Profile, plan: Sequence[Segment]) -> str:
     )
 
 
-def stability_points(profile: Profile) -> list[LoadPoint]:
+def stability_points(profile: Profile, measured: Collection[LoadPoint] | None = None) -> list[LoadPoint]:
     """At which load one prompt is asked as often as there are slots, to compare its answers: alone first. Empty where
-    nothing is compared: answers can only be expected to be the same where nothing is drawn by lot."""
-    points = [point for point in profile.load.points() if not point.IS_OPEN]
-    if not profile.checks.stability or profile.request.temperature > 0 or not points or points[-1].slots == 1:
+    nothing is compared: answers can only be expected to be the same where nothing is drawn by lot.
+
+    With `measured`, levels that no time was left for are not compared either."""
+    points = [point for point in profile.load.points() if not point.IS_OPEN and (measured is None or point in measured)]
+    if not profile.checks.stability or profile.request.temperature > 0 or all(point.slots == 1 for point in points):
         return []
     return list(dict.fromkeys((ALONE, *points)))
 

@@ -191,6 +191,7 @@ def recompute(runs: tuple[Path, ...]) -> None:
         ),
         flags.report_format("terminal", "markdown", "json", "html", "junit"),
         flags.output("Output file. [default: standard output; html: comparison.html]"),
+        flags.VERBOSE,
     ]
 )
 def compare(**values: Any) -> None:
@@ -365,6 +366,7 @@ def targets_remove(name: str) -> None:
             show_default=True,
             help="Results folder, one file per result.",
         ),
+        Flag("--no-text", is_flag=True, help="Do not store or return what prompts and answers say."),
     ]
 )
 def serve(**values: Any) -> None:

@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lmx_loadgen.analysis import text_shape
 from lmx_loadgen.analysis.level import basis_of, rules_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.analysis.quality import classify_coherence
-from lmx_loadgen.analysis.records import Record, answer_text
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import known, median_of
 from lmx_loadgen.analysis.tokens import Basis, generated_tokens
 from lmx_loadgen.decode.chat import TEXT_KINDS, StreamRules
@@ -58,9 +58,8 @@ def quality_of(answers: Sequence[Record], basis: Basis, rules: StreamRules) -> Q
 def coherence_of(answer: Record, natural: bool | None, count: int | None) -> Any:
     """The plan's flag of one answer. What may have ended by itself is not called truncated."""
     limit = answer.max_tokens or 0
-    return classify_coherence(
-        answer_text(answer.line), natural is not False, count if count is not None else limit, limit
-    )
+    tokens = count if count is not None else limit
+    return text_shape.coherence_of(answer.line, natural is not False, tokens, limit)
 
 
 def completed_naturally(answer: Record, count: int | None, basis: Basis, rules: StreamRules) -> bool | None:
@@ -84,13 +83,15 @@ def completed_naturally(answer: Record, count: int | None, basis: Basis, rules: 
 
 
 def _stability(same_prompt: Sequence[Record], point: LoadPoint) -> StabilityResult | None:
-    """Answers to one prompt among others, against the one that was given alone."""
+    """Answers to one prompt among others, against the one that was given alone; None also where texts were not kept."""
     alone = next((one.line for one in same_prompt if one.load_point.slots == 1), None)
     concurrent = [one for one in same_prompt if one.load_point == point]
     if alone is None or point.slots == 1 or len(concurrent) < 2:
         return None  # of a single one left nothing can be said of answers at once
-    wanted = answer_text(alone)
-    places = [place for one in concurrent if (place := _first_difference(wanted, answer_text(one.line))) is not None]
+    wanted, texts = text_shape.kept_text(alone), [text_shape.kept_text(one.line) for one in concurrent]
+    if wanted is None:
+        return None
+    places = [place for text in known(texts) if (place := _first_difference(wanted, text)) is not None]
     first = min(places, default=None)
     token = None if first is None else _token_at(alone, first)
     return StabilityResult(

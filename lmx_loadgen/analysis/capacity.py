@@ -2,31 +2,35 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from statistics import median
+from typing import Any, Literal, get_args
 
 from lmx_loadgen.analysis import slo
-from lmx_loadgen.analysis.capacity_search import CONFIDENCE, ByRate, Edge, Ladder, Tried, edge, ladder_of
-from lmx_loadgen.analysis.formats import percent
+from lmx_loadgen.analysis.capacity_search import CONFIDENCE, By, ByRate, Edge, Ladder, Tried, edge, ladder_of
+from lmx_loadgen.analysis.formats import UNDEFINED, percent
 from lmx_loadgen.analysis.level import basis_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.open_loop import open_loop_of
+from lmx_loadgen.analysis.overload import first_responses
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.capacity import CapacityPoint, CapacityRatio, CapacityResult
 from lmx_loadgen.store.lines import ran_to_its_end
 
-_UNITS = {"concurrency": "concurrent requests", "rate": "requests/s"}
+_UNITS = {"concurrency": "concurrent requests", "rate": "requests/s", "users": "users without time to think"}
+# An open loop begins with an idle server. What is due while the first so many answers would take shows no queue yet.
+_ANSWERS_TO_FILL = 7
 
 
 def asked_of(header: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What a run searched for, by its header; None where it was no search."""
     info = header.get("going_on") or {}
-    return info if info.get("capacity") else None
+    return info if info.get("capacity") in get_args(By) else None
 
 
 def tried_of(run: MeasuredRun, target: str, ladder: Ladder) -> dict[int, Tried]:
     """What was measured of a target, by level of the ladder."""
-    levels = {_at(run, target, point): point for point in run.load_points(target)}
+    levels = {_at(point): point for point in run.load_points(target)}
     found = {level: _tried(run, target, point) for level, point in levels.items()}
     return {level: one for level, one in found.items() if one.requests or one.overloaded}
 
@@ -36,60 +40,62 @@ def capacity_of(run: MeasuredRun, target: str) -> CapacityResult | None:
     asked = asked_of(run.header)
     if asked is None:
         return None
-    by, share, ladder = str(asked["capacity"]), float(asked["share"]), _ladder(run.header)
+    by, share = asked["capacity"], float(asked["share"])
+    ladder = ladder_of(by, int(run.profile["load"]["max_in_flight"]))
     tried = tried_of(run, target, ladder)
     if not tried:
         return None
     found = edge(tried, ladder, share)
-    passes, fails = (None if one is None else ladder.value(one) for one in (found.passes, found.fails))
-    sure = [tried[one].is_sure(share) for one in (found.passes, found.fails) if one is not None]
-    is_over = found.following is None
-    confidence = CONFIDENCE if is_over and all(sure) and found.fails is not None else None
+    passes = _value(ladder, found.passes)
+    edges = [one for one in (found.passes, found.fails) if one is not None]
+    is_sure = found.following is None and all(tried[one].is_sure(share) for one in edges)
+    within = found.surely(tried, share)
     return CapacityResult(
-        by="rate" if by == "rate" else "concurrency",
+        by=by,
         share=share,
         value=passes,
         passes=passes,
-        fails=fails,
-        confidence=confidence,
+        fails=_value(ladder, found.fails),
+        confidence=CONFIDENCE if is_sure else None,
+        range95=(_value(ladder, within[0]), _value(ladder, within[1])),
         limit_broken=None if found.fails is None else _broken(run, target, ladder.point(found.fails)),
-        monotone=found.is_monotone,
-        finished=is_over,
+        monotone=not found.above,
+        finished=found.following is None,
         points=[_point(ladder, level, one, share) for level, one in sorted(tried.items())],
-        sentence=_sentence(target, by, ladder, found, confidence),
+        sentence=_sentence(target, by, ladder, found, _how_sure(ladder, found, within, is_sure)),
     )
 
 
 def ratios_of(found: Mapping[str, CapacityResult]) -> list[CapacityRatio]:
-    """Of every two targets, between which bounds the ratio of their capacities lies: each is at least what passes and
-    less than what fails."""
+    """Of every two targets, how their capacities compare: each surely serves the lower edge of its range, and less than
+    the upper one."""
     names = list(found)
     return [_ratio(a, found[a], b, found[b]) for place, a in enumerate(names) for b in names[place + 1 :]]
 
 
 def _ratio(name_a: str, a: CapacityResult, name_b: str, b: CapacityResult) -> CapacityRatio:
-    low = b.passes / a.fails if b.passes is not None and a.fails else None
-    high = b.fails / a.passes if b.fails is not None and a.passes else None
-    is_sure = a.confidence is not None and b.confidence is not None
+    value = b.value / a.value if a.value and b.value else None
+    (low_a, high_a), (low_b, high_b) = a.range95, b.range95
+    low = low_b / high_a if low_b and high_a else None
+    high = high_b / low_a if high_b and low_a else None
     verdict: Literal["better", "worse", "undecided"]
-    if is_sure and low is not None and low >= 1:
-        verdict, words = "better", f"{name_b} serves more than {name_a}"
-    elif is_sure and high is not None and high <= 1:
-        verdict, words = "worse", f"{name_b} serves less than {name_a}"
+    verdict = "better" if low is not None and low >= 1 else "worse" if high is not None and high <= 1 else "undecided"
+    shown = UNDEFINED if value is None else f"{value:.3g}"
+    sure = f"95 % confidence: {_shown(low)} to {_shown(high)}"
+    if verdict == "undecided":
+        words = f"Whether {name_a} or {name_b} serves more is inconclusive ({name_b} ÷ {name_a} = {shown}; {sure})"
     else:
-        verdict, words = "undecided", f"Which of {name_a} and {name_b} serves more is inconclusive"
-    edges = " to ".join("?" if edge is None else f"{edge:.3g}" for edge in (low, high))
-    sentence = f"{words} ({name_b} ÷ {name_a}: {edges})"
-    return CapacityRatio(a=name_a, b=name_b, low=low, high=high, verdict=verdict, sentence=sentence)
+        words = (
+            f"{name_b} serves {'more' if verdict == 'better' else 'less'} than {name_a}: {shown} times as much ({sure})"
+        )
+    return CapacityRatio(a=name_a, b=name_b, value=value, low=low, high=high, verdict=verdict, sentence=words)
 
 
-def _ladder(header: Mapping[str, Any]) -> Ladder:
-    asked = asked_of(header) or {}
-    most = int((header["profile"].get("load") or {}).get("max_in_flight") or 1)
-    return ladder_of(str(asked.get("capacity")), most)
+def _shown(edge: float | None) -> str:
+    return "?" if edge is None else f"{edge:.3g}"
 
 
-def _at(run: MeasuredRun, target: str, point: LoadPoint) -> int:
+def _at(point: LoadPoint) -> int:
     return ByRate.level_of(point.rate) if point.kind == "open" else point.slots
 
 
@@ -103,11 +109,21 @@ def _tried(run: MeasuredRun, target: str, point: LoadPoint) -> Tried:
 
 
 def one_block(measured: Sequence[Record], block: int) -> list[Record]:
-    """The requests of a block without its first wave, where there are enough others; those that were cut off say
-    nothing."""
+    """The requests of a block without those that met a server which was not busy yet, where there are enough others.
+    Those that were cut off say nothing."""
     mine = [one for one in measured if one.block == block and one.outcome != "cancelled"]
-    steady = [one for one in mine if not one.first_wave]
+    from_ns = _filled_ns(mine)
+    steady = [one for one in mine if not one.first_wave and one.intended_ns >= from_ns]
     return steady if len(steady) * 2 >= len(mine) else mine
+
+
+def _filled_ns(mine: Sequence[Record]) -> int:
+    """When an open loop has lasted for as long as a queue takes to form; 0 in a closed one."""
+    if not mine or not mine[0].load_point.IS_OPEN:
+        return 0
+    first = first_responses([(one.intended_ns, one.end_ns - one.intended_ns) for one in mine if one.ok])
+    begun = min(one.intended_ns for one in mine)
+    return begun + round(_ANSWERS_TO_FILL * median(first)) if first else 0
 
 
 def _counted_in(mine: Sequence[Record], run: MeasuredRun, target: str) -> tuple[int, int] | None:
@@ -140,16 +156,35 @@ def _point(ladder: Ladder, level: int, one: Tried, share: float) -> CapacityPoin
     )
 
 
-def _sentence(target: str, by: str, ladder: Ladder, found: Edge, confidence: float | None) -> str:
+def _how_sure(ladder: Ladder, found: Edge, within: tuple[int | None, int | None], is_sure: bool) -> str:
+    if is_sure:
+        return f"{percent(CONFIDENCE)} confidence"
+    low, high = (_shown(_value(ladder, one)) for one in within)
+    edges = {
+        (True, True): f": between {low} and {high}",
+        (True, False): f": at least {low}",
+        (False, True): f": below {high}",
+    }.get((within[0] is not None, within[1] is not None))
+    sure = f"{percent(CONFIDENCE)} confidence"
+    how = f"{sure}{edges}" if edges is not None else f"not certain at {sure}"
+    return how if found.following is None else f"{how}; the time was up"
+
+
+def _sentence(target: str, by: By, ladder: Ladder, found: Edge, how: str) -> str:
     passes, fails = (None if one is None else f"{ladder.value(one):.3g}" for one in (found.passes, found.fails))
     unit = _UNITS[by]
     if passes is None:
-        one = unit.replace("requests", "request") if fails == "1" else unit
-        return f"{target} does not serve {fails} {one} within the limits"
-    how = f"{percent(confidence)} confidence" if confidence is not None else "not all of it beyond chance"
-    if found.following is not None:
-        how = "the time allowed no more"
+        return f"{target} does not serve {fails} {_singular(unit) if fails == '1' else unit} ({fails} fails; {how})"
+    shown = _singular(unit) if passes == "1" else unit
     if fails is None:
-        return f"{target} serves at least {passes} {unit} (no load that was tried fails; {how})"
-    odd = "" if found.is_monotone else "; a higher load seemed to pass"
-    return f"{target} serves {passes} {unit} ({passes} passes, {fails} fails; {how}{odd})"
+        return f"{target} serves at least {passes} {shown} (no load that was tried fails; {how})"
+    odd = "".join(f"; not monotone, {ladder.value(level):.3g} passes as well" for level in found.above[-1:])
+    return f"{target} serves {passes} {shown} ({passes} passes, {fails} fails; {how}{odd})"
+
+
+def _value(ladder: Ladder, level: int | None) -> float | None:
+    return None if level is None else ladder.value(level)
+
+
+def _singular(unit: str) -> str:
+    return unit.replace("requests", "request").replace("users", "user")

@@ -2,23 +2,24 @@
 
 Doubling until a load fails, then bisection, then more blocks at the two loads on either side of the edge until the
 interval of each share lies on one side. What a load is taken for follows from all that was measured of it, so a load
-that seemed to pass by chance moves the edge back once more is known. Nothing is remembered beside the counts: a search
-that is resumed goes on where it was.
+that seemed to pass by chance moves the edge back once more is known. Nothing is remembered beside the counts, so that a
+search can be resumed.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from lmx_loadgen.analysis.slo import own_interval
 from lmx_loadgen.profile.load_point import Closed, LoadPoint, Open
 
+By = Literal["concurrency", "rate", "users"]
 CONFIDENCE = 0.95
-MOST_BLOCKS = 8
+MOST_BLOCKS = 12
 _MOST_CONCURRENT = 4096
-# A rate is a step of 9 % over the one before it.
-_STEPS_PER_DOUBLING = 8
+# A rate is a step of 19 % over the one before it: what the blocks of a quarter of an hour can tell apart.
+_STEPS_PER_DOUBLING = 4
 _LEAST_RATE, _MOST_RATE = -8 * _STEPS_PER_DOUBLING, 10 * _STEPS_PER_DOUBLING
 
 
@@ -69,7 +70,7 @@ class ByConcurrency:
 
 @dataclass(frozen=True, slots=True)
 class ByRate:
-    """Requests a second of an open loop, in steps of 9 % around one."""
+    """Requests a second of an open loop, in steps of 19 % around one."""
 
     max_in_flight: int
     first: int = 0
@@ -95,8 +96,8 @@ class ByRate:
         return None if high - low <= 1 else (low + high) // 2
 
 
-def ladder_of(by: str, max_in_flight: int) -> Ladder:
-    """The loads that a search goes through."""
+def ladder_of(by: By, max_in_flight: int) -> Ladder:
+    """The loads that a search goes through. Users who ask again without time to think are concurrent requests."""
     return ByRate(max_in_flight) if by == "rate" else ByConcurrency()
 
 
@@ -134,13 +135,20 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Where a search stands: the highest load that passes, the lowest above it that fails, and the level to measure
-    next; None where the search is over. `is_monotone` says that no load above one that fails passes."""
+    """Where a search stands: the highest load that passes, the lowest above it that fails, the level to measure next
+    (None where the search is over), and the heavier loads that pass all the same."""
 
     passes: int | None
     fails: int | None
     following: int | None
-    is_monotone: bool = True
+    above: Sequence[int] = ()
+
+    def surely(self, tried: Mapping[int, Tried], share: float) -> tuple[int | None, int | None]:
+        """The highest load below the edge that surely passes, and the lowest above it that surely fails."""
+        sure = {level: one.passes(share) for level, one in tried.items() if one.is_sure(share)}
+        low = [level for level, passes in sure.items() if passes and (self.fails is None or level < self.fails)]
+        high = [level for level, passes in sure.items() if not passes]
+        return max(low, default=None), min(high, default=None)
 
 
 def edge(tried: Mapping[int, Tried], ladder: Ladder, share: float) -> Edge:
@@ -149,8 +157,8 @@ def edge(tried: Mapping[int, Tried], ladder: Ladder, share: float) -> Edge:
     passing = sorted(level for level, one in tried.items() if one.passes(share))
     high = failing[0] if failing else None
     low = max((level for level in passing if high is None or level < high), default=None)
-    is_monotone = not passing or high is None or passing[-1] < high
-    return Edge(low, high, _following(tried, ladder, share, low, high), is_monotone)
+    above = [level for level in passing if high is not None and level > high]
+    return Edge(low, high, _following(tried, ladder, share, low, high), above)
 
 
 def _following(

@@ -13,9 +13,15 @@ _PREVIEW = 200
 
 def tool_calls_of(checks: Sequence[LogLine]) -> list[ToolCallBenchmark]:
     """Every tool call that was asked for, judged."""
-    return [
-        judge(line["asked"], line["answer"], line["error"], line["latency_ns"]) for line in _of(checks, "tool_call")
-    ]
+    return [_tool_call(line) for line in _of(checks, "tool_call")]
+
+
+def _tool_call(line: LogLine) -> ToolCallBenchmark:
+    """A call whose words were not kept was judged before."""
+    asked, answer = line["asked"], line["answer"]
+    if answer is not None and "judged" in answer:
+        return ToolCallBenchmark.model_validate(answer["judged"])
+    return judge(asked, answer, line["error"], line["latency_ns"])
 
 
 def skills_of(checks: Sequence[LogLine]) -> list[SkillsBenchmark]:

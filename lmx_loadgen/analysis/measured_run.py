@@ -49,6 +49,11 @@ class MeasuredRun:
         """What the header says of each target, by its name."""
         return {str(target["name"]): target for target in self.header["targets"]}
 
+    @property
+    def has_text(self) -> bool:
+        """Whether what models wrote was kept."""
+        return not self.header.get("no_text", False)
+
     @cached_property
     def plan(self) -> list[SegmentKey]:
         """The segments that were planned, in the order they were to run."""
@@ -64,7 +69,8 @@ class MeasuredRun:
     @property
     def is_search(self) -> bool:
         """Whether it chose its loads itself, by what it had measured."""
-        return bool((self.header.get("going_on") or {}).get("capacity"))
+        load = self.profile.get("load") or {}
+        return bool((self.header.get("going_on") or {}).get("capacity") or load.get("sweep"))
 
     @cached_property
     def records(self) -> list[Record]:

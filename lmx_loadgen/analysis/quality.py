@@ -26,10 +26,21 @@ def classify_coherence(
 ) -> Coherence:
     """`repetitive` (ratio over 0.3), else `truncated` (not natural, and at the limit), else `garbled` (over 20
     characters with neither punctuation nor a space), else `ok`."""
-    if compute_repetition_ratio(output_text) > _REPETITIVE:
+    ratio, garbled = compute_repetition_ratio(output_text), is_garbled(output_text)
+    return coherence(ratio, garbled, completed_naturally, output_token_count, num_output_tokens)
+
+
+def is_garbled(text: str) -> bool:
+    """Over 20 characters with neither punctuation nor a space."""
+    return len(text) > _GARBLED_OVER and not any(mark in text for mark in ".!?,;: ")
+
+
+def coherence(
+    ratio: float, garbled: bool, completed_naturally: bool, output_token_count: int, num_output_tokens: int
+) -> Coherence:
+    """The flag of a text that is known by its repetition ratio and by whether it is garbled."""
+    if ratio > _REPETITIVE:
         return "repetitive"
     if not completed_naturally and output_token_count >= num_output_tokens:
         return "truncated"
-    if len(output_text) > _GARBLED_OVER and not any(mark in output_text for mark in ".!?,;: "):
-        return "garbled"
-    return "ok"
+    return "garbled" if garbled else "ok"

@@ -27,7 +27,7 @@ from lmx_loadgen.system.clock import NS
 _FEWEST = 24
 _MSER_BATCH, _LEAST_BATCH, _FEWEST_BATCHES, _MOST_BATCHES = 5, 4, 8, 20
 # How far apart, as logarithms, and how surely, in standard deviations, two parts must be.
-_MATTERS, _SURELY = math.log(1.05), 5.0
+_MATTERS, _SURELY = math.log(1.05), 7.0
 # Of the range of a Brownian bridge; 1 % of them have over 2.0, and the scatter is estimated too.
 _BRIDGE_RANGE = 2.3
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.answers import coherence_of, completed_naturally, with_answers
 from lmx_loadgen.analysis.cache import cache_of
-from lmx_loadgen.analysis.capacity import asked_of, capacity_of, ratios_of
+from lmx_loadgen.analysis.capacity import capacity_of, ratios_of
 from lmx_loadgen.analysis.checks import server_benchmarks_of, skills_of, tool_calls_of
 from lmx_loadgen.analysis.comparison.compare import comparisons_of
 from lmx_loadgen.analysis.comparison.ranking import rankings
@@ -17,9 +17,9 @@ from lmx_loadgen.analysis.level import basis_of, calibration_of, rules_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.observed import observer_notes, with_observed
-from lmx_loadgen.analysis.quality import compute_repetition_ratio
-from lmx_loadgen.analysis.records import Record, answer_text
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import mean_count
+from lmx_loadgen.analysis.text_shape import NOT_KEPT, kept_text, repetition_ratio_of
 from lmx_loadgen.analysis.tokens import Basis, generated_tokens, output_tokens, prompt_tokens
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.store.result import (
@@ -41,7 +41,7 @@ def summarize(run: MeasuredRun) -> RunResult:
     """The result of a run."""
     header, end = run.header, run.log.end
     anchor = Anchor(**header["clock"])
-    comparisons = comparisons_of(run) if asked_of(header) is None else []  # a search has ratios of its own
+    comparisons = [] if run.is_search else comparisons_of(run)  # each target had loads of its own
     targets = [_target(run, target) for target in header["targets"]]
     return RunResult(
         metrics_version=VERSION,
@@ -60,7 +60,7 @@ def summarize(run: MeasuredRun) -> RunResult:
         comparisons=comparisons,
         rankings=rankings(comparisons),
         notes=[
-            *(*run.log.notes, *run_notes(run.log), *run.conditions),
+            *(*run.log.notes, *run_notes(run.log), *run.conditions, *([] if run.has_text else [NOT_KEPT])),
             *(*observer_notes(run.log), *_calibration_notes(header)),
         ],
     )
@@ -162,12 +162,12 @@ def _run_stats(good: Sequence[Record], target: Mapping[str, Any], level: LevelRe
 
 def _text_stats(answer: Record, basis: Basis, rules: StreamRules) -> dict[str, Any]:
     """What there is to say of one answer's text, in the plan's words."""
-    text, count = answer_text(answer.line), generated_tokens(answer, basis)
+    count = generated_tokens(answer, basis)
     natural = completed_naturally(answer, count, basis, rules)
     return {
-        "output_text": text,
+        "output_text": kept_text(answer.line),
         "output_token_count": output_tokens(answer, basis),
         "completed_naturally": natural,
-        "repetition_ratio": compute_repetition_ratio(text),
+        "repetition_ratio": repetition_ratio_of(answer.line),
         "coherence_flag": coherence_of(answer, natural, count),
     }

@@ -27,7 +27,7 @@ class Keywords(TypedDict, total=False):
     shapes: str | Sequence[str]
     users: int | Sequence[int]
     think: Seconds | Literal["reading"]
-    rate: float | Sequence[float]
+    rate: float | Sequence[float] | Literal["sweep"]
     arrivals: Literal["poisson", "constant"]
     replay: str | Path | None
     max_in_flight: int
@@ -85,6 +85,7 @@ class Keywords(TypedDict, total=False):
     probe: bool
     accept: str | None
     until_conclusive: bool
+    no_text: bool
     detect: float | str | None
     budget: Seconds | None
     isolate: bool
@@ -102,7 +103,8 @@ class Keywords(TypedDict, total=False):
 def _profile_keys() -> Iterator[tuple[str, str]]:
     """Each keyword that is a profile's key, and that key with its dots."""
     for section, model in (("load", Load), ("request", Request), ("checks", Checks)):
-        yield from ((key, f"{section}.{key}") for key in model.model_fields)
+        # A sweep is a `rate`.
+        yield from ((key, f"{section}.{key}") for key in model.model_fields if key != "sweep")
     yield from ((f"{key}_timeout", f"timeouts.{key}") for key in Timeouts.model_fields)
     yield from ((f"slo_{key}", f"slo.{key}") for key in Slo.model_fields)
     plain = {"text": "prompt", "file": "prompts"}

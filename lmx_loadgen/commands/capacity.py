@@ -22,7 +22,7 @@ def capacity_command(given: Mapping[str, Any]) -> int:
     """Search as the flags say, store it, print it; the exit code. Raises LoadgenError."""
     flags = {str(flag.name): _not_given(flag) for flag in RUN_FLAGS} | dict(given)
     if flags["resume"]:
-        check_flags_with_resume(click.get_current_context())
+        check_flags_with_resume(flags["resume"])
     elif not any(flags[name] for name in _LIMITS):
         raise InputError("capacity needs a limit that requests must keep: --slo-ttft 2s, --slo-tpot 100ms or --slo-e2e")
     flags |= _load_of(flags)

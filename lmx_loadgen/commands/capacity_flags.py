@@ -18,10 +18,10 @@ CAPACITY_FLAGS: tuple[Flag, ...] = (
     Flag(
         "--by",
         group=flags.SEARCH,
-        type=click.Choice(["concurrency", "rate"]),
+        type=click.Choice(["concurrency", "rate", "users"]),
         default="concurrency",
         show_default=True,
-        help="Search for concurrent requests, or for requests per second of an open loop (Poisson).",
+        help="Search for concurrent requests, requests per second (Poisson), or users without time to think.",
     ),
     Flag(
         "--share",

@@ -34,6 +34,7 @@ def compare_command(
     limits: Sequence[str],
     shape: str,
     output: Path | None,
+    verbose: bool,
 ) -> None:
     """Compare and show. Raises a LoadgenError whose exit code says how the limits stand, after all was shown."""
     parsed = [parse_limit(text) for text in limits]
@@ -51,7 +52,7 @@ def compare_command(
         _write_page(path, comparisons, arms)
         click.echo(str(path))
     else:
-        _show(_text(comparisons, checked, shape), output)
+        _show(_text(comparisons, checked, shape, verbose), output)
     error = _error(comparisons, checked, bool(parsed))
     if error is not None:
         raise error
@@ -78,7 +79,7 @@ def _show(text: str, output: Path | None) -> None:
     click.echo(str(output))
 
 
-def _text(comparisons: Sequence[Comparison], checked: Sequence[LimitResult], shape: str) -> str:
+def _text(comparisons: Sequence[Comparison], checked: Sequence[LimitResult], shape: str, all_notes: bool) -> str:
     """One comparison, or of several the ranking and then each of them. `checked` is how the limits stand."""
     if shape == "junit":
         from lmx_loadgen.report.junit import junit
@@ -98,7 +99,7 @@ def _text(comparisons: Sequence[Comparison], checked: Sequence[LimitResult], sha
 
     console = Console()
     with console.capture() as captured:
-        shown.print_comparisons(comparisons, ranked, console)
+        shown.print_comparisons(comparisons, ranked, console, all_notes=all_notes)
     return captured.get()
 
 

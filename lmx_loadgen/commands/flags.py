@@ -21,7 +21,8 @@ class Flag(click.Option):
     """One flag, as click declares it, and what else the tool needs to know of it.
 
     `group` is its heading in a `GroupedCommand`'s help, `key` the profile's key that it overrides; `with_resume` allows
-    it beside --resume. A `former` name is still understood, and shown nowhere.
+    it beside --resume, `has_text` only where the run to resume did not store its texts. A `former` name is still
+    understood, and shown nowhere.
     """
 
     def __init__(
@@ -30,11 +31,13 @@ class Flag(click.Option):
         group: str = "",
         key: str | None = None,
         with_resume: bool = False,
+        has_text: bool = False,
         former: str | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(names, **settings)
         self.group, self.key, self.with_resume, self.former = group, key, with_resume, former
+        self.has_text = has_text
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         shown = self.opts
@@ -68,6 +71,9 @@ STAMPS = Flag(
 )
 
 
+VERBOSE = Flag(
+    "--verbose", "-v", group=OUTPUT, with_resume=True, is_flag=True, help="Print every sentence and every note."
+)
 INSECURE = Flag("--insecure", group=ADVANCED, is_flag=True, help="Skip TLS certificate checks.")
 ALLOW_PLAIN_HTTP = Flag(
     "--allow-plain-http",
@@ -118,13 +124,15 @@ def concurrency_levels(ctx: click.Context, param: click.Parameter, value: str | 
         ) from None
 
 
-def request_rates(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | None:
-    if value is None:
-        return None
+def request_rates(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | str | None:
+    if value in (None, "sweep"):
+        return value
     try:
         return [float(part) for part in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not a list of rates; use something like 0.5,1,2", ctx, param) from None
+        raise click.BadParameter(
+            f"{value!r} is not a list of rates; use something like 0.5,1,2 or sweep", ctx, param
+        ) from None
 
 
 def duration_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:

@@ -107,7 +107,7 @@ def _print(restarts: Restarts, comparisons: Sequence[Comparison], flags: Mapping
     elif not flags["quiet"]:
         console = Console()
         for one in comparisons:
-            print_comparison(one, console)
+            print_comparison(one, console, all_notes=flags["verbose"])
         click.echo(f"stored in {restarts.folder}")
         if len(folders) > 1:
             a, b = list(folders)[:2]

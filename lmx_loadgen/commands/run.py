@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
+from lmx_loadgen.commands.flags import Flag
 from lmx_loadgen.commands.run_flags import PROFILE_FLAGS, RUN_FLAGS
 from lmx_loadgen.commands.signals import StopSignals
-from lmx_loadgen.errors import NothingMeasured, StoppedEarly
+from lmx_loadgen.errors import NothingMeasured, ResultError, StoppedEarly
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.report.progress import ProgressView
 from lmx_loadgen.report.sanitize import sanitize
@@ -22,6 +24,7 @@ from lmx_loadgen.session.options import Options, StartSim, resume_options
 from lmx_loadgen.session.outcome import RunOutcome
 from lmx_loadgen.session.run import run_blocking
 from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.store.eventlog import NAME, read_log
 from lmx_loadgen.store.result import RunResult
 from lmx_loadgen.system import lock
 from lmx_loadgen.targets.address import AUTO
@@ -31,7 +34,7 @@ def run_command(flags: Mapping[str, Any], start_sim: StartSim | None = None) -> 
     """Measure as the flags of `run` say, store it, print it; the exit code. `start_sim` starts a simulator where it is
     not to be started as usual. Raises LoadgenError."""
     if flags["resume"]:
-        check_flags_with_resume(click.get_current_context())
+        check_flags_with_resume(flags["resume"])
     if flags["server_cmds"]:
         from lmx_loadgen.commands.restarts import restarts_command
 
@@ -55,14 +58,24 @@ def run_command(flags: Mapping[str, Any], start_sim: StartSim | None = None) -> 
     return exit_code
 
 
-def check_flags_with_resume(ctx: click.Context) -> None:
-    """Raises UsageError for a flag that says how a run is made, where one is resumed."""
+def check_flags_with_resume(folder: Path) -> None:
+    """Raises UsageError for a flag that says how a run is made, where the one in `folder` is resumed."""
     for flag in RUN_FLAGS:
-        is_given = ctx.get_parameter_source(flag.name or "") is ParameterSource.COMMANDLINE
-        if is_given and not flag.with_resume:
+        if _is_given(flag) and not flag.with_resume and not (flag.has_text and _has_no_text(folder)):
             raise click.UsageError(
                 f"{flag.opts[0]} cannot be combined with --resume: the run resumes with its original settings"
             )
+
+
+def _has_no_text(folder: Path) -> bool:
+    with suppress(ResultError):
+        return bool(read_log(folder / NAME).header.get("no_text"))
+    return False
+
+
+def _is_given(flag: Flag) -> bool:
+    source = click.get_current_context().get_parameter_source(flag.name or "")
+    return source is ParameterSource.COMMANDLINE
 
 
 def with_asked_targets(flags: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -99,7 +112,8 @@ def measured(
         for warning in locked.warnings:
             view.say(warning)
         if flags["resume"]:
-            options = resume_options(flags["resume"], locked)
+            given = profile_of(flags) if any(_is_given(flag) for flag in RUN_FLAGS if flag.has_text) else None
+            options = resume_options(flags["resume"], locked, given)
             assert options.resume_state is not None
             profile, calibrated = options.resume_state.profile, None
         else:

@@ -70,6 +70,7 @@ RUN_FLAGS: tuple[Flag, ...] = (
     _load(
         "--profile",
         "-p",
+        has_text=True,
         default="quick",
         show_default=True,
         metavar="NAME|FILE",
@@ -94,8 +95,8 @@ RUN_FLAGS: tuple[Flag, ...] = (
         "--rate",
         key="load.rate",
         callback=flags.request_rates,
-        metavar="0.5,1,2",
-        help="Open loop: requests per second, one level each, whatever the server does. Replaces the profile's levels.",
+        metavar="0.5,1,2|sweep",
+        help="Open loop: requests per second, one level each. `sweep`: ten loads from idle to overload.",
     ),
     _load(
         "--arrivals",
@@ -143,7 +144,7 @@ RUN_FLAGS: tuple[Flag, ...] = (
         metavar="auto|SECONDS",
         help="Spread the slots' first requests over this time (auto: one response).",
     ),
-    _prompts("--prompt", key="prompts.text", help="Send this one prompt."),
+    _prompts("--prompt", key="prompts.text", has_text=True, help="Send this one prompt."),
     _prompts(
         "--prompts",
         "prompts_file",
@@ -193,6 +194,7 @@ RUN_FLAGS: tuple[Flag, ...] = (
     _prompts(
         "--extra-body",
         key="request.extra",
+        has_text=True,
         metavar="JSON",
         callback=flags.json_object,
         help="Extra fields for each request, merged last, such as '{\"top_k\": 1}'.",
@@ -331,9 +333,14 @@ RUN_FLAGS: tuple[Flag, ...] = (
         help="Check files and servers (GET requests only), print the plan and its duration, and stop.",
     ),
     flags.out("Where runs are stored."),
+    _output(
+        "--no-text",
+        is_flag=True,
+        help="Do not store what prompts and answers say, only their times, counts and lengths.",
+    ),
     flags.reference("expect"),
     flags.as_json("the summary as "),
-    _output("--verbose", "-v", with_resume=True, is_flag=True, help="Print every sentence and every note."),
+    flags.VERBOSE,
     _output("--quiet", "-q", with_resume=True, is_flag=True, help="Print only errors."),
 )
 

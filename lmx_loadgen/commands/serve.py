@@ -16,7 +16,14 @@ from lmx_loadgen.targets.keys import UnreadableKey, own_admin_key
 
 
 def serve_command(
-    *, port: int, target: str, host: str, hosts: Sequence[str], tokenizer: Path | None, results_dir: Path
+    *,
+    port: int,
+    target: str,
+    host: str,
+    hosts: Sequence[str],
+    tokenizer: Path | None,
+    results_dir: Path,
+    no_text: bool,
 ) -> None:
     """Raises InputError for a flag that cannot be used."""
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
@@ -27,7 +34,7 @@ def serve_command(
     _require_key(host)
     if tokenizer is not None and not folders.expanded(tokenizer).is_file():
         raise InputError(f"--tokenizer {tokenizer}: there is no such file")
-    app = service_app(ServiceSettings(target, results_dir, (host, *hosts), tokenizer))
+    app = service_app(ServiceSettings(target, results_dir, (host, *hosts), tokenizer, no_text))
     listener = _listening(host, port)
     where = listener.getsockname()
     shown = f"[{where[0]}]" if ":" in where[0] else where[0]

@@ -13,6 +13,7 @@ import sys
 
 import anyio
 
+from lmx_loadgen.load import bare_httpx  # noqa: F401 - before whatever imports httpx
 from lmx_loadgen.load.alarm import Alarm
 from lmx_loadgen.load.health import Heartbeat, LagMeter
 from lmx_loadgen.load.job import JobRun

@@ -20,6 +20,7 @@ from lmx_loadgen.profile.fields import (
     VariableName,
 )
 from lmx_loadgen.profile.load_point import (
+    ALONE,
     DEFAULT_IN_FLIGHT,
     Arrivals,
     Closed,
@@ -32,6 +33,9 @@ from lmx_loadgen.profile.load_point import (
 from lmx_loadgen.profile.shape import Shape
 
 _NO_PROGRESS_S = 120.0
+# The rate that stands for as many rates as it takes.
+SWEEP = "sweep"
+_LIKELY_SWEPT = 3.0
 
 
 def _levels(value: Any) -> Any:
@@ -57,7 +61,7 @@ def _shapes(value: Any) -> Any:
 
 
 # What a level can be beside a closed loop.
-_OTHERS = ("users", "rate", "replay")
+_OTHERS = ("users", "rate", "sweep", "replay")
 _SCHEMES = ("http://", "https://")
 
 
@@ -95,6 +99,7 @@ class Load(ProfilePart):
     requests a second, at `arrivals`; the `replay` of a file. With a rate or a replay, no concurrency is the default.
     With `shapes`, prompts and answers of closed loops have these lengths in tokens, each at each concurrency. `users`
     lead chats, each turn after a `think` time in seconds, or as long as `reading` the answer takes.
+    The rate `sweep` sets `sweep`: ten loads, from one request at a time to a rate that the server cannot keep up with.
 
     With neither requests nor a duration, a closed loop has ten requests or four per slot, whichever is more, and an
     open loop lasts 30 s, or as long as thirty requests take, up to five minutes. Several targets share a level in
@@ -104,6 +109,7 @@ class Load(ProfilePart):
     """
 
     rate: Annotated[list[RequestRate], BeforeValidator(_levels)] = Field(default=[], max_length=64)
+    sweep: StrictBool = False
     arrivals: Arrivals = "poisson"
     replay: FileName | None = None
     max_in_flight: InFlight = DEFAULT_IN_FLIGHT
@@ -140,8 +146,12 @@ class Load(ProfilePart):
     @model_validator(mode="before")
     @classmethod
     def _no_default_beside_open_loops(cls, value: Any) -> Any:
-        own = isinstance(value, dict) and ("concurrency" in value or value.get("shapes"))
-        if isinstance(value, dict) and not own and any(map(value.get, _OTHERS)):
+        if not isinstance(value, dict):
+            return value
+        if value.get("rate"):
+            is_sweep = value["rate"] == SWEEP
+            value = {**value, "rate": [] if is_sweep else value["rate"], "sweep": is_sweep}
+        if not ("concurrency" in value or value.get("shapes")) and any(map(value.get, _OTHERS)):
             return {**value, "concurrency": []}
         return value
 
@@ -154,9 +164,11 @@ class Load(ProfilePart):
         return value
 
     def points(self) -> list[LoadPoint]:
-        """The load points that the levels are, in the order they run."""
+        """The load points that the levels are, in the order they run; of a sweep the first one."""
         shapes: list[Shape | None] = [*self.shapes] or [None]
         closed = [Closed(concurrency=concurrency, shape=shape) for shape in shapes for concurrency in self.concurrency]
+        if self.sweep and ALONE not in closed:
+            closed.insert(0, ALONE)
         opened = [Open(rate=rate, arrivals=self.arrivals, max_in_flight=self.max_in_flight) for rate in self.rate]
         name = PurePath(self.replay).name if self.replay is not None else None
         replayed = [Replay(file=name, max_in_flight=self.max_in_flight)] if name else []
@@ -165,11 +177,15 @@ class Load(ProfilePart):
 
     def heaviest(self) -> LoadPoint:
         """The level with the most requests in flight."""
-        return max(self.points(), key=lambda point: point.slots)
+        return max(self._points_and_swept(), key=lambda point: point.slots)
 
     def likely_in_flight(self) -> int:
         """About how many requests will be in flight at most."""
-        return max(point.likely_in_flight for point in self.points())
+        return max(point.likely_in_flight for point in self._points_and_swept())
+
+    def _points_and_swept(self) -> list[LoadPoint]:
+        swept = [Open(rate=_LIKELY_SWEPT, max_in_flight=self.max_in_flight)] if self.sweep else []
+        return [*self.points(), *swept]
 
 
 class Prompts(ProfilePart):

@@ -7,7 +7,7 @@ from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.store.capacity import CapacityPoint, CapacityResult
 from lmx_loadgen.store.result import RunResult
 
-_BROKEN = {"overload": "requests arrive faster than they are served", "errors": "requests fail"}
+_BROKEN = {"overload": "requests arrived faster than they were served", "errors": "requests failed"}
 
 
 def capacity_lines(result: RunResult) -> Iterator[str]:
@@ -25,14 +25,13 @@ def capacity_lines(result: RunResult) -> Iterator[str]:
 
 def _details(found: CapacityResult) -> Iterator[str]:
     if found.limit_broken is not None:
-        words = _BROKEN.get(found.limit_broken, f"{found.limit_broken} is over its limit")
-        yield f"  what breaks first: {words}"
+        yield f"  first to break: {_BROKEN.get(found.limit_broken, f'{found.limit_broken} over its limit')}"
     for point in found.points:
         yield f"  {_curve(point)}"
 
 
 def _curve(point: CapacityPoint) -> str:
-    verdict = ("passes" if point.passes else "fails") + ("" if point.sure else ", within chance")
+    verdict = ("passes" if point.passes else "fails") + ("" if point.sure else ", not certain")
     if point.share is None or point.interval is None:
         return f"{point.load_point.label}: overloaded, {verdict}"
     low, high = (percent(edge) for edge in point.interval)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lmx_loadgen.analysis.formats import plural, rate
-from lmx_loadgen.analysis.records import answer_text
+from lmx_loadgen.analysis.text_shape import kept_text
 from lmx_loadgen.report import card_tables, card_words, dialect_card
 from lmx_loadgen.report.card_data import Card
 from lmx_loadgen.report.parts import Box, Boxes, Folded, Listed, Quote, Words
@@ -95,7 +95,7 @@ def first_answer(card: Card) -> str:
 
 def _first_of(one: Series) -> str:
     good = (request for level in one.levels for request in one.requests_of(level) if request.ok and request.measured)
-    return next(filter(None, (answer_text(request.line) for request in good)), "")
+    return next(filter(None, (kept_text(request.line) for request in good)), "")
 
 
 def _checks(card: Card) -> Iterator[Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
-from rich.text import Text
 
 from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.profile.load_point import short_labels
@@ -16,30 +15,34 @@ from lmx_loadgen.report.comparison_table import (
     ranking_table,
     untested_words,
 )
-from lmx_loadgen.report.sanitize import markdown_text, sanitize, unbroken
+from lmx_loadgen.report.run_notes import RunNote, print_line, print_notes
+from lmx_loadgen.report.sanitize import markdown_text, sanitize
 from lmx_loadgen.report.table import markdown_lines, rich_table
 from lmx_loadgen.store.comparison import AuditLine, Comparison, Ranking
 
 
-def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print it within the console's width."""
-    for place, sentence in enumerate(comparison.sentences):
-        console.print(Text(unbroken(sanitize(sentence, 600)), style="bold" if place == 0 else ""), highlight=False)
+def print_comparison(comparison: Comparison, console: Console, *, all_notes: bool = False) -> None:
+    """Print it within the console's width: the answer, the table, a few notes. With `all_notes` every sentence and
+    note."""
+    sentences = [sanitize(words, 600) for words in comparison.sentences]
+    for place, sentence in enumerate(sentences if all_notes else sentences[:1]):
+        print_line(sentence, console, "bold" if place == 0 else "")
     console.print(rich_table(comparison_table(comparison), console.width))
-    for line, style in _below(comparison):
-        console.print(Text(line, style=style), highlight=False)
+    print_notes(_notes(comparison), console, all_notes)
 
 
-def print_comparisons(comparisons: Sequence[Comparison], ranked: Sequence[Ranking], console: Console) -> None:
+def print_comparisons(
+    comparisons: Sequence[Comparison], ranked: Sequence[Ranking], console: Console, *, all_notes: bool = False
+) -> None:
     """One comparison; of several how their targets rank, and then each under its title."""
     for line in ranking.lines(ranked):
-        console.print(Text(unbroken(line)), highlight=False)
+        print_line(line, console)
     if ranked:
-        console.print(Text(ranking.LEGEND, style="dim"), highlight=False)
+        print_line(ranking.LEGEND, console, "dim")
     for one in comparisons:
         if len(comparisons) > 1:
-            console.print(Text(f"\n{title(one)}", style="bold"), highlight=False)
-        print_comparison(one, console)
+            print_line(f"\n{title(one)}", console, "bold")
+        print_comparison(one, console, all_notes=all_notes)
 
 
 def title(one: Comparison) -> str:
@@ -47,26 +50,28 @@ def title(one: Comparison) -> str:
     return f"{sanitize(one.b.label, 60)} against {sanitize(one.a.label, 60)}"
 
 
-def _below(comparison: Comparison) -> Iterator[tuple[str, str]]:
+def _notes(comparison: Comparison) -> Iterator[RunNote]:
+    yield RunNote(f"same work: {audit_counts(comparison.audit)}")
+    for note in comparison.notes:
+        yield RunNote(sanitize(note, 400), "warn")
     yield from how(comparison)
-    yield f"same work: {audit_counts(comparison.audit)}", "dim"
     for line in comparison.audit:
         if line.sentence:
-            yield f"  {_audit_words(line)}", "red" if line.status == "failed" else "dim"
-    for note in comparison.notes:
-        yield sanitize(note, 400), "yellow"
+            yield RunNote(_audit_words(line), "bad" if line.status == "failed" else "plain")
 
 
-def how(comparison: Comparison) -> Iterator[tuple[str, str]]:
+def how(comparison: Comparison) -> Iterator[RunNote]:
     """How it was judged, and what makes it doubtful."""
     if comparison.mode == "sequential":
-        yield "sequential: the two were measured in separate runs", "yellow"
+        yield RunNote("sequential: the two were measured in separate runs", "warn")
     if comparison.until_conclusive:
-        yield "measured until conclusive: the intervals allow for the looks at the results meanwhile", "dim"
-    yield f"practical margin ±{percent(comparison.margin)}; intervals and verdicts hold for all figures together", "dim"
-    yield from ((words, "dim") for words in untested_words(comparison))
+        yield RunNote("measured until conclusive: the intervals allow for the looks at the results meanwhile")
+    yield RunNote(
+        f"practical margin ±{percent(comparison.margin)}; intervals and verdicts hold for all figures together"
+    )
+    yield from map(RunNote, untested_words(comparison))
     if comparison.accepted is not None:
-        yield f"failed checks accepted: {sanitize(comparison.accepted, 300)}", "yellow"
+        yield RunNote(f"failed checks accepted: {sanitize(comparison.accepted, 300)}", "warn")
 
 
 def _audit_words(line: AuditLine) -> str:
@@ -84,7 +89,7 @@ def markdown(comparison: Comparison) -> str:
     head, *others = comparison.sentences or ["Nothing was compared."]
     lines = [f"**{markdown_text(head)}**", "", *(f"- {markdown_text(sentence)}" for sentence in others), ""]
     lines += [*markdown_lines(comparison_table(comparison)), "", *markdown_lines(audit_table(comparison)), ""]
-    notes = [*(words for words, _ in how(comparison)), *comparison.notes]
+    notes = [*(note.words for note in how(comparison)), *comparison.notes]
     return "\n".join([*lines, *(f"- {markdown_text(note)}" for note in notes)]).rstrip() + "\n"
 
 

@@ -44,6 +44,8 @@ def against_concurrency(series: Sequence[Series], metric: str, prompts: str = AL
     one. What this machine disturbed has a hollow marker."""
     figure = go.Figure()
     ticks = [point.slots for point in load_points(series) if not point.IS_OPEN]
+    if len(ticks) < 2 and len(ticks) < len(load_points(series)):
+        return None  # beside open loops, one concurrency is no curve
     units = common_unit([level for one in series for level in one.levels])
     for place, one in enumerate(series):
         levels = [level for level in one.levels if not level.load_point.IS_OPEN]
@@ -56,8 +58,8 @@ def against_concurrency(series: Sequence[Series], metric: str, prompts: str = AL
         unit = "ms" if metric == "ttft" else rate_unit(one.levels[0])
         figure.add_scatter(
             x=[level.load_point.slots * nudge for level, _ in found],
-            y=[_rounded(middle) for middle, _, _ in points],
-            error_y=_whiskers(points),
+            y=[rounded(middle) for middle, _, _ in points],
+            error_y=whiskers(points),
             mode="lines+markers",
             name=plotly_text(one.name if metric == "ttft" or units else f"{one.name} ({unit})"),
             meta={"series": one.index},
@@ -133,7 +135,7 @@ def trend(series: Sequence[Series], metric: str) -> go.Figure | None:
         look, factor, unit = group[0].style, *((1e3, "ms") if metric == "ttft" else (1.0, rate_unit(places[0][1])))
         figure.add_scatter(
             x=[moment(one.run.result.started_at) for one, _ in places],
-            y=[_rounded(_scaled(value, factor)) for value in values],
+            y=[rounded(_scaled(value, factor)) for value in values],
             mode="lines+markers",
             name=plotly_text(
                 f"{group[0].target.name}, {places[0][1].load_point.label}{'' if metric == 'ttft' else f' ({unit})'}"
@@ -155,7 +157,8 @@ def trend(series: Sequence[Series], metric: str) -> go.Figure | None:
     return figure
 
 
-def _whiskers(points: Sequence[Point]) -> dict[str, Any] | None:
+def whiskers(points: Sequence[Point]) -> dict[str, Any] | None:
+    """What plotly draws from each value to the ends of its whisker; None where no point has one."""
     ups = [None if None in (middle, high) else max(high - middle, 0) for middle, _, high in points]  # type: ignore[operator]
     downs = [None if None in (middle, low) else max(middle - low, 0) for middle, low, _ in points]  # type: ignore[operator]
     if not any([*ups, *downs]):
@@ -163,8 +166,8 @@ def _whiskers(points: Sequence[Point]) -> dict[str, Any] | None:
     return {
         "type": "data",
         "symmetric": False,
-        "array": [_rounded(up) for up in ups],
-        "arrayminus": [_rounded(down) for down in downs],
+        "array": [rounded(up) for up in ups],
+        "arrayminus": [rounded(down) for down in downs],
         "thickness": 1.5,
         "width": 5,
     }
@@ -204,7 +207,7 @@ def distribution(
             continue
         figure.add_scatter(
             # Each curve goes on level to the longest time of all, so that one can see where it ends.
-            x=[_rounded(value) for value in (*x, longest)],
+            x=[rounded(value) for value in (*x, longest)],
             y=[round(share, 5) for share in (*y, y[-1])],
             mode="lines",
             name=plotly_text(one.name),
@@ -409,7 +412,7 @@ def _scaled(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-def _rounded(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
     """Six significant digits: more than a screen can show, and half the bytes."""
     return None if value is None else float(f"{value:.6g}")
 

@@ -1,10 +1,11 @@
 """The top of the page in words: the answer, what to know before any figure, and one line of trust."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from lmx_loadgen.analysis.formats import at_load, milliseconds, plural, rate
+from lmx_loadgen.analysis.formats import at_load, duration, milliseconds, plural, rate
 from lmx_loadgen.analysis.metrics import headline
 from lmx_loadgen.analysis.run_view import RunView, in_order, newest_first, stat
+from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.report.comparison_table import audit_counts
 from lmx_loadgen.report.level_table import classes_of, rate_unit
 from lmx_loadgen.report.ranking import FIRST, lines, rankings_of
@@ -17,11 +18,15 @@ _NICE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0
 
 
 def answer(series: Sequence[Series], comparisons: Sequence[Comparison]) -> list[str]:
-    """The answer in a sentence: the first verdict, how more than two targets rank, or what one server does."""
+    """The answer in a sentence: the first verdict, how more than two targets rank, what a search found, or what one
+    server does."""
     for one in comparisons[:1]:
         if ranked := rankings_of(comparisons).get(one.a.run_id):
             return [sanitize(line, 600) for line in lines(ranked, FIRST)[:1]]
         return [sanitize(one.sentences[0] if one.sentences else "Nothing was compared.", 600)]
+    searched = [one.target.capacity.sentence for one in series if one.target.capacity is not None]
+    if searched:
+        return [sanitize(sentence, 400) for sentence in searched[:MOST_NAMES]]
     newest: dict[tuple[str, str], Series] = {}
     for found in newest_first(series):
         newest.setdefault((found.target.name, found.target.model), found)
@@ -42,8 +47,21 @@ def speed(shown: str, target: TargetResult) -> str | None:
         writes = f" and writes {rate(decode.p50)} {rate_unit(level)}" if decode and decode.p50 is not None else ""
         where = f" {at_load(level.load_point)}".rstrip()
         since = " from the scheduled time" if level.load_point.IS_OPEN else ""
-        return f"{shown} gives its first token after {milliseconds(ttft.p50)} ms{since}{writes}{where} ({of})."
+        first = f"{shown} gives its first token after {milliseconds(ttft.p50)} ms{since}{writes}{where} ({of})."
+        return " ".join([first, *_keeps_up(target)])
     return None
+
+
+def _keeps_up(target: TargetResult) -> Iterator[str]:
+    """`It keeps up with 4 req/s and is overloaded at 8 req/s.`; nothing where no rate was too much."""
+    opened = [
+        (level.load_point, level.open_loop) for level in in_order(target.levels) if level.load_point.kind == "open"
+    ]
+    over = next((point for point, found in opened if found is not None and found.overloaded), None)
+    if over is not None:
+        kept = [point for point, _ in opened if point.order < over.order]
+        keeps = f"keeps up with {kept[-1].label} and " if kept else ""
+        yield f"It {keeps}is overloaded at {over.label}."
 
 
 def trust(runs: Sequence[RunView], comparisons: Sequence[Comparison]) -> str:
@@ -63,10 +81,11 @@ def trust_in(levels: Sequence[LevelResult], comparisons: Sequence[Comparison]) -
 def timing_error(levels: Sequence[LevelResult]) -> str:
     """The instrument's own error in TTFT, at the worst of all levels."""
     errors = [stat(level, "ttft", "instrument_error") for level in levels]
-    stated = [error * 1e3 for error in errors if error is not None]
-    if not stated:
+    worst = max(known(errors), default=None)
+    if worst is None:
         return "timing error not known (not calibrated)"
-    return f"timing error under {next((nice for nice in _NICE if max(stated) <= nice), _NICE[-1]):g} ms"
+    limit = next((nice for nice in _NICE if 1e3 * worst <= nice), None)
+    return f"timing error up to {duration(worst)}" if limit is None else f"timing error under {limit:g} ms"
 
 
 def banners(runs: Sequence[RunView], series: Sequence[Series]) -> list[tuple[str, str]]:

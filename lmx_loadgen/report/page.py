@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.formats import short_time
 from lmx_loadgen.analysis.run_view import RunView, newest_first
-from lmx_loadgen.report import card_parts, card_tables, charts, headline, palette, run_parts
+from lmx_loadgen.report import card_parts, card_tables, charts, headline, load_charts, palette, run_parts
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.charts import Chart
 from lmx_loadgen.report.comparison import how, title
@@ -106,11 +106,12 @@ def _newest(series: Sequence[Series]) -> list[Series]:
 
 def _head_charts(series: Sequence[Series], runs: int) -> list[Chart]:
     """What stands beside the answer: figures against load, run by run where there are many; or the errors."""
+    found = [load_charts.head_chart(series), charts.head_chart(series), charts.head_errors(series)]
     if runs > MOST_RUNS:
         return [chart for chart in charts.trend_charts(series) if not chart.is_empty()][:1]
     if not is_one_workload(series):
-        return []
-    return [chart for chart in (charts.head_chart(series), charts.head_errors(series)) if not chart.is_empty()][:1]
+        found = []
+    return [chart for chart in found if not chart.is_empty()][:1]
 
 
 # ---- sections ---------------------------------------------------------------------------------------
@@ -125,6 +126,9 @@ def _sections(
         yield Section("trend", "Run by run", _grid(charts.trend_charts(series_of(runs))[1:], 1))
     yield from _workloads(series)
     scaling = charts.concurrency_charts(series) if is_one_workload(series) else []
+    yield Section("capacity", "Capacity", [*_capacity(runs, series)])
+    yield Section("load", "Latency and load", _grid(load_charts.load_charts(series), 2, "Latency"))
+    yield Section("flight", "Requests in flight", _grid([load_charts.flight_chart(series)], 1, "Load"))
     yield Section("scaling", "Scaling with concurrency", _grid(scaling, 3, "Prompts"))
     spread = _grid(charts.distribution_charts(series), 2, "Concurrency")
     yield Section("distributions", "Latency distribution", spread)
@@ -159,6 +163,15 @@ def _workloads(series: Sequence[Series]) -> Iterator[Section]:
         yield Section(one.key, one.title, [*_grid(drawn[one.key], 2, "Figure"), one.table])
 
 
+def _capacity(runs: Sequence[RunView], series: Sequence[Series]) -> Iterator[Any]:
+    """What each search found, and its curve."""
+    found = [one.target.capacity.sentence for one in series if one.target.capacity is not None]
+    if found:
+        ratios = [one.sentence for run in runs for one in run.result.capacity_ratios]
+        yield Listed([sanitize(sentence, 400) for sentence in (*found, *ratios)])
+        yield from _grid([load_charts.capacity_chart(series)], 1)
+
+
 def _head_to_heads(comparisons: Sequence[Comparison], blocks: Mapping[str, Chart]) -> Iterator[Section]:
     """The first comparison as a section; the others, and all where more than two targets are ranked, are folded."""
     parts = [[*_comparison(one, blocks.get(f"blocks-{place}"))] for place, one in enumerate(comparisons)]
@@ -178,7 +191,7 @@ def _comparison(one: Comparison, blocks: Chart | None) -> Iterator[Any]:
     yield comparison_table(one)
     if blocks is not None:
         yield Grid([blocks], choice="Blocks of")
-    yield from (Words(sanitize(words, 400), "warn" if style == "yellow" else "") for words, style in how(one))
+    yield from (Words(sanitize(note.words, 400), "warn" if note.weight == "warn" else "") for note in how(one))
     yield from (Words(sanitize(note, 400), "warn") for note in one.notes)
 
 

@@ -1,8 +1,13 @@
-"""What is to be known of a run beside its figures, a sentence each, the most important ones first."""
+"""What is to be known of a run beside its figures, a sentence each, the most important ones first; and how a terminal
+shows such notes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
 
 from lmx_loadgen.analysis.formats import plural
 from lmx_loadgen.analysis.metrics import METRICS
@@ -11,7 +16,7 @@ from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.profile.load_point import short_labels
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.headline import trust_in
-from lmx_loadgen.report.sanitize import sanitize
+from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.slo import slo_words
 from lmx_loadgen.report.view import failures_of, target_notes
 from lmx_loadgen.store.result import RunResult, TargetResult
@@ -19,6 +24,8 @@ from lmx_loadgen.store.result import RunResult, TargetResult
 _NAME_WIDTH = 14
 Weight = Literal["bad", "warn", "plain"]
 _ORDER: tuple[Weight, ...] = ("bad", "warn", "plain")
+_STYLES: dict[Weight, str] = {"bad": "red", "warn": "yellow", "plain": "dim"}
+MOST_NOTES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +36,31 @@ class RunNote:
     weight: Weight = "plain"
 
 
+def print_notes(notes: Iterable[RunNote], console: Console, all_notes: bool) -> None:
+    """The most important ones, or all."""
+    ordered = by_weight(notes)
+    shown = ordered if all_notes else ordered[:MOST_NOTES]
+    grid = RichTable.grid()
+    for note in shown:
+        grid.add_row(Text("- "), Text(unbroken(note.words), style=_STYLES[note.weight]))
+    console.print(grid, highlight=False)
+    if left := len(ordered) - len(shown):
+        print_line(f"({left} more with -v)", console, "dim")
+
+
+def print_line(words: str, console: Console, style: str = "") -> None:
+    """A sentence of its own, within the console's width."""
+    console.print(Text(unbroken(words), style=style), highlight=False)
+
+
+def by_weight(notes: Iterable[RunNote]) -> list[RunNote]:
+    """Each note once, the most important ones first."""
+    return sorted(dict.fromkeys(notes), key=lambda note: _ORDER.index(note.weight))
+
+
 def run_notes(result: RunResult) -> list[RunNote]:
     """All of them: what failed, what makes figures doubtful, and then what else was found."""
-    notes = [*_of_run(result), *(note for target in result.targets for note in _of_target(target, result))]
-    return sorted(dict.fromkeys(notes), key=lambda note: _ORDER.index(note.weight))
+    return by_weight([*_of_run(result), *(note for target in result.targets for note in _of_target(target, result))])
 
 
 def _of_run(result: RunResult) -> Iterator[RunNote]:

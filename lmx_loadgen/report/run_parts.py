@@ -92,7 +92,7 @@ def accuracy(runs: Sequence[RunView], series: Sequence[Series]) -> list[Any]:
         return [Words("Timing error not known: the run was not calibrated.")]
     line = timing_error([level for one in series for level in one.levels])
     sentence = f"{line[0].upper()}{line[1:]}, at the 99th percentile over requests."
-    shown = sentence if "under" in line else "Timing error not known: no answer to apply it to."
+    shown = "Timing error not known: no answer to apply it to." if "not known" in line else sentence
     return [Folded(shown, [*map(_calibration_table, found.values())])]
 
 

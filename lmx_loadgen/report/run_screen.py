@@ -5,26 +5,22 @@ first: neither `[red]` nor an ANSI escape in a model's name does anything.
 """
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from lmx_loadgen.report import ranking
 from lmx_loadgen.report.comparison_table import comparison_table
 from lmx_loadgen.report.headline import speed
 from lmx_loadgen.report.level_table import ShownTarget, level_table
-from lmx_loadgen.report.run_notes import RunNote, run_notes
-from lmx_loadgen.report.sanitize import sanitize, unbroken
+from lmx_loadgen.report.run_notes import print_line, print_notes, run_notes
+from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.table import Table, rich_table
 from lmx_loadgen.report.view import failures_of
 from lmx_loadgen.report.workloads import workloads
 from lmx_loadgen.store.result import RunResult, TargetResult
 
-MOST_NOTES = 5
-_STYLES = {"bad": "red", "warn": "yellow", "plain": "dim"}
 _NAME_WIDTH = 40
 
 
@@ -32,17 +28,17 @@ def print_run(result: RunResult, folder: Path, console: Console, *, all_notes: b
     """The whole screen. With `all_notes` every sentence of the comparison and every note."""
     sentences = answer(result)
     for place, sentence in enumerate(sentences if all_notes else sentences[:1]):
-        _print(console, sentence, "bold" if place == 0 else "")
+        print_line(sentence, console, "bold" if place == 0 else "")
     table = _table(result)
     console.print(rich_table(table, console.width))
     for words in table.footnotes:
-        _print(console, words, "dim")
+        print_line(words, console, "dim")
     for one in workloads([(target.name, target.levels) for target in result.targets]):
-        _print(console, one.title, "bold")
+        print_line(one.title, console, "bold")
         console.print(rich_table(one.table, console.width))
         for words in (one.table.caption, *one.table.footnotes):
-            _print(console, words, "dim")
-    _print_notes(run_notes(result), console, all_notes)
+            print_line(words, console, "dim")
+    print_notes(run_notes(result), console, all_notes)
     # One line each, however long the folder's name is: it is to be copied.
     console.print(Text(f"stored in {folder}"), soft_wrap=True, highlight=False)
     console.print(Text(f"next: {next_command(result, folder)}"), soft_wrap=True, highlight=False)
@@ -80,17 +76,3 @@ def _table(result: RunResult) -> Table:
     if len(result.comparisons) == 1 and any(verdict != "refused" for verdict in verdicts):
         return comparison_table(result.comparisons[0])
     return level_table([ShownTarget(target.name, target) for target in result.targets])
-
-
-def _print_notes(notes: Sequence[RunNote], console: Console, all_notes: bool) -> None:
-    shown = notes if all_notes else notes[:MOST_NOTES]
-    grid = RichTable.grid()
-    for note in shown:
-        grid.add_row(Text("- "), Text(unbroken(note.words), style=_STYLES[note.weight]))
-    console.print(grid, highlight=False)
-    if left := len(notes) - len(shown):
-        _print(console, f"({left} more with -v)", "dim")
-
-
-def _print(console: Console, words: str, style: str) -> None:
-    console.print(Text(unbroken(words), style=style), highlight=False)

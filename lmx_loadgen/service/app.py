@@ -25,6 +25,7 @@ class ServiceSettings:
     results_dir: Path
     hosts: Sequence[str] = ()
     tokenizer: Path | None = None
+    no_text: bool = False
 
 
 def service_app(settings: ServiceSettings) -> FastAPI:
@@ -34,6 +35,7 @@ def service_app(settings: ServiceSettings) -> FastAPI:
     app.state.benchmark_target = settings.target
     app.state.benchmark_hosts = tuple(settings.hosts)
     app.state.benchmark_tokenizer = settings.tokenizer
+    app.state.benchmark_no_text = settings.no_text
     app.include_router(router)
     return app
 

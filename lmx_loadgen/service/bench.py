@@ -30,7 +30,8 @@ class Bench:
     `benchmark_store` keeps the results, by default in Opta-LMX's own folder; the runs themselves, with their event
     logs, go into its folder `runs`. `benchmark_target` is the server to measure, written as for `--target`.
     `benchmark_tokenizer` is a `tokenizer.json` that counts tokens; without it, one beside the model is looked for where
-    the server does not count them in its streams.
+    the server does not count them in its streams. `benchmark_no_text` leaves prompts and answers out of what is stored
+    and answered.
     """
 
     def __init__(self, state: Any) -> None:
@@ -101,6 +102,7 @@ class Bench:
             runs_folder=Path(self.store.directory).absolute() / RUNS,
             tokenizer=tokenizer,
             is_tokenizer_found=configured is None,
+            no_text=bool(getattr(self._state, "benchmark_no_text", False)),
         )
 
     def _found_tokenizer(self, target: TargetSpec, model: str) -> str | None:

@@ -58,6 +58,7 @@ def measured(
                 out=job.runs_folder,
                 probe_cache=False,
                 count_tokens=True,
+                no_text=job.no_text,
                 lock=locked,
                 start_worker=standby.start,
                 known_servers=known,

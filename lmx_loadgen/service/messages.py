@@ -20,13 +20,14 @@ class _Message(BaseModel):
 
 class MeasureJob(_Message):
     """One run of the plan: on which server, and the folder that the run's own folder is made in. A tokenizer that was
-    only found is done without where it cannot be used."""
+    only found is done without where it cannot be used. `no_text`: prompts and answers are not stored."""
 
     asked: BenchmarkRequest
     target: TargetSpec
     runs_folder: Path
     tokenizer: str | None = None
     is_tokenizer_found: bool = False
+    no_text: bool = False
 
 
 class StopRun(_Message):

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from lmx_loadgen.profile.load_point import ALONE, LoadPoint
@@ -38,11 +38,13 @@ class Costs:
         known = [seconds for one in lighter if (seconds := history.answer_s(one)) is not None]
         return known[-1] if known else self.assumed_s
 
-    def checks_s(self, history: History) -> float:
-        """What is asked of the targets once their load is done."""
+    def checks_s(self, history: History, left_out: Collection[LoadPoint] = ()) -> float:
+        """What is asked of the targets once their load is done. A probe's answers are short, but most of an answer's
+        time may be its prompt's."""
         alone = self.answer_s(ALONE, history)
-        each = _PROBE_REQUESTS * alone * min(1.0, 16 / self.profile.request.max_tokens)
-        each += sum(self.answer_s(point, history) for point in stability_points(self.profile))
+        each = _PROBE_REQUESTS * alone
+        measured = [point for point in self.profile.load.points() if point not in left_out]
+        each += sum(self.answer_s(point, history) for point in stability_points(self.profile, measured))
         checks = self.profile.checks
         each += _CHECK_ANSWERS * alone * (len(checks.tool_calls) or 1 if checks.include_tool_call else 0)
         return self.targets * each
@@ -80,6 +82,7 @@ class WithinBudget:
     precise: Precise = lambda point: None
     _levels: dict[LoadPoint, list[Segment]] = field(init=False)
     _began: dict[LoadPoint, float] = field(default_factory=dict)
+    _left_out: list[LoadPoint] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._levels = by_level(self.plan)
@@ -87,6 +90,10 @@ class WithinBudget:
     @property
     def _fewest(self) -> int:
         return FEWEST_BLOCKS if len(self.targets) > 1 else 1
+
+    def _for_load_s(self, history: History) -> float:
+        """How many seconds are left for load."""
+        return self.limit.left_s() - self.costs.checks_s(history, self._left_out)
 
     def next(self, history: History) -> Segment | None:
         while self._levels and not history.aborted.keys() >= set(self.targets):
@@ -111,10 +118,11 @@ class WithinBudget:
         rounds_left = max(0, self._fewest - len(done))
         while others := [one for one in self._levels if one != point]:
             needed_s = self._needed_s(others, history) + rounds_left * self.costs.least_round_s(point, history)
-            if needed_s <= self.limit.left_s() - self.costs.checks_s(history):
+            if needed_s <= self._for_load_s(history):
                 return
             heaviest = max(others, key=_slots)
             del self._levels[heaviest]
+            self._left_out.append(heaviest)
             self.say(f"no time for {heaviest.label} within the budget")
 
     def _needed_s(self, points: Sequence[LoadPoint], history: History) -> float:
@@ -126,7 +134,7 @@ class WithinBudget:
         usual = {
             one: self.costs.usual_round_s(one, segments[0].requests, history) for one, segments in self._levels.items()
         }
-        of_all = self.limit.left_s() - self.costs.checks_s(history)
+        of_all = self._for_load_s(history)
         took = time.monotonic() - self._began[point]
         share = (of_all + took) * usual[point] / sum(usual.values()) - took
         others = [one for one in self._levels if one != point]

@@ -36,7 +36,7 @@ def measure(options: Options, stop: StopFlag) -> "Measure":
 
     def measured(profile: Profile) -> LogContents:
         with tempfile.TemporaryDirectory(prefix="lmx-loadgen-") as scratch:
-            quiet = replace(options, out=Path(scratch), probe=False)
+            quiet = replace(options, out=Path(scratch), probe=False, capacity=None)
             recorded = record(profile, quiet, stop=stop, base_dir=Path(scratch), view=Silent())
             recorded.close()
             stop.check()

@@ -14,7 +14,9 @@ from lmx_loadgen.session.plan import Segment, assumed_answer_s
 from lmx_loadgen.session.stop_rules import MaxDuration
 from lmx_loadgen.store.segment_key import LOAD, SegmentKey
 
-_LEAST_IN_BLOCK, _WAVES, _LEAST_OPEN_S = 20, 3, 10.0
+_LEAST_IN_BLOCK, _WAVES = 20, 3
+# A queue takes its time to form: a block of an open loop lasts for as long as so many answers.
+_LEAST_OPEN_S, _LEAST_DUE, _ANSWERS = 30.0, 50, 30
 # A block that could send for less is not worth its while.
 _LEAST_S = 1.0
 
@@ -51,16 +53,17 @@ class CapacitySearch:
 
     def _block(self, target: str, level: int, history: History) -> Segment | None:
         """The next block of a level, as long as there is time for one; it then sends no longer than that."""
-        point = self.ladder.point(level)
+        point, answer_s = self.ladder.point(level), self._answer_s(self.ladder.point(level), history)
         block = _blocks(history, target, point)
-        sending_s = self.limit.left_s() - self._answer_s(point, history)
+        sending_s = self.limit.left_s() - answer_s
         if sending_s < _LEAST_S:
             return None
         requests: int | None = max(_LEAST_IN_BLOCK, _WAVES * point.slots)
+        offset = block * max(_LEAST_IN_BLOCK, _WAVES * point.slots)
         if point.kind == "open":
-            requests, sending_s = None, min(sending_s, max(_LEAST_OPEN_S, _LEAST_IN_BLOCK / point.rate))
+            wanted_s = max(_LEAST_OPEN_S, _LEAST_DUE / point.rate, _ANSWERS * answer_s)
+            requests, sending_s, offset = None, min(sending_s, wanted_s), block * math.ceil(point.rate * wanted_s)
         warmup = 0 if block else self.profile.load.warmup
-        offset = block * (requests or math.ceil(self.ladder.value(level) * _LEAST_OPEN_S))
         return Segment(SegmentKey(target, point, block), requests, sending_s, warmup, offset)
 
     def _answer_s(self, point: LoadPoint, history: History) -> float:

@@ -75,6 +75,7 @@ def _start_recording(setup: RunSetup, samples: Samples) -> tuple[Recorder, Drive
             count=setup.count,
             next_id=resumed.next_id if resumed is not None else 0,
             samples=samples,
+            no_text=setup.options.no_text,
         )
     except BaseException:
         driver.close()
@@ -177,6 +178,8 @@ def _strategy(setup: RunSetup, parts: Parts) -> Strategy:
     options, log_path = setup.options, parts.recorder.folder / NAME
     if options.capacity is not None:
         return _capacity_search(setup, parts, log_path)
+    if setup.profile.load.sweep:
+        return _sweep(setup, parts, log_path)
     repeats = Repeats(_tainted(log_path, parts.history))
     if options.detect is not None or options.budget is not None:
         from lmx_loadgen.session.sized import by_precision
@@ -205,7 +208,8 @@ def _capacity_search(setup: RunSetup, parts: Parts, log_path: Path) -> Strategy:
     from lmx_loadgen.analysis.measured_run import MeasuredRun
 
     options = setup.options
-    ladder = ladder_of(str(options.capacity), setup.profile.load.max_in_flight)
+    assert options.capacity is not None
+    ladder = ladder_of(options.capacity, setup.profile.load.max_in_flight)
     return CapacitySearch(
         setup.profile,
         list(setup.targets),
@@ -215,6 +219,14 @@ def _capacity_search(setup: RunSetup, parts: Parts, log_path: Path) -> Strategy:
         time_left(options.within, setup.began, parts.history.spent_s),
         parts.view.say,
     )
+
+
+def _sweep(setup: RunSetup, parts: Parts, log_path: Path) -> Strategy:
+    from lmx_loadgen.analysis.measured_run import MeasuredRun
+    from lmx_loadgen.analysis.sweep import swept_of
+    from lmx_loadgen.session.sweep import Sweep
+
+    return Sweep(setup.profile, setup.plan, lambda target: swept_of(MeasuredRun(read_log(log_path)), target))
 
 
 def _tainted(log_path: Path, history: History) -> Callable[[LoadPoint, int], bool]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from lmx_loadgen.analysis.comparison.verdict import MARGIN
 from lmx_loadgen.errors import InputError
@@ -42,6 +43,7 @@ class Options:
         accept: why failed checks of a comparison are overridden.
         until_conclusive: whether rounds are added until the verdicts are conclusive, within `max_duration` seconds.
         detect: the difference, as a share, that rounds are added for until it would be found, in the same time.
+        no_text: whether what users and models wrote is left out of what is stored.
         budget: how many seconds the run may take in all, checks included; levels and blocks are fitted into it.
         isolate: whether each server has the machine to itself while it is measured.
         reference: a file of published figures, None for those of the package.
@@ -51,7 +53,7 @@ class Options:
         i_own_this_server: whether a heavy load may go to a public address.
         allow_plain_http: whether keys may be sent over plain http to other machines.
         start_worker: what starts a measuring process.
-        capacity: what a search for the capacity goes by, `concurrency` or `rate`; None for a run that is no search.
+        capacity: what a search for the capacity goes by; None for a run that is no search.
         share: the share of requests that must keep every limit in it, and `within` how many seconds it may take.
         start_sim: what starts the simulator, given the environment of its process.
         known_servers: who was recognized where, for whoever does one run after the other; None remembers nobody.
@@ -69,6 +71,7 @@ class Options:
     accept: str | None = None
     until_conclusive: bool = False
     detect: float | None = None
+    no_text: bool = False
     budget: float | None = None
     isolate: bool = False
     max_duration: float | None = None
@@ -79,7 +82,7 @@ class Options:
     i_own_this_server: bool = False
     allow_plain_http: bool = False
     start_worker: StartWorker = WorkerProcess
-    capacity: str | None = None
+    capacity: Literal["concurrency", "rate", "users"] | None = None
     share: float = 0.95
     within: float = 900.0
     start_sim: StartSim = start_demo
@@ -93,6 +96,8 @@ class Options:
 
     def first_rounds(self, targets: int) -> int | None:
         """How many rounds of a level are planned before the run decides itself; None where it does not."""
+        if self.capacity is not None:
+            return 1
         if self.detect is not None:
             return FIRST_ROUNDS
         if self.budget is None:
@@ -116,6 +121,8 @@ class Options:
         named = [name for name, value in chosen.items() if value]
         if len(named) > 1:
             raise InputError(f"{' and '.join(named)} do not go together: each decides how much is measured")
+        if profile.load.sweep and named:
+            raise InputError(f"{named[0]} does not go with --rate sweep, which decides itself what is measured")
         if self.until_conclusive:
             _check_until_conclusive(profile)
         elif self.max_duration is not None and self.detect is None:
@@ -130,9 +137,10 @@ class Options:
             raise InputError("--isolate needs two targets: alone, a server has the machine to itself")
 
 
-def resume_options(folder: Path, lock: Lock | None = None) -> Options:
-    """How to resume the run in `folder`: as it was begun. Raises ResultError or NotResumable."""
-    resume_state = load_resume_state(folder)
+def resume_options(folder: Path, lock: Lock | None = None, given: Profile | None = None) -> Options:
+    """How to resume the run in `folder`: as it was begun. `given` has the texts that a run with --no-text did not keep.
+    Raises ResultError or NotResumable."""
+    resume_state = load_resume_state(folder, given)
     header = resume_state.header
     return Options(
         loop=header["instrument"]["loop"],
@@ -140,6 +148,7 @@ def resume_options(folder: Path, lock: Lock | None = None) -> Options:
         workers=header["instrument"]["workers"],
         accept=header.get("accepted"),
         until_conclusive=header["until_conclusive"],
+        no_text=header.get("no_text", False),
         lock=lock,
         resume_state=resume_state,
         **{name: resume_state.resume_info[name] for name in RESUMED_OPTIONS if name in resume_state.resume_info},

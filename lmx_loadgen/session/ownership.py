@@ -30,7 +30,7 @@ def check_owned(profile: Profile, resolve: Resolve | None = None, *, goes_on: bo
     plan = make_plan(profile, names)
     for spec in profile.targets:
         load = heavy([segment for segment in plan if segment.target == spec.name])
-        load = load or ("to add blocks as long as it takes" if goes_on else None)
+        load = load or ("to add blocks as long as it takes" if goes_on or profile.load.sweep else None)
         address = spec.url or dialect_of(spec).default_url
         if load is None or address is None:
             continue

@@ -9,7 +9,7 @@ block leaves behind for the next one falls on all targets alike as well. The see
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,10 @@ def default_duration(point: LoadPoint) -> float | None:
 
 
 def blocks_of(load: Load, targets: int) -> int:
-    """How many blocks each target has at each level: the profile's `blocks`, else 6 for several targets, 1 for one."""
+    """How many blocks each target has at each level: the profile's `blocks`, else 6 for several targets, 1 for one and
+    in a sweep."""
+    if load.sweep:
+        return 1
     return load.blocks or (DEFAULT_BLOCKS if targets > 1 else 1)
 
 
@@ -193,13 +196,15 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str],
             rows = [[segment for segment in of_level if segment.block == block] for block in range(blocks)]
             order = ": " + " ".join("".join(letters[segment.target] for segment in row) for row in rows)
         lines.append(f"  {point.label}, {amount}{each}{order}")
-    if len(targets) > 1 and blocks < FEWEST_BLOCKS and not goes_on:
+    if len(targets) > 1 and blocks < FEWEST_BLOCKS and not (goes_on or load.sweep):
         lines.append(f"  too few blocks for a verdict, use at least {FEWEST_BLOCKS}")
     if len(targets) > 1:
         lines.append("  " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if afterwards := _afterwards(profile):
         lines.append(f"  then, of each target: {afterwards}")
-    if any(point.IS_OPEN for point in points):
+    if load.sweep:
+        lines.append("  then nine rates of each target, up to one that it cannot keep up with")
+    if load.sweep or any(point.IS_OPEN for point in points):
         lines.append(f"  at most {load.max_in_flight} requests in flight in an open loop, others are dropped")
     if at_once := stability_points(profile):
         words = ", ".join(str(point.slots) for point in at_once)
@@ -216,10 +221,12 @@ def assumed_words(profile: Profile, plan: Sequence[Segment]) -> str:
     )
 
 
-def stability_points(profile: Profile) -> list[LoadPoint]:
+def stability_points(profile: Profile, measured: Collection[LoadPoint] | None = None) -> list[LoadPoint]:
     """At which load one prompt is asked as often as there are slots, to compare its answers: alone first. Empty where
-    nothing is compared: answers can only be expected to be the same where nothing is drawn by lot."""
-    points = [point for point in profile.load.points() if not point.IS_OPEN]
+    nothing is compared: answers can only be expected to be the same where nothing is drawn by lot.
+
+    With `measured`, levels that no time was left for are not compared either."""
+    points = [point for point in profile.load.points() if not point.IS_OPEN and (measured is None or point in measured)]
     slots = sorted({point.slots for point in points})
     if not profile.checks.stability or profile.request.temperature > 0 or not slots or slots[-1] == 1:
         return []

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmx_loadgen.analysis.no_text import line_without_text
 from lmx_loadgen.load.messages import FinishedRequest, SegmentEnd
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
@@ -26,6 +27,7 @@ class Recorder:
         count: counts the tokens of a text, where the profile names a tokenizer.
         next_id: the first number that no request of the run has.
         samples: gives the lines of what runs beside the load that have come since it was called last.
+        no_text: whether prompts and answers are left out of the log.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Recorder:
         count: TokenCounter | None = None,
         next_id: int = 0,
         samples: Callable[[], list[dict[str, Any]]] = list,
+        no_text: bool = False,
     ) -> None:
         self.folder = folder
         self._log = log
@@ -47,6 +50,7 @@ class Recorder:
         self._keys = keys_of(targets)
         self._jobs = jobs
         self._samples = samples
+        self._stored = line_without_text if no_text else dict
         self._count = count
         self._next_id = next_id
 
@@ -65,7 +69,8 @@ class Recorder:
             count=self._count,
             prompt_text=self._prompt_text(sent, segment) if self._count else "",
         )
-        line: dict[str, Any] = self._keys.redact_in({**decoded, "events": self._keys.redact_events(decoded["events"])})
+        redacted = self._keys.redact_in({**decoded, "events": self._keys.redact_events(decoded["events"])})
+        line = self._stored(redacted)
         self._next_id += 1
         self._log.append(line)
         return line
@@ -107,7 +112,8 @@ class Recorder:
 
     def check(self, target: Target, line: dict[str, Any]) -> None:
         """Store the outcome of a check of a target."""
-        self._log.append({"type": "check", "at_ns": now_ns(), "target": target.name, **self._keys.redact_in(line)})
+        whole = {"type": "check", "at_ns": now_ns(), "target": target.name, **self._keys.redact_in(line)}
+        self._log.append(self._stored(whole))
 
     def end(self, reason: str | None, joined: Sequence[dict[str, Any]] = ()) -> None:
         """Store the end line; a run with a `reason` is not complete. `joined` are others that measured on this machine

@@ -4,6 +4,7 @@ For comparing settings and versions on one machine. What a server has of its own
 and what it compiled, is then in the scatter between runs, and not taken for a difference.
 """
 
+import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,8 @@ class Restarts:
                 yield outcome
 
     def _log(self, base_dir: Path, command: ServerCommand, place: int) -> Path:
+        if self.options.no_text:
+            return Path(os.devnull)  # servers write prompts into their logs
         folder = base_dir / self.folder / _LOGS
         make_folder(folder)
         return folder / f"{command.name}-{place + 1}.log"

@@ -16,6 +16,7 @@ import pydantic_core
 from pydantic import ValidationError
 
 from lmx_loadgen import __version__
+from lmx_loadgen.analysis.no_text import lacks_texts, with_texts
 from lmx_loadgen.decode.errors import plain
 from lmx_loadgen.errors import NotResumable
 from lmx_loadgen.profile.load_point import LoadPoint, load_point
@@ -34,10 +35,12 @@ from lmx_loadgen.targets.base import Target
 
 @dataclass(frozen=True)
 class ResumeState:
-    """A run to resume: its folder, and its log as far as it came."""
+    """A run to resume: its folder, and its log as far as it came. `given` is a profile with the texts that the log of
+    a run with --no-text lacks."""
 
     folder: Path
     log: LogContents
+    given: Profile | None = None
 
     @property
     def header(self) -> Mapping[str, Any]:
@@ -46,13 +49,25 @@ class ResumeState:
     @cached_property
     def profile(self) -> Profile:
         """The profile as it was run, each target with the model that was found. Raises NotResumable."""
+        stored = self.header["profile"]
+        if self.header.get("no_text") and lacks_texts(stored):
+            stored = self._with_texts(stored)
         try:
-            profile = Profile.model_validate(self.header["profile"])
+            profile = Profile.model_validate(stored)
         except ValidationError:
             raise NotResumable(f"the profile in {self.folder / NAME} is damaged: the run cannot go on") from None
         models = {target["name"]: target["model"] for target in self.header["targets"]}
         specs = [spec.model_copy(update={"model": models.get(spec.name)}) for spec in profile.targets]
         return profile.model_copy(update={"targets": specs})
+
+    def _with_texts(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        again = "give --profile, --prompt and --extra-body as they were when it began"
+        if self.given is None:
+            raise NotResumable(f"{self.folder} was run with --no-text and does not have its prompt: {again}")
+        found = with_texts(stored, self.given.model_dump(mode="json"))
+        if found is None:
+            raise NotResumable(f"{self.folder} was run with another prompt, extra field or tool: {again}")
+        return found
 
     @property
     def plan(self) -> list[Segment]:
@@ -84,7 +99,8 @@ class ResumeState:
         answers to one prompt alone and among others: such a segment is finished when all of its kind are."""
         done = {segment_key(line) for line in self.log.segments if ran_to_its_end(line)}
         of_kind = Counter((key.target, key.phase) for key in done)
-        needed = {"probe": PROBES, "stability": len(stability_points(self.profile))}
+        measured = {key.load_point for key in self.begun if key.phase == LOAD}
+        needed = {"probe": PROBES, "stability": len(stability_points(self.profile, measured))}
         return frozenset(key for key in done if of_kind[key.target, key.phase] >= needed.get(key.phase, 1))
 
     @property
@@ -170,12 +186,13 @@ class ResumeState:
         )
 
 
-def load_resume_state(folder: Path) -> ResumeState:
-    """The run in a folder, to go on with. Raises ResultError, or NotResumable where it is over or another made it."""
+def load_resume_state(folder: Path, given: Profile | None = None) -> ResumeState:
+    """The run in a folder, to resume; `given` as in `ResumeState`. Raises ResultError, or NotResumable where it is over
+    or another made it."""
     log = read_log(folder / NAME)
     if log.end is not None and log.end["complete"]:
         raise NotResumable(f"{folder} is complete: nothing of it is left to measure")
-    resume_state = ResumeState(folder, log)
+    resume_state = ResumeState(folder, log, given)
     if "going_on" not in log.header:
         raise NotResumable(f"{folder} does not say enough of how it was run to go on: make a new run")
     for what, before, now in (

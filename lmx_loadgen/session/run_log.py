@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen import __version__
+from lmx_loadgen.analysis.no_text import header_without_text
 from lmx_loadgen.errors import StorageError
 from lmx_loadgen.load.messages import Ready
 from lmx_loadgen.profile.models import Profile
@@ -40,7 +41,7 @@ def _header(setup: RunSetup, ready: Ready, anchor: Anchor, other_run: Mapping[st
     hypotheses = {
         name: hypothesis.model_dump(mode="json", exclude_none=True) for name, hypothesis in setup.hypotheses.items()
     }
-    return {
+    found = {
         **header(setup.profile, targets, setup.plan, instrument, setup.run_id, anchor, hypotheses),
         "accepted": options.accept,
         "until_conclusive": options.until_conclusive,
@@ -54,6 +55,7 @@ def _header(setup: RunSetup, ready: Ready, anchor: Anchor, other_run: Mapping[st
         **({"prompts_in_file": setup.book.drawn_from} if setup.book.drawn_from is not None else {}),
         "prompt_preview": str(setup.book.measured[0].messages[-1]["content"])[:100],
     }
+    return header_without_text(found) if options.no_text else found
 
 
 def header(

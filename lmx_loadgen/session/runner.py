@@ -12,7 +12,7 @@ from lmx_loadgen.session.jobs import JobMaker, spread_ns
 from lmx_loadgen.session.plan import Segment, stability_points
 from lmx_loadgen.session.segment_run import Parts, SegmentRun
 from lmx_loadgen.session.strategy import Strategy
-from lmx_loadgen.store.segment_key import SegmentKey
+from lmx_loadgen.store.segment_key import LOAD, SegmentKey
 from lmx_loadgen.targets.base import Target
 
 _TICK_S = 0.05
@@ -82,7 +82,8 @@ class Runner:
 
     def _compare_answers(self, target: Target) -> None:
         """The same prompt alone, and then as often at once as each level has slots."""
-        for point in stability_points(self.profile):
+        measured = {key.load_point for key in self.parts.history.finished if key.phase == LOAD}
+        for point in stability_points(self.profile, measured):
             segment = Segment(SegmentKey(target.name, point, 0, "stability"), point.slots, None, 0)
             self._run_extra(segment, self.jobs.stability(segment, target, self.workers))
 

@@ -83,7 +83,7 @@ class RunSetup:
         lines = [f"{name}: {hypothesis.sentence}" for name, hypothesis in self.hypotheses.items()]
         if resume_state is not None:
             lines.insert(0, f"resuming {resume_state.folder}: {len(resume_state.finished)} blocks are done")
-        elif len(self.targets) > 1:
+        elif len(self.targets) > 1 and self.options.capacity is None:
             lines += plan_description(self.profile, self.plan, self.options)
         if len(self.targets) > 1 and self.options.isolate:
             lines += obstacles(self.targets)

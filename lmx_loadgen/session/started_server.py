@@ -149,6 +149,8 @@ class StartedServer:
             return False
 
     def _last_words(self) -> str:
+        if self.log == Path(os.devnull):
+            return "; its output was not kept (--no-text)"
         with suppress(OSError), self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - _LAST_BYTES))
             lines = file.read().decode(errors="replace").strip().splitlines()

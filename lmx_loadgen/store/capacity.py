@@ -22,21 +22,23 @@ class CapacityPoint(AtLoadPoint):
 
 
 class CapacityResult(BaseModel):
-    """The highest load that `passes` and the lowest above it that `fails`, in concurrent requests or requests a second.
+    """The highest load that `passes` and the lowest above it that `fails`, in what it was searched `by`.
 
-    `value` is `passes`, also where the time allowed only a range. `confidence` is None where either may be chance.
+    `value` is `passes`, also where the time allowed only a range. `confidence` is None where either may be chance;
+    `range95` then has the highest load that surely passes and the lowest that surely fails, None where none does.
     `limit_broken` is what most requests at `fails` missed: TTFT, TPOT, E2E, errors, or overload. `monotone` says that
     no load above `fails` passed, and `finished` that nothing was left to measure.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_serialization_defaults_required=True)
 
-    by: Literal["concurrency", "rate"]
+    by: Literal["concurrency", "rate", "users"]
     share: float
     value: float | None
     passes: float | None
     fails: float | None
     confidence: float | None
+    range95: tuple[float | None, float | None]
     limit_broken: str | None
     monotone: bool
     finished: bool
@@ -45,12 +47,14 @@ class CapacityResult(BaseModel):
 
 
 class CapacityRatio(BaseModel):
-    """Between which bounds the capacity of `b` ÷ that of `a` lies; None where a side has none. The verdict is on b."""
+    """The capacity of `b` ÷ that of `a`, and between which bounds it lies with 95 % confidence; None where a side has
+    none. The verdict is on b."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, json_schema_serialization_defaults_required=True)
 
     a: str
     b: str
+    value: float | None
     low: float | None
     high: float | None
     verdict: Literal["better", "worse", "undecided"]

@@ -135,6 +135,7 @@ class HeaderLine(OpenLine):
     prompt_preview: NotRequired[Text]
     lengths: NotRequired[Annotated[list[dict[Text, Any]], Field(description="how the prompts of its shapes were made")]]
     prompts_in_file: NotRequired[Annotated[Count, Field(description="of which the prompts were drawn by the seed")]]
+    no_text: NotRequired[Annotated[Flag, Field(description="whether prompts and answers were left out (--no-text)")]]
     accepted: NotRequired[Annotated[Text | None, Field(description="why failed checks of a comparison are overridden")]]
     until_conclusive: NotRequired[Annotated[Flag, Field(description="whether results decided how long it went on")]]
     going_on: NotRequired[Annotated[dict[Text, Any], Field(description="what a resumed run needs beside all this")]]
@@ -146,6 +147,15 @@ class TokenizerTokens(OpenLine):
 
     prompt: Count | None
     output: Count | None
+
+
+class ShapeLine(OpenLine):
+    """An answer's text in figures, where the text itself was not kept."""
+
+    repetition_ratio: Figure
+    is_garbled: Flag
+    has_thought: Flag
+    is_open_thought: Flag
 
 
 class RequestLine(BlockPlace):
@@ -185,6 +195,9 @@ class RequestLine(BlockPlace):
             description="[index of the arrival that completed it, kind, text]; the text of a usage event is the "
             "running count of completion tokens, empty where there is none"
         ),
+    ]
+    shape: NotRequired[
+        Annotated[ShapeLine, Field(description="with --no-text: events have other characters of the same kinds")]
     ]
     status: Annotated[int, Strict()] | None
     outcome: Outcome

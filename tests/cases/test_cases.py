@@ -128,7 +128,8 @@ CHECKS: dict[str, Callable[[CaseRun, Any], bool]] = {
 }
 
 
-TIMED = {"decode_max", "decode_min", "ttft_min", "free_within_s"}
+# A busy machine changes a decode rate. It makes no TTFT shorter, and holds no slot for the seconds that are allowed.
+TIMED = {"decode_max", "decode_min"}
 
 
 def marks_of(path: Path) -> list[pytest.MarkDecorator]:

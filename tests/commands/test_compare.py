@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from lmx_loadgen.report.run_notes import MOST_NOTES
 from tests.helpers.cli import lmx_loadgen
 from tests.helpers.made_sessions import Made, session, stored
 from tests.helpers.outline import Outline
+from tests.helpers.paths import RUNS
 from tests.helpers.snapshots import check_snapshot, numbers_in
 
 SLOWER = Made(ttft=220, step=22)
@@ -53,6 +55,16 @@ def test_snapshot_of_a_comparison(reports: Path, format: str) -> None:
     text = compare("--results-dir", reports, "--format", format).stdout
 
     check_snapshot(f"compare-{format}.txt", text)
+
+
+def test_at_most_five_notes_and_all_with_v() -> None:
+    few, every = (compare(RUNS / "head-to-head", *flags).stdout for flags in ((), ("-v",)))
+    notes = [sum(line.startswith("- ") for line in text.splitlines()) for text in (few, every)]
+
+    assert notes[0] == MOST_NOTES < notes[1]
+    assert few.endswith(f"({notes[1] - MOST_NOTES} more with -v)\n")
+    assert "more with -v" not in every
+    assert "practical margin" in every
 
 
 def test_one_run_of_two_targets(reports: Path) -> None:

@@ -1,5 +1,6 @@
 """What `run` does before it measures: the simulator starts while the rest of the tool is imported."""
 
+import json
 import os
 import subprocess
 import sys
@@ -50,6 +51,18 @@ def test_it_gets_no_key_and_further_ones_start_as_usual(monkeypatch: pytest.Monk
 def test_help_and_the_way_to_the_first_request_import_nothing_that_can_wait() -> None:
     """What takes long to import and is needed after the load, or never: reports, statistics, JSON schemas."""
     late = ("jsonschema", "lmx_loadgen.report.terminal", "lmx_loadgen.calibration", "scipy", "numpy", "plotly")
-    code = f"import sys, lmx_loadgen.commands.run; print([name for name in {late!r} if name in sys.modules])"
 
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert imported_by("lmx_loadgen.commands.run", *late) == []
+
+
+def test_a_measuring_process_imports_nothing_that_it_does_not_measure_with() -> None:
+    """It is started for every run: httpx would import a command line of its own, and with it what draws screens."""
+    assert imported_by("lmx_loadgen.load.worker", "click", "rich", "pygments", "pydantic", "lmx_loadgen.report") == []
+
+
+def imported_by(modules: str, *names: str) -> list[str]:
+    """Which of `names` are there once these modules are imported, in a process of their own."""
+    code = f"import json, sys, {modules}; print(json.dumps([name for name in {names!r} if sys.modules.get(name)]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found: list[str] = json.loads(done.stdout)
+    return found

@@ -94,3 +94,11 @@ def stored(folder: Path) -> list[dict[str, Any]]:
     """The results in a folder, as they lie there; one that is being written is not there yet."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.json"))]
     return [json.loads(text) for text in texts if text]
+
+
+def wait_until_stored(folder: Path) -> None:
+    """Until the only run has its result beside its log, which is written once it is answered."""
+    deadline = time.monotonic() + _WITHIN_S
+    while not list(folder.glob("runs/*/result.json")):
+        assert time.monotonic() < deadline, "no result was stored"
+        threading.Event().wait(0.02)

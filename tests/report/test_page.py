@@ -138,6 +138,8 @@ def test_the_calibration_is_folded_behind_its_one_line(load_run: Loader) -> None
     assert "Timing error under 0.5 ms" in text
     assert "0.133 / 0.400" in text  # the calibrated TTFT at 16
 
+    run.result.targets[0].levels[0].metrics["ttft"].instrument_error = 2.44
+    assert "Timing error up to 2.4 s" in section(build_page([run]), "accuracy")
     run.result.instrument["calibration"] = None
     assert "0.133 / 0.400" not in build_page([run])
 

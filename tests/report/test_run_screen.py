@@ -10,8 +10,9 @@ from rich.console import Console
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.profile.load_point import Closed
-from lmx_loadgen.report.run_notes import run_notes
-from lmx_loadgen.report.run_screen import MOST_NOTES, print_run
+from lmx_loadgen.report.headline import timing_error
+from lmx_loadgen.report.run_notes import MOST_NOTES, run_notes
+from lmx_loadgen.report.run_screen import print_run
 from lmx_loadgen.store.result import RunResult, read_result
 from tests.helpers.levels import a_level
 from tests.helpers.made_sessions import Made, session
@@ -104,6 +105,24 @@ def test_what_failed_comes_before_what_is_doubtful() -> None:
 
     assert weights == sorted(weights, key=["bad", "warn", "plain"].index)
     assert weights[0] == "bad"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (5e-6, "under 0.01 ms"),
+        (0.04, "under 50 ms"),
+        (1.0, "under 1000 ms"),
+        (2.44, "up to 2.4 s"),
+        (None, "not known"),
+    ],
+)
+def test_the_timing_error_is_never_understated(error: float | None, words: str) -> None:
+    (target,) = made("lmx", blocks=1).targets
+    for level in target.levels:
+        level.metrics["ttft"].instrument_error = error
+
+    assert words in timing_error(target.levels)
 
 
 def test_undefined_figures_are_dashes_and_failures_have_their_words() -> None:

@@ -1,6 +1,7 @@
 """The benchmark plan's own tests of its endpoints, in spirit: what is asked is measured, answered, stored, listed."""
 
 import asyncio
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from lmx_loadgen.service.request import BenchmarkRequest
 from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats
 from tests.helpers.plan_results import made
-from tests.helpers.service import RESULTS, RUN, SMALL, client_of, measured_lines, stored
+from tests.helpers.service import RESULTS, RUN, SMALL, client_of, measured_lines, stored, wait_until_stored
 
 PLAN_KEYS = {"model_id", "backend", "timestamp", "status", "hardware", "lmx_version", "prompt_preview", "stats"}
 
@@ -185,3 +186,18 @@ def test_a_routers_own_prefix_and_dependencies_hold() -> None:
 
     assert asyncio.run(ask()) == 200
     assert seen == [1]
+
+
+def test_without_text_no_word_is_stored_or_answered(app: FastAPI, tmp_path: Path) -> None:
+    app.state.benchmark_no_text = True
+    try:
+        status, answer = asked(app, {**SMALL, "prompt": "Tell me of quokkafish."})
+        told = json.dumps([answer, listed(app)])
+    finally:
+        app.state.benchmark_no_text = False
+    wait_until_stored(tmp_path)
+    kept = "".join(path.read_text("utf-8") for path in tmp_path.rglob("*") if path.is_file())
+
+    assert (status, answer["status"], answer["stats"]["output_text"]) == (200, "ok", None)
+    assert answer["stats"]["tool_call"]["params_match_schema"]
+    assert not [word for word in ("quokkafish", "lighthouse", "Sydney") if word in told + kept]

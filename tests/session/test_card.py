@@ -80,7 +80,6 @@ def in_short(card: DialectCard) -> dict[str, Any]:
     }
 
 
-@pytest.mark.timing
 @pytest.mark.parametrize("dialect", TABLE)
 def test_the_card_of_each_dialect(dialect: str) -> None:
     card = simulated(dialect)

@@ -124,7 +124,7 @@ def test_rates_replace_the_levels_of_a_profile_unless_levels_are_given_too(
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--rate", "fast"), "'fast' is not a list of rates; write it like 0.5,1,2"),
+        (("--rate", "fast"), "'fast' is not a list of rates; use something like 0.5,1,2 or sweep"),
         (("--rate", "0"), "--rate: input should be greater than 0"),
         (("--rate", "2,2"), "--rate: must not name a level twice"),
         (("--rate", "nan"), "--rate: input should be greater than 0, got nan\n"),

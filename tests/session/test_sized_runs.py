@@ -13,6 +13,7 @@ from lmx_loadgen.analysis.comparison.power import Precision
 from lmx_loadgen.cli import main
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.load.stop import Stop
+from lmx_loadgen.profile.checks import Checks
 from lmx_loadgen.profile.load_point import ALONE, Closed, LoadPoint
 from lmx_loadgen.profile.models import Load, Profile, TargetSpec
 from lmx_loadgen.session.budget import Costs, WithinBudget
@@ -138,12 +139,27 @@ def within(budget: float, servers: MadeServers, monkeypatch: pytest.MonkeyPatch,
     while (segment := strategy.next(history)) is not None:
         servers.now += 1.0 if servers.sent and targets > 1 else 0.0
         servers.measure(segment, history)
-    servers.now += costs.checks_s(history)
+    alone, others = servers.answer_s[1], [servers.answer_s[4]] if blocks_at(servers, 4) else []
+    checks = 2.6 * alone + sum(
+        [alone, *others] if others else []
+    )  # a probe of three, then the same answer at each load
+    servers.now += targets * checks
     return said
 
 
 def blocks_at(servers: MadeServers, slots: int) -> int:
     return sum(segment.load_point.slots == slots for segment in servers.sent)
+
+
+def test_probes_have_their_time_and_nothing_is_compared_at_a_level_that_was_left_out() -> None:
+    """As measured on llama.cpp with one slot and 1.3 s an answer: a probe takes 1.5, 1.5 and 0.3 s."""
+    history = History()
+    line = {"outcome": "ok", "target": "a", "phase": "measured", "load_point": ALONE.model_dump(), "block": 0}
+    history.note_request({**line, "intended_ns": 0, "send_ns": 0, "end_ns": 1_300_000_000})
+    costs = Costs(PROFILE.model_copy(update={"checks": Checks(stability=True)}), 2, 5.0)
+
+    assert costs.checks_s(history, [FOUR]) == pytest.approx(2 * 3 * 1.3)
+    assert costs.checks_s(history) == pytest.approx(2 * 5 * 1.3)
 
 
 @pytest.mark.parametrize("answer_s", [0.3, 1.0, 3.0, 7.0])

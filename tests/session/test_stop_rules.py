@@ -36,7 +36,9 @@ from tests.helpers.paths import ROOT
 from tests.helpers.pipeline import Pipeline, pipeline, target_at
 from tests.helpers.snapshots import numbers_in
 
-pytestmark = pytest.mark.timing
+# Limits that a busy machine could reach for a server. The other tests wait for what is sure to come, or count what a
+# level sends at most: a busy machine sends less.
+on_time = pytest.mark.timing
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +216,7 @@ def test_nothing_begins_that_would_end_too_late(monkeypatch: pytest.MonkeyPatch)
     assert not limit.has_room_for(30.1)
 
 
+@on_time
 def test_a_server_that_says_nothing_ends_the_level(sim: SimProcess, tool: Pipeline) -> None:
     silent = target_at(sim.base_url, {"X-Sim": "stall_first_token"})
     # The role event of this dialect comes before the stall; after it there is nothing.
@@ -225,6 +228,7 @@ def test_a_server_that_says_nothing_ends_the_level(sim: SimProcess, tool: Pipeli
     assert all(line["end_ns"] - line["send_ns"] >= 450_000_000 for line in log.requests)
 
 
+@on_time
 def test_a_server_that_refuses_connections_ends_the_level(tool: Pipeline, unused_port: int) -> None:
     log = tool.record(target_at(f"http://127.0.0.1:{unused_port}/v1"), {"no_progress": 0.5}, requests=1000)
 
@@ -232,6 +236,7 @@ def test_a_server_that_refuses_connections_ends_the_level(tool: Pipeline, unused
     assert "connect_error" in {line["outcome"] for line in log.requests} <= {"connect_error", "cancelled"}
 
 
+@on_time
 def test_a_server_that_only_pings_is_left_to_the_limits_of_the_request(sim: SimProcess, tool: Pipeline) -> None:
     pinging = target_at(sim.base_url, {"X-Sim": "endless_pings"})
     log = tool.record(pinging, {"no_progress": 0.5, "first_token": 1.5})
@@ -240,6 +245,7 @@ def test_a_server_that_only_pings_is_left_to_the_limits_of_the_request(sim: SimP
     assert log.requests[0]["outcome"] == "first_token_timeout"
 
 
+@on_time
 def test_the_silence_of_one_segment_is_not_held_against_the_next(sim: SimProcess, tool: Pipeline) -> None:
     tool.record(target_at(sim.base_url), requests=2)
     time.sleep(0.6)  # longer than a level may be silent; nothing is in flight
@@ -269,6 +275,7 @@ def test_a_stuck_measuring_process_that_reads_nothing_is_noticed(
 
 
 @pytest.mark.slow
+@on_time
 def test_what_was_measured_before_the_process_got_stuck_is_stored(
     sim: SimProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,6 +375,7 @@ def test_retry_after_is_waited_for(sim: SimProcess, tool: Pipeline) -> None:
     assert second["intended_ns"] - first["end_ns"] >= 2_000_000_000
 
 
+@on_time
 def test_nothing_is_waited_for_once_there_is_nothing_more_to_send(sim: SimProcess, tool: Pipeline) -> None:
     log = tool.record(target_at(sim.base_url, {"X-Sim": "http_429_retry_after"}))
 

@@ -1,7 +1,6 @@
 """The transport over real sockets: what it writes down, and what it calls each way an answer can end."""
 
 import asyncio
-import gc
 import socket
 import ssl
 import time
@@ -12,7 +11,6 @@ import trustme
 
 from lmx_loadgen.load.sender import build, perform
 from lmx_loadgen.system.clock import now_ns
-from lmx_loadgen.wire.response import ResponseReader
 from lmx_loadgen.wire.stamps import StampedSocket, StampSource, carried_over, kernel_stamps_available
 from lmx_loadgen.wire.timing import Limits, RequestTiming
 from lmx_loadgen.wire.transport import StampedTransport
@@ -391,33 +389,3 @@ class TestKernelStamps:
                 data, at_ns = stamped.read()
         assert data == b"hello"
         assert before - 1_000_000 <= at_ns <= after + 1_000_000
-
-
-ENDS = {
-    "answered": [HEAD, chunked(delta("a"))],
-    "reset": [HEAD, chunked(delta("a"), end=False), RESET],
-    "closed": [CLOSE],
-    "not HTTP": [b"nonsense\r\n\r\n", CLOSE],
-    "silent": [HEAD, chunked(delta("a"), end=False), HANG],
-}
-
-
-@pytest.mark.parametrize("end", list(ENDS))
-def test_a_request_that_is_over_leaves_nothing_behind(end, stamps, on_loop):
-    """The garbage collector is off while a level is measured: what refers to itself would stay until its end."""
-    seen = []
-
-    async def work():
-        gc.collect()
-        gc.disable()
-        try:
-            for _ in range(3):
-                await one(ENDS[end], stamps, Limits(connect=5, first_token=5, gap=0.05, request=5))
-            await asyncio.sleep(0)
-            seen.append(sum(isinstance(thing, ResponseReader) for thing in gc.get_objects()))
-        finally:
-            gc.enable()
-
-    on_loop(work())
-
-    assert seen == [0]

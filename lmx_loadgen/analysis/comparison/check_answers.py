@@ -1,6 +1,5 @@
 """What a target answered to the questions by which a comparison is checked, and what it wrote under load."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,6 +8,7 @@ from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.finding import At, Observed
 from lmx_loadgen.analysis.records import Record, answer_text
 from lmx_loadgen.analysis.text_events import text_seen
+from lmx_loadgen.analysis.text_shape import has_code, is_open_thought, kept_text
 from lmx_loadgen.decode.chat import usage_counts
 from lmx_loadgen.system.clock import NS
 
@@ -17,18 +17,18 @@ NOT_ASKED: Observed = ("not asked", "not asked")
 # Two times differ from this difference on, or from three times the instrument's own error.
 LEAST_GAP_S = 0.005
 _TIMES_ERROR = 3
-_OPEN_THOUGHT = re.compile(r"\s*<think>(?!.*</think>)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckAnswer:
     """One answer, given while nothing else was asked. `reads_s` are the times of the reads that brought text, since the
     question was sent; `fewest_tokens` is what the text has at least, `tokens` what the server counts. A thought that
-    the limit cut off is no answer yet (`is_thought`)."""
+    the limit cut off is no answer yet (`is_thought`). `text` is None where it was not kept; `has_code` says whether it
+    has the code that was asked for, None where none was."""
 
     name: str
     nonce: str
-    text: str
+    text: str | None
     is_thought: bool
     reads_s: tuple[float, ...]
     read_characters: tuple[int, ...]
@@ -39,7 +39,7 @@ class CheckAnswer:
     max_tokens: int
     temperature: float
     seed: int | None
-    expects: str | None
+    has_code: bool | None
 
     @property
     def ttft_s(self) -> float:
@@ -62,8 +62,8 @@ def _answer(name: str, line: Mapping[str, Any]) -> CheckAnswer | None:
     return CheckAnswer(
         name=name,
         nonce=str(asked.get("nonce")),
-        text=answer_text(came),
-        is_thought=seen.visible_ns is None or _OPEN_THOUGHT.match(answer_text(came)) is not None,
+        text=kept_text(came),
+        is_thought=seen.visible_ns is None or is_open_thought(came),
         reads_s=tuple(at_ns / NS for at_ns in seen.at_ns),
         read_characters=tuple(seen.characters),
         tokens=output,
@@ -73,8 +73,14 @@ def _answer(name: str, line: Mapping[str, Any]) -> CheckAnswer | None:
         max_tokens=asked["max_tokens"],
         temperature=asked["temperature"],
         seed=asked.get("seed"),
-        expects=asked.get("expects"),
+        has_code=_has_code(asked.get("expects"), came),
     )
+
+
+def _has_code(code: str | None, came: Mapping[str, Any]) -> bool | None:
+    if not code:
+        return None
+    return bool(came["has_code"]) if "has_code" in came else has_code(answer_text(came), code)
 
 
 def texts_by_prompt(answers: Sequence[Record]) -> dict[str, list[str]]:

@@ -10,6 +10,7 @@ from lmx_loadgen.analysis.comparison.check_answers import NOT_ASKED, CheckAnswer
 from lmx_loadgen.analysis.comparison.finding import AuditFinding
 from lmx_loadgen.analysis.comparison.same_work import BY_LENGTH
 from lmx_loadgen.analysis.level import rules_of
+from lmx_loadgen.analysis.text_shape import NOT_KEPT
 from lmx_loadgen.analysis.tokens import usage_state
 
 State = Literal["kept", "ignored", "not seen"]
@@ -42,7 +43,7 @@ def ignored_settings(a: Arm, b: Arm) -> AuditFinding:
     observed = (_words(sides[0]), _words(sides[1]))
     if not any(one.state != "not seen" for side in sides for one in side.values()):
         return AuditFinding("unknown", NOT_ASKED)
-    notes = []
+    notes = [] if a.run.has_text and b.run.has_text else [f"temperature and seed are unknown: {NOT_KEPT}"]
     for name in sides[0]:
         one, other = sides[0][name], sides[1][name]
         states = (one.state, other.state)
@@ -136,12 +137,13 @@ def _pairs(answers: dict[str, CheckAnswer], other: str) -> list[tuple[CheckAnswe
     for name, one in answers.items():
         kind, _, place = name.rpartition("-")
         mate = answers.get(f"{other}-{place}")
-        if kind == "first" and mate is not None and min(len(one.text), len(mate.text)) >= _LEAST_TEXT:
+        if kind == "first" and mate is not None and min(len(one.text or ""), len(mate.text or "")) >= _LEAST_TEXT:
             found.append((one, mate))
     return found
 
 
 def _same_start(one: CheckAnswer, other: CheckAnswer) -> bool:
     """Whether their first halves are the same: rounding may send answers apart some way on, and a lot at once."""
-    half = max(len(one.text), len(other.text)) // 2
-    return one.text[:half] == other.text[:half]
+    texts = one.text or "", other.text or ""
+    half = max(map(len, texts)) // 2
+    return texts[0][:half] == texts[1][:half]

@@ -1,6 +1,5 @@
 """Is the whole prompt read? A code far from the end of a long text, asked of both in the same words."""
 
-import re
 from collections.abc import Mapping
 
 from lmx_loadgen.analysis.comparison.blocks import Arm
@@ -8,7 +7,6 @@ from lmx_loadgen.analysis.comparison.chance import ALPHA, shares_p
 from lmx_loadgen.analysis.comparison.check_answers import NOT_ASKED, CheckAnswer, Question, answers_to
 from lmx_loadgen.analysis.comparison.finding import AuditFinding, decided
 
-_MARKS = re.compile(r"[\W_]+")
 _ASKING: tuple[Question, ...] = ("needle", "new_nonce", "same_nonce")
 
 
@@ -40,13 +38,7 @@ def needle(a: Arm, b: Arm) -> AuditFinding:
 
 def _found(arm: Arm) -> set[str]:
     """The texts whose code was found in any answer: each is asked for again under other nonces, to look for a cache."""
-    asked = [one for kind in _ASKING for one in answers_to(arm, kind).values() if one.expects]
-    return {one.name for one in asked if _letters(one.expects or "") in _letters(one.text)}
-
-
-def _letters(text: str) -> str:
-    """Without the marks that a model may write otherwise, such as another dash."""
-    return _MARKS.sub("", text).upper()
+    return {one.name for kind in _ASKING for one in answers_to(arm, kind).values() if one.has_code}
 
 
 def _claimed(answers: Mapping[str, CheckAnswer], names: list[str]) -> str:

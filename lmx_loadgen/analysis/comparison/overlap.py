@@ -11,6 +11,7 @@ from lmx_loadgen.analysis.comparison.chance import ALPHA, pairs_p
 from lmx_loadgen.analysis.comparison.check_answers import answers_to, texts_by_prompt
 from lmx_loadgen.analysis.comparison.finding import At, AuditFinding, decided
 from lmx_loadgen.analysis.formats import percent
+from lmx_loadgen.analysis.text_shape import NOT_KEPT
 
 # Of the way from answers to other prompts to answers that a server gives to the same prompt twice: below the one they
 # are different, and the test asks whether they could be at the other.
@@ -46,6 +47,8 @@ class _Own:
 def overlap(at: At, alpha: float) -> AuditFinding:
     """Failed only where answers to the same prompt differ as those to unrelated prompts do. What other weights, other
     templates and another nonce change is far less."""
+    if not all(arm.run.has_text for arm in (at.a, at.b)):
+        return AuditFinding("unknown", ("—", "—"), NOT_KEPT)
     texts_a, texts_b = (texts_by_prompt(answers) for answers in at.answers)
     shared = [prompt for prompt in texts_a if prompt in texts_b][:_MOST_PROMPTS]
     if shared and all(set(texts_a[prompt]) == set(texts_b[prompt]) for prompt in shared):
@@ -77,7 +80,11 @@ def are_identical(a: Arm, b: Arm) -> bool | None:
     answers = answers_to(a, "settings"), answers_to(b, "settings")
     both = [(one, other) for name, one in answers[0].items() if (other := answers[1].get(name)) is not None]
     # Separate runs have other nonces.
-    pairs = [(one.text, other.text) for one, other in both if one.nonce == other.nonce]
+    pairs = [
+        (one.text, other.text)
+        for one, other in both
+        if one.nonce == other.nonce and one.text is not None and other.text is not None
+    ]
     if any(one != other for one, other in pairs):
         return False
     long = sum(len(one) >= _LEAST_IDENTICAL for one, _ in pairs)

@@ -3,7 +3,6 @@
 A limit says what matters, a test beside it whether chance explains that it was passed.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
@@ -17,10 +16,10 @@ from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.instrument_error import MOST_ERROR, is_tainted, left_out_words
 from lmx_loadgen.analysis.level import UNKNOWN, rules_of
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.analysis.quality import classify_coherence
-from lmx_loadgen.analysis.records import Record, answer_text
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.shapes import cut_note
 from lmx_loadgen.analysis.stats import known
+from lmx_loadgen.analysis.text_shape import coherence_of, has_thought
 from lmx_loadgen.analysis.tokens import hidden_tokens, output_tokens
 from lmx_loadgen.analysis.turns import turn_of
 from lmx_loadgen.store.result import LevelResult
@@ -39,8 +38,6 @@ MAX_ERROR_RATE_DIFFERENCE = 0.01
 MAX_CACHED_SHARE = 0.10
 # Longer answers take longer, spread the wait for the first token over more tokens, and have more gaps to stall in.
 BY_LENGTH = figures_of("output_tok_s", "e2e", "longest_stall")
-# Some servers leave reasoning in the content, and some templates write the opening tag themselves.
-_THINKING = re.compile(r"\s*<think>|.*</think>", re.DOTALL)
 
 
 def prompt_tokens(at: At, alpha: float) -> AuditFinding:
@@ -270,14 +267,14 @@ def _prompt_count(answer: Record, at: At) -> int | None:
 
 def _degenerate(one: Record) -> bool:
     """Repetitive or garbled. Cut off at the limit is what was asked for, and finish reasons tell of it."""
-    return classify_coherence(answer_text(one.line), True, 0, 1) in ("repetitive", "garbled")
+    return coherence_of(one.line, True, 0, 1) in ("repetitive", "garbled")
 
 
 def _reasons(one: Record) -> bool:
     """Whether an answer came after thoughts: shown, left in the content, or only counted."""
     if any(kind == "reasoning" for _, kind, _ in one.line["events"]) or (one.usage_reasoning and hidden_tokens(one)):
         return True
-    return _THINKING.match(answer_text(one.line)) is not None
+    return has_thought(one.line)
 
 
 def never_seen(answers: Sequence[Record], arm: Arm) -> Sequence[Record]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lmx_loadgen.analysis.digest import digest
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.same_work import SameWorkChecks
@@ -55,7 +56,7 @@ class CheckRunner:
             counted = self.count_tokens(target)
             yield [counted] if counted is not None else []
         for spec in wanted(checks):
-            if (target.name, "tool_call", spec.prompt) not in self.done:
+            if self.done.isdisjoint((target.name, "tool_call", one) for one in (spec.prompt, digest(spec.prompt))):
                 yield [ask_for_call(target, spec, self.ask, self._bound_s())]
         skills = [spec for spec in checks.include_skills if (target.name, "skill", spec.name) not in self.done]
         yield run_skills(target, checks.model_copy(update={"include_skills": skills}), self.ask)

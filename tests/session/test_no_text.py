@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.measured_run import MeasuredRun
-from lmx_loadgen.analysis.no_text import blanked, line_without_text
+from lmx_loadgen.analysis.no_text import blanked, header_without_text, line_without_text
 from lmx_loadgen.analysis.summary import summarize
+from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.store.eventlog import NAME, read_log
 from lmx_loadgen.store.result import RunResult
 from tests.helpers.cli import lmx_loadgen, sentence_of
 from tests.helpers.echo_server import echo_server
+from tests.helpers.made_lines import header_line
 from tests.helpers.paths import RUNS
 
 ASKED, SAID, FIELD = "quokkafish", "wörterbaum", "zanzibarfield"
@@ -172,6 +174,21 @@ def figures(path: Path) -> dict[str, Any]:
     for comparison in found["comparisons"]:
         comparison["audit"] = [line for line in comparison["audit"] if line["key"] not in OF_WORDS]
     return found
+
+
+def test_a_note_on_what_a_server_refuses_does_not_quote_it() -> None:
+    note = "the server refuses a system role (HTTP 400: {user}): its text stands at the head of the user's message"
+    (target, *_) = header_line()["targets"]
+    header = header_line() | {
+        "profile": Profile().model_dump(mode="json"),
+        "prompt_preview": ASKED,
+        "targets": [target | {"notes": [note.format(user=FIELD), "the server refuses seed, so requests leave it out"]}],
+    }
+
+    left = header_without_text(header)
+    check_no_word(json.dumps(left, ensure_ascii=False))
+    assert left["targets"][0]["notes"][0].startswith("the server refuses a system role: its text stands")
+    assert left["targets"][0]["notes"][1:] == header["targets"][0]["notes"][1:]
 
 
 @pytest.mark.parametrize("text", ["Hello, 42 wörld…\n", " 中文 🎈\u200b", "", "\ud800"])

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from lmx_loadgen.analysis.formats import at_load, duration, milliseconds, plural, rate
-from lmx_loadgen.analysis.run_view import RunView, in_order, newest_first, stat
+from lmx_loadgen.analysis.run_view import RunView, in_order, stat
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.report.comparison_table import audit_counts
 from lmx_loadgen.report.level_table import classes_of, rate_unit
 from lmx_loadgen.report.ranking import FIRST, lines, rankings_of
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import MOST_NAMES, Series, failures_of
+from lmx_loadgen.report.view import MOST_NAMES, Series, failures_of, newest_each
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.result import LevelResult, TargetResult
 
@@ -22,10 +22,7 @@ def answer(series: Sequence[Series], comparisons: Sequence[Comparison]) -> list[
         if ranked := rankings_of(comparisons).get(one.a.run_id):
             return [sanitize(line, 600) for line in lines(ranked, FIRST)[:1]]
         return [sanitize(one.sentences[0] if one.sentences else "Nothing was compared.", 600)]
-    newest: dict[tuple[str, str], Series] = {}
-    for found in newest_first(series):
-        newest.setdefault((found.target.name, found.target.model), found)
-    words = [said for one in list(newest.values())[:MOST_NAMES] if (said := speed(one.name, one.target)) is not None]
+    words = [said for one in newest_each(series)[:MOST_NAMES] if (said := speed(one.name, one.target)) is not None]
     if len(words) > 1:
         words.append("They did not take turns in one run, so that no verdict is given.")
     return words

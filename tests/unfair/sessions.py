@@ -16,11 +16,11 @@ from tests.unfair.servers import served
 
 # Answers end by themselves after some fifty tokens; the limit is for the plan, a tenth of whose time checks may take.
 _FLAGS = (
-    "--blocks", "3", "-n", "24", "--max-tokens", "400", "--pause", "0", "--warmup", "1", "--no-calibrate", "--quiet",
+    "--blocks", "3", "-n", "15", "--max-tokens", "400", "--pause", "0", "--warmup", "1", "--no-calibrate", "--quiet",
     "--allow-concurrent",
 )  # fmt: skip
 # Servers and client wait most of the time.
-_AT_ONCE = 5
+_AT_ONCE = 8
 _PROMPTS, _PROMPT_WORDS = 8, 340
 
 

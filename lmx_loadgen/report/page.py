@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.formats import short_time
-from lmx_loadgen.analysis.run_view import RunView, newest_first
+from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.report import card_parts, card_tables, charts, headline, load_charts, palette, run_parts
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.charts import Chart
@@ -31,7 +31,7 @@ from lmx_loadgen.report.parts import Folded, Grid, Listed, Section, Words
 from lmx_loadgen.report.ranking import rankings_of
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.table import Table
-from lmx_loadgen.report.view import Series, series_of, title_of
+from lmx_loadgen.report.view import Series, newest_each, series_of, title_of
 from lmx_loadgen.report.workload_charts import workload_charts
 from lmx_loadgen.report.workloads import is_one_workload, workloads_of
 from lmx_loadgen.store.comparison import Comparison
@@ -55,7 +55,9 @@ def build_page(
     """
     series = series_of(runs)
     every = list(comparisons) if comparisons is not None else of_runs(runs)
-    matches, shown = every[:MOST], series if len(runs) <= MOST_RUNS else _newest(series)
+    matches, shown = every[:MOST], series
+    if len(runs) > MOST_RUNS:
+        shown = sorted(newest_each(series), key=lambda one: one.index)
     ranked = next(iter(rankings_of(every).values()), [])
     found = cards_of(series, every, reference, imported)
     head = _head_charts(series, len(runs))
@@ -96,22 +98,12 @@ def summary_html(runs: Sequence[RunView]) -> str:
     return str(_templates().get_template("parts.html").module.part(table, series))  # type: ignore[attr-defined]
 
 
-def _newest(series: Sequence[Series]) -> list[Series]:
-    """The newest run of each target and model."""
-    found: dict[tuple[str, str], Series] = {}
-    for one in newest_first(series):
-        found.setdefault((one.target.name, one.target.model), one)
-    return sorted(found.values(), key=lambda one: one.index)
-
-
 def _head_charts(series: Sequence[Series], runs: int) -> list[Chart]:
     """What stands beside the answer: figures against load, run by run where there are many; or the errors."""
-    found = [load_charts.head_chart(series), charts.head_chart(series), charts.head_errors(series)]
     if runs > MOST_RUNS:
         return [chart for chart in charts.trend_charts(series) if not chart.is_empty()][:1]
-    if not is_one_workload(series):
-        found = []
-    return [chart for chart in found if not chart.is_empty()][:1]
+    by_load = [load_charts.head_chart(series), charts.head_chart(series)] if is_one_workload(series) else []
+    return [chart for chart in (*by_load, charts.head_errors(series)) if not chart.is_empty()][:1]
 
 
 # ---- sections ---------------------------------------------------------------------------------------

@@ -19,7 +19,10 @@ from lmx_loadgen.wire.tls import tls_context
 
 def record_command(*, listen: int, upstream: str, out: Path | None, text: bool) -> None:
     """Raises InputError and StorageError."""
-    spec = with_address(find_target(upstream))
+    try:
+        spec = with_address(find_target(upstream))
+    except InputError as error:
+        raise InputError(str(error).replace("--target", "--upstream", 1)) from None
     address = spec.url or dialect_of(spec).default_url
     if address is None:
         raise InputError(f"--upstream {spec.name} needs an address: --upstream {spec.name}=http://HOST:PORT")

@@ -21,6 +21,7 @@ from lmx_loadgen.recording.record import RecordingNote, record
 from lmx_loadgen.recording.upstream import Upstream
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
+from tests.helpers.cli import lmx_loadgen
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 SSE = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\r\n\r\n: ping\n\ndata: [DONE]\n\n'
@@ -317,3 +318,15 @@ def test_delays_are_told_to_a_twentieth() -> None:
         told = delays.percentile_ms(percent)
         assert told is not None
         assert exact <= told <= exact * 1.06
+
+
+@pytest.mark.parametrize(
+    ("upstream", "words"),
+    [("nobody", "--upstream 'nobody': no such server"), ("openai", "--upstream openai needs an address")],
+)
+def test_a_server_that_is_not_known_is_one_sentence_with_its_flag(upstream: str, words: str, tmp_path: Path) -> None:
+    done = lmx_loadgen("record", "--upstream", upstream, "--out", str(tmp_path / "c.jsonl"))
+
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert not (tmp_path / "c.jsonl").exists()

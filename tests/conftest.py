@@ -10,6 +10,12 @@ from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.system import folders
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests begin first: of several workers none is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def unused_port() -> Iterator[int]:
     """A port of 127.0.0.1 that nothing listens on, and that nobody else is given meanwhile."""

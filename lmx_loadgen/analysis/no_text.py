@@ -4,6 +4,7 @@ The characters of an answer are replaced by others of their kind, since metrics 
 by a blank, everything else by a sign of as many bytes. What needs the words themselves is computed before (`shape`).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ _OWN_OUTCOMES = frozenset(
     {"connect_error", "connect_timeout", "first_token_timeout", "gap_timeout", "request_timeout", "reset", "truncated"}
 )
 _QUOTING = "; the server's last message: "
+# What a server said when it refused a part of a request, in a note on it.
+_QUOTED = re.compile(r"(?<=^the server refuses a system role) \(.*\)", re.DOTALL)
 _OWN_ERRORS = (NOT_SUPPORTED, "no answer within ", "the run was stopped", "needs an admin key")
 # What of a profile servers and models read.
 _WITH_TEXTS = (("prompts", "text"), ("request", "extra"), ("checks", "tool_calls"), ("checks", "include_skills"))
@@ -44,9 +47,16 @@ def _stand_in(character: str) -> str:
 
 
 def header_without_text(header: Mapping[str, Any]) -> dict[str, Any]:
-    """The first line of a log: its profile and the preview of its prompt without their texts."""
-    preview = {"prompt_preview": digest(header["prompt_preview"])} if "prompt_preview" in header else {}
-    return {**header, "profile": profile_without_text(header["profile"]), **preview, "no_text": True}
+    """The first line of a log: its profile and the preview of its prompt without their texts, and its targets' notes
+    without the server's words, which may repeat the request."""
+    targets = [{**one, "notes": [_QUOTED.sub("", note) for note in one["notes"]]} for one in header["targets"]]
+    return {
+        **header,
+        "profile": profile_without_text(header["profile"]),
+        "targets": targets,
+        "prompt_preview": digest(header["prompt_preview"]),
+        "no_text": True,
+    }
 
 
 def profile_without_text(profile: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from lmx_loadgen.analysis.formats import at_load, duration, milliseconds, plural, rate
 from lmx_loadgen.analysis.metrics import headline
-from lmx_loadgen.analysis.run_view import RunView, in_order, newest_first, stat
+from lmx_loadgen.analysis.run_view import RunView, in_order, stat
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.report.comparison_table import audit_counts
 from lmx_loadgen.report.level_table import classes_of, rate_unit
 from lmx_loadgen.report.ranking import FIRST, lines, rankings_of
 from lmx_loadgen.report.sanitize import sanitize
-from lmx_loadgen.report.view import MOST_NAMES, Series, failures_of
+from lmx_loadgen.report.view import MOST_NAMES, Series, failures_of, newest_each
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.result import LevelResult, TargetResult
 
@@ -27,10 +27,7 @@ def answer(series: Sequence[Series], comparisons: Sequence[Comparison]) -> list[
     searched = [one.target.capacity.sentence for one in series if one.target.capacity is not None]
     if searched:
         return [sanitize(sentence, 400) for sentence in searched[:MOST_NAMES]]
-    newest: dict[tuple[str, str], Series] = {}
-    for found in newest_first(series):
-        newest.setdefault((found.target.name, found.target.model), found)
-    words = [said for one in list(newest.values())[:MOST_NAMES] if (said := speed(one.name, one.target)) is not None]
+    words = [said for one in newest_each(series)[:MOST_NAMES] if (said := speed(one.name, one.target)) is not None]
     if len(words) > 1:
         words.append("They did not take turns in one run, so that no verdict is given.")
     return words

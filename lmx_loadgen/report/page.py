@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.formats import short_time
-from lmx_loadgen.analysis.run_view import RunView, newest_first
+from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.report import card_parts, card_tables, charts, headline, load_charts, palette, run_parts
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.charts import Chart
@@ -31,7 +31,7 @@ from lmx_loadgen.report.parts import Folded, Grid, Listed, Section, Words
 from lmx_loadgen.report.ranking import rankings_of
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.table import Table
-from lmx_loadgen.report.view import Series, series_of, title_of
+from lmx_loadgen.report.view import Series, newest_each, series_of, title_of
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.reference import Reference
 from lmx_loadgen.store.result import BenchmarkResult
@@ -53,7 +53,9 @@ def build_page(
     """
     series = series_of(runs)
     every = list(comparisons) if comparisons is not None else of_runs(runs)
-    matches, shown = every[:MOST], series if len(runs) <= MOST_RUNS else _newest(series)
+    matches, shown = every[:MOST], series
+    if len(runs) > MOST_RUNS:
+        shown = sorted(newest_each(series), key=lambda one: one.index)
     ranked = next(iter(rankings_of(every).values()), [])
     found = cards_of(series, every, reference, imported)
     head = _head_charts(series, len(runs))
@@ -92,14 +94,6 @@ def summary_html(runs: Sequence[RunView]) -> str:
     series = series_of(runs)
     table = level_table([ShownTarget(one.name, one.target) for one in series])
     return str(_templates().get_template("parts.html").module.part(table, series))  # type: ignore[attr-defined]
-
-
-def _newest(series: Sequence[Series]) -> list[Series]:
-    """The newest run of each target and model."""
-    found: dict[tuple[str, str], Series] = {}
-    for one in newest_first(series):
-        found.setdefault((one.target.name, one.target.model), one)
-    return sorted(found.values(), key=lambda one: one.index)
 
 
 def _head_charts(series: Sequence[Series], runs: int) -> list[Chart]:

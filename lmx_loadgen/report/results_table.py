@@ -2,24 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
-from lmx_loadgen.analysis.formats import UNDEFINED, count, duration, milliseconds, plural, rate
+from lmx_loadgen.analysis.formats import UNDEFINED, count, milliseconds, plural, rate
 from lmx_loadgen.analysis.stored_results import StoredResult
+from lmx_loadgen.report.findings import skill_finding, tool_call_finding
 from lmx_loadgen.report.sanitize import sanitize
+from lmx_loadgen.report.table import Column, Table, one_group, rich_table
 from lmx_loadgen.store.imported import origin_note
-from lmx_loadgen.store.result import (
-    NOT_SUPPORTED,
-    BenchmarkResult,
-    BenchmarkRunStats,
-    SkillsBenchmark,
-    ToolCallBenchmark,
-)
+from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats
 
 _WIDTH = 80
 _INDENT = 5
@@ -104,7 +99,7 @@ def print_result(found: StoredResult, console: Console) -> None:
     """Print a result in full, its answer cut to 2,000 characters."""
     result = found.result
     console.print(Text(sanitize(result.model_id, 300), style="bold"), highlight=False)
-    about = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    about = RichTable(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     about.add_column(no_wrap=True, style="dim")
     about.add_column(overflow="fold")
     for name, words in _about(found):
@@ -112,7 +107,7 @@ def print_result(found: StoredResult, console: Console) -> None:
     console.print(about)
     if result.stats is None:
         return
-    console.print(_figures(result.stats))
+    console.print(rich_table(_figures(result.stats), console.width))
     text = result.stats.output_text
     if text:
         console.print(Text("answer", style="dim"), highlight=False)
@@ -148,42 +143,15 @@ def _about_runs(stats: BenchmarkRunStats) -> Iterator[tuple[str, str]]:
     yield "first answer", f"{count(stats.output_token_count)} tokens, ended: {ended}"
     repeated = UNDEFINED if stats.repetition_ratio is None else f"{stats.repetition_ratio:.2f}"
     yield "quality", f"{stats.coherence_flag or UNDEFINED}, repetition {repeated}"
-    yield "tool call", UNDEFINED if stats.tool_call is None else _tool_words(stats.tool_call)
-    skills = "; ".join(_skill_words(skill) for skill in stats.skills[:_SHOWN_SKILLS])
+    call = stats.tool_call
+    yield "tool call", UNDEFINED if call is None else tool_call_finding(call)[0].removeprefix("tool call ")
+    skills = "; ".join(skill_finding(skill)[0].removeprefix("skill ") for skill in stats.skills[:_SHOWN_SKILLS])
     more = f"; {len(stats.skills) - _SHOWN_SKILLS} more" if len(stats.skills) > _SHOWN_SKILLS else ""
     yield "skills", skills + more if stats.skills else UNDEFINED
 
 
-def _tool_words(call: ToolCallBenchmark) -> str:
-    name = sanitize(call.expected_tool_name, 60)
-    verdict = "pass" if call.passed else f"fail, {_why_failed(call)}"
-    return f"{name}: {verdict} ({duration(call.latency_sec)})"
-
-
-def _why_failed(call: ToolCallBenchmark) -> str:
-    if call.error:
-        return sanitize(call.error, 200)
-    if not call.call_produced:
-        return "no call was made"
-    if not call.tool_name_correct:
-        return "another tool was called"
-    return "its arguments are no JSON" if not call.params_valid_json else "its arguments do not fit the tool"
-
-
-def _skill_words(skill: SkillsBenchmark) -> str:
-    if skill.error == NOT_SUPPORTED:
-        return f"{sanitize(skill.skill_name, 60)}: {NOT_SUPPORTED}"
-    outcome = "ok" if skill.skill_invoked_successfully else f"failed, {sanitize(skill.error or 'no reason given', 200)}"
-    return f"{sanitize(skill.skill_name, 60)}: {outcome} ({duration(skill.skill_latency_sec)})"
-
-
 def _figures(stats: BenchmarkRunStats) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, header_style="")
-    table.add_column("", no_wrap=True)
-    for heading in ("p50", "p95", "mean"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    columns = [Column(""), *(Column(name, number=True) for name in ("p50", "p95", "mean"))]
     ttft = (stats.ttft_p50_sec, stats.ttft_p95_sec, stats.ttft_mean_sec)
     rates = (stats.toks_per_sec_p50, stats.toks_per_sec_p95, stats.toks_per_sec_mean)
-    table.add_row("TTFT ms", *(milliseconds(value) for value in ttft))
-    table.add_row("tok/s", *(rate(value) for value in rates))
-    return table
+    return one_group(columns, [["TTFT ms", *map(milliseconds, ttft)], ["tok/s", *map(rate, rates)]])

@@ -6,13 +6,12 @@ first: neither `[red]` nor an ANSI escape in a model's name does anything.
 
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from lmx_loadgen.analysis.formats import plural
 from lmx_loadgen.analysis.run_view import mean_interval, stat, system_rate
+from lmx_loadgen.report.table import Column, one_group, rich_table
 from lmx_loadgen.report.view import level_notes
 from lmx_loadgen.store.calibration import Calibration
 from lmx_loadgen.store.comparison import Comparison
@@ -21,16 +20,16 @@ from lmx_loadgen.store.result import LevelResult, RunResult
 
 def print_calibration(calibration: Calibration, console: Console) -> None:
     """Print the table of errors, which fits 80 columns, and what it was made with."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, header_style="")
-    headings = ("C\n", "TTFT\np50", "TTFT\np99", "TTFT\nmax", "send\np99", "rcv\np99", "chunk\np99", "TPOT\np99")
-    for heading in (*headings, "CPU ms per\n1000 chunks", "peak\nMB"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    titles = ("C", "TTFT p50", "TTFT p99", "TTFT max", "send p99", "rcv p99", "chunk p99", "TPOT p99", "peak MB")
+    columns = [Column(*title.partition(" ")[::2], number=True) for title in titles]
+    columns.insert(-1, Column("CPU ms per", "1000 chunks", number=True))
+    rows = []
     for level in calibration.levels:
         errors = (level.ttft.p50, level.ttft.p99, level.ttft.max, level.send.p99, level.receive.p99)
         cells = [f"{error * 1e3:.2f}" for error in (*errors, level.chunk.p99)]
         cells += [f"{level.tpot.p99 * 1e3:.3f}", f"{level.cpu_s_per_1000_chunks * 1e3:.1f}", f"{level.peak_rss_mb:.0f}"]
-        table.add_row(str(level.concurrency), *cells)
-    console.print(table)
+        rows.append([str(level.concurrency), *cells])
+    console.print(rich_table(one_group(columns, rows), console.width))
     failed = sum(level.failed for level in calibration.levels)
     how = [f"made with {calibration.loop}", f"{calibration.stamps} stamps"]
     how += [plural(calibration.workers, "process", "processes")] + (["quick"] if calibration.quick else [])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from lmx_loadgen.analysis.formats import milliseconds, plural, rate
 from lmx_loadgen.analysis.metrics import METRICS
-from lmx_loadgen.analysis.run_view import RunView, TargetView
+from lmx_loadgen.analysis.run_view import RunView, TargetView, newest_first
 from lmx_loadgen.decode.errors import without_status
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.report.palette import SeriesStyle, series_styles
@@ -38,6 +38,14 @@ def series_of(runs: Sequence[RunView]) -> list[Series]:
         Series(name, run, target, index, style)
         for index, (name, style, (run, target)) in enumerate(zip(names, styles, pairs, strict=True))
     ]
+
+
+def newest_each(series: Sequence[Series]) -> list[Series]:
+    """The newest run of each target and model, the newest first."""
+    found: dict[tuple[str, str], Series] = {}
+    for one in newest_first(series):
+        found.setdefault((one.target.name, one.target.model), one)
+    return list(found.values())
 
 
 def title_of(series: Sequence[Series]) -> str:

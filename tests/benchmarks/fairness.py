@@ -7,6 +7,7 @@ import heapq
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from statistics import fmean
 from typing import Any
@@ -148,6 +149,7 @@ def _is_refused(world: World, seed: int) -> bool:
 Place = tuple[LogContents, dict[str, Any], LoadPoint]
 
 
+@cache
 def stored_levels() -> list[Place]:
     """The levels of the sample runs that have answers, and of made sessions at several concurrencies."""
     found: list[Place] = []

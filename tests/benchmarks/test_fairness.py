@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("name", FAIR)
 def test_a_fair_pair_is_refused_in_3_percent_of_sessions_at_most(name: str) -> None:
-    assert refused_share(FAIR[name], 50) <= 0.06  # 3 %, and what fifty sessions may add to it
+    assert refused_share(FAIR[name], 30) <= 1 / 30  # of 10 % refused, as many seeds show two in 82 % of cases
 
 
 @pytest.mark.parametrize("name", [name for name in UNFAIR if "errors" in name])

@@ -11,7 +11,7 @@ import math
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
@@ -132,12 +132,15 @@ class Case:
         known = {name: 1 / ratio if one.higher_is_better else ratio for name, one in COMPARED.items()}
         if world.first_b is None and ratio == 1:
             return known | {"slo_share": 0.0}
-        drawn = drawn_truths(world)
-        return known | {name: drawn[name] for name in drawn if world.first_b is not None or COMPARED[name].of_slo}
+        of_slo = {name for name, one in COMPARED.items() if one.of_slo}
+        unknown = of_slo if world.first_b is None else set(COMPARED)
+        return known | drawn_truths(world, unknown - of_slo if world.slo_s is None else unknown)
 
 
-def drawn_truths(world: World) -> dict[str, float]:
-    """The same out of a machine that holds still, and many requests."""
+def drawn_truths(world: World, names: Set[str]) -> dict[str, float]:
+    """The same of these figures, out of a machine that holds still, and many requests."""
+    if not names:
+        return {}
     still = replace(world, wander=0.0, trend=0.0, requests=200 * world.blocks, concurrency=(1,))
     sides: Blocks = ([], [])
     for seed in range(40):
@@ -145,11 +148,12 @@ def drawn_truths(world: World) -> dict[str, float]:
         for side, name in zip(sides, ("a", "b"), strict=True):
             side.extend(found[name])
     truths = {}
-    for name, one in COMPARED.items():
+    for name in names:
+        one = COMPARED[name]
         if one.statistic == "median":
             shifts = (shift_between(*pair, one) for pair in zip(*sides, strict=True))
             truths[name] = math.exp(fmean(shift.log for shift in shifts if shift is not None))
-        elif not (one.of_slo and world.slo_s is None):
+        else:
             a, b = Figure(one, LevelBlocks(sides), sides).values(is_paired=True)
             assert a is not None
             assert b is not None

@@ -148,8 +148,8 @@ def test_failures_of_tools_and_skills_have_their_words(reports: Path) -> None:
     BenchmarkResultStore(reports / "imported").save(whole())
     text = results("show", "1", "--results-dir", reports).stdout
 
-    assert "get_weather: fail, its arguments do not fit the tool (1.2 s)" in text
-    assert "echo: failed, timed out (—)" in text
+    assert "get_weather: its arguments do not fit the tool" in text
+    assert "echo: timed out" in text
 
 
 def test_neither_control_characters_nor_endless_text_reach_the_terminal(reports: Path) -> None:

@@ -46,13 +46,12 @@ class _Echo(BaseHTTPRequestHandler):
         chunks.append({"choices": [], "usage": counts, "timings": {"prompt_ms": 1.0, "cached": self.word}})
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Connection", "close")
+        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for chunk in chunks:
-            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
-            self.wfile.flush()
-        self.wfile.write(b"data: [DONE]\n\n")
-        self.close_connection = True
+        for data in (*map(json.dumps, chunks), "[DONE]"):
+            event = f"data: {data}\n\n".encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+        self.wfile.write(b"0\r\n\r\n")
 
     def _reply(self, status: int, value: Any) -> None:
         data = json.dumps(value).encode()

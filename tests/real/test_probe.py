@@ -14,7 +14,7 @@ from tests.helpers.servers.needed import give_up
 from tests.helpers.servers.server_process import RealServer
 from tests.real.conftest import ScriptServer
 
-pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
+pytestmark = [pytest.mark.real_server, pytest.mark.slow]
 
 CALL = ['<tool_call>\n{"name": "get_weather", ', '"arguments": ', '{"location": ', '"Syd', 'ney"}', "}\n</tool_call>"]
 

@@ -22,7 +22,7 @@ from tests.helpers.servers.models import find_smollm2
 from tests.helpers.servers.needed import need_package
 from tests.helpers.servers.server_process import RealServer
 
-pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
+pytestmark = [pytest.mark.real_server, pytest.mark.slow]
 
 MAX_TOKENS = 24
 MAX_TOKENS_OF_DOOMED = 80
@@ -63,6 +63,7 @@ def measured_run(proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Stor
         tmp_path_factory.mktemp("through-litellm"),
         *(*target(proxy, "SmolLM2"), "--concurrency", "1,4", "--requests", str(REQUESTS)),
         *("--max-tokens", str(MAX_TOKENS), "--prompt", "Explain in detail how a bicycle stays upright."),
+        "--no-stability",
     )
 
 

@@ -6,7 +6,7 @@ from tests.helpers.cli_run import StoredRun, answer_text, run_cli, text_times
 from tests.helpers.servers.models import TINY_ANSWER_TOKENS
 from tests.helpers.servers.server_process import RealServer
 
-pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
+pytestmark = [pytest.mark.real_server, pytest.mark.slow]
 
 REQUESTS = 4
 CUT_AT = 24

@@ -10,7 +10,7 @@ from lmx_loadgen.store.result import BenchmarkResult
 from tests.helpers.servers.server_process import RealServer
 from tests.helpers.service import RESULTS, RUN, serving, stored
 
-pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
+pytestmark = [pytest.mark.real_server, pytest.mark.slow]
 
 MODEL = "SmolLM2-135M-Instruct"
 ASKED = {

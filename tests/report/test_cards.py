@@ -395,12 +395,3 @@ def test_more_than_a_few_cards_are_folded(three: list[RunView]) -> None:
     assert cards_in(build_page(three)).count('<details class="card c') == 5
     assert "open" not in cards_in(build_page(three))
     assert cards_in(build_page(three[:1])).count(' open=""') == 2
-
-
-def test_what_servers_wrote_into_checks_is_only_text(tmp_path: Path) -> None:
-    page = Outline(build_page(make_cards.views(tmp_path, "hostile")))
-
-    assert page.tags.count("script") == 3
-    assert not {"img", "iframe"} & set(page.tags)
-    assert page.text.count("<img src=x onerror=window.hacked=20>") >= 8
-    assert "\x1b" not in page.text

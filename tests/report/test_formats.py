@@ -61,20 +61,8 @@ def read(text: str) -> list[dict[str, str]]:
 
 def test_markdown_has_the_summary_the_verdicts_and_each_model(results: Path) -> None:
     done = plot(results, "--format", "markdown")
-    text = (results / "report.md").read_text(encoding="utf-8")
 
     assert (done.exit_code, done.output.strip()) == (0, str(results / "report.md"))
-    assert "| 1 | Decode char/s | lmx 389" in text
-    assert "theirs −16 % tok/s" in text
-    assert "## Meta-Llama-3.1-8B-Instruct-Q4\\_K\\_M.gguf on llamacpp" in text
-    assert "source: github.com/itsmostafa/inference-speed-tests" in text
-    widths = [line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")]
-    assert set(widths) >= {10, 8, 4}
-
-
-def test_snapshot_of_the_markdown(results: Path) -> None:
-    assert plot(results, "--format", "markdown").exit_code == 0
-
     check_snapshot("report.md", (results / "report.md").read_text(encoding="utf-8"))
 
 

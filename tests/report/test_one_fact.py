@@ -242,7 +242,7 @@ def test_no_two_places_disagree_on_a_number(run: RunView) -> None:
 
 @pytest.mark.parametrize("place", [of_json, of_junit, of_csv])
 def test_what_people_read_is_what_programs_read(run: RunView, place: object) -> None:
-    read = dict(of_page(run))
+    read = dict(of_markdown(run))
     assert callable(place)
     numbers = [(fact, number) for fact, number in place(run) if fact in read]
 

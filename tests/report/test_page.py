@@ -2,6 +2,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.report.head_to_head import first_forest, whole_forest
 from lmx_loadgen.report.page import build_page
+from tests.helpers import make_cards
 from tests.helpers.measured_views import lines_of, with_lines
 from tests.helpers.outline import Outline
 from tests.helpers.snapshots import check_snapshot, numbers_in
@@ -62,13 +64,21 @@ def test_the_instruments_error_is_one_sentence_and_no_plus_minus(load_run: Loade
     assert "±2.1" not in page
 
 
-def test_what_came_from_a_server_makes_no_element_and_no_attribute(load_run: Loader) -> None:
-    page = Outline(build_page([load_run("hostile")]))
+@pytest.mark.parametrize("where", ["answers", "checks"])
+def test_what_came_from_a_server_makes_no_element_and_no_attribute(
+    where: str, load_run: Loader, tmp_path: Path
+) -> None:
+    runs = [load_run("hostile")] if where == "answers" else make_cards.views(tmp_path, "hostile")
+    page = Outline(build_page(runs))
+    words, times = {
+        "answers": ("<script>window.hacked=1;alert(1)</script>", 1),
+        "checks": ("<img src=x onerror=window.hacked=20>", 8),
+    }[where]
 
     assert page.tags.count("script") == 3
     assert not {"img", "iframe"} & set(page.tags)
     assert not [name for name, _ in page.attributes if name.startswith("on")]
-    assert "<script>window.hacked=1;alert(1)</script>" in page.text
+    assert page.text.count(words) >= times
     assert "\x1b" not in page.text
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.profile.load_point import Closed
 from lmx_loadgen.report.findings import findings
@@ -74,21 +72,13 @@ def test_a_rate_of_chunks_gives_chunks_per_joule() -> None:
     assert "0.853 chunks/J" in words(level(exact=False))[0]
 
 
-@pytest.fixture
-def run(load_run: Loader) -> RunView:
-    found = load_run("head-to-head")
-    found.result.targets[0].levels[0].observed = level().observed
-    return found
-
-
-def test_the_terminal_has_a_line_and_the_page_a_row(run: RunView) -> None:
+def test_it_is_a_note_in_the_terminal_a_row_on_the_page_and_a_figure_in_json(load_run: Loader) -> None:
+    run = load_run("head-to-head")
+    run.result.targets[0].levels[0].observed = level().observed
     line, _ = words(run.result.targets[0].levels[0])
     boxes = what_was_run([run], series_of([run])).boxes
 
     assert (f"power: {line}", True) in findings(run.result.targets[0])
     assert not any(one.startswith("power") for one, _ in findings(run.result.targets[1]))
     assert [("Power and heat", line) in box.parts[0].pairs for box in boxes] == [True, False, False]
-
-
-def test_the_json_summary_has_the_figures(run: RunView) -> None:
     assert summary_json(run.result)["targets"][0]["levels"][0]["observed"]["gpu_power_w"] == 31.2

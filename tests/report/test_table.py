@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from lmx_loadgen.report.comparison_table import audit_table, comparison_table
+from lmx_loadgen.report.comparison_table import audit_table
 from lmx_loadgen.report.level_table import ShownTarget, level_table
 from lmx_loadgen.report.table import Cell, Column, Table, markdown_lines, one_group, rich_table
 from lmx_loadgen.store.result import RunResult, read_result
@@ -49,13 +49,6 @@ def test_the_table_of_levels_fits_each_terminal(name: str, width: int) -> None:
     assert max(map(len, lines)) <= width
     assert "p50, ms" in lines[2]
     assert ("/ failed" in lines[2]) == (width >= 80)
-
-
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_the_tables_of_a_comparison_fit_each_terminal(width: int) -> None:
-    (one,) = stored("head-to-head").comparisons
-
-    assert max(map(len, in_terminal(comparison_table(one), width))) <= width
 
 
 def test_rates_of_two_kinds_of_tokens_each_say_their_unit() -> None:

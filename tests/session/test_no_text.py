@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.analysis.measured_run import MeasuredRun
-from lmx_loadgen.analysis.no_text import blanked, line_without_text
+from lmx_loadgen.analysis.no_text import blanked, header_without_text, line_without_text
 from lmx_loadgen.analysis.summary import summarize
+from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.store.eventlog import NAME, read_log
+from lmx_loadgen.store.lines import LINES
 from lmx_loadgen.store.result import RunResult
 from tests.helpers.cli import lmx_loadgen, sentence_of
 from tests.helpers.echo_server import echo_server
+from tests.helpers.made_lines import header_line
 from tests.helpers.paths import RUNS
 
 ASKED, SAID, FIELD = "quokkafish", "wörterbaum", "zanzibarfield"
@@ -174,6 +177,21 @@ def figures(path: Path) -> dict[str, Any]:
     return found
 
 
+def test_a_note_on_what_a_server_refuses_does_not_quote_it() -> None:
+    note = "the server refuses a system role (HTTP 400: {user}): its text stands at the head of the user's message"
+    (target, *_) = header_line()["targets"]
+    header = header_line() | {
+        "profile": Profile().model_dump(mode="json"),
+        "prompt_preview": ASKED,
+        "targets": [target | {"notes": [note.format(user=FIELD), "the server refuses seed, so requests leave it out"]}],
+    }
+
+    left = header_without_text(header)
+    check_no_word(json.dumps(left, ensure_ascii=False))
+    assert left["targets"][0]["notes"][0].startswith("the server refuses a system role: its text stands")
+    assert left["targets"][0]["notes"][1:] == header["targets"][0]["notes"][1:]
+
+
 @pytest.mark.parametrize("text", ["Hello, 42 wörld…\n", " 中文 🎈\u200b", "", "\ud800"])
 def test_a_character_is_replaced_by_one_of_its_kind(text: str) -> None:
     left = blanked(text)
@@ -190,3 +208,57 @@ def test_what_a_started_server_writes_is_not_kept(tmp_path: Path) -> None:
     assert "its output was not kept (--no-text)" in done.stderr
     check_no_word(done.stderr)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+# Every place of the log that holds text, so that a new one is decided on: what is hidden, in whole or in part, and what
+# is kept, being a name, a setting or this tool's own.
+PROFILE_HIDDEN = {
+    *("prompts.text", "request.extra", "checks.include_skills.arguments"),
+    *("checks.tool_calls.prompt", "checks.tool_calls.expect", "checks.tool_calls.tools"),
+}
+PROFILE_KEPT = {
+    *("name", "description", "prompts.file", "load.replay", "tokenizer", "checks.include_skills.name"),
+    *(f"targets.{key}" for key in ("name", "url", "model", "dialect", "api_key_env", "admin_key_env")),
+}
+LINES_HIDDEN = {
+    "header": {"prompt_preview", "targets.notes"},
+    "request": {"reason", "server_timings", "usage"},
+    "check": {"asked", "answer", "error"},
+}
+LINES_KEPT = {
+    "header": {
+        *("accepted", "beside.started_at", "going_on", "host.chip", "host.machine_id", "instrument", "plan.target"),
+        *("run_id", "started_at", "tool_version", "versions"),
+        *(f"targets.{key}" for key in ("base_url", "card", "dialect", "hypothesis", "model", "name", "server")),
+    },
+    "request": {"finish_reason", "model", "nonce", "notes", "prompt_id", "response_id", "target"},
+    "check": {"target"},
+}
+
+
+def texts_in(schema: dict[str, Any], known: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The places in a JSON schema that hold any text."""
+    schema = known[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    for one in schema.get("anyOf", []):
+        yield from texts_in(one, known, path)
+    for name, one in schema.get("properties", {}).items():
+        yield from texts_in(one, known, f"{path}.{name}".lstrip("."))
+    if "items" in schema:
+        yield from texts_in(schema["items"], known, path)
+    is_name = "enum" in schema or "const" in schema
+    is_open = schema.get("type") == "object" and "properties" not in schema
+    if is_open or (schema.get("type") == "string" and not is_name):
+        yield path
+
+
+def test_each_text_of_a_profile_is_decided_on() -> None:
+    schema = Profile.model_json_schema()
+
+    assert set(texts_in(schema, schema["$defs"])) == PROFILE_HIDDEN | PROFILE_KEPT
+
+
+@pytest.mark.parametrize("kind", LINES_HIDDEN)
+def test_each_text_of_a_line_is_decided_on(kind: str) -> None:
+    schema = LINES[kind].json_schema()
+
+    assert set(texts_in(schema, schema.get("$defs", {}))) == LINES_HIDDEN[kind] | LINES_KEPT[kind]

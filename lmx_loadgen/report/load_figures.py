@@ -96,7 +96,8 @@ def _add_latency(figure: go.Figure, one: _Curve, metric: str, places: Sequence[f
     if not known(medians):
         return
     words = [
-        f"{level.load_point.label}<br>median {milliseconds(found.p50)} ms, p95 {milliseconds(found.p95)} ms"
+        f"{plotly_text(level.load_point.label)}<br>"
+        f"median {milliseconds(found.p50)} ms, p95 {milliseconds(found.p95)} ms"
         f"<br>{rate(system_rate(level))} {rate_unit(level)} in all"
         for level, found in zip(one.levels, shown, strict=True)
     ]

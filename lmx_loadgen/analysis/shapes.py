@@ -41,7 +41,7 @@ def shape_result(
     prompts = [
         tokens for one in answers if (tokens := one.usage_prompt if usage_exact else one.tokenizer_prompt) is not None
     ]
-    outputs = [tokens for one in answers if (tokens := output_tokens(one, basis)) is not None]
+    outputs = [tokens for one in answers if basis.exact and (tokens := output_tokens(one, basis)) is not None]
     cut = made.is_cut or (bool(prompts) and is_cut(made.sent, max(prompts)))
     return ShapeResult(
         prompt=shape.prompt,
@@ -53,15 +53,18 @@ def shape_result(
         exact=bool(prompts) and {*prompts} == {shape.prompt},
         status="failed" if cut else "passed" if prompts else "unknown",
         sentence=_sentence(made, prompts, cut),
-        prompt_tok_s=_middle(map(_reading_rate, answers)),
+        prompt_tok_s=_middle(_reading_rate(one, made, usage_exact) for one in answers),
         decode_tok_s=_middle(METRICS["decode_tok_s"].of(one, basis, {}) for one in answers),  # type: ignore[misc]
     )
 
 
-def _reading_rate(answer: Record) -> float | None:
-    """Prompt tokens a second until the first text, without those from a cache, of which a template's are few."""
-    prompt, cached = answer.usage_prompt, answer.usage_cached or 0
-    if METRICS["prompt_tok_s"].of is None or prompt is None or not answer.ttft_ns:
+def _reading_rate(answer: Record, made: FittedLength, usage_exact: bool) -> float | None:
+    """Prompt tokens a second until the first text, without those from a cache, of which a template's are few. Where an
+    answer has no count of them, they are as many as when the prompt was made: prompts differ in their nonce alone."""
+    counted = answer.usage_prompt if usage_exact else answer.tokenizer_prompt
+    prompt = made.read if counted is None else counted
+    cached = answer.usage_cached or 0 if usage_exact else 0
+    if prompt is None or not answer.ttft_ns:
         return None
     return None if cached > max(TEMPLATE_TOKENS, 0.1 * prompt) else (prompt - cached) / (answer.ttft_ns / NS)
 

@@ -6,7 +6,7 @@ A figure over prompts of several lengths is one that no request had, so that eac
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lmx_loadgen.analysis.formats import UNDEFINED, count
+from lmx_loadgen.analysis.formats import UNDEFINED, count, rate
 from lmx_loadgen.analysis.metrics import headline
 from lmx_loadgen.analysis.run_view import in_order, system_rate
 from lmx_loadgen.report.sanitize import sanitize
@@ -148,6 +148,11 @@ def classes_of(level: LevelResult) -> Iterator[tuple[str, Mapping[str, MetricRes
 def rate_unit(level: LevelResult) -> str:
     """What a level's rates count: `tok/s`, or `chunks/s` where its server's counts cannot be relied on."""
     return "tok/s" if level.token_basis_exact else "chunks/s"
+
+
+def with_unit(value: float | None, unit: str) -> str:
+    """A rate in a column of tok/s, with its unit where that is another."""
+    return rate(value) if unit == "tok/s" or value is None else f"{rate(value)} {unit}"
 
 
 def common_unit(levels: Sequence[LevelResult]) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lmx_loadgen.analysis.formats import UNDEFINED, count, rate
 from lmx_loadgen.analysis.run_view import in_order, stat
 from lmx_loadgen.profile.load_point import LoadPoint
+from lmx_loadgen.report.level_table import rate_unit, with_unit
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.table import Cell, Column, Table
 from lmx_loadgen.store.result import LevelResult, ShapeResult
@@ -28,19 +29,21 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class ShapeLevel:
-    """One level of a shape, of a target by its name, with as many answers; `ttft_s` is the median."""
+    """One level of a shape, of a target by its name, with as many answers; `ttft_s` is the median, `unit` what its
+    decode rate counts."""
 
     target: str
     load_point: LoadPoint
     shape: ShapeResult
     answers: int
     ttft_s: float | None
+    unit: str
 
 
 def shape_levels(name: str, levels: Iterable[LevelResult]) -> list[ShapeLevel]:
     """Those of a target's levels that have a shape, the shortest prompts first."""
     return [
-        ShapeLevel(name, level.load_point, level.shape, level.requests.ok, stat(level, "ttft", "p50"))
+        ShapeLevel(name, level.load_point, level.shape, level.requests.ok, stat(level, "ttft", "p50"), rate_unit(level))
         for level in in_order(list(levels))
         if level.shape is not None
     ]
@@ -66,7 +69,7 @@ def _rows(one: ShapeLevel) -> list[list[str | Cell]]:
     name = Cell(sanitize(one.target, 40))
     return [
         [name, Cell(f"pp{shape.prompt}", mark=_mark(shape)), at_once, rate(shape.prompt_tok_s), *beside],
-        [name, f"tg{shape.answer} @ d{shape.prompt}", at_once, rate(shape.decode_tok_s), *beside],
+        [name, f"tg{shape.answer} @ d{shape.prompt}", at_once, with_unit(shape.decode_tok_s, one.unit), *beside],
     ]
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lmx_loadgen.analysis.formats import UNDEFINED, count, milliseconds, percent, rate
+from lmx_loadgen.analysis.formats import UNDEFINED, count, milliseconds, percent
 from lmx_loadgen.analysis.run_view import in_order
 from lmx_loadgen.profile.load_point import LoadPoint
+from lmx_loadgen.report.level_table import rate_unit, with_unit
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.table import Cell, Column, Table
 from lmx_loadgen.store.result import LevelResult, TurnResult
@@ -24,16 +25,18 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class ChatLevel:
-    """One level of chats, of a target by its name."""
+    """One level of chats, of a target by its name; `unit` is what its decode rates count."""
 
     target: str
     load_point: LoadPoint
     turns: Sequence[TurnResult]
+    unit: str
 
 
 def chat_levels(name: str, levels: Iterable[LevelResult]) -> list[ChatLevel]:
     """Those of a target's levels that are of chats, the fewest users first."""
-    return [ChatLevel(name, level.load_point, level.turns) for level in in_order(list(levels)) if level.turns]
+    found = [level for level in in_order(list(levels)) if level.turns]
+    return [ChatLevel(name, level.load_point, level.turns, rate_unit(level)) for level in found]
 
 
 def turn_table(levels: Sequence[ChatLevel]) -> Table | None:
@@ -55,6 +58,6 @@ def _row(level: ChatLevel, turn: TurnResult) -> list[str | Cell]:
         UNDEFINED if turn.context_tokens is None else count(round(turn.context_tokens)),
         UNDEFINED if turn.cached_share is None else percent(turn.cached_share),
         milliseconds(turn.ttft_sec),
-        rate(turn.decode_tok_s),
+        with_unit(turn.decode_tok_s, level.unit),
         f"{turn.answers}" + (f" ({turn.failed} failed)" if turn.failed else ""),
     ]

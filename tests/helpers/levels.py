@@ -9,8 +9,9 @@ from tests.helpers.paths import RUNS
 
 
 def a_level(load_point: dict[str, Any], **changes: Any) -> LevelResult:
-    """The first level of the head-to-head run at another load point, with `changes` to it."""
-    return LevelResult.model_validate(_stored() | {"load_point": load_point} | changes)
+    """The first level of the head-to-head run at another load point, as if its server counted tokens, with `changes` to
+    it."""
+    return LevelResult.model_validate(_stored() | {"token_basis_exact": True, "load_point": load_point} | changes)
 
 
 @cache

@@ -79,3 +79,10 @@ def test_a_map_has_a_field_for_each_length_and_load() -> None:
     assert list(drawn.y) == ["128", "512"]
     assert [list(row) for row in drawn.z] == [[128.0, None], [512.0, 512.0]]
     assert heat_map(levels[:2], "ttft") is None
+
+
+def test_a_decode_rate_in_chunks_says_so() -> None:
+    table = shape_table(shape_levels("box", [level(512, 1).model_copy(update={"token_basis_exact": False})]))
+
+    assert table is not None
+    assert "| tg8 @ d512 | 1 | 50.0 chunks/s |" in "\n".join(markdown_lines(table))

@@ -48,7 +48,7 @@ def test_levels_without_chats_make_no_table() -> None:
 
 
 def test_a_curve_is_drawn_at_the_fewest_users_where_two_turns_are_known() -> None:
-    levels = (level(4, turn(1), turn(2)), level(1, turn(1), turn(2, ttft_sec=0.25), turn(3, context_tokens=None)))
+    levels = (level(4, turn(1), turn(2)), level(1, turn(1), turn(2, ttft_sec=0.25), turn(3, ttft_sec=None)))
     figure = turn_curves(series(*levels), "ttft_sec", "TTFT (ms)")
 
     assert figure is not None
@@ -56,6 +56,25 @@ def test_a_curve_is_drawn_at_the_fewest_users_where_two_turns_are_known() -> Non
     assert list(drawn.x) == [100.0, 200.0]
     assert list(drawn.y) == [100.0, 250.0]
     assert turn_curves(series(level(1, turn(1), turn(2, decode_tok_s=None))), "decode_tok_s", "") is None
+
+
+def test_where_a_server_does_not_count_its_prompts_the_curve_goes_by_the_turn() -> None:
+    figure = turn_curves(series(level(1, turn(1), turn(2, context_tokens=None))), "ttft_sec", "TTFT (ms)")
+
+    assert figure is not None
+    assert list(figure.data[0].x) == [1, 2]
+    assert figure.layout.xaxis.title.text == "Turn"
+
+
+def test_rates_in_chunks_say_so() -> None:
+    of_chunks = level(1, turn(1), turn(2)).model_copy(update={"token_basis_exact": False})
+    table = turn_table(chat_levels("box", [of_chunks]))
+    figure = turn_curves(series(of_chunks), "decode_tok_s", "Decode")
+
+    assert table is not None
+    assert "40.0 chunks/s" in "\n".join(markdown_lines(table))
+    assert figure is not None
+    assert figure.layout.yaxis.title.text == "Decode (chunks/s)"
 
 
 def test_the_page_has_a_section_of_chats_and_of_shapes_and_no_curve_over_several_lengths() -> None:
@@ -80,7 +99,7 @@ def test_the_page_has_a_section_of_chats_and_of_shapes_and_no_curve_over_several
     page = build_page([replace(run, result=run.result.model_copy(update={"targets": [both], "comparisons": []}))])
 
     assert 'id="turns"' in page
-    assert "Time to first token by context" in page
+    assert "Time to first token by turn" in page
     assert 'id="shapes"' in page
     assert "Prompt length and concurrency" in page
     assert 'id="scaling"' not in page

@@ -146,3 +146,15 @@ def test_a_server_that_refuses_the_length_is_told_before_anything_is_measured(tm
     with pytest.raises(InputError, match=r"--shape 2048:8: s0 refuses a prompt of that length .*context"):
         measured(tmp_path, SimSettings(**FAST, dialect="llamacpp", context=600), shapes="2048:8")
     assert not list(tmp_path.iterdir())
+
+
+def test_where_a_stream_s_usage_is_an_estimate_the_rate_goes_by_the_length_that_was_fitted(tmp_path: Path) -> None:
+    result, _ = measured(tmp_path, SimSettings(ttft_ms=20.0, step_ms=0.5, dialect="lmx"), shapes="256:8", requests=5)
+    (level,) = levels(result)
+    ttft = level.metrics["ttft"].p50
+
+    assert level.shape is not None
+    assert ttft is not None
+    assert level.shape.prompt_tokens is None
+    assert level.shape.output_tokens is None  # its stream counts chunks
+    assert level.shape.prompt_tok_s == pytest.approx(256 / ttft, rel=0.05)

@@ -25,7 +25,13 @@ async def chat_through(url: str, out: Path) -> tuple[list[str], list[str], Recor
         said = []
         for question in ("Another one?", None):
             stream = await client.chat.completions.create(
-                model="m", messages=messages, stream=True, max_tokens=12, temperature=0, seed=1
+                model="m",
+                messages=messages,
+                stream=True,
+                stream_options={"include_usage": True},
+                max_tokens=12,
+                temperature=0,
+                seed=1,
             )
             text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
             said.append(text)

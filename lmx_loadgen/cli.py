@@ -8,6 +8,7 @@ import click
 
 from lmx_loadgen import __version__
 from lmx_loadgen.commands import flags
+from lmx_loadgen.commands.capacity_flags import CAPACITY_FLAGS
 from lmx_loadgen.commands.flags import PATH, Flag, GroupedCommand
 from lmx_loadgen.commands.run_flags import RUN_FLAGS
 from lmx_loadgen.errors import LoadgenError
@@ -64,6 +65,19 @@ def run(**values: Any) -> None:
     from lmx_loadgen.commands.start import start_run
 
     sys.exit(start_run(values))
+
+
+@main.command(cls=GroupedCommand, params=list(CAPACITY_FLAGS))
+def capacity(**values: Any) -> None:
+    """Find the highest load that a server serves within limits: --slo-ttft 2s --slo-tpot 100ms.
+
+    The load doubles until too few requests keep every limit; then the edge is searched for and confirmed. Two targets
+    are measured in turns and compared. Exit codes: 0 found; 40 not even the lightest load passes; 41 the heaviest load
+    that was tried still passes; others as for `run`.
+    """
+    from lmx_loadgen.commands.capacity import capacity_command
+
+    sys.exit(capacity_command(values))
 
 
 @main.command(

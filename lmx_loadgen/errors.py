@@ -21,6 +21,8 @@
     ├── LimitBroken             30   `compare`: a figure is surely worse than a limit of --fail-on allows
     ├── LimitUndecided          31   `compare`: whether a limit of --fail-on is kept is inconclusive
     ├── NotComparable           32   `compare`: the two sides did not do the same work
+    ├── NoLoadPasses            40   `capacity`: not even the lightest load keeps the limits
+    ├── NoLoadFails             41   `capacity`: the heaviest load that was tried still keeps them
     └── Interrupted            130   Ctrl-C, or whoever asked for the run, before anything was measured
 
 Exit code 130 is Ctrl-C, as in every shell.
@@ -159,6 +161,18 @@ class NotComparable(LoadgenError):
     """The comparison was refused: the two sides did not do the same work."""
 
     exit_code = 32
+
+
+class NoLoadPasses(LoadgenError):
+    """Not even the lightest load of a search keeps the limits."""
+
+    exit_code = 40
+
+
+class NoLoadFails(LoadgenError):
+    """The heaviest load of a search that was tried still keeps the limits."""
+
+    exit_code = 41
 
 
 class Interrupted(LoadgenError):

@@ -1,5 +1,6 @@
 """One level of one target in figures: which answers count, on which token basis, and what they say."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,22 +11,29 @@ from pydantic import ValidationError
 from lmx_loadgen.analysis import conditions, instrument_error, slo
 from lmx_loadgen.analysis.answer_notes import answer_notes
 from lmx_loadgen.analysis.error_models import SegmentLoad
-from lmx_loadgen.analysis.metrics import METRICS, Metric
+from lmx_loadgen.analysis.metrics import METRICS, Metric, headline
+from lmx_loadgen.analysis.open_loop import in_flight_of, open_loop_of, without_latency
+from lmx_loadgen.analysis.open_loop import notes_of as open_loop_notes
 from lmx_loadgen.analysis.records import Record, in_steady_or_all
 from lmx_loadgen.analysis.samples import Sample, of_window, samples_of
 from lmx_loadgen.analysis.stats import PERCENTILES, Description, describe, interval_within_run, known
+from lmx_loadgen.analysis.steadiness import BlockCourse, course_of, steadiness_of, throttling_words
+from lmx_loadgen.analysis.steadiness import notes_of as steadiness_notes
 from lmx_loadgen.analysis.tokens import Basis, choose_basis
 from lmx_loadgen.analysis.window import WINDOW_METRICS, Window, level_metrics, little_note, window_of
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.calibration import Calibration
 from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.lines import ran_to_its_end
 from lmx_loadgen.store.result import (
     ErrorCount,
     LevelResult,
     MetricResult,
+    OpenLoopResult,
     PromptClassResult,
     RequestCounts,
+    SteadinessResult,
     TokenCounts,
     TokenSums,
     WindowResult,
@@ -53,22 +61,30 @@ class MeasuredLevel:
 
 def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     """The figures of a level."""
-    profile, target, segments, slots = log.header["profile"], level.target, level.segments, level.load_point.slots
+    profile, target, segments, point = log.header["profile"], level.target, level.segments, level.load_point
     measured = [record for record in level.requests if record.measured]
-    chosen, sample = sample_of(measured, slots)
+    chosen, sample = sample_of(measured, point)
     basis = basis_of(target, chosen)
-    window = window_of(segments)
-    failed = [record for record in measured if record.outcome not in ("ok", "cancelled")]
+    courses = _courses(chosen, segments, basis, profile)
+    cut = frozenset[int]().union(*(one.cut for one in courses.values()))
+    chosen = [record for record in chosen if record.id not in cut]
+    window = window_of(segments).later({block: one.starts_ns for block, one in courses.items() if one.starts_ns})
+    failed = [record for record in measured if record.failed]
+    open_loop = open_loop_of(point, segments, measured)
     samples = samples_of(chosen, basis, profile)
     counted = [*chosen, *(record for record in failed if in_steady_or_all(record, sample))]
     of_level = level_metrics(window, measured, basis, profile) | {"slo_share": slo.share(counted, basis, profile)}
-    metrics = _metrics(samples, len(counted) - len(chosen), slots, of_level)
-    load = instrument_error.load_of(slots, metrics, measured, window)
+    usual = math.ceil(of_level["occupancy"].mean or 1) if point.IS_OPEN else point.slots
+    metrics = without_latency(_metrics(samples, len(counted) - len(chosen), usual, of_level), open_loop)
+    load = instrument_error.load_of(in_flight_of(point, measured), metrics, measured, window)
     calibration = calibration_of(log.header)
     rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in WINDOW_METRICS}
     metrics = instrument_error.with_errors(calibration, load, metrics, samples | rates)
+    steadiness = _steadiness(log, segments, courses, window, measured, open_loop)
     classes = {
-        name: _class_figures(*part, slots, calibration, load)
+        name: PromptClassResult(
+            metrics=without_latency(_class_figures(point, *part, usual, calibration, load), open_loop)
+        )
         for name, part in _by_prompt_class(chosen, counted, basis, profile).items()
     }
     seen = instrument_error.witness(calibration, load, measured, segments)
@@ -82,15 +98,46 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
         tokens=_tokens(chosen),
         metrics=metrics,
         by_prompt_class=classes,
-        errors=_errors(failed),
+        errors=_errors([record for record in failed if record.outcome != "dropped"]),
         finish_reasons=dict(sorted(Counter(record.finish_reason or UNKNOWN for record in chosen).items())),
-        complete=len(segments) >= level.planned and not any(line["stopped"] for line in segments),
+        complete=len(segments) >= level.planned and all(map(ran_to_its_end, segments)),
         witness=seen,
         tainted=instrument_error.taints(metrics) + conditions.taints(log, segments),
-        notes=_notes(measured, chosen, sample, basis, window, target)
+        notes=_notes(measured, chosen, sample, basis, target)
         + instrument_error.notes_of(seen, samples, sum(record.outcome != "cancelled" for record in measured))
+        + open_loop_notes(open_loop)
+        + [note for note in steadiness_notes(steadiness) if open_loop is None or note != open_loop.sentence]
         + _stop_notes(segments),
+        open_loop=open_loop,
+        steadiness=steadiness,
     )
+
+
+def _courses(
+    chosen: Sequence[Record], segments: Sequence[Mapping[str, Any]], basis: Basis, profile: Mapping[str, Any]
+) -> dict[int, BlockCourse]:
+    """How each block of the level went, by its number."""
+    by_block: dict[int, list[Record]] = {}
+    for record in chosen:
+        by_block.setdefault(record.block, []).append(record)
+    drains = {line["block"]: line["drain_start_ns"] or line["end_ns"] for line in segments}
+    return {block: course_of(mine, drains.get(block, 0), basis, profile) for block, mine in by_block.items()}
+
+
+def _steadiness(
+    log: LogContents,
+    segments: Sequence[Mapping[str, Any]],
+    courses: Mapping[int, BlockCourse],
+    window: Window,
+    measured: Sequence[Record],
+    open_loop: OpenLoopResult | None,
+) -> SteadinessResult | None:
+    others = [
+        open_loop.sentence if open_loop is not None else None,
+        little_note(window, measured),
+        throttling_words(log.host, segments),
+    ]
+    return steadiness_of(courses, segments, known(others))
 
 
 def calibration_of(header: Mapping[str, Any]) -> Calibration | None:
@@ -105,8 +152,9 @@ def calibration_of(header: Mapping[str, Any]) -> Calibration | None:
 
 
 def _stop_notes(segments: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Why the level was aborted, if it was."""
-    return [f"stopped early: {line['stopped']}" for line in segments if line["stopped"] and not _is_interruption(line)]
+    """Why the level was aborted, if it was. That it was overloaded is in what an open loop says of itself."""
+    lines = (line for line in segments if not ran_to_its_end(line) and not _is_interruption(line))
+    return list(dict.fromkeys(f"stopped early: {line['stopped']}" for line in lines))
 
 
 def _is_interruption(line: Mapping[str, Any]) -> bool:
@@ -114,15 +162,16 @@ def _is_interruption(line: Mapping[str, Any]) -> bool:
     return bool(line.get("stop_kind", line["stopped"]) == "interrupted")
 
 
-def sample_of(measured: Sequence[Record], slots: int) -> tuple[list[Record], Any]:
-    """The answers that latencies are taken from: those sent under full load where there are enough of them."""
+def sample_of(measured: Sequence[Record], point: LoadPoint) -> tuple[list[Record], Any]:
+    """The answers that latencies are taken from: those sent under full load where there are enough of them. An open
+    loop has no first wave."""
     ok = [record for record in measured if record.ok]
     after_first = [record for record in ok if not record.first_wave]
     if not ok:
         return [], "none"
-    if slots == 1:
+    if point.IS_OPEN or point.slots == 1:
         return ok, "steady"
-    return (after_first, "steady") if len(after_first) >= slots else (ok, "all")
+    return (after_first, "steady") if len(after_first) >= point.slots else (ok, "all")
 
 
 def rules_of(target: Mapping[str, Any]) -> StreamRules:
@@ -145,10 +194,12 @@ def basis_of(target: Mapping[str, Any], answers: Sequence[Record], *, tokenizer:
 
 
 def _counts(of_level: Sequence[Record], measured: Sequence[Record], failed: Sequence[Record]) -> RequestCounts:
+    dropped = sum(record.outcome == "dropped" for record in measured)
     return RequestCounts(
-        sent=len(measured),
+        sent=len(measured) - dropped,
         ok=sum(1 for record in measured if record.ok),
-        failed=len(failed),
+        failed=len(failed) - dropped,
+        dropped=dropped,
         cancelled=sum(1 for record in measured if record.outcome == "cancelled"),
         warmup=len(of_level) - len(measured),
         first_wave=sum(1 for record in measured if record.first_wave),
@@ -184,17 +235,18 @@ def _by_prompt_class(
 
 
 def _class_figures(
+    point: LoadPoint,
     samples: Mapping[str, Sample],
     failed: int,
     slots: int,
     calibration: Calibration | None,
     load: SegmentLoad,
-) -> PromptClassResult:
+) -> dict[str, MetricResult]:
     metrics = {
         name: _metric_result(METRICS[name], _describe(METRICS[name], samples[name], failed, slots))
-        for name in _OF_CLASS
+        for name in dict.fromkeys((*_OF_CLASS, headline("ttft", point)))
     }
-    return PromptClassResult(metrics=instrument_error.with_errors(calibration, load, metrics, samples))
+    return instrument_error.with_errors(calibration, load, metrics, samples)
 
 
 def _describe(metric: Metric, sample: Sample, failed: int, slots: int) -> Description:
@@ -274,7 +326,6 @@ def _notes(
     chosen: Sequence[Record],
     sample: str,
     basis: Basis,
-    window: Window,
     target: Mapping[str, Any],
 ) -> list[str]:
     notes = []
@@ -293,7 +344,5 @@ def _notes(
             f"sent again, since the connection closed before an answer began (it had run out, or the server failed): "
             f"{again} of {len(measured)} requests"
         )
-    if (little := little_note(window, measured)) is not None:
-        notes.append(little)
     good = [record for record in measured if record.ok]
     return notes + answer_notes(good, basis, usage_exact=rules_of(target).usage_output_exact)

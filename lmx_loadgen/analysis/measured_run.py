@@ -60,8 +60,17 @@ class MeasuredRun:
         return [segment_key(segment) for segment in self.header["plan"]]
 
     def load_points(self, target: str | None = None) -> list[LoadPoint]:
-        """The levels that were planned, of one target or of all, in the order they were to run."""
-        return list(dict.fromkeys(key.load_point for key in self.plan if target in (None, key.target)))
+        """The levels that were planned, of one target or of all, in the order they were to run; then those that a
+        search added."""
+        planned = [key.load_point for key in self.plan if target in (None, key.target)]
+        added = [point for name, point in self._records_of_levels if target in (None, name)] if self.is_search else []
+        return list(dict.fromkeys([*planned, *added]))
+
+    @property
+    def is_search(self) -> bool:
+        """Whether it chose its loads itself, by what it had measured."""
+        load = self.profile.get("load") or {}
+        return bool((self.header.get("going_on") or {}).get("capacity") or load.get("sweep"))
 
     @cached_property
     def records(self) -> list[Record]:

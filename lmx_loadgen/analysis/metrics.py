@@ -13,6 +13,7 @@ from lmx_loadgen.analysis import delays, error_models
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import Better
 from lmx_loadgen.analysis.tokens import Basis, hidden_tokens, output_tokens, prompt_tokens, read_tokens, usage_state
+from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.system.clock import NS
 
 VERSION = 2
@@ -266,6 +267,11 @@ def _without_delayed(metric: Metric) -> Metric:
 
 
 METRICS: dict[str, Metric] = {metric.name: _without_delayed(metric) for metric in _ALL}
+
+
+def headline(metric: str, point: LoadPoint) -> str:
+    """The metric that stands for this one at a load point: in an open loop, TTFT counts from when it was due."""
+    return "ttft_response" if metric == "ttft" and point.IS_OPEN else metric
 
 
 def is_delayed_anywhere(record: Record) -> bool:

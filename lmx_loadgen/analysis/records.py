@@ -96,6 +96,19 @@ class Record:
         return self.outcome == "ok"
 
     @property
+    def failed(self) -> bool:
+        """Whether it counts as worse than any answer. One that the client dropped does: its user got none."""
+        return self.outcome not in ("ok", "cancelled")
+
+    @property
+    def own_late_ns(self) -> int | None:
+        """How late this tool began to send it, on a connection that was open or by opening one; None where it never
+        did, or had to send it again."""
+        connecting = self.line.get("connect_ns")
+        began = connecting[0] if connecting else self.send_ns
+        return None if began is None or self.reconnected else max(0, began - self.intended_ns)
+
+    @property
     def measured(self) -> bool:
         return self.phase == "measured"
 

@@ -34,7 +34,7 @@ def request_rows(run: MeasuredRun) -> list[dict[str, Any]]:
 
 
 def _level_rows(run: MeasuredRun, target: str, of_level: Sequence[Record]) -> list[dict[str, Any]]:
-    chosen, _ = sample_of([record for record in of_level if record.measured], of_level[0].load_point.slots)
+    chosen, _ = sample_of([record for record in of_level if record.measured], of_level[0].load_point)
     basis = basis_of(run.targets[target], chosen)
     return [_row(run.header, record, basis) for record in of_level]
 

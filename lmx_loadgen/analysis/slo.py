@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmx_loadgen.analysis.formats import duration
-from lmx_loadgen.analysis.metrics import METRICS, e2e, tpot, ttft
+from lmx_loadgen.analysis.metrics import METRICS, e2e, headline, tpot, ttft, ttft_response
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.shares import design_effect, exact_share
 from lmx_loadgen.analysis.stats import Description
@@ -12,6 +12,7 @@ from lmx_loadgen.analysis.tokens import Basis
 
 NOT_SET = "the profile sets no SLO"
 _LIMITED = {"ttft": ttft, "tpot": tpot, "e2e": e2e}
+_LIMITED_IN_OPEN_LOOP = _LIMITED | {"ttft": ttft_response}
 _ENOUGH_BLOCKS = 3
 
 
@@ -31,11 +32,22 @@ def words(profile: Mapping[str, Any]) -> str:
 
 
 def is_met(record: Record, basis: Basis, profile: Mapping[str, Any]) -> bool:
-    """Whether the request went well and kept every limit of the profile's `slo` (an undefined TPOT has no limit)."""
+    """Whether the request went well and kept every limit of the profile's `slo` (an undefined TPOT has no limit). In an
+    open loop the TTFT counts from when the request was due."""
     if not record.ok:
         return False
-    values = {name: _LIMITED[name](record, basis, profile) for name in limits(profile)}
+    limited = _LIMITED_IN_OPEN_LOOP if record.load_point.IS_OPEN else _LIMITED
+    values = {name: limited[name](record, basis, profile) for name in limits(profile)}
     return all(value is None or value <= profile["slo"][name] for name, value in values.items())
+
+
+def missed(record: Record, basis: Basis, profile: Mapping[str, Any]) -> list[str]:
+    """What keeps a request from the SLO, by name: the titles of the limits it is over, or `errors`."""
+    if not record.ok:
+        return ["errors"]
+    limited = _LIMITED_IN_OPEN_LOOP if record.load_point.IS_OPEN else _LIMITED
+    values = {name: limited[name](record, basis, profile) for name in limits(profile)}
+    return [METRICS[name].title for name, value in values.items() if value is not None and value > profile["slo"][name]]
 
 
 def counted(requests: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -71,4 +83,4 @@ def own_interval(counts: Sequence[tuple[int, int]], alpha: float = 0.05) -> tupl
 
 
 def _is_left_out(record: Record, profile: Mapping[str, Any]) -> bool:
-    return record.ok and any(METRICS[name].is_delayed(record) for name in limits(profile))
+    return record.ok and any(METRICS[headline(name, record.load_point)].is_delayed(record) for name in limits(profile))

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.answers import coherence_of, completed_naturally, with_answers
 from lmx_loadgen.analysis.cache import cache_of
+from lmx_loadgen.analysis.capacity import capacity_of, ratios_of
 from lmx_loadgen.analysis.checks import server_benchmarks_of, skills_of, tool_calls_of
 from lmx_loadgen.analysis.comparison.compare import comparisons_of
 from lmx_loadgen.analysis.comparison.ranking import rankings
@@ -40,7 +41,8 @@ def summarize(run: MeasuredRun) -> RunResult:
     """The result of a run."""
     header, end = run.header, run.log.end
     anchor = Anchor(**header["clock"])
-    comparisons = comparisons_of(run)
+    comparisons = [] if run.is_search else comparisons_of(run)  # each target had loads of its own
+    targets = [_target(run, target) for target in header["targets"]]
     return RunResult(
         metrics_version=VERSION,
         tool=Tool(version=header["tool_version"], computed_by=__version__),
@@ -53,7 +55,8 @@ def summarize(run: MeasuredRun) -> RunResult:
         versions=header.get("versions", {}),
         profile=header["profile"],
         instrument={"calibration": None, **header["instrument"]},
-        targets=[_target(run, target) for target in header["targets"]],
+        targets=targets,
+        capacity_ratios=ratios_of({one.name: one.capacity for one in targets if one.capacity is not None}),
         comparisons=comparisons,
         rankings=rankings(comparisons),
         notes=[
@@ -94,6 +97,7 @@ def _target(run: MeasuredRun, target: Mapping[str, Any]) -> TargetResult:
         models_answered=answered,
         notes=notes + own_notes,
         levels=levels,
+        capacity=capacity_of(run, name),
         cache=cache_of(run.beside(name, "probe")),
         hypothesis=_hypothesis(target),
         tool_calls=tool_calls,

@@ -45,6 +45,11 @@ class Window:
             place += end - start
         return shifts
 
+    def later(self, starts_ns: Mapping[int, int]) -> "Window":
+        """The same without what lies before these moments, by block."""
+        moved = {block: (max(start, starts_ns.get(block, start)), end) for block, (start, end) in self.spans.items()}
+        return Window({block: (start, end) for block, (start, end) in moved.items() if end > start})
+
     @property
     def seconds(self) -> float:
         return self.length_ns / NS

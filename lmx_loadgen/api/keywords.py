@@ -24,6 +24,10 @@ class Keywords(TypedDict, total=False):
     model: str | Mapping[str, str]
     # `load` of a profile
     concurrency: int | Sequence[int]
+    rate: float | Sequence[float] | Literal["sweep"]
+    arrivals: Literal["poisson", "constant"]
+    replay: str | Path | None
+    max_in_flight: int
     requests: int | None
     duration: Seconds | None
     warmup: int
@@ -91,7 +95,8 @@ class Keywords(TypedDict, total=False):
 def _profile_keys() -> Iterator[tuple[str, str]]:
     """Each keyword that is a profile's key, and that key with its dots."""
     for section, model in (("load", Load), ("request", Request), ("checks", Checks)):
-        yield from ((key, f"{section}.{key}") for key in model.model_fields)
+        # A sweep is a `rate`.
+        yield from ((key, f"{section}.{key}") for key in model.model_fields if key != "sweep")
     yield from ((f"{key}_timeout", f"timeouts.{key}") for key in Timeouts.model_fields)
     yield from ((f"slo_{key}", f"slo.{key}") for key in Slo.model_fields)
     plain = {"text": "prompt", "file": "prompts"}
@@ -102,7 +107,10 @@ def _profile_keys() -> Iterator[tuple[str, str]]:
 
 PROFILE_KEYS = dict(_profile_keys())
 # Options that are for those who run sessions of their own, as the service does.
-_INNER = {"lock", "resume_state", "probe_cache", "count_tokens", "start_worker", "start_sim", "known_servers"}
+_INNER = {
+    *("lock", "resume_state", "probe_cache", "count_tokens", "start_worker", "start_sim", "known_servers"),
+    *("capacity", "share", "within"),
+}
 OPTIONS = tuple(one.name for one in fields(Options) if one.name not in _INNER)
 AROUND = ("profile", "model", "calibrate", "allow_concurrent", "progress")
 

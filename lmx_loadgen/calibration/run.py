@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen import __version__
+from lmx_loadgen.analysis.records import record
 from lmx_loadgen.calibration.pairing import Errors, errors_of, spread
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, TargetSpec, Timeouts
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
-from lmx_loadgen.store.calibration import CalibratedLevel, Calibration, SpreadResult
+from lmx_loadgen.store.calibration import CalibratedLevel, CalibratedSends, Calibration, SpreadResult
 from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.system import host, identity, open_files
 from lmx_loadgen.system.clock import NS
@@ -39,6 +40,7 @@ class Stretch:
     ttft_ms: float | None = None
 
 
+_SEND_RATE, _SEND_S, _QUICK_SEND_S = 500.0, 10.0, 2.0
 _BURST = Stretch(concurrency=4, requests=40, tokens=20_000, stagger=0.0)
 
 
@@ -94,6 +96,9 @@ def calibrate(
     report("as fast as it can")
     with simulator(replace(_STEADY, ttft_ms=1.0, burst=True)) as (sim, truth_path):
         burst = _burst(*measured(_BURST, sim, truth_path, measure))
+    report(f"open loop at {_SEND_RATE:g} requests/s")
+    with simulator(replace(_STEADY, ttft_ms=1.0, step_ms=1.0)) as (sim, _):
+        sends = _sends(measure(_open_profile(sim.base_url, _QUICK_SEND_S if is_quick else _SEND_S)))
     busy = busy or host.busy()
     return Calibration(
         tool_version=__version__,
@@ -112,6 +117,7 @@ def calibrate(
         sustained_chunks_per_s=max(
             (level.chunk_rate for level in levels if level.chunk.p99 <= _SUSTAINED_S), default=None
         ),
+        sends=sends,
     )
 
 
@@ -146,6 +152,26 @@ def _profile(load: Stretch, url: str) -> Profile:
         request=Request(max_tokens=load.tokens, extra=orders),
         timeouts=Timeouts(first_token=30, gap=30, request=120),
     )
+
+
+def _open_profile(url: str, seconds: float) -> Profile:
+    return Profile(
+        name="calibration",
+        targets=[TargetSpec(name="sim", url=url)],
+        load=Load(rate=[_SEND_RATE], duration=seconds, warmup=1),
+        prompts=Prompts(text="How late are you?"),
+        request=Request(max_tokens=2),
+        timeouts=Timeouts(first_token=30, gap=30, request=120),
+    )
+
+
+def _sends(log: LogContents) -> CalibratedSends:
+    """How late requests were sent; what became of them says nothing of it. Raises LoadgenError where none was."""
+    sent = [found for line in log.requests if line["phase"] == "measured" and (found := record(line)).send_ns]
+    late = [one.own_late_ns for one in sent if one.own_late_ns is not None]
+    if not late:
+        raise LoadgenError("calibration of an open loop: no request was sent; nothing was stored")
+    return CalibratedSends(rate=_SEND_RATE, requests=len(late), late=_spread(late))
 
 
 def _check_whole(load: Stretch, log: LogContents) -> None:

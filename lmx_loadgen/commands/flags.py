@@ -13,7 +13,8 @@ PATH = click.Path(path_type=Path)
 # The headings of `run --help`, in their order.
 TARGETS, LOAD, PROMPTS, LIMITS = "What to measure", "Load", "Prompts", "Limits"
 COMPARING, CHECKS, OUTPUT, ADVANCED = "Comparing", "Checks", "Output", "Advanced"
-_GROUPS = (TARGETS, LOAD, PROMPTS, LIMITS, COMPARING, CHECKS, OUTPUT, ADVANCED)
+SEARCH = "Search"
+_GROUPS = (SEARCH, TARGETS, LOAD, PROMPTS, LIMITS, COMPARING, CHECKS, OUTPUT, ADVANCED)
 
 
 class Flag(click.Option):
@@ -120,6 +121,17 @@ def concurrency_levels(ctx: click.Context, param: click.Parameter, value: str | 
     except ValueError:
         raise click.BadParameter(
             f"{value!r} is not a list of whole numbers; use something like 1,4,8", ctx, param
+        ) from None
+
+
+def request_rates(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float] | str | None:
+    if value in (None, "sweep"):
+        return value
+    try:
+        return [float(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is not a list of rates; use something like 0.5,1,2 or sweep", ctx, param
         ) from None
 
 

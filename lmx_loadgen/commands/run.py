@@ -34,7 +34,7 @@ def run_command(flags: Mapping[str, Any], start_sim: StartSim | None = None) -> 
     """Measure as the flags of `run` say, store it, print it; the exit code. `start_sim` starts a simulator where it is
     not to be started as usual. Raises LoadgenError."""
     if flags["resume"]:
-        _check_flags_with_resume(flags["resume"])
+        check_flags_with_resume(flags["resume"])
     if flags["server_cmds"]:
         from lmx_loadgen.commands.restarts import restarts_command
 
@@ -42,15 +42,15 @@ def run_command(flags: Mapping[str, Any], start_sim: StartSim | None = None) -> 
     if flags["dry_run"]:
         from lmx_loadgen.session.dry_run import dry_run
 
-        flags = _with_targets(flags)
+        flags = with_asked_targets(flags)
         dry_run(profile_of(flags), options_of(flags), lambda words: click.echo(sanitize(words, 4000)))
         if flags["repeat"] > 1:
             click.echo(f"repeated {flags['repeat']} times, each as a run of its own")
         return 0
     with lock.acquire(allow_concurrent=flags["allow_concurrent"]) as locked:
-        flags = flags if flags["resume"] else _with_targets(flags)
+        flags = flags if flags["resume"] else with_asked_targets(flags)
         for _ in range(flags["repeat"]):
-            outcome, signal = _measure(flags, locked, start_sim)
+            outcome, signal = measured(flags, locked, start_sim)
             exit_code = exit_code_of(outcome.result, signal)
             _print(outcome, flags, exit_code)
             if exit_code:
@@ -58,7 +58,8 @@ def run_command(flags: Mapping[str, Any], start_sim: StartSim | None = None) -> 
     return exit_code
 
 
-def _check_flags_with_resume(folder: Path) -> None:
+def check_flags_with_resume(folder: Path) -> None:
+    """Raises UsageError for a flag that says how a run is made, where the one in `folder` is resumed."""
     for flag in RUN_FLAGS:
         if _is_given(flag) and not flag.with_resume and not (flag.has_text and _has_no_text(folder)):
             raise click.UsageError(
@@ -77,7 +78,7 @@ def _is_given(flag: Flag) -> bool:
     return source is ParameterSource.COMMANDLINE
 
 
-def _with_targets(flags: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_asked_targets(flags: Mapping[str, Any]) -> Mapping[str, Any]:
     """The flags with targets; what is wrong with the others is known before anybody is asked which."""
     if flags["targets"] and AUTO not in flags["targets"]:
         return flags
@@ -101,7 +102,9 @@ def options_of(flags: Mapping[str, Any]) -> Options:
     return Options(**{**named, "workers": flags["workers"] or 1})
 
 
-def _measure(flags: Mapping[str, Any], locked: lock.Lock, start_sim: StartSim | None) -> tuple[RunOutcome, int | None]:
+def measured(
+    flags: Mapping[str, Any], locked: lock.Lock, start_sim: StartSim | None = None
+) -> tuple[RunOutcome, int | None]:
     """One run, and the signal that stopped it, if one did."""
     stop = StopFlag()
     with view_of_run(flags) as view:

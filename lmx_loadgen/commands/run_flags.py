@@ -84,6 +84,31 @@ RUN_FLAGS: tuple[Flag, ...] = (
         metavar="1,4,8",
         help="Concurrent requests; one level per number.",
     ),
+    _load(
+        "--rate",
+        key="load.rate",
+        callback=flags.request_rates,
+        metavar="0.5,1,2|sweep",
+        help="Open loop: requests per second, one level each. `sweep`: ten loads from idle to overload.",
+    ),
+    _load(
+        "--arrivals",
+        key="load.arrivals",
+        type=click.Choice(["poisson", "constant"]),
+        help="Gaps between the requests of --rate. [default: poisson]",
+    ),
+    _load(
+        "--replay",
+        key="load.replay",
+        metavar="FILE",
+        help="Open loop: send a recording again, JSONL with `at_s` and a `prompt`, `messages` or `prompt_id`.",
+    ),
+    _load(
+        "--max-in-flight",
+        key="load.max_in_flight",
+        type=int,
+        help="Drop a request of an open loop that finds so many in flight, and count it. [default: 256]",
+    ),
     _load("--requests", "-n", key="load.requests", type=int, help="Measured requests per level."),
     _load(
         "--duration",

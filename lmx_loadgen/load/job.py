@@ -6,6 +6,7 @@ import resource
 import anyio
 from anyio.abc import TaskGroup
 
+from lmx_loadgen.load.alarm import Alarm
 from lmx_loadgen.load.health import LagMeter
 from lmx_loadgen.load.messages import Go, Job, SegmentEnd
 from lmx_loadgen.load.pool import ConnectionPool
@@ -21,17 +22,23 @@ from lmx_loadgen.wire.transport import StampedTransport
 # So long before its turn a request gets a task, which then waits for the moment itself: a loop that is held up for less
 # starts none late for want of one.
 _AHEAD_NS = NS
+# So long before it is due a request takes a connection: the way from there to its first byte takes about as long, and
+# what is left of it is waited for just before that byte.
+_LEAD_NS = 150_000
 
 
 class JobRun:
     """Runs one job: `prepare` connects and warms up, `measure` sends what the schedule says, when it says so."""
 
-    def __init__(self, job: Job, schedule: Schedule, sender: Sender, pool: ConnectionPool, meter: LagMeter) -> None:
+    def __init__(
+        self, job: Job, schedule: Schedule, sender: Sender, pool: ConnectionPool, meter: LagMeter, alarm: Alarm
+    ) -> None:
         self.job = job
         self.sender = sender
         self._schedule = schedule
         self._pool = pool
         self._meter = meter
+        self._alarm = alarm
         self._warm_ns: list[int] = []
         self._warming_from_ns: int | None = None
         self._cpu_start = _cpu_s()
@@ -40,10 +47,11 @@ class JobRun:
     async def prepare(self) -> int | None:
         """Open the connections and run the warm-ups; the mean response time of those that went well, in ns."""
         self._warming_from_ns = now_ns()
-        connections = [self._pool.take() for _ in self.job.slots]
+        slots = self.job.warmup_slots
+        connections = [self._pool.take() for _ in slots]
         try:
             async with anyio.create_task_group() as group:
-                for slot, connection in zip(self.job.slots, connections, strict=True):
+                for slot, connection in zip(slots, connections, strict=True):
                     group.start_soon(self._warm_up, slot, connection)
         finally:
             for connection in connections:
@@ -68,10 +76,11 @@ class JobRun:
             await self._start_turns(go, group)
 
     async def _start_turns(self, go: Go, group: TaskGroup) -> None:
+        take = self._take_due_turn if self._schedule.KNOWN_AHEAD else self._take_turn
         for turn in self._schedule.begin(go):
             if (early_ns := turn.due_ns - _AHEAD_NS - now_ns()) > 0:
                 await anyio.sleep(early_ns / NS)
-            group.start_soon(self._take_turn, turn)
+            group.start_soon(take, turn)
 
     async def _take_turn(self, turn: Turn) -> None:
         """Send the request whose turn it is, and then those whose turn its end makes it, all on one connection.
@@ -93,6 +102,20 @@ class JobRun:
                     await sleep_until(turn.due_ns)
                 if not schedule.claim(turn):
                     return
+        finally:
+            self._pool.give_back(connection)
+
+    async def _take_due_turn(self, turn: Turn) -> None:
+        """Send a request of an open loop when it is due, made ahead of that; or say that it is dropped."""
+        request = self.sender.made(turn)
+        request.extensions["not_before_ns"] = turn.due_ns
+        await self._alarm.until(turn.due_ns - _LEAD_NS)
+        if not self._schedule.claim(turn):
+            self.sender.drop(turn)
+            return
+        connection = self._pool.take()
+        try:
+            self._schedule.after(turn, await self.sender.send(connection, turn, request))
         finally:
             self._pool.give_back(connection)
 

@@ -29,6 +29,8 @@ class Job:
     `order` says which template each request takes, by the request's number in the level, round and round;
     `numbers` of this worker are `first`, `first + step`, … so that workers never send the same request.
     `no_progress` is how many seconds may pass without one byte from the server: it says how often the worker must look.
+    `warmup_slots` are those that warm up. In an open loop `due_ns` says when each request of this worker is due, in ns
+    since the start, and `horizon_ns` how long the load lasts; in a closed loop it is None.
     """
 
     segment: str
@@ -49,6 +51,9 @@ class Job:
     verify: bool
     ca_file: str | None
     no_progress: float
+    warmup_slots: list[int]
+    due_ns: list[int] | None = None
+    horizon_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ class Turn:
     """Which request is sent next, and when it is due, in ns on the run's clock.
 
     A schedule may use one turn again and again: a slot of a closed loop has a single one, so that nothing is allocated
-    between two of its requests. `failures` is how many in a row went wrong in it.
+    between two of its requests. `failures` is how many in a row went wrong in it. `is_dropped` is why it is not sent:
+    as many requests as may be were in flight when it was due.
     """
 
     slot: int
@@ -22,6 +23,7 @@ class Turn:
     phase: str = "measured"
     first_wave: bool = False
     failures: int = 0
+    is_dropped: bool = False
 
 
 def nonce_for(key: str, phase: str, number: int, repeat: bool) -> str:

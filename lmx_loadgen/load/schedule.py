@@ -1,14 +1,15 @@
 """When which request is due.
 
 A schedule is asked and told, and never waits, sends or holds a connection itself: `job.JobRun` waits for what is due,
-has it sent, and tells the schedule how that ended. A closed loop is one schedule. One whose due times are drawn ahead
-is another: its `begin` hands out a turn for each of them, `claim` drops what finds too many in flight, and `after`
-never goes on.
+has it sent, and tells the schedule how that ended. A closed loop is one schedule. An open loop, whose due times are
+drawn ahead, is another: its `begin` hands out a turn for each of them, `claim` drops what finds too many in flight, and
+`after` never goes on.
 """
 
+import heapq
 import math
-from collections.abc import Callable, Iterator
-from typing import Protocol, TypedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar, Protocol, TypedDict
 
 from lmx_loadgen.load.backoff import backoff_s, is_failed
 from lmx_loadgen.load.messages import Go, Job
@@ -30,11 +31,15 @@ class Marks(TypedDict):
 class Schedule(Protocol):
     """Says when which request of a job is due: at a time of its own, or because another one has ended."""
 
+    # Whether a turn says which request it is before it is claimed, so that the request can be made ahead.
+    KNOWN_AHEAD: ClassVar[bool]
+
     def begin(self, go: Go) -> Iterator[Turn]:
         """The turns that are due at times of their own, in the order of `due_ns`; they are read as they come near."""
 
     def claim(self, turn: Turn) -> bool:
-        """A turn has come: fill in which request it is. False where none is sent after all, which ends it."""
+        """A turn has come: fill in which request it is. False where none is sent after all, which ends it; it is
+        `is_dropped` where one was due all the same."""
 
     def after(self, turn: Turn, timing: RequestTiming) -> bool:
         """A request has ended: whether its turn comes again, on the same connection, and at its new `due_ns`."""
@@ -48,7 +53,7 @@ class Schedule(Protocol):
 
 def schedule_of(job: Job) -> Schedule:
     """The schedule that a job asks for."""
-    return ClosedLoop(job)
+    return ClosedLoop(job) if job.due_ns is None else OpenLoop(job, job.due_ns)
 
 
 class ClosedLoop:
@@ -56,6 +61,8 @@ class ClosedLoop:
 
     What is left to send is shared by all slots of the job. `clock` is read in ns.
     """
+
+    KNOWN_AHEAD: ClassVar[bool] = False
 
     def __init__(self, job: Job, clock: Callable[[], int] = now_ns) -> None:
         self._job = job
@@ -119,6 +126,60 @@ class ClosedLoop:
             "ramp_end_ns": max(self._first_sends, default=self._start_ns) if is_full else None,
             "drain_start_ns": self._drain_start_ns,
         }
+
+
+class OpenLoop:
+    """Requests that are due at times drawn ahead, whatever became of those before them.
+
+    Each takes the lowest slot that is free; one that finds none is dropped, and not sent later. `clock` is read in ns.
+    """
+
+    KNOWN_AHEAD: ClassVar[bool] = True
+
+    def __init__(self, job: Job, due_ns: Sequence[int], clock: Callable[[], int] = now_ns) -> None:
+        self._job = job
+        self._due_ns = due_ns
+        self._clock = clock
+        self._free = list(job.slots)
+        heapq.heapify(self._free)
+        self._busy = 0
+        self._busy_since_ns: int | None = None
+        self._start_ns: int | None = None
+
+    def begin(self, go: Go) -> Iterator[Turn]:
+        job, self._start_ns = self._job, go.start_ns
+        for place, offset in enumerate(self._due_ns):
+            number = job.first + place * job.step
+            template = job.order[number % len(job.order)]
+            yield Turn(-1, go.start_ns + offset, number, template)
+
+    def claim(self, turn: Turn) -> bool:
+        if not self._free:
+            turn.is_dropped = True
+            turn.slot = self._job.slots[-1] if self._job.slots else 0
+            return False
+        turn.slot = heapq.heappop(self._free)
+        self._busy += 1
+        if self._busy == 1:
+            self._busy_since_ns = self._clock()
+        return True
+
+    def after(self, turn: Turn, timing: RequestTiming) -> bool:
+        heapq.heappush(self._free, turn.slot)
+        self._busy -= 1
+        if not self._busy:
+            self._busy_since_ns = None
+        return False
+
+    def awaited_from_ns(self) -> int | None:
+        return self._busy_since_ns
+
+    def marks(self) -> Marks:
+        """The load is all there from its start, and over when the last request may come: also where none does."""
+        start = self._start_ns
+        is_over = start is not None and self._clock() >= start + self._job.horizon_ns
+        over_ns = start + self._job.horizon_ns if start is not None and is_over else None
+        return {"start_ns": start, "ramp_end_ns": start, "drain_start_ns": over_ns}
 
 
 def stagger_offsets(slots: int, spread_ns: int) -> list[int]:

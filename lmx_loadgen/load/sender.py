@@ -13,6 +13,10 @@ from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.timing import Limits, RequestTiming
 from lmx_loadgen.wire.transport import StampedStream, StampedTransport
 
+# The outcome of a request that was due and found as many in flight as may be.
+DROPPED = "dropped"
+_FULL = "as many requests as --max-in-flight allows were in flight when it was due"
+
 Emit = Callable[[FinishedRequest], None]
 
 
@@ -64,12 +68,27 @@ class Sender:
         """Open the connection ahead of its first request. Raises an httpx.TransportError."""
         await connection.connect(self._url, self._job.limits)
 
-    async def send(self, connection: StampedTransport, turn: Turn) -> RequestTiming:
-        """Send the request of a turn and take in the whole answer; its trace, in which `end_ns` is set."""
+    def made(self, turn: Turn) -> httpx.Request:
+        """The request of a turn, which takes longer to make than to send."""
         job = self._job
-        nonce = nonce_for(job.nonce_key, turn.phase, turn.number, job.repeat)
         templates = job.templates if turn.phase == "measured" else job.warmup_templates
-        request = build(self._url, self._headers, templates[turn.template].fill(nonce), job.limits)
+        return build(self._url, self._headers, templates[turn.template].fill(self._nonce(turn)), job.limits)
+
+    def _nonce(self, turn: Turn) -> str:
+        return nonce_for(self._job.nonce_key, turn.phase, turn.number, self._job.repeat)
+
+    def drop(self, turn: Turn) -> None:
+        """Emit that a request was due and is not sent."""
+        at_ns = now_ns()
+        timing = RequestTiming(end_ns=at_ns, failure=(DROPPED, _FULL))
+        self._emit(self._finished(turn, timing, None, []))
+
+    async def send(
+        self, connection: StampedTransport, turn: Turn, request: httpx.Request | None = None
+    ) -> RequestTiming:
+        """Send the request of a turn, made ahead or now, and take in the whole answer; its trace, in which `end_ns` is
+        set."""
+        request = request or self.made(turn)
         timing: RequestTiming = request.extensions["trace"]
         try:
             await perform(connection, request)
@@ -84,22 +103,25 @@ class Sender:
             began = timing.send_ns if timing.send_ns is not None else turn.due_ns
             lag = self._meter.worst_between(began, timing.end_ns)
             stalls = self._meter.stalls_at(self._stamped_by_loop(connection, timing))
-            self._emit(
-                FinishedRequest(
-                    job.segment,
-                    turn.slot,
-                    turn.number,
-                    turn.phase,
-                    turn.first_wave,
-                    turn.template,
-                    nonce,
-                    turn.due_ns,
-                    timing,
-                    lag,
-                    stalls,
-                )
-            )
+            self._emit(self._finished(turn, timing, lag, stalls))
         return timing
+
+    def _finished(
+        self, turn: Turn, timing: RequestTiming, lag: int | None, stalls: list[tuple[int, int]]
+    ) -> FinishedRequest:
+        return FinishedRequest(
+            self._job.segment,
+            turn.slot,
+            turn.number,
+            turn.phase,
+            turn.first_wave,
+            turn.template,
+            self._nonce(turn),
+            turn.due_ns,
+            timing,
+            lag,
+            stalls,
+        )
 
     def _stamped_by_loop(self, connection: StampedTransport, timing: RequestTiming) -> list[int]:
         """The moments of a request that a stall of the loop falsifies: its send; and its reads, where the kernel does

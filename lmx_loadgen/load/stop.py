@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 # interrupted: whoever asked for the run wants it to end. errors: too many requests failed. silence: the server sent
-# nothing for too long.
-StopKind = Literal["interrupted", "errors", "silence"]
+# nothing for too long. overload: more requests came than it can serve, which ends the level and not the target.
+StopKind = Literal["interrupted", "errors", "silence", "overload"]
 
 
 @dataclass(frozen=True, slots=True)

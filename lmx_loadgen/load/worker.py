@@ -14,6 +14,7 @@ import sys
 import anyio
 
 from lmx_loadgen.load import bare_httpx  # noqa: F401 - before whatever imports httpx
+from lmx_loadgen.load.alarm import Alarm
 from lmx_loadgen.load.health import Heartbeat, LagMeter
 from lmx_loadgen.load.job import JobRun
 from lmx_loadgen.load.messages import EndSegment, Go, Job, Ready, Warm
@@ -36,6 +37,7 @@ class Worker:
         self._running: tuple[JobRun, anyio.CancelScope] | None = None
         self._stopped: dict[str, Stop] = {}
         self._pools = Pools(stamps)
+        self._alarm = Alarm()
 
     async def run(self) -> None:
         _collect_garbage()
@@ -44,6 +46,7 @@ class Worker:
             while (job := await self._jobs.get()) is not None:
                 await self._run(job)
             group.cancel_scope.cancel()
+        self._alarm.close()
 
     async def _listen(self) -> None:
         while (message := await self._parent.receive()) is not None:
@@ -67,7 +70,7 @@ class Worker:
     async def _run(self, job: Job) -> None:
         meter = LagMeter(asyncio.get_running_loop())
         sender = Sender(job, self._parent.send, meter)
-        running = JobRun(job, schedule_of(job), sender, self._pools.of(job), meter)
+        running = JobRun(job, schedule_of(job), sender, self._pools.of(job), meter, self._alarm)
         with anyio.CancelScope() as scope:
             self._running = (running, scope)
             heartbeat = Heartbeat(job, running.quiet_since_ns, self._parent.send)

@@ -1,21 +1,68 @@
 """What a level is: the load that it puts on a server.
 
-Today every load is a closed loop. Another kind of load is one class more, with the same properties, and one name more
-in `LoadPoint`, which `kind` then tells apart.
+A kind of load is a class with the properties of `_Point`, and a name in `LoadPoint`, which `kind` tells apart.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter
 
+# As many requests as an open loop has in flight at most, unless its user says otherwise.
+DEFAULT_IN_FLIGHT = 256
+_ASSUMED_ANSWER_S = 10.0
+_ASSUMED_IN_REPLAY = 32
 
-class Closed(BaseModel):
-    """A closed loop: so many users, each of whom asks, reads the whole answer, and asks again."""
+Arrivals = Literal["poisson", "constant"]
+InFlight = Annotated[int, Strict(), Field(ge=1, le=4096)]
+
+
+class _Point(BaseModel):
+    """What every kind of load says of itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # What stands before `cell` in a sentence, and where there is little room.
+    IN_WORDS: ClassVar[str] = ""
+    IN_SHORT: ClassVar[str] = ""
+    # Whether requests are due at times of their own, whatever became of those before them.
+    IS_OPEN: ClassVar[bool] = False
+
+    @property
+    def cell(self) -> str:
+        """For a column or an axis that is headed by what it counts: `4`."""
+        raise NotImplementedError
+
+    @property
+    def label(self) -> str:
+        """For sentences: `concurrency 4`."""
+        return f"{self.IN_WORDS}{self.cell}"
+
+    @property
+    def short(self) -> str:
+        """The same where there is little room: `C=4`."""
+        return f"{self.IN_SHORT}{self.cell}"
+
+    @property
+    def slots(self) -> int:
+        """The most requests that it has in flight."""
+        raise NotImplementedError
+
+    @property
+    def likely_in_flight(self) -> int:
+        """About how many requests it will have in flight, where nobody knows yet."""
+        return self.slots
+
+    @property
+    def order(self) -> tuple[int, float]:
+        """Points are shown by their kind, and within a kind from the lightest load to the heaviest."""
+        raise NotImplementedError
+
+
+class Closed(_Point):
+    """A closed loop: so many users, each of whom asks, reads the whole answer, and asks again."""
+
     IN_WORDS: ClassVar[str] = "concurrency "
     IN_SHORT: ClassVar[str] = "C="
 
@@ -24,32 +71,85 @@ class Closed(BaseModel):
 
     @property
     def cell(self) -> str:
-        """For a column or an axis that is headed by what it counts: `4`."""
         return f"{self.concurrency:,}"
 
     @property
     def label(self) -> str:
-        """For sentences: `concurrency 4`."""
         return f"{self.IN_WORDS}{self.concurrency}"
 
     @property
     def short(self) -> str:
-        """The same where there is little room: `C=4`."""
         return f"{self.IN_SHORT}{self.concurrency}"
 
     @property
     def slots(self) -> int:
-        """The most requests that it has in flight."""
         return self.concurrency
 
     @property
     def order(self) -> tuple[int, float]:
-        """Points are shown by their kind, and within a kind from the lightest load to the heaviest."""
         return (0, self.concurrency)
 
 
-# With a second kind: Annotated[Closed | Open, Field(discriminator="kind")].
-LoadPoint = Closed
+class Open(_Point):
+    """An open loop: `rate` requests a second come, however long the server takes, and none waits for another.
+
+    A request that would be one more than `max_in_flight` is dropped.
+    """
+
+    IS_OPEN: ClassVar[bool] = True
+
+    kind: Literal["open"] = "open"
+    rate: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
+    arrivals: Arrivals = "poisson"
+    max_in_flight: InFlight = DEFAULT_IN_FLIGHT
+
+    @property
+    def cell(self) -> str:
+        constant = " constant" if self.arrivals == "constant" else ""
+        return f"{self.rate:.6g} req/s{constant}"
+
+    @property
+    def slots(self) -> int:
+        return self.max_in_flight
+
+    @property
+    def likely_in_flight(self) -> int:
+        return min(self.max_in_flight, math.ceil(self.rate * _ASSUMED_ANSWER_S))
+
+    @property
+    def order(self) -> tuple[int, float]:
+        return (1, self.rate)
+
+
+class Replay(_Point):
+    """Requests come at the times of a recording; `file` is its name without its folder."""
+
+    IN_WORDS: ClassVar[str] = "replay of "
+    IN_SHORT: ClassVar[str] = "replay "
+    IS_OPEN: ClassVar[bool] = True
+
+    kind: Literal["replay"] = "replay"
+    file: Annotated[str, Field(min_length=1, max_length=300)]
+    max_in_flight: InFlight = DEFAULT_IN_FLIGHT
+
+    @property
+    def cell(self) -> str:
+        return self.file
+
+    @property
+    def slots(self) -> int:
+        return self.max_in_flight
+
+    @property
+    def likely_in_flight(self) -> int:
+        return min(self.max_in_flight, _ASSUMED_IN_REPLAY)
+
+    @property
+    def order(self) -> tuple[int, float]:
+        return (2, 0.0)
+
+
+LoadPoint = Annotated[Closed | Open | Replay, Field(discriminator="kind")]
 # One request in flight at a time.
 ALONE = Closed(concurrency=1)
 _ADAPTER: TypeAdapter[LoadPoint] = TypeAdapter(LoadPoint)
@@ -57,7 +157,8 @@ _ADAPTER: TypeAdapter[LoadPoint] = TypeAdapter(LoadPoint)
 
 def load_point(value: Any) -> LoadPoint:
     """The point that a stored object like `{"kind": "closed", "concurrency": 4}` means. Raises ValidationError."""
-    return _ADAPTER.validate_python(value)
+    found: LoadPoint = _ADAPTER.validate_python(value)
+    return found
 
 
 def concurrency_of(point: LoadPoint) -> int | None:

@@ -18,7 +18,7 @@ _KEY_VARIABLES = dict.fromkeys(
     "must be the name of an environment variable that holds the key, not the key itself",
 )
 # Files that a profile names, by section and key.
-_FILES = (("prompts", "file"), (None, "tokenizer"))
+_FILES = (("prompts", "file"), ("load", "replay"), (None, "tokenizer"))
 
 
 def profile_names() -> list[str]:

@@ -1,22 +1,36 @@
 """The models of a load profile: targets, load, prompts, requests, timeouts and limits."""
 
 import re
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, ValidationInfo, field_validator, model_validator
 
 from lmx_loadgen.profile.checks import Checks
 from lmx_loadgen.profile.durations import seconds, seconds_or_auto, share
-from lmx_loadgen.profile.fields import DAY_S, ConcurrencyLevel, Duration, Name, Number, ProfilePart, VariableName
-from lmx_loadgen.profile.load_point import Closed, LoadPoint
+from lmx_loadgen.profile.fields import (
+    DAY_S,
+    ConcurrencyLevel,
+    Duration,
+    FileName,
+    Name,
+    Number,
+    ProfilePart,
+    RequestRate,
+    VariableName,
+)
+from lmx_loadgen.profile.load_point import DEFAULT_IN_FLIGHT, Arrivals, Closed, InFlight, LoadPoint, Open, Replay
 
 _NO_PROGRESS_S = 120.0
+# The rate that stands for as many rates as it takes.
+SWEEP = "sweep"
+_LIKELY_SWEPT = 3.0
 
 
 def _levels(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         value = [value]
-    if isinstance(value, list | tuple) and all(isinstance(level, int) for level in value):
+    if isinstance(value, list | tuple) and all(isinstance(level, int | float) for level in value):
         if len(set(value)) != len(value):
             raise ValueError("must not name a level twice")
         return sorted(value)
@@ -56,17 +70,23 @@ class TargetSpec(ProfilePart):
 
 
 class Load(ProfilePart):
-    """A closed loop: `concurrency` levels, and for each `requests` and/or `duration` (seconds).
+    """Levels, and for each `requests` and/or `duration` (seconds): closed loops of `concurrency`; open loops of `rate`
+    requests a second, at `arrivals`; the `replay` of a file. With a rate or a replay, no concurrency is the default.
+    The rate `sweep` sets `sweep`: ten loads, from one request at a time to a rate that the server cannot keep up with.
 
-    With neither, a level has ten requests or four per slot, whichever is more. Several targets share a level in
+    With neither requests nor a duration, a closed loop has ten requests or four per slot, whichever is more, and an
+    open loop lasts 30 s, or as long as thirty requests take, up to five minutes. Several targets share a level in
     `blocks` that take turns, with `pause` seconds before each. A level is aborted, and with it the rest
     of its target, once `max_errors` of its requests have failed, or more than the share `max_error_rate` of the last
     twenty.
     """
 
-    concurrency: Annotated[list[ConcurrencyLevel], BeforeValidator(_levels)] = Field(
-        default=[1], min_length=1, max_length=64
-    )
+    rate: Annotated[list[RequestRate], BeforeValidator(_levels)] = Field(default=[], max_length=64)
+    sweep: StrictBool = False
+    arrivals: Arrivals = "poisson"
+    replay: FileName | None = None
+    max_in_flight: InFlight = DEFAULT_IN_FLIGHT
+    concurrency: Annotated[list[ConcurrencyLevel], BeforeValidator(_levels)] = Field(default=[1], max_length=64)
     requests: Annotated[StrictInt, Field(ge=1, le=1_000_000)] | None = None
     duration: Duration | None = None
     warmup: Annotated[StrictInt, Field(ge=0, le=100)] = 1
@@ -86,13 +106,46 @@ class Load(ProfilePart):
             return {"pause" if key == "settle" else key: one for key, one in value.items()}
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_default_beside_open_loops(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if value.get("rate"):
+            is_sweep = value["rate"] == SWEEP
+            value = {**value, "rate": [] if is_sweep else value["rate"], "sweep": is_sweep}
+        if "concurrency" not in value and (value.get("rate") or value.get("replay") or value.get("sweep")):
+            return {**value, "concurrency": []}
+        return value
+
+    @field_validator("concurrency")
+    @classmethod
+    def _is_a_level(cls, value: list[int], info: ValidationInfo) -> list[int]:
+        others = [info.data[name] for name in ("rate", "sweep", "replay") if name in info.data]  # those that are right
+        if not value and len(others) == 3 and not any(others):
+            raise ValueError("needs a level, unless there is a `rate` or a `replay`")
+        return value
+
     def points(self) -> list[LoadPoint]:
-        """The load points that the levels are, in the order they run."""
-        return [Closed(concurrency=concurrency) for concurrency in self.concurrency]
+        """The load points that the levels are, in the order they run; of a sweep the first one."""
+        first = [1] if self.sweep and 1 not in self.concurrency else []
+        closed = [Closed(concurrency=concurrency) for concurrency in (*first, *self.concurrency)]
+        opened = [Open(rate=rate, arrivals=self.arrivals, max_in_flight=self.max_in_flight) for rate in self.rate]
+        name = PurePath(self.replay).name if self.replay is not None else None
+        replayed = [Replay(file=name, max_in_flight=self.max_in_flight)] if name else []
+        return [*closed, *opened, *replayed]
 
     def heaviest(self) -> LoadPoint:
         """The level with the most requests in flight."""
-        return max(self.points(), key=lambda point: point.slots)
+        return max(self._points_and_swept(), key=lambda point: point.slots)
+
+    def likely_in_flight(self) -> int:
+        """About how many requests will be in flight at most."""
+        return max(point.likely_in_flight for point in self._points_and_swept())
+
+    def _points_and_swept(self) -> list[LoadPoint]:
+        swept = [Open(rate=_LIKELY_SWEPT, max_in_flight=self.max_in_flight)] if self.sweep else []
+        return [*self.points(), *swept]
 
 
 class Prompts(ProfilePart):

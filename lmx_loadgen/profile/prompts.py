@@ -123,22 +123,27 @@ def _asked(id: str, text: str, kind: str = "given") -> Prompt:
 
 def _from_file(path: Path) -> list[Prompt]:
     """The prompts of a file: JSON Lines, a JSON array, or text with one a line. Raises ProfileError."""
-    try:
-        if path.stat().st_size > _MAX_FILE:
-            raise ProfileError(f"the prompts file {path} is larger than 50 MB")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ProfileError(f"cannot read the prompts file {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ProfileError(f"the prompts file {path} is not UTF-8 text") from None
-    except ValueError:
-        raise ProfileError(f"the prompts file {str(path)!r} is not a path: it holds a NUL character") from None
+    text = read_prompts_text(path, "prompts file")
     readers = {".jsonl": _from_jsonl, ".ndjson": _from_jsonl, ".json": _from_json}
     reader = readers.get(path.suffix.lower())
     prompts = list(reader(path, text) if reader is not None else _from_lines(text))
     if not prompts:
         raise ProfileError(f"the prompts file {path} holds no prompt")
     return prompts
+
+
+def read_prompts_text(path: Path, what: str) -> str:
+    """The text of a file with prompts, which is called `what`. Raises ProfileError."""
+    try:
+        if path.stat().st_size > _MAX_FILE:
+            raise ProfileError(f"the {what} {path} is larger than 50 MB")
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ProfileError(f"cannot read the {what} {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ProfileError(f"the {what} {path} is not UTF-8 text") from None
+    except ValueError:
+        raise ProfileError(f"the {what} {str(path)!r} is not a path: it holds a NUL character") from None
 
 
 def _from_lines(text: str) -> Iterator[Prompt]:
@@ -156,7 +161,7 @@ def _from_jsonl(path: Path, text: str) -> Iterator[Prompt]:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             raise ProfileError(f"{where}: not JSON") from None
-        yield _prompt(f"line-{number}", entry, where)
+        yield prompt_in(f"line-{number}", entry, where)
 
 
 def _from_json(path: Path, text: str) -> Iterator[Prompt]:
@@ -174,7 +179,7 @@ def _from_json(path: Path, text: str) -> Iterator[Prompt]:
     if not isinstance(data, list):
         raise ProfileError(f"{path}: needs an array of prompts, of conversations, or of messages")
     for number, entry in enumerate(data, 1):
-        yield _prompt(f"entry-{number}", entry, f"{path}, entry {number}")
+        yield prompt_in(f"entry-{number}", entry, f"{path}, entry {number}")
 
 
 _FORMS = (
@@ -183,7 +188,7 @@ _FORMS = (
 )
 
 
-def _prompt(id: str, entry: Any, where: str) -> Prompt:
+def prompt_in(id: str, entry: Any, where: str) -> Prompt:
     """One prompt in any of the forms in use. Raises ProfileError."""
     entry = _without_half_characters(entry)
     if isinstance(entry, str) and entry.strip():

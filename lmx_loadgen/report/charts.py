@@ -71,12 +71,12 @@ def head_chart(series: Sequence[Series]) -> Chart:
         found = [(label, figure) for label, figure in _of_classes(series, metric) if figure is not None]
         note = caption if metric == "ttft" else f"{caption}{_unit_words(series)}"
         options += [
-            Option(f"{title}, {label}" if len(found) > 1 else title, _small(figure), note) for label, figure in found
+            Option(f"{title}, {label}" if len(found) > 1 else title, small(figure), note) for label, figure in found
         ]
     return Chart("head", "Against load", "", options, 0, "head")
 
 
-def _small(figure: go.Figure) -> go.Figure:
+def small(figure: go.Figure) -> go.Figure:
     """Of half the height, on a page that shows more than it."""
     key = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
     return figure.update_layout(height=226, showlegend=True, legend=key)
@@ -142,6 +142,8 @@ def _distributions(
     options = []
     for point in points:
         pairs = [(one, level) for one in series if (level := one.level_at(point)) is not None]
+        if metric == "ttft":  # of an overloaded level it would say how long one looked
+            pairs = [(one, level) for one, level in pairs if level.open_loop is None or not level.open_loop.overloaded]
         curves = [(one, *_sample_of(one.requests_of(level), level.sample, values_of, metric)) for one, level in pairs]
         options.append(Option(point.cell, figures.distribution(curves, metric, most, log_x=log_x)))
     return options

@@ -43,10 +43,13 @@ def against_concurrency(series: Sequence[Series], metric: str, prompts: str = AL
     reach, of one class of prompts; output tok/s of the whole system with the 95 % interval of its mean, where it has
     one. What this machine disturbed has a hollow marker."""
     figure = go.Figure()
-    ticks = [point.slots for point in load_points(series)]
+    ticks = [point.slots for point in load_points(series) if not point.IS_OPEN]
+    if len(ticks) < 2 and len(ticks) < len(load_points(series)):
+        return None  # beside open loops, one concurrency is no curve
     units = common_unit([level for one in series for level in one.levels])
     for place, one in enumerate(series):
-        found = [(level, _metric(level, metric, prompts)) for level in one.levels]
+        levels = [level for level in one.levels if not level.load_point.IS_OPEN]
+        found = [(level, _metric(level, metric, prompts)) for level in levels]
         points = [_point(level, metric, result) for level, result in found]
         if all(middle is None for middle, _, _ in points):
             continue
@@ -55,8 +58,8 @@ def against_concurrency(series: Sequence[Series], metric: str, prompts: str = AL
         unit = "ms" if metric == "ttft" else rate_unit(one.levels[0])
         figure.add_scatter(
             x=[level.load_point.slots * nudge for level, _ in found],
-            y=[_rounded(middle) for middle, _, _ in points],
-            error_y=_whiskers(points),
+            y=[rounded(middle) for middle, _, _ in points],
+            error_y=whiskers(points),
             mode="lines+markers",
             name=plotly_text(one.name if metric == "ttft" or units else f"{one.name} ({unit})"),
             meta={"series": one.index},
@@ -123,7 +126,8 @@ def trend(series: Sequence[Series], metric: str) -> go.Figure | None:
     for one in series:
         groups.setdefault((one.target.name, one.target.model), []).append(one)
     for group in groups.values():
-        first = min((level.load_point for one in group for level in one.levels), key=lambda p: p.order, default=None)
+        points = [level.load_point for one in group for level in one.levels if not level.load_point.IS_OPEN]
+        first = min(points, key=lambda point: point.order, default=None)
         places = [(one, level) for one in group if first is not None and (level := one.level_at(first)) is not None]
         values = [stat(level, metric, "p50") for _, level in places]
         if all(value is None for value in values):
@@ -131,7 +135,7 @@ def trend(series: Sequence[Series], metric: str) -> go.Figure | None:
         look, factor, unit = group[0].style, *((1e3, "ms") if metric == "ttft" else (1.0, rate_unit(places[0][1])))
         figure.add_scatter(
             x=[moment(one.run.result.started_at) for one, _ in places],
-            y=[_rounded(_scaled(value, factor)) for value in values],
+            y=[rounded(_scaled(value, factor)) for value in values],
             mode="lines+markers",
             name=plotly_text(
                 f"{group[0].target.name}, {places[0][1].load_point.label}{'' if metric == 'ttft' else f' ({unit})'}"
@@ -153,7 +157,8 @@ def trend(series: Sequence[Series], metric: str) -> go.Figure | None:
     return figure
 
 
-def _whiskers(points: Sequence[Point]) -> dict[str, Any] | None:
+def whiskers(points: Sequence[Point]) -> dict[str, Any] | None:
+    """What plotly draws from each value to the ends of its whisker; None where no point has one."""
     ups = [None if None in (middle, high) else max(high - middle, 0) for middle, _, high in points]  # type: ignore[operator]
     downs = [None if None in (middle, low) else max(middle - low, 0) for middle, low, _ in points]  # type: ignore[operator]
     if not any([*ups, *downs]):
@@ -161,8 +166,8 @@ def _whiskers(points: Sequence[Point]) -> dict[str, Any] | None:
     return {
         "type": "data",
         "symmetric": False,
-        "array": [_rounded(up) for up in ups],
-        "arrayminus": [_rounded(down) for down in downs],
+        "array": [rounded(up) for up in ups],
+        "arrayminus": [rounded(down) for down in downs],
         "thickness": 1.5,
         "width": 5,
     }
@@ -202,7 +207,7 @@ def distribution(
             continue
         figure.add_scatter(
             # Each curve goes on level to the longest time of all, so that one can see where it ends.
-            x=[_rounded(value) for value in (*x, longest)],
+            x=[rounded(value) for value in (*x, longest)],
             y=[round(share, 5) for share in (*y, y[-1])],
             mode="lines",
             name=plotly_text(one.name),
@@ -250,7 +255,7 @@ def timeline(one: Series, level: LevelResult, most_requests: int) -> go.Figure |
     measured = [r for r in good if r.phase != "warmup"]
     warmup = [r for r in good if r.phase == "warmup"]
     cancelled = [r for r in shown if r.outcome == "cancelled"]
-    bad = [r for r in shown if r.outcome not in ("ok", "cancelled")]
+    bad = [r for r in shown if r.failed]
     colour = one.style.on_dark
     figure = go.Figure()
     _add_bars(figure, measured, origin, _waiting, "waiting for the first token", {"color": colour, "opacity": 0.38})
@@ -407,7 +412,7 @@ def _scaled(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-def _rounded(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
     """Six significant digits: more than a screen can show, and half the bytes."""
     return None if value is None else float(f"{value:.6g}")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmx_loadgen.analysis.formats import UNDEFINED, count
+from lmx_loadgen.analysis.metrics import headline
 from lmx_loadgen.analysis.run_view import in_order, system_rate
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.table import Cell, Column, Table, Value, cell_of
@@ -18,6 +19,7 @@ NOTES = {
     WEAK: f"{WEAK} fewer than five samples lie beyond this percentile",
     TAINTED: f"{TAINTED} this machine may have moved the figure by more than 5 %",
 }
+FROM_SCHEDULED = "TTFT of an open loop counts from the scheduled time of a request."
 _NAME_WIDTH = 14
 
 
@@ -88,7 +90,7 @@ def _row(
 ) -> list[Cell]:
     return [
         Cell(sanitize(one.name, 60), tone="strong", look=one.look, under=sanitize(one.target.model, 120)),
-        Cell(level.load_point.cell),
+        load_cell(level),
         Cell(prompts if is_told else ""),
         *(figure(level, metrics, statistic, unit) for statistic in STATISTICS),
         system_figure(level, unit),
@@ -158,7 +160,7 @@ def _column(one: Statistic, unit: str | None) -> Column:
 
 def figure(level: LevelResult, metrics: Mapping[str, MetricResult], one: Statistic, unit: str | None) -> Cell:
     """One statistic with its marks, or a dash and why."""
-    found = metrics.get(one.metric)
+    found = metrics.get(headline(one.metric, level.load_point))
     value = None if found is None else getattr(found, one.key)
     if found is None or value is None:
         return Cell(UNDEFINED, why=sanitize(found.reason or "", 200) if found else "")
@@ -184,6 +186,12 @@ def marks(level: LevelResult, found: MetricResult, key: str) -> str:
     return (WEAK if key in found.unsupported else "") + (TAINTED if is_tainted else "")
 
 
+def load_cell(level: LevelResult) -> Cell:
+    """`4`, `2 req/s`; an open loop that its server could not keep up with says so."""
+    is_overloaded = level.open_loop is not None and level.open_loop.overloaded
+    return Cell(level.load_point.cell, tone="bad" if is_overloaded else "", under="overloaded" if is_overloaded else "")
+
+
 def ok_failed(level: LevelResult) -> Cell:
     """`20 / 0`."""
     failed = level.requests.failed
@@ -199,4 +207,5 @@ def footnotes(levels: Sequence[LevelResult]) -> list[str]:
         for one in STATISTICS
         for mark in figure(level, metrics, one, "").mark
     } | {mark for level in levels for mark in system_figure(level, "").mark}
-    return [words for mark, words in NOTES.items() if mark in used]
+    scheduled = [FROM_SCHEDULED] if any(level.load_point.IS_OPEN for level in levels) else []
+    return [words for mark, words in NOTES.items() if mark in used] + scheduled

@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 from lmx_loadgen import __version__
 from lmx_loadgen.analysis.formats import short_time
 from lmx_loadgen.analysis.run_view import RunView
-from lmx_loadgen.report import card_parts, card_tables, charts, headline, palette, run_parts
+from lmx_loadgen.report import card_parts, card_tables, charts, headline, load_charts, palette, run_parts
 from lmx_loadgen.report.card_data import Card, cards_of
 from lmx_loadgen.report.charts import Chart
 from lmx_loadgen.report.comparison import how, title
@@ -98,9 +98,10 @@ def summary_html(runs: Sequence[RunView]) -> str:
 
 def _head_charts(series: Sequence[Series], runs: int) -> list[Chart]:
     """What stands beside the answer: figures against load, run by run where there are many; or the errors."""
+    found = [load_charts.head_chart(series), charts.head_chart(series), charts.head_errors(series)]
     if runs > MOST_RUNS:
         return [chart for chart in charts.trend_charts(series) if not chart.is_empty()][:1]
-    return [chart for chart in (charts.head_chart(series), charts.head_errors(series)) if not chart.is_empty()][:1]
+    return [chart for chart in found if not chart.is_empty()][:1]
 
 
 # ---- sections ---------------------------------------------------------------------------------------
@@ -113,6 +114,9 @@ def _sections(
     yield from _head_to_heads(comparisons, {chart.key: chart for chart in block_charts(comparisons, series)})
     if len(runs) > MOST_RUNS:
         yield Section("trend", "Run by run", _grid(charts.trend_charts(series_of(runs))[1:], 1))
+    yield Section("capacity", "Capacity", [*_capacity(runs, series)])
+    yield Section("load", "Latency and load", _grid(load_charts.load_charts(series), 2, "Latency"))
+    yield Section("flight", "Requests in flight", _grid([load_charts.flight_chart(series)], 1, "Load"))
     yield Section("scaling", "Scaling with concurrency", _grid(charts.concurrency_charts(series), 3, "Prompts"))
     spread = _grid(charts.distribution_charts(series), 2, "Concurrency")
     yield Section("distributions", "Latency distribution", spread)
@@ -138,6 +142,15 @@ def _figures(runs: Sequence[RunView], series: Sequence[Series], cards: Sequence[
         yield Words("No level was measured.")
     if cards:
         yield card_tables.summary_table(cards)
+
+
+def _capacity(runs: Sequence[RunView], series: Sequence[Series]) -> Iterator[Any]:
+    """What each search found, and its curve."""
+    found = [one.target.capacity.sentence for one in series if one.target.capacity is not None]
+    if found:
+        ratios = [one.sentence for run in runs for one in run.result.capacity_ratios]
+        yield Listed([sanitize(sentence, 400) for sentence in (*found, *ratios)])
+        yield from _grid([load_charts.capacity_chart(series)], 1)
 
 
 def _head_to_heads(comparisons: Sequence[Comparison], blocks: Mapping[str, Chart]) -> Iterator[Section]:

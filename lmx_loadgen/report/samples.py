@@ -17,7 +17,7 @@ def in_sample(one: Record, sample: str) -> bool:
 
 def failed_in_sample(requests: Iterable[Record], sample: str) -> int:
     """How many requests failed where a level's latencies are taken from."""
-    return sum(one.outcome not in ("ok", "cancelled") and _counts(one, sample) for one in requests)
+    return sum(one.failed and _counts(one, sample) for one in requests)
 
 
 def _counts(one: Record, sample: str) -> bool:
@@ -25,8 +25,15 @@ def _counts(one: Record, sample: str) -> bool:
 
 
 def ttft_s(requests: Iterable[Record], sample: str) -> list[float]:
-    """Times to first token in seconds."""
-    return [one.ttft_ns / NS for one in requests if in_sample(one, sample) and one.ttft_ns is not None]
+    """Times to first token in seconds; in an open loop from when a request was due."""
+    chosen = [one for one in requests if in_sample(one, sample)]
+    return [found / NS for one in chosen if (found := _ttft_ns(one)) is not None]
+
+
+def _ttft_ns(one: Record) -> int | None:
+    if one.first_text_ns is None or not one.load_point.IS_OPEN:
+        return one.ttft_ns
+    return one.first_text_ns - one.intended_ns
 
 
 def chunk_gaps_s(requests: Iterable[Record], sample: str) -> list[float]:

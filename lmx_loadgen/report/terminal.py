@@ -40,6 +40,9 @@ def print_calibration(calibration: Calibration, console: Console) -> None:
     ]
     if calibration.sustained_chunks_per_s is not None:
         lines.append(f"paced, with chunk errors within 5 ms: {calibration.sustained_chunks_per_s:,.0f} chunks/s")
+    if (sends := calibration.sends) is not None:
+        late = f"{sends.late.p50 * 1e3:.2g} ms at the median, {sends.late.p99 * 1e3:.2g} ms at p99"
+        lines.append(f"open loop at {sends.rate:g} requests/s, send − due: {late}")
     if failed:
         lines.append(f"{plural(failed, 'request')} failed")
     if calibration.busy:
@@ -89,7 +92,7 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 _AS_STORED = (
     "load_point", "concurrency", "token_basis", "token_basis_exact", "complete", "tainted", "errors", "quality",
-    "server_word", "observed", "by_prompt_class",
+    "server_word", "observed", "by_prompt_class", "open_loop", "steadiness",
 )  # fmt: skip
 
 
@@ -98,6 +101,8 @@ def _level_json(level: LevelResult) -> dict[str, Any]:
         **level.model_dump(mode="json", include=set(_AS_STORED)),
         "ok": level.requests.ok,
         "failed": level.requests.failed,
+        "ttft_response_p50_s": stat(level, "ttft_response", "p50"),
+        "ttft_response_p95_s": stat(level, "ttft_response", "p95"),
         "ttft_p50_s": stat(level, "ttft", "p50"),
         "ttft_p95_s": stat(level, "ttft", "p95"),
         "ttft_instrument_error_s": stat(level, "ttft", "instrument_error"),

@@ -26,6 +26,10 @@ def asked_profile(
     values = dict(overrides or {})
     if values.get("load.duration") is not None:  # by time alone, where no number was asked for
         values.setdefault("load.requests", None)
+    if (values.get("load.rate") or values.get("load.replay")) and "load.concurrency" not in values:
+        values["load.concurrency"] = []  # the levels of a profile, and its amounts, are for its own loads
+        values.setdefault("load.requests", None)
+        values.setdefault("load.duration", None)
     found = overridden(load_profile(profile), values, flags)
     specs = [find_target(text) for text in targets] or [with_address(spec) for spec in found.targets]
     specs = specs or [TargetSpec(name="sim")]

@@ -55,8 +55,12 @@ class Costs:
         return self.targets * (answers * self.answer_s(point, history) + self.profile.load.pause)
 
     def usual_round_s(self, point: LoadPoint, requests: int | None, history: History) -> float:
-        answers = self.profile.load.warmup + (math.ceil(requests / point.slots) if requests else _LEAST_ANSWERS)
-        return self.targets * (answers * self.answer_s(point, history) + self.profile.load.pause)
+        answer_s = self.answer_s(point, history)
+        if point.kind == "open":
+            sending_s = (requests or _LEAST_ANSWERS) / point.rate + answer_s
+        else:
+            sending_s = (math.ceil(requests / point.slots) if requests else _LEAST_ANSWERS) * answer_s
+        return self.targets * (self.profile.load.warmup * answer_s + sending_s + self.profile.load.pause)
 
 
 @dataclass

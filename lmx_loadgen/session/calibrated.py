@@ -36,7 +36,7 @@ def measure(options: Options, stop: StopFlag) -> "Measure":
 
     def measured(profile: Profile) -> LogContents:
         with tempfile.TemporaryDirectory(prefix="lmx-loadgen-") as scratch:
-            quiet = replace(options, out=Path(scratch), probe=False)
+            quiet = replace(options, out=Path(scratch), probe=False, capacity=None)
             recorded = record(profile, quiet, stop=stop, base_dir=Path(scratch), view=Silent())
             recorded.close()
             stop.check()
@@ -106,7 +106,7 @@ def _calibrated_now(options: Options, stop: StopFlag, report: Callable[[str], No
 
 def with_workers(options: Options, profile: Profile) -> Options:
     """The options, with as many measuring processes as the profile's heaviest load needs."""
-    return replace(options, workers=workers_for(options, profile.load.heaviest().slots))
+    return replace(options, workers=workers_for(options, profile.load.likely_in_flight()))
 
 
 def workers_for(options: Options, slots: int) -> int:

@@ -10,6 +10,7 @@ from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.observe.observer import Samples, observing
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session.capacity import CapacitySearch, Deadline, time_left
 from lmx_loadgen.session.checks.budget import check_budget
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.questions import CheckQuestions
@@ -90,7 +91,9 @@ def _measure(setup: RunSetup, recorder: Recorder, driver: Driver, stop: StopFlag
     isolation = _isolation(setup, stop, view)
     view.unrestored(isolation.left_unloaded)
     make_ready = isolation if setup.options.isolate else lambda segment: None
-    parts = Parts(driver, recorder, history, StopRules(setup.profile), stop, view, host.state, make_ready)
+    limit = time_left(setup.options.within, setup.began, history.spent_s)
+    deadline = Deadline(limit) if setup.options.capacity is not None else None
+    parts = Parts(driver, recorder, history, StopRules(setup.profile), stop, view, host.state, make_ready, deadline)
     try:
         _runner(setup, parts).run()
     except LoadgenError as error:
@@ -148,6 +151,8 @@ def _isolation(setup: RunSetup, stop: StopFlag, view: View) -> Isolation:
 def _checks(setup: RunSetup, parts: Parts) -> CheckRunner | None:
     """What targets are asked to do beside the load; None where a run is nothing but load."""
     options = setup.options
+    if options.capacity is not None:
+        return None
     _, stamps = instrument(options)
     client = CheckClient(tls(options), parts.stop, stamps)
     done = options.resume_state.finished_checks if options.resume_state is not None else frozenset()
@@ -171,6 +176,10 @@ def _same_work(setup: RunSetup, client: CheckClient, done: frozenset[tuple[str, 
 def _strategy(setup: RunSetup, parts: Parts) -> Strategy:
     """What decides what is measured; the verdicts it looks at are those of what has been stored."""
     options, log_path = setup.options, parts.recorder.folder / NAME
+    if options.capacity is not None:
+        return _capacity_search(setup, parts, log_path)
+    if setup.profile.load.sweep:
+        return _sweep(setup, parts, log_path)
     repeats = Repeats(_tainted(log_path, parts.history))
     if options.detect is not None or options.budget is not None:
         from lmx_loadgen.session.sized import by_precision
@@ -191,6 +200,33 @@ def _strategy(setup: RunSetup, parts: Parts) -> Strategy:
         MaxDuration(options.max_duration or DEFAULT_MAX_DURATION_S, parts.history.spent_s),
         MOST_BLOCKS,
     )
+
+
+def _capacity_search(setup: RunSetup, parts: Parts, log_path: Path) -> Strategy:
+    from lmx_loadgen.analysis.capacity import tried_of
+    from lmx_loadgen.analysis.capacity_search import ladder_of
+    from lmx_loadgen.analysis.measured_run import MeasuredRun
+
+    options = setup.options
+    assert options.capacity is not None
+    ladder = ladder_of(options.capacity, setup.profile.load.max_in_flight)
+    return CapacitySearch(
+        setup.profile,
+        list(setup.targets),
+        ladder,
+        options.share,
+        lambda target: tried_of(MeasuredRun(read_log(log_path)), target, ladder),
+        time_left(options.within, setup.began, parts.history.spent_s),
+        parts.view.say,
+    )
+
+
+def _sweep(setup: RunSetup, parts: Parts, log_path: Path) -> Strategy:
+    from lmx_loadgen.analysis.measured_run import MeasuredRun
+    from lmx_loadgen.analysis.sweep import swept_of
+    from lmx_loadgen.session.sweep import Sweep
+
+    return Sweep(setup.profile, setup.plan, lambda target: swept_of(MeasuredRun(read_log(log_path)), target))
 
 
 def _tainted(log_path: Path, history: History) -> Callable[[LoadPoint, int], bool]:

@@ -10,7 +10,7 @@ import anyio
 
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.profile.models import Profile, TargetSpec
-from lmx_loadgen.profile.prompts import prompt_book
+from lmx_loadgen.profile.replay import asked_prompts
 from lmx_loadgen.session.instrument import tls
 from lmx_loadgen.session.jobs import most_connections
 from lmx_loadgen.session.last_rates import Rate, last_rates, seconds_of
@@ -62,7 +62,7 @@ def _open_files(profile: Profile, options: Options) -> None:
         from lmx_loadgen.store.reference import read_reference
 
         read_reference(options.reference)
-    prompt_book(profile.prompts, base_dir=Path())
+    asked_prompts(profile, Path())
     if profile.tokenizer is not None:
         token_counter(profile.tokenizer, Path())
     tls(options)

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from lmx_loadgen.load.arrivals import DueTimes, drawn, recorded
 from lmx_loadgen.load.messages import Job
 from lmx_loadgen.load.request import PLACEHOLDER, BodyTemplate
 from lmx_loadgen.profile.models import Profile, Request
 from lmx_loadgen.profile.prompts import Prompt, PromptBook, order_of, with_nonce
+from lmx_loadgen.profile.replay import Trace
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.system.clock import NS
 from lmx_loadgen.targets.address import dialect_of
@@ -27,13 +29,21 @@ class JobMaker:
     """Makes the jobs of a run. Prompts are chosen by number, so that paired blocks send the same ones."""
 
     def __init__(
-        self, profile: Profile, book: PromptBook, run_key: str, *, insecure: bool, ca_file: str | None
+        self,
+        profile: Profile,
+        book: PromptBook,
+        run_key: str,
+        *,
+        insecure: bool,
+        ca_file: str | None,
+        trace: Trace | None = None,
     ) -> None:
         self._profile = profile
         self._book = book
         self._run_key = run_key
         self._insecure = insecure
         self._ca_file = ca_file
+        self._trace = trace
         self._templates: dict[str, tuple[list[BodyTemplate], list[BodyTemplate]]] = {}
         rounds = max(1, min(_ORDER_ROUNDS, _MOST_ORDERED // len(book.measured)))
         self._order = order_of(book, profile.request.seed or 0, len(book.measured) * rounds)
@@ -59,10 +69,11 @@ class JobMaker:
 
     def jobs(self, segment: Segment, target: Target, workers: int) -> list[Job]:
         """One job for each worker: slots and request numbers are dealt out like cards."""
-        load, timeouts = self._profile.load, self._profile.timeouts
+        timeouts = self._profile.timeouts
         templates, warmup_templates = self._for_target(target)
-        slots = segment.load_point.slots
-        used = min(workers, slots)
+        point = segment.load_point
+        used = min(workers, point.slots)
+        due = self.due_times(segment)
         path = "/chat/completions" if self._profile.endpoint == "chat" else "/completions"
         return [
             Job(
@@ -76,13 +87,13 @@ class JobMaker:
                     *target.headers.items(),
                 ],
                 limits=Limits(timeouts.connect, timeouts.first_token, timeouts.gap, timeouts.request),
-                slots=list(range(worker, slots, used)) if worker < used else [],
-                requests=_share(segment.requests, worker, used),
+                slots=(slots := list(range(worker, point.slots, used)) if worker < used else []),
+                requests=None if point.IS_OPEN else _share(segment.requests, worker, used),
                 duration_ns=None if segment.duration is None else int(segment.duration * NS),
-                warmup=load.warmup,
+                warmup=segment.warmup,
                 templates=templates,
                 warmup_templates=warmup_templates,
-                order=_rotated(self._order, segment.offset),
+                order=self._order_of(segment),
                 first=worker,
                 step=used,
                 nonce_key=self._nonce_key(segment),
@@ -90,9 +101,31 @@ class JobMaker:
                 verify=not self._insecure,
                 ca_file=self._ca_file,
                 no_progress=timeouts.longest_silence,
+                # Idle connections would keep a server's threads busy: an open loop opens them as it needs them.
+                warmup_slots=slots[:1] if point.IS_OPEN else slots,
+                due_ns=None if due is None else due.offsets_ns[worker::used] if worker < used else [],
+                horizon_ns=0 if due is None else due.horizon_ns,
             )
             for worker in range(workers)
         ]
+
+    def due_times(self, segment: Segment) -> DueTimes | None:
+        """When the requests of a segment are due, those of all workers; None in a closed loop. Blocks of one round have
+        the same times, so that each target meets the same crowd."""
+        point, seed = segment.load_point, self._profile.request.seed
+        duration_ns = None if segment.duration is None else int(segment.duration * NS)
+        if point.kind == "replay":
+            assert self._trace is not None
+            return recorded(self._trace.offsets_ns, requests=segment.requests, duration_ns=duration_ns)
+        if point.kind == "open":
+            key = f"{seed}/{point.label}/{segment.block}"
+            return drawn(point.rate, point.arrivals, key, requests=segment.requests, duration_ns=duration_ns)
+        return None
+
+    def _order_of(self, segment: Segment) -> list[int]:
+        if segment.load_point.kind == "replay" and self._trace is not None:
+            return self._trace.places
+        return _rotated(self._order, segment.offset)
 
     def probe(self, segment: Segment, target: Target, workers: int, first: int) -> list[Job]:
         """The job of a cache probe, for the first worker alone: short answers to the longest prompt there is, from the

@@ -1,13 +1,12 @@
 """How fast targets were when they were last measured, for an estimate of how long they will take."""
 
 import contextlib
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lmx_loadgen.errors import ResultError
-from lmx_loadgen.session.plan import Segment
+from lmx_loadgen.session.plan import Segment, loaded_s
 from lmx_loadgen.store.result import LevelResult, TargetResult, find_runs, read_result
 from lmx_loadgen.targets.base import Target
 
@@ -50,11 +49,9 @@ def last_rates(out: Path, targets: Iterable[Target]) -> dict[str, Rate]:
 
 def seconds_of(segment: Segment, rate: Rate, max_tokens: int) -> float:
     """About how long a segment takes if every answer has all its tokens."""
-    slots = segment.load_point.slots
-    level = rate.at(slots)
+    level = rate.at(segment.load_point.slots)
     each_s = _value(level, "ttft") + max_tokens / _value(level, "decode_tok_s")
-    turns = math.ceil(segment.requests / slots) if segment.requests is not None else math.inf
-    return segment.warmup * each_s + min(turns * each_s, (segment.duration or math.inf) + each_s)
+    return segment.warmup * each_s + loaded_s(segment, each_s)
 
 
 def _is_same(one: TargetResult, target: Target) -> bool:

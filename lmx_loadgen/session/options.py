@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from lmx_loadgen.analysis.comparison.verdict import MARGIN
 from lmx_loadgen.errors import InputError
@@ -23,7 +24,7 @@ _MIN_BLOCKS_UNTIL_CONCLUSIVE = 4
 # Options that a header keeps for nothing but resuming the run.
 RESUMED_OPTIONS = (
     *("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark", "detect", "budget"),
-    *("i_own_this_server", "allow_plain_http"),
+    *("i_own_this_server", "allow_plain_http", "capacity", "share", "within", "probe_cache"),
 )
 
 
@@ -52,6 +53,8 @@ class Options:
         i_own_this_server: whether a heavy load may go to a public address.
         allow_plain_http: whether keys may be sent over plain http to other machines.
         start_worker: what starts a measuring process.
+        capacity: what a search for the capacity goes by; None for a run that is no search.
+        share: the share of requests that must keep every limit in it, and `within` how many seconds it may take.
         start_sim: what starts the simulator, given the environment of its process.
         known_servers: who was recognized where, for whoever does one run after the other; None remembers nobody.
     """
@@ -79,16 +82,22 @@ class Options:
     i_own_this_server: bool = False
     allow_plain_http: bool = False
     start_worker: StartWorker = WorkerProcess
+    capacity: Literal["concurrency", "rate", "users"] | None = None
+    share: float = 0.95
+    within: float = 900.0
     start_sim: StartSim = start_demo
     known_servers: KnownServers | None = None
 
     @property
     def goes_on(self) -> bool:
         """Whether more is measured than the plan has, by what has been measured."""
-        return self.until_conclusive or self.detect is not None or self.budget is not None
+        adds = (self.detect, self.budget, self.capacity)
+        return self.until_conclusive or any(one is not None for one in adds)
 
     def first_rounds(self, targets: int) -> int | None:
         """How many rounds of a level are planned before the run decides itself; None where it does not."""
+        if self.capacity is not None:
+            return 1
         if self.detect is not None:
             return FIRST_ROUNDS
         if self.budget is None:
@@ -110,6 +119,8 @@ class Options:
         named = [name for name, value in chosen.items() if value]
         if len(named) > 1:
             raise InputError(f"{' and '.join(named)} do not go together: each decides how much is measured")
+        if profile.load.sweep and named:
+            raise InputError(f"{named[0]} does not go with --rate sweep, which decides itself what is measured")
         if self.until_conclusive:
             _check_until_conclusive(profile)
         elif self.max_duration is not None and self.detect is None:

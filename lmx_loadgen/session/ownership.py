@@ -30,7 +30,7 @@ def check_owned(profile: Profile, resolve: Resolve | None = None, *, goes_on: bo
     plan = make_plan(profile, names)
     for spec in profile.targets:
         load = heavy([segment for segment in plan if segment.target == spec.name])
-        load = load or ("to add blocks as long as it takes" if goes_on else None)
+        load = load or ("to add blocks as long as it takes" if goes_on or profile.load.sweep else None)
         address = spec.url or dialect_of(spec).default_url
         if load is None or address is None:
             continue
@@ -47,13 +47,19 @@ def check_owned(profile: Profile, resolve: Resolve | None = None, *, goes_on: bo
 def heavy(segments: Sequence[Segment]) -> str | None:
     """What is heavy about a target's load, in words; None where nothing is."""
     in_flight = max((segment.load_point.slots for segment in segments), default=0)
-    requests = sum((segment.requests or 0) + segment.warmup * segment.load_point.slots for segment in segments)
+    requests = sum((segment.requests or 0) + segment.warmup * _warm_slots(segment) for segment in segments)
     seconds = sum(segment.duration for segment in segments if segment.duration and segment.requests is None)
+    if in_flight > MOST_IN_FLIGHT and any(segment.load_point.IS_OPEN for segment in segments):
+        return f"up to {in_flight} requests in flight (over {MOST_IN_FLIGHT}; --max-in-flight)"
     if in_flight > MOST_IN_FLIGHT:
         return f"concurrency {in_flight} (over {MOST_IN_FLIGHT})"
     if requests > MOST_REQUESTS:
         return f"{requests} requests (over {MOST_REQUESTS})"
     return f"{seconds:g} s of load (over {MOST_SECONDS:g})" if seconds > MOST_SECONDS else None
+
+
+def _warm_slots(segment: Segment) -> int:
+    return 1 if segment.load_point.IS_OPEN else segment.load_point.slots
 
 
 def is_public(address: str) -> bool:

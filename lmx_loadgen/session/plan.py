@@ -22,6 +22,8 @@ FEWEST_BLOCKS = 3  # that a verdict can be made of
 FIRST_ROUNDS = 2  # that it takes to say how far rounds lie apart
 _LEAST_IN_BLOCK = 8
 _LEAST_BLOCK_S = 5.0
+_LEAST_OPEN_S, _LONGEST_OPEN_S, _LEAST_OPEN_REQUESTS = 30.0, 300.0, 30
+_ASSUMED_REPLAY_S = 60.0
 # What an estimate goes by, since nobody knows yet: a small model on a Mac.
 ASSUMED_TOK_S = 30.0
 _ASSUMED_TTFT_S = 0.5
@@ -75,8 +77,19 @@ def default_requests(slots: int) -> int:
     return max(10, 4 * slots)
 
 
+def default_duration(point: LoadPoint) -> float | None:
+    """How many seconds an open loop sends for where the profile names neither requests nor a duration; None for all of
+    a recording."""
+    if point.kind != "open":
+        return None
+    return min(_LONGEST_OPEN_S, max(_LEAST_OPEN_S, _LEAST_OPEN_REQUESTS / point.rate))
+
+
 def blocks_of(load: Load, targets: int) -> int:
-    """How many blocks each target has at each level: the profile's `blocks`, else 6 for several targets, 1 for one."""
+    """How many blocks each target has at each level: the profile's `blocks`, else 6 for several targets, 1 for one and
+    in a sweep."""
+    if load.sweep:
+        return 1
     return load.blocks or (DEFAULT_BLOCKS if targets > 1 else 1)
 
 
@@ -110,29 +123,34 @@ def more_rounds(profile: Profile, planned: Sequence[Segment], wanted: range, blo
 def _rounds(profile: Profile, names: Sequence[str], point: LoadPoint, wanted: range, blocks: int) -> list[Segment]:
     """The same, with the targets in the order that was drawn."""
     load = profile.load
-    requests, duration = _share(load, point.slots, blocks)
+    requests, duration = _share(load, point, blocks)
     return [
         Segment(
             SegmentKey(target, point, block),
             requests=requests,
             duration=duration,
             warmup=load.warmup,
-            offset=block * (requests or point.slots),
+            offset=block * (requests or _requests_in(point, duration)),
         )
         for block in wanted
         for target in _turn(names, block)
     ]
 
 
-def _share(load: Load, slots: int, blocks: int) -> tuple[int | None, float | None]:
+def _requests_in(point: LoadPoint, duration: float | None) -> int:
+    """About how many requests an open loop sends in so many seconds; a wave of them in a closed one."""
+    return math.ceil(point.rate * duration) if point.kind == "open" and duration else point.slots
+
+
+def _share(load: Load, point: LoadPoint, blocks: int) -> tuple[int | None, float | None]:
     """Requests and seconds of one block. A block has at least three requests a slot: its first wave is no full load."""
     requests, duration = load.requests, load.duration
     if requests is None and duration is None:
-        requests = default_requests(slots)
-    if blocks == 1:
+        requests, duration = (None if point.IS_OPEN else default_requests(point.slots)), default_duration(point)
+    if blocks == 1 or point.kind == "replay":
         return requests, duration
     if requests is not None:
-        requests = max(math.ceil(requests / blocks), 3 * slots, _LEAST_IN_BLOCK)
+        requests = max(math.ceil(requests / blocks), 1 if point.IS_OPEN else 3 * point.slots, _LEAST_IN_BLOCK)
     if duration is not None:
         duration = max(duration / blocks, min(duration, _LEAST_BLOCK_S))
     return requests, duration
@@ -169,18 +187,23 @@ def described(profile: Profile, plan: Sequence[Segment], targets: Sequence[str],
         first = of_level[0]
         amount = f"{first.requests} requests" if first.requests is not None else ""
         amount += f"{' or ' if amount else ''}{first.duration:g} s" if first.duration is not None else ""
+        amount = amount or "all of it"
         each = " a block" if len(of_level) > len(targets) else ""
         order = ""
         if len(targets) > 1:
             rows = [[segment for segment in of_level if segment.block == block] for block in range(blocks)]
             order = ": " + " ".join("".join(letters[segment.target] for segment in row) for row in rows)
         lines.append(f"  {point.label}, {amount}{each}{order}")
-    if len(targets) > 1 and blocks < FEWEST_BLOCKS and not goes_on:
+    if len(targets) > 1 and blocks < FEWEST_BLOCKS and not (goes_on or load.sweep):
         lines.append(f"  too few blocks for a verdict, use at least {FEWEST_BLOCKS}")
     if len(targets) > 1:
         lines.append("  " + ", ".join(f"{letter} {name}" for name, letter in letters.items()))
     if afterwards := _afterwards(profile):
         lines.append(f"  then, of each target: {afterwards}")
+    if load.sweep:
+        lines.append("  then nine rates of each target, up to one that it cannot keep up with")
+    if load.sweep or any(point.IS_OPEN for point in points):
+        lines.append(f"  at most {load.max_in_flight} requests in flight in an open loop, others are dropped")
     if at_once := stability_points(profile):
         words = ", ".join(str(point.slots) for point in at_once)
         lines.append(f"  and one prompt at concurrency {words}: are its answers identical?")
@@ -201,7 +224,7 @@ def stability_points(profile: Profile, measured: Collection[LoadPoint] | None = 
     nothing is compared: answers can only be expected to be the same where nothing is drawn by lot.
 
     With `measured`, levels that no time was left for are not compared either."""
-    points = [point for point in profile.load.points() if measured is None or point in measured]
+    points = [point for point in profile.load.points() if not point.IS_OPEN and (measured is None or point in measured)]
     if not profile.checks.stability or profile.request.temperature > 0 or all(point.slots == 1 for point in points):
         return []
     return list(dict.fromkeys((ALONE, *points)))
@@ -221,12 +244,24 @@ def assumed_answer_s(tokens: int) -> float:
     return _ASSUMED_TTFT_S + tokens / ASSUMED_TOK_S
 
 
+def loaded_s(segment: Segment, each_s: float) -> float:
+    """About how many seconds a segment takes once it is warm, given how long an answer takes."""
+    return min(_sending_s(segment, each_s), math.inf if segment.duration is None else segment.duration + each_s)
+
+
+def _sending_s(segment: Segment, each_s: float) -> float:
+    point, requests = segment.load_point, segment.requests
+    if point.kind == "replay":
+        return _ASSUMED_REPLAY_S + each_s
+    if requests is None:
+        return math.inf
+    return requests / point.rate + each_s if point.kind == "open" else math.ceil(requests / point.slots) * each_s
+
+
 def estimate_s(profile: Profile, plan: Sequence[Segment]) -> float:
     """About how many seconds the plan takes if each answer has all its tokens and comes at `ASSUMED_TOK_S`."""
     each_s = assumed_answer_s(profile.request.max_tokens)
     total = 0.0
     for segment in plan:
-        turns = math.ceil(segment.requests / segment.load_point.slots) if segment.requests is not None else math.inf
-        loaded = min(turns * each_s, math.inf if segment.duration is None else segment.duration + each_s)
-        total += segment.warmup * each_s + loaded
+        total += segment.warmup * each_s + loaded_s(segment, each_s)
     return total + profile.load.pause * max(0, len(plan) - 1)

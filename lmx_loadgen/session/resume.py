@@ -22,9 +22,11 @@ from lmx_loadgen.errors import NotResumable
 from lmx_loadgen.profile.load_point import LoadPoint, load_point
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.profile.prompts import PromptBook
+from lmx_loadgen.profile.replay import Trace
 from lmx_loadgen.session.checks.check_key import key_of
 from lmx_loadgen.session.plan import PROBES, Segment, planned_segment, stability_points
 from lmx_loadgen.store.eventlog import NAME, EventLog, LogContents, read_log
+from lmx_loadgen.store.lines import ran_to_its_end
 from lmx_loadgen.store.segment_key import LOAD, SegmentKey, segment_key
 from lmx_loadgen.system import folders, identity
 from lmx_loadgen.system.clock import NS, Anchor
@@ -95,7 +97,7 @@ class ResumeState:
     def finished(self) -> frozenset[SegmentKey]:
         """The segments that need not be done again. The parts of a cache probe only mean something together, and so do
         answers to one prompt alone and among others: such a segment is finished when all of its kind are."""
-        done = {segment_key(line) for line in self.log.segments if line["stopped"] is None}
+        done = {segment_key(line) for line in self.log.segments if ran_to_its_end(line)}
         of_kind = Counter((key.target, key.phase) for key in done)
         measured = {key.load_point for key in self.begun if key.phase == LOAD}
         needed = {"probe": PROBES, "stability": len(stability_points(self.profile, measured))}
@@ -209,9 +211,14 @@ def _machines(host: Mapping[str, Any]) -> tuple[object, str]:
     return host.get("name"), identity.former_id()
 
 
-def hash_inputs(book: PromptBook, tokenizer: str | None, base_dir: Path) -> dict[str, str | None]:
+def hash_inputs(
+    book: PromptBook, tokenizer: str | None, base_dir: Path, trace: Trace | None = None
+) -> dict[str, str | None]:
     """What tells whether files that a profile names have changed: a short hash of each, None where it names none."""
-    prompts = pydantic_core.to_json([[prompt.id, list(prompt.messages)] for prompt in (*book.measured, *book.warmup)])
+    asked: list[Any] = [[prompt.id, list(prompt.messages)] for prompt in (*book.measured, *book.warmup)]
+    if trace is not None:  # when each is due is a part of what is asked
+        asked.append([trace.offsets_ns, trace.places])
+    prompts = pydantic_core.to_json(asked)
     file = None if tokenizer is None else base_dir / folders.expanded(Path(tokenizer))
     return {"prompts": _hash(prompts), "tokenizer": None if file is None else _file_hash(file, file.stat().st_mtime_ns)}
 

@@ -8,12 +8,13 @@ from typing import Any
 from lmx_loadgen.load.driver import Driver
 from lmx_loadgen.load.messages import FinishedRequest, Job
 from lmx_loadgen.load.stop import Stop
+from lmx_loadgen.session.capacity import Deadline
 from lmx_loadgen.session.history import History
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.recorder import Recorder
 from lmx_loadgen.session.request_line import quick_look
 from lmx_loadgen.session.stop_flag import StopFlag
-from lmx_loadgen.session.stop_rules import LevelRules, StopRules
+from lmx_loadgen.session.stop_rules import FallsBehind, LevelRules, StopRules
 from lmx_loadgen.session.view import View
 from lmx_loadgen.store.segment_key import LOAD
 from lmx_loadgen.targets.base import Target
@@ -34,6 +35,7 @@ class Parts:
     view: View
     host_state: Callable[[], Mapping[str, Any]]
     make_ready: Ready = lambda segment: None
+    deadline: Deadline | None = None
 
 
 @dataclass
@@ -70,6 +72,8 @@ class SegmentRun:
             self.parts.view.warming_up(self.segment.target, self.segment.load_point, self.segment.block)
         if not self.make_ready():
             return None
+        if self._is_load and (due := _due_ns(jobs)):
+            self._rules.falls_behind = FallsBehind(due)
         before = self._record_host("before") if self._is_load else {}
         end = self.parts.driver.run(jobs, stagger_ns, self)
         self.parts.recorder.segment_end(self.segment, end)
@@ -78,7 +82,9 @@ class SegmentRun:
             return None
         self.parts.view.end_segment()
         self.parts.history.note_machine(self.segment, before, self._record_host("after"))
-        return None if self.parts.stop() else self._rules.stop
+        stop = self._rules.stop
+        is_over = stop is None or stop.kind == "overload"  # that ends the level, and others may be lighter
+        return None if self.parts.stop() or is_over else stop
 
     def _record_host(self, when: str) -> Mapping[str, Any]:
         state = self.parts.host_state()
@@ -97,11 +103,19 @@ class SegmentRun:
         line = self.parts.recorder.request(sent, self.segment)
         self.parts.history.note_request(line)
         self._rules.errors.note_outcome(line["outcome"], line["reason"])
-        if line["phase"] == "measured" and line["outcome"] != "cancelled":
+        if self._rules.falls_behind is not None and line["phase"] == "measured":
+            self._rules.falls_behind.note_ended(line)
+        if line["phase"] == "measured" and line["outcome"] not in ("cancelled", "dropped"):
             self.parts.view.finished(*quick_look(line, self.target.dialect.rules))
 
     def quiet(self, worker: int, quiet_ns: int | None) -> None:
         self._rules.silence.note_quiet(worker, quiet_ns)
 
     def why_stop(self) -> Stop | None:
-        return self.parts.stop.why or self._rules.stop
+        deadline = self.parts.deadline
+        return self.parts.stop.why or self._rules.stop or (deadline.why if deadline is not None else None)
+
+
+def _due_ns(jobs: Sequence[Job]) -> list[int]:
+    """When each request of an open loop is due, by its number, put together again from all workers' shares."""
+    return sorted(due for job in jobs for due in job.due_ns or ())

@@ -17,7 +17,8 @@ import httpx
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.driver import WorkerProcess
 from lmx_loadgen.profile.models import Profile, TargetSpec
-from lmx_loadgen.profile.prompts import PromptBook, prompt_book
+from lmx_loadgen.profile.prompts import PromptBook
+from lmx_loadgen.profile.replay import asked_prompts
 from lmx_loadgen.session.instrument import instrument, tls
 from lmx_loadgen.session.isolation import obstacles
 from lmx_loadgen.session.jobs import JobMaker
@@ -48,7 +49,7 @@ Calibrated = Callable[[str, str], Mapping[str, Any] | None]
 @dataclass(frozen=True)
 class RunSetup:
     """All that is decided and ready before anything is measured. `targets` and `hypotheses` are by target's name;
-    `took_s` is how long it took to make it ready."""
+    `took_s` is how long it took to make it ready, but for a calibration, and `began` when that began (monotonic, s)."""
 
     options: Options
     profile: Profile
@@ -63,6 +64,7 @@ class RunSetup:
     hypotheses: Mapping[str, Hypothesis]
     calibration: Mapping[str, Any] | None
     took_s: float = 0.0
+    began: float = 0.0
 
     @property
     def nonce_key(self) -> str:
@@ -76,7 +78,7 @@ class RunSetup:
         lines = [f"{name}: {hypothesis.sentence}" for name, hypothesis in self.hypotheses.items()]
         if resume_state is not None:
             lines.insert(0, f"resuming {resume_state.folder}: {len(resume_state.finished)} blocks are done")
-        elif len(self.targets) > 1:
+        elif len(self.targets) > 1 and self.options.capacity is None:
             lines += plan_description(self.profile, self.plan, self.options)
         if len(self.targets) > 1 and self.options.isolate:
             lines += obstacles(self.targets)
@@ -96,9 +98,9 @@ def set_up(
     the run is to stop meanwhile."""
     began = time.monotonic()
     resume_state = options.resume_state
-    book = prompt_book(profile.prompts, base_dir=base_dir)
+    book, trace = asked_prompts(profile, base_dir)
     count = token_counter(profile.tokenizer, base_dir) if profile.tokenizer is not None else None
-    input_hashes = hash_inputs(book, profile.tokenizer, base_dir)
+    input_hashes = hash_inputs(book, profile.tokenizer, base_dir, trace)
     loop, stamps = instrument(options)
     workers = [options.start_worker(loop, stamps, _child_environment(profile)) for _ in range(options.workers)]
     for worker in workers:
@@ -121,7 +123,7 @@ def set_up(
         plan=plan,
         run_id=run_id,
         book=book,
-        jobs=JobMaker(profile, book, nonce_key, insecure=options.insecure, ca_file=options.ca_file),
+        jobs=JobMaker(profile, book, nonce_key, insecure=options.insecure, ca_file=options.ca_file, trace=trace),
         count=count,
         input_hashes=input_hashes,
         workers=workers,
@@ -129,6 +131,7 @@ def set_up(
         hypotheses=hypotheses,
         calibration=calibration,
         took_s=took_s,
+        began=began,
     )
 
 

@@ -1,15 +1,21 @@
-"""What ends a level beside whoever asked for the run: too many failed requests, or a server that says nothing. And what
-keeps a run from adding more: the time it may take."""
+"""What ends a level beside whoever asked for the run: too many failed requests, a server that says nothing, or one that
+cannot keep up with an open loop. And what keeps a run from adding more: the time it may take."""
 
 import time
+from bisect import insort
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from lmx_loadgen.analysis.overload import first_responses, growth
 from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.store.segment_key import LOAD, SegmentKey
 from lmx_loadgen.system.clock import NS, now_ns
 
+_FIRST_LOOK_NS = NS
+_LOOKS = 2
 WINDOW = 20
 _FEWEST = 10
 
@@ -30,8 +36,9 @@ class ErrorLimits:
     _words: str = ""
 
     def note_outcome(self, outcome: str, words: str | None) -> None:
-        """A request has ended; cancelled ones say nothing of the server. `stop` is set by one failure too many."""
-        if outcome == "cancelled":
+        """A request has ended; cancelled and dropped ones say nothing of the server. `stop` is set by one failure too
+        many."""
+        if outcome in ("cancelled", "dropped"):
             return
         failed = outcome != "ok"
         self._last.append(failed)
@@ -74,16 +81,59 @@ class Silence:
             self.stop = Stop("silence", words)
 
 
+class FallsBehind:
+    """Ends a segment of an open loop once its server surely does not keep up, by two looks in a row.
+
+    `due_ns` says when each request is due, by its number, in ns since the start; a look comes each time that the load
+    has lasted for a tenth longer.
+    """
+
+    def __init__(self, due_ns: Sequence[int]) -> None:
+        self._due_ns = due_ns
+        self._start_ns: int | None = None
+        self._ended_ns: list[int] = []
+        self._responses: list[tuple[int, int]] = []
+        self._next_ns = 0
+        self._seen = 0
+        self.stop: Stop | None = None
+
+    def note_ended(self, line: Mapping[str, Any]) -> None:
+        """A measured request has ended; `line` is what is stored of it."""
+        due = self._due_ns[line["number"]]
+        self._start_ns = line["intended_ns"] - due
+        if line["outcome"] not in ("cancelled", "dropped"):
+            insort(self._ended_ns, line["end_ns"] - self._start_ns)
+            self._responses.append((due, line["end_ns"] - line["intended_ns"]))
+
+    def look(self, now: int) -> None:
+        """Set `stop` where it is time to look and the server is seen to fall behind again. What is due later than the
+        last request is no load."""
+        if self._start_ns is None or self.stop is not None:
+            return
+        at_ns = now - self._start_ns
+        if at_ns < self._next_ns or at_ns > self._due_ns[-1]:
+            return
+        self._next_ns = max(_FIRST_LOOK_NS, at_ns + at_ns // 10)
+        found = growth(self._due_ns, self._ended_ns, first_responses(self._responses), at_ns)
+        self._seen = self._seen + 1 if found is not None else 0
+        if found is not None and self._seen >= _LOOKS:
+            self.stop = Stop("overload", found.sentence)
+
+
 @dataclass
 class LevelRules:
     """The rules that end a level of a target, while one of its segments runs; `errors` go on from its earlier ones."""
 
     errors: ErrorLimits
     silence: Silence
+    falls_behind: FallsBehind | None = None
 
     @property
     def stop(self) -> Stop | None:
-        return self.errors.stop or self.silence.stop
+        if self.falls_behind is not None:
+            self.falls_behind.look(now_ns())
+        behind = self.falls_behind.stop if self.falls_behind is not None else None
+        return self.errors.stop or self.silence.stop or behind
 
 
 class StopRules:

@@ -49,6 +49,14 @@ class CalibratedLevel(_Model):
     peak_rss_mb: float
 
 
+class CalibratedSends(_Model):
+    """How late the requests of an open loop were sent at `rate` requests a second, in seconds: send − due."""
+
+    rate: float
+    requests: int
+    late: SpreadResult
+
+
 class Calibration(_Model):
     """One calibration. `burst_chunks_per_s` is what one process took in from a server that sends as fast as it can,
     with no event lost; `sustained_chunks_per_s` the highest paced rate at which no more than 1 % of the arrivals were
@@ -68,6 +76,7 @@ class Calibration(_Model):
     levels: list[CalibratedLevel]
     burst_chunks_per_s: float
     sustained_chunks_per_s: float | None
+    sends: CalibratedSends | None = None
 
     def at(self, slots: int, chunk_rate: float | None) -> tuple[CalibratedLevel, bool]:
         """The level whose errors stand for a load: the lowest that had as many requests in flight and as many chunks

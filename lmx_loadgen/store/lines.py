@@ -3,6 +3,7 @@
 Times are in nanoseconds on the run's monotonic clock. Fields this version does not know are kept and ignored.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, Strict, TypeAdapter, ValidationError
@@ -37,6 +38,7 @@ Outcome = Literal[
     "truncated",
     "protocol_error",
     "cancelled",
+    "dropped",
 ]
 
 
@@ -229,7 +231,7 @@ class SegmentLine(SegmentPlace):
     drain_start_ns: Annotated[Ns | None, Field(description="when the first slot found no more work")]
     end_ns: Ns
     stopped: Annotated[Text | None, Field(description="why it ended early; null where it did not")]
-    stop_kind: NotRequired[Annotated[Text | None, Field(description="interrupted, errors or silence")]]
+    stop_kind: NotRequired[Annotated[Text | None, Field(description="interrupted, errors, silence or overload")]]
     client: dict[Text, Any]
 
 
@@ -334,6 +336,12 @@ LINES: dict[str, TypeAdapter[Any]] = {
     "again": TypeAdapter(AgainLine),
     "end": TypeAdapter(EndLine),
 }
+
+
+def ran_to_its_end(line: Mapping[str, Any]) -> bool:
+    """Whether a segment line is of a segment that need not be measured again. One that was ended because the server
+    could not keep up has said all there is to say."""
+    return line["stopped"] is None or line.get("stop_kind") == "overload"
 
 
 def fault(line: dict[str, Any]) -> str | None:

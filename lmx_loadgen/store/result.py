@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lmx_loadgen.errors import ResultError, StorageError, first_fault
 from lmx_loadgen.store import eventlog
 from lmx_loadgen.store.at_load_point import AtLoadPoint
+from lmx_loadgen.store.capacity import CapacityRatio, CapacityResult
 from lmx_loadgen.store.comparison import Comparison, Ranking
 from lmx_loadgen.store.reference import PublishedFigure
 from lmx_loadgen.store.versions import RESULT, UnknownVersion
@@ -69,7 +70,8 @@ class PromptClassResult(_Model):
 
 
 class RequestCounts(_Model):
-    """Requests of a level by fate: sent = ok + failed + cancelled (warm-ups apart)."""
+    """Requests of a level by fate: sent = ok + failed + cancelled (warm-ups apart). `dropped` ones of an open loop were
+    due and never sent."""
 
     sent: int
     ok: int
@@ -77,6 +79,7 @@ class RequestCounts(_Model):
     cancelled: int
     warmup: int
     first_wave: int
+    dropped: int = 0
 
 
 class WindowResult(_Model):
@@ -186,6 +189,45 @@ class ObservedResult(_Model):
     reason: str | None = None
 
 
+class SendLateness(_Model):
+    """By how much later than due this tool sent `n` requests, in seconds."""
+
+    n: int
+    p50: float
+    p99: float
+    max: float
+
+
+class OpenLoopResult(_Model):
+    """What only an open loop has.
+
+    `due` requests came, `offered_rate` a second, and `dropped` of them found as many in flight as may be. `overloaded`
+    says that the server fell behind, by `backlog_growth` requests a second; no latency is given then.
+    """
+
+    due: int
+    offered_rate: float | None
+    dropped: int
+    lateness: SendLateness | None
+    overloaded: bool
+    backlog_growth: float | None = None
+    sentence: str | None = None
+
+
+class SteadinessResult(_Model):
+    """Whether a level was steady, and why not.
+
+    `cut_requests` answers of `cut_seconds` at the start of its blocks were a warm-up, and are in no figure. `shift` is
+    the share by which answers took longer in a part of the level than in the rest.
+    """
+
+    steady: bool
+    cut_requests: int = 0
+    cut_seconds: float = 0.0
+    shift: float | None = None
+    reasons: list[str] = []
+
+
 class LevelResult(AtLoadPoint, _Model):
     """One level of one target. `sample` says which answers the latencies are of: `steady` leaves out the
     first wave, `all` keeps it, `none` is empty. `by_prompt_class` has the figures of short, medium and long prompts, or
@@ -208,6 +250,8 @@ class LevelResult(AtLoadPoint, _Model):
     quality: QualityResult | None = None
     server_word: ServerWord | None = None
     observed: ObservedResult | None = None
+    open_loop: OpenLoopResult | None = None
+    steadiness: SteadinessResult | None = None
 
 
 class ToolCallBenchmark(_Model):
@@ -346,6 +390,7 @@ class TargetResult(_Model):
     notes: list[str] = []
     levels: list[LevelResult] = []
     cache: CacheResult | None = None
+    capacity: CapacityResult | None = None
     hypothesis: Hypothesis | None = None
     tool_calls: list[ToolCallBenchmark] = []
     skills: list[SkillsBenchmark] = []
@@ -380,6 +425,7 @@ class RunResult(_Model):
     targets: list[TargetResult]
     comparisons: list[Comparison] = []
     rankings: list[Ranking] = []
+    capacity_ratios: list[CapacityRatio] = []
     notes: list[str] = []
 
     def as_dict(self) -> dict[str, Any]:

@@ -75,7 +75,8 @@ class StampedTransport(httpx.AsyncBaseTransport):
     """One persistent connection to one server, as an httpx transport.
 
     Extensions of a request it understands: `trace` (a `RequestTiming` to fill), `limits` (`Limits`), `is_streamed`
-    (False: the answer is no stream and ends with its body). Requests of one transport follow each other; two at once
+    (False: the answer is no stream and ends with its body), `not_before_ns` (when its first byte may be written, at
+    most a moment from now: nothing else is done meanwhile). Requests of one transport follow each other; two at once
     are a programming error.
 
     Args:
@@ -117,7 +118,8 @@ class StampedTransport(httpx.AsyncBaseTransport):
         limits: Limits = request.extensions.get("limits") or Limits()
         data = _serialise(request, request.content)
         is_streamed = bool(request.extensions.get("is_streamed", True))
-        exchange = await self._exchange(request.url, data, timing, limits, is_streamed=is_streamed)
+        not_before_ns: int = request.extensions.get("not_before_ns", 0)
+        exchange = await self._exchange(request.url, data, timing, limits, not_before_ns, is_streamed=is_streamed)
         _raise_failure(timing)
         assert timing.status is not None
         return httpx.Response(
@@ -129,7 +131,14 @@ class StampedTransport(httpx.AsyncBaseTransport):
         )
 
     async def _exchange(
-        self, url: httpx.URL, data: bytes, timing: RequestTiming, limits: Limits, *, is_streamed: bool
+        self,
+        url: httpx.URL,
+        data: bytes,
+        timing: RequestTiming,
+        limits: Limits,
+        not_before_ns: int,
+        *,
+        is_streamed: bool,
     ) -> ResponseReader:
         loop = asyncio.get_running_loop()
         while True:
@@ -138,6 +147,8 @@ class StampedTransport(httpx.AsyncBaseTransport):
             link = self._link
             assert link is not None
             link.exchange = exchange
+            while now_ns() < not_before_ns:  # microseconds: whoever asks for it comes just before
+                pass
             link.write(data, timing)
             if not exchange.ended.done():
                 exchange.watch()

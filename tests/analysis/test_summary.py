@@ -58,6 +58,7 @@ def test_warm_ups_are_in_no_statistic() -> None:
         "cancelled": 0,
         "warmup": 2,
         "first_wave": 0,
+        "dropped": 0,
     }
     assert level.finish_reasons == {"stop": 5}
 

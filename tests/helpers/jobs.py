@@ -31,5 +31,6 @@ def a_job(**changes: Any) -> Job:
         verify=True,
         ca_file=None,
         no_progress=60.0,
+        warmup_slots=changes.get("slots", [0]),
     )
     return replace(job, **changes)

@@ -1,17 +1,19 @@
 """A job over real sockets: what any kind of schedule says is due is sent on a free connection."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import anyio
+import httpx
 import pytest
 
+from lmx_loadgen.load.alarm import Alarm
 from lmx_loadgen.load.health import LagMeter
 from lmx_loadgen.load.job import JobRun
 from lmx_loadgen.load.messages import FinishedRequest, Go, Job
 from lmx_loadgen.load.pool import ConnectionPool
 from lmx_loadgen.load.request import Turn
-from lmx_loadgen.load.schedule import Marks, Schedule, schedule_of
+from lmx_loadgen.load.schedule import schedule_of
 from lmx_loadgen.load.sender import Sender
 from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.system.clock import now_ns
@@ -25,42 +27,6 @@ SOON_S = 30
 WHOLE = chunked(delta("a"), b"data: [DONE]\n\n")
 
 
-class DueTimes:
-    """An open loop in small: so many requests are due at the start, and what finds too many in flight is dropped."""
-
-    def __init__(self, requests: int, most_in_flight: int, all_claimed: Callable[[], None]) -> None:
-        self._requests = requests
-        self._most = most_in_flight
-        self._all_claimed = all_claimed
-        self._in_flight = 0
-        self._claimed: list[int] = []
-        self.dropped: list[int] = []
-
-    def begin(self, go: Go) -> Iterator[Turn]:
-        for number in range(self._requests):
-            yield Turn(slot=0, due_ns=go.start_ns, number=number)
-
-    def claim(self, turn: Turn) -> bool:
-        self._claimed.append(turn.number)
-        if len(self._claimed) == self._requests:
-            self._all_claimed()
-        if self._in_flight == self._most:
-            self.dropped.append(turn.number)
-            return False
-        self._in_flight += 1
-        return True
-
-    def after(self, turn: Turn, timing: RequestTiming) -> bool:
-        self._in_flight -= 1
-        return False
-
-    def awaited_from_ns(self) -> int | None:
-        return None
-
-    def marks(self) -> Marks:
-        return {"start_ns": None, "ramp_end_ns": None, "drain_start_ns": None}
-
-
 class WatchedSender(Sender):
     """Knows which connection each slot's measured requests went out on."""
 
@@ -68,26 +34,30 @@ class WatchedSender(Sender):
         super().__init__(job, emit, meter)
         self.used: set[tuple[int, StampedTransport]] = set()
 
-    async def send(self, connection: StampedTransport, turn: Turn) -> RequestTiming:
+    async def send(
+        self, connection: StampedTransport, turn: Turn, request: httpx.Request | None = None
+    ) -> RequestTiming:
         if turn.phase == "measured":
             self.used.add((turn.slot, connection))
-        return await super().send(connection, turn)
+        return await super().send(connection, turn, request)
 
 
 class Bench:
     """One worker's parts around a job, and the requests that were emitted."""
 
-    def __init__(self, job: Job, pool: ConnectionPool, schedule: Schedule | None = None) -> None:
+    def __init__(self, job: Job, pool: ConnectionPool) -> None:
         self.finished: list[FinishedRequest] = []
         self._meter = LagMeter(asyncio.get_running_loop())
+        self._alarm = Alarm()
         self.sender = WatchedSender(job, self.finished.append, self._meter)
-        self.run = JobRun(job, schedule or schedule_of(job), self.sender, pool, self._meter)
+        self.run = JobRun(job, schedule_of(job), self.sender, pool, self._meter, self._alarm)
 
     async def measure(self) -> None:
         async with asyncio.timeout(SOON_S):
             await self.run.prepare()
             await self.run.measure(Go(now_ns(), [0] * len(self.run.job.slots)))
         self._meter.close()
+        self._alarm.close()
 
 
 def a_pool() -> ConnectionPool:
@@ -98,17 +68,44 @@ def numbers(bench: Bench) -> list[int]:
     return sorted(one.number for one in bench.finished)
 
 
-def test_due_times_of_their_own_need_no_more_than_a_schedule() -> None:
+def test_an_open_loop_drops_what_finds_as_many_in_flight_as_may_be() -> None:
     async def work() -> None:
         gate = asyncio.Event()
         async with serving([HEAD, gate, WHOLE]) as server:
-            schedule = DueTimes(5, most_in_flight=3, all_claimed=gate.set)
-            bench = Bench(a_job(url=server.url, slots=[]), a_pool(), schedule)
+            bench = Bench(a_job(url=server.url, slots=[0, 1, 2], due_ns=[0] * 5, horizon_ns=1), a_pool())
+
+            def emitted(one: FinishedRequest) -> None:
+                bench.finished.append(one)
+                if len(bench.finished) == 2:
+                    gate.set()
+
+            bench.sender._emit = emitted
             await bench.measure()
             assert server.connections == 3
-        assert numbers(bench) == [0, 1, 2]
-        assert schedule.dropped == [3, 4]
-        assert [one.timing.failure for one in bench.finished] == [None] * 3
+        assert numbers(bench) == [0, 1, 2, 3, 4]
+        assert [one.timing.failure and one.timing.failure[0] for one in bench.finished] == ["dropped"] * 2 + [None] * 3
+        assert [one.slot for one in bench.finished if one.timing.failure is None] == [0, 1, 2]
+        assert all(one.timing.send_ns is None for one in bench.finished if one.timing.failure is not None)
+
+    asyncio.run(work())
+
+
+def test_an_open_loop_waits_for_no_answer_and_never_sends_before_its_time() -> None:
+    async def work() -> None:
+        gate = asyncio.Event()
+        async with serving([HEAD, gate, WHOLE]) as server:
+            job = a_job(
+                url=server.url, slots=[0, 1, 2, 3], due_ns=[0, 5_000_000, 20_000_000], horizon_ns=1, order=[0, 0]
+            )
+            bench = Bench(job, a_pool())
+            async with asyncio.timeout(SOON_S), anyio.create_task_group() as group:
+                group.start_soon(bench.measure)
+                while len(server.requests) < 3:
+                    await asyncio.sleep(0)
+                gate.set()
+        starts = {one.number: one.intended_ns for one in bench.finished}
+        assert [starts[number] - starts[0] for number in range(3)] == [0, 5_000_000, 20_000_000]
+        assert all((one.timing.send_ns or 0) >= one.intended_ns for one in bench.finished)
 
     asyncio.run(work())
 
@@ -119,7 +116,7 @@ def test_a_free_connection_serves_whichever_request_comes_next() -> None:
             pool = a_pool()
             closed = Bench(a_job(url=server.url, slots=[0, 1], requests=6), pool)
             await closed.measure()
-            due = Bench(a_job(url=server.url, slots=[]), pool, DueTimes(2, 2, lambda: None))
+            due = Bench(a_job(url=server.url, slots=[0, 1], due_ns=[0, 0], horizon_ns=1), pool)
             await due.measure()
             assert server.connections == 2
         assert numbers(due) == [0, 1]

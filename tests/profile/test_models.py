@@ -57,7 +57,7 @@ def test_everything_has_a_default(tmp_path: Path) -> None:
         ("lod: {}", ": lod: unknown key; did you mean 'load'? (allowed: name, description, "),
         (
             "load: {concurency: [1]}",
-            ": load.concurency: unknown key; did you mean 'concurrency'? (allowed: concurrency",
+            ": load.concurency: unknown key; did you mean 'concurrency'? (allowed: rate, sweep, arrivals, ",
         ),
         ("targets: [{name: lmx, adress: x}]", ": targets.0.adress: unknown key"),
         ("load: {requests: many}", ": load.requests: "),

@@ -217,7 +217,7 @@ PROFILE_HIDDEN = {
     *("checks.tool_calls.prompt", "checks.tool_calls.expect", "checks.tool_calls.tools"),
 }
 PROFILE_KEPT = {
-    *("name", "description", "prompts.file", "tokenizer", "checks.include_skills.name"),
+    *("name", "description", "prompts.file", "load.replay", "tokenizer", "checks.include_skills.name"),
     *(f"targets.{key}" for key in ("name", "url", "model", "dialect", "api_key_env", "admin_key_env")),
 }
 LINES_HIDDEN = {

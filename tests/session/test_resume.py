@@ -203,7 +203,8 @@ def test_stopped_in_the_middle_only_what_is_in_flight_is_lost_and_the_run_can_go
     found = read_result(folder)
     assert found.complete
     assert [level.requests.model_dump() for level in found.targets[0].levels] == [
-        {"sent": 4, "ok": 4, "failed": 0, "cancelled": 0, "warmup": 0, "first_wave": first} for first in (1, 2)
+        {"sent": 4, "ok": 4, "failed": 0, "cancelled": 0, "warmup": 0, "first_wave": first, "dropped": 0}
+        for first in (1, 2)
     ]
 
 

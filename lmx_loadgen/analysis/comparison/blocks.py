@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from lmx_loadgen.analysis import slo
 from lmx_loadgen.analysis.measured_run import MeasuredRun
-from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.metrics import METRICS, headline
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import is_supported, percentile
 from lmx_loadgen.analysis.tokens import Basis
@@ -211,7 +211,7 @@ def blocks_of_arm(arm: Arm, point: LoadPoint, basis: Basis) -> list[Block]:
         mine = [one for one in at_level if one.block == segment["block"]]
         if mine:
             at_s = arm.unix_s((segment["start_ns"] + segment["end_ns"]) // 2)
-            block = block_of(mine, segment["block"], at_s, point.slots, basis, arm.profile, window_of([segment]))
+            block = block_of(mine, segment["block"], at_s, _wave(point), basis, arm.profile, window_of([segment]))
             found.append(replace(block, after=after.get(segment_key(segment))))
     return sorted(found, key=lambda block: block.number)
 
@@ -227,7 +227,12 @@ def run_as_block(arm: Arm, point: LoadPoint, basis: Basis) -> Block | None:
     if not segments or not requests:
         return None
     at_s = arm.unix_s((segments[0]["start_ns"] + segments[-1]["end_ns"]) // 2)
-    return block_of(requests, 0, at_s, point.slots, basis, arm.profile, window_of(segments))
+    return block_of(requests, 0, at_s, _wave(point), basis, arm.profile, window_of(segments))
+
+
+def _wave(point: LoadPoint) -> int:
+    """How many requests begin a load together; an open loop has no such wave."""
+    return 1 if point.IS_OPEN else point.slots
 
 
 def _targets_before(log: LogContents, point: LoadPoint) -> dict[SegmentKey, str]:
@@ -269,10 +274,10 @@ def block_of(
 
 
 def _values(metric: str, answers: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> dict[str, list[float]]:
-    of = METRICS[metric].of
-    assert of is not None
     found: dict[str, list[float]] = {}
     for answer in answers:
+        of = METRICS[headline(metric, answer.load_point)].of
+        assert of is not None
         value = of(answer, basis, profile)
         if value is not None and math.isfinite(value):
             found.setdefault(answer.prompt_class, []).append(value)

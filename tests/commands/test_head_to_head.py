@@ -74,6 +74,7 @@ def measured(lmx: SimProcess, ollama: SimProcess, tmp_path_factory: pytest.TempP
 
 
 @pytest.mark.slow
+@pytest.mark.timing  # figures that a busy machine moves are refused
 def test_both_are_compared_in_every_figure_and_did_the_same_work(measured: Path) -> None:
     """What the verdicts are hangs on how busy this machine is; that they are right is tested with made sessions."""
     (comparison,) = stored(measured)[0].comparisons

@@ -49,4 +49,8 @@ def run_litellm_proxy(
 
 
 def _healthy(url: str) -> bool:
-    return httpx.get(f"{url}/health/liveliness", timeout=5).status_code == 200
+    alive = httpx.get(f"{url}/health/liveliness", timeout=5).status_code == 200
+    if alive:
+        # A first path that it does not know has it import for a second: on a busy machine longer than a run waits.
+        httpx.get(f"{url}/version", timeout=60)
+    return alive

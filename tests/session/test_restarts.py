@@ -189,6 +189,7 @@ def mark_of(folder: Path) -> str:
     return str(folder / "sim.jsonl")
 
 
+@pytest.mark.timing  # a busy machine leaves its figures out
 def test_two_settings_are_compared_with_each_restart_as_one_observation(tmp_path: Path) -> None:
     slower = SIM.replace("ttft_ms=20", "ttft_ms=60")
     found = run(

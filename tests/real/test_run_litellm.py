@@ -32,10 +32,10 @@ REQUESTS = 8
 
 @dataclass(frozen=True)
 class Proxy:
-    """LiteLLM's proxy, and for each level a server behind it that may be killed: `doomed-1`, `doomed-4`."""
+    """LiteLLM's proxy, and a server behind it that may be killed."""
 
     url: str
-    doomed: dict[int, RealServer]
+    doomed: RealServer
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +44,8 @@ def proxy(llama_server: RealServer, tmp_path_factory: pytest.TempPathFactory) ->
     model = find_smollm2()
     assert model is not None
     with ExitStack() as servers:
-        doomed = {
-            level: servers.enter_context(run_llama_server(model, n_parallel=4, alias=f"doomed-{level}"))
-            for level in LEVELS
-        }
-        named = {"SmolLM2": llama_server} | {server.model: server for server in doomed.values()}
+        doomed = servers.enter_context(run_llama_server(model, n_parallel=4, alias="doomed"))
+        named = {"SmolLM2": llama_server, doomed.model: doomed}
         server = servers.enter_context(run_litellm_proxy(tmp_path_factory.mktemp("litellm"), named))
         yield Proxy(server.url, doomed)
 
@@ -93,9 +90,8 @@ def test_cached_tokens_are_read(measured_run: StoredRun) -> None:
     assert measured["cache"]["cached_tokens"] > 40
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_server_that_is_killed_behind_it_gives_an_error_with_words(proxy: Proxy, level: int, tmp_path: Path) -> None:
-    doomed = proxy.doomed[level]
+def test_a_server_that_is_killed_behind_it_gives_an_error_with_words(proxy: Proxy, tmp_path: Path) -> None:
+    doomed, level = proxy.doomed, max(LEVELS)
     arguments = (*target(proxy, doomed.model), "--concurrency", str(level), "--requests", str(3 * level))
     checks = ("--warmup", "0", "--no-stability", "--no-calibrate", "--quiet")
     command = [

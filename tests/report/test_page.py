@@ -109,7 +109,7 @@ def test_the_page_stays_small_however_much_was_measured(load_run: Loader) -> Non
     run = load_run("head-to-head")
     many = [line for line in lines_of(run) for _ in range(60)]
 
-    page = build_page([replace(with_lines(run, many), label=f"run {n}") for n in range(4)])
+    page = build_page([replace(with_lines(run, many), label=f"run {n}") for n in range(2)])
 
     assert len(many) > 10_000
     assert len(page.encode()) < 8_000_000

@@ -99,6 +99,7 @@ def place_of(run: Path, **wanted: Any) -> int:
         *("one comparison", "all but the end"),
     ],
 )
+@pytest.mark.timing  # whose requests count in a level hangs on when all its slots were busy
 @pytest.mark.slow
 def test_cut_off_anywhere_a_run_goes_on_to_the_same_end(
     whole: Path, tmp_path: Path, last: dict[str, Any], redo: list[str]
@@ -121,6 +122,7 @@ def test_cut_off_anywhere_a_run_goes_on_to_the_same_end(
         assert len(target.cache.cold) == 2
 
 
+@pytest.mark.timing
 @pytest.mark.slow
 def test_a_torn_line_is_cut_off_and_said(whole: Path, tmp_path: Path) -> None:
     folder = cut(whole, tmp_path, 20, torn=b'{"type":"request","id":')

@@ -9,23 +9,15 @@ drawn ahead, is another: its `begin` hands out a turn for each of them, `claim` 
 import heapq
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, Protocol, TypedDict
+from typing import ClassVar, Protocol
 
 from lmx_loadgen.load.backoff import backoff_s, is_failed
 from lmx_loadgen.load.messages import Go, Job
 from lmx_loadgen.load.request import Turn
+from lmx_loadgen.load.slots import Marks, SlotLoad
 from lmx_loadgen.system.clock import NS, now_ns
 from lmx_loadgen.wire.ending import HELD_OPEN
 from lmx_loadgen.wire.timing import RequestTiming
-
-
-class Marks(TypedDict):
-    """The marks of a load's course, for `SegmentEnd`: its start, when it was full, when the first found no more work.
-    None for what never came."""
-
-    start_ns: int | None
-    ramp_end_ns: int | None
-    drain_start_ns: int | None
 
 
 class Schedule(Protocol):
@@ -62,39 +54,25 @@ class ClosedLoop:
     def __init__(self, job: Job, clock: Callable[[], int] = now_ns) -> None:
         self._job = job
         self._clock = clock
-        self._most = math.inf if job.requests is None else job.requests
-        self._taken = 0
-        self._start_ns: int | None = None
-        self._deadline_ns: int | None = None
-        self._all_due_ns: int | None = None
-        self._first_sends: list[int] = []
-        self._drain_start_ns: int | None = None
+        self._load = SlotLoad(job, clock)
 
     def begin(self, go: Go) -> Iterator[Turn]:
-        job, self._start_ns = self._job, go.start_ns
-        self._all_due_ns = go.start_ns + max(go.offsets_ns, default=0)
-        if job.duration_ns is not None:
-            self._deadline_ns = go.start_ns + job.duration_ns
-        starts = zip(job.slots, go.offsets_ns, strict=True)
-        return iter([Turn(slot, go.start_ns + offset, first_wave=True) for slot, offset in starts])
+        return self._load.begin(go)
 
     def claim(self, turn: Turn) -> bool:
-        job = self._job
-        if self._taken >= self._most or (self._deadline_ns is not None and self._clock() >= self._deadline_ns):
-            if self._drain_start_ns is None:
-                self._drain_start_ns = self._clock()
+        job, load = self._job, self._load
+        if load.is_over:
+            load.drain()
             return False
-        turn.number = job.first + self._taken * job.step
+        turn.number = job.first + load.taken * job.step
         turn.template = job.order[turn.number % len(job.order)]
-        self._taken += 1
+        load.taken += 1
         if turn.failures:  # how much longer than asked a wait took is nobody's lateness
             turn.due_ns = self._clock()
         return True
 
     def after(self, turn: Turn, timing: RequestTiming) -> bool:
-        if turn.first_wave:
-            self._first_sends.append(timing.send_ns or self._clock())
-            turn.first_wave = False
+        self._load.note_end(turn, timing)
         if is_failed(timing):
             turn.failures += 1
             turn.due_ns = self._end_of_wait_ns(self._clock(), backoff_s(turn.failures, timing))
@@ -106,21 +84,16 @@ class ClosedLoop:
 
     def _end_of_wait_ns(self, now: int, wait_s: float) -> int:
         """A slot waits after a failure, but no longer than there may be something to send."""
-        if self._taken >= self._most:
+        if self._load.has_all:
             return now
-        until = now + math.ceil(wait_s * NS)
-        return until if self._deadline_ns is None else min(until, max(now, self._deadline_ns))
+        until, deadline_ns = now + math.ceil(wait_s * NS), self._load.deadline_ns
+        return until if deadline_ns is None else min(until, max(now, deadline_ns))
 
     def awaited_from_ns(self) -> int | None:
-        return self._all_due_ns
+        return self._load.all_due_ns
 
     def marks(self) -> Marks:
-        is_full = len(self._first_sends) == len(self._job.slots)
-        return {
-            "start_ns": self._start_ns,
-            "ramp_end_ns": max(self._first_sends, default=self._start_ns) if is_full else None,
-            "drain_start_ns": self._drain_start_ns,
-        }
+        return self._load.marks()
 
 
 class OpenLoop:

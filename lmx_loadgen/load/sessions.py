@@ -9,7 +9,7 @@ from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
 from lmx_loadgen.load.backoff import backoff_s, is_failed
 from lmx_loadgen.load.messages import Go, Job, Talk
 from lmx_loadgen.load.request import Turn, escaped
-from lmx_loadgen.load.schedule import Marks
+from lmx_loadgen.load.slots import Marks, SlotLoad
 from lmx_loadgen.system.clock import NS, now_ns
 from lmx_loadgen.wire.timing import RequestTiming
 
@@ -27,48 +27,33 @@ class ChatSessions:
     KNOWN_AHEAD: ClassVar[bool] = False
 
     def __init__(self, job: Job, talk: Talk, clock: Callable[[], int] = now_ns) -> None:
-        self._job, self._talk = job, talk
+        self._talk = talk
         self._clock = clock
+        self._load = SlotLoad(job, clock)
         self._chats = deque(talk.chats)
-        self._most = math.inf if job.requests is None else job.requests
-        self._taken = 0
         # What each user has left to say in the chat at hand.
         self._left: dict[int, deque[int]] = {slot: deque() for slot in job.slots}
-        self._start_ns: int | None = None
-        self._deadline_ns: int | None = None
-        self._all_due_ns: int | None = None
-        self._first_sends: list[int] = []
-        self._drain_start_ns: int | None = None
 
     def begin(self, go: Go) -> Iterator[Turn]:
-        self._start_ns = go.start_ns
-        self._all_due_ns = go.start_ns + max(go.offsets_ns, default=0)
-        if self._job.duration_ns is not None:
-            self._deadline_ns = go.start_ns + self._job.duration_ns
-        starts = zip(self._job.slots, go.offsets_ns, strict=True)
-        return iter([Turn(slot, go.start_ns + offset, first_wave=True) for slot, offset in starts])
+        return self._load.begin(go)
 
     def claim(self, turn: Turn) -> bool:
         left = self._left[turn.slot]
-        is_over = self._deadline_ns is not None and self._clock() >= self._deadline_ns
-        if self._taken >= self._most or is_over or not (left or self._chats):
-            if self._drain_start_ns is None:
-                self._drain_start_ns = self._clock()
+        if self._load.is_over or not (left or self._chats):
+            self._load.drain()
             return False
         if not left:
             chat = self._chats.popleft()
             left.extend(chat.templates)
             turn.chat, turn.answers = chat.number, []
         turn.template = turn.number = left.popleft()
-        self._taken += 1
+        self._load.taken += 1
         turn.due_ns = max(turn.due_ns, self._clock()) if turn.failures else turn.due_ns
         return True
 
     def after(self, turn: Turn, timing: RequestTiming) -> bool:
         now = self._clock()
-        if turn.first_wave:
-            self._first_sends.append(timing.send_ns or now)
-            turn.first_wave = False
+        self._load.note_end(turn, timing)
         if is_failed(timing):
             self._left[turn.slot].clear()
             turn.failures += 1
@@ -93,19 +78,14 @@ class ChatSessions:
 
     def awaited_from_ns(self) -> int | None:
         """Nothing is awaited while all users may think."""
-        return self._all_due_ns if self._talk.think_s == 0 else None
+        return self._load.all_due_ns if self._talk.think_s == 0 else None
 
     def marks(self) -> Marks:
-        is_full = len(self._first_sends) == len(self._job.slots)
-        return {
-            "start_ns": self._start_ns,
-            "ramp_end_ns": max(self._first_sends, default=self._start_ns) if is_full else None,
-            "drain_start_ns": self._drain_start_ns,
-        }
+        return self._load.marks()
 
 
 def answer_of(timing: RequestTiming) -> str:
-    """What the server said, thoughts apart: a chat goes on with the answer alone."""
+    """The answer without its reasoning, which no chat sends back."""
     raw = RawAnswer(timing.status, [], bytes(timing.body), [(0, len(timing.body))])
     events = read_answer(raw, "chat", StreamRules()).events
     return "".join(text for _, kind, text in events if kind == "content")

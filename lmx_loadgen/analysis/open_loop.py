@@ -12,7 +12,7 @@ from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.result import MetricResult, OpenLoopResult, SendLateness
 from lmx_loadgen.system.clock import NS
 
-# What depends on how long one looked, where a server falls behind.
+# What depends on how long the load lasted, where a server falls behind.
 _DEPENDS = ("ttft", "ttft_response", "ttfo", "e2e", "prompt_tok_s", "goodput", "slo_share", "occupancy")
 _LATE_NS = 1_000_000
 
@@ -41,7 +41,7 @@ def open_loop_of(
 
 
 def without_latency(metrics: Mapping[str, MetricResult], found: OpenLoopResult | None) -> dict[str, MetricResult]:
-    """The figures of a level; of one that was overloaded none that depends on how long one looked."""
+    """The figures of a level; of one that was overloaded none that depends on how long the load lasted."""
     if found is None or not found.overloaded:
         return dict(metrics)
     reason = f"{found.sentence}: this figure would depend on how long the load lasted"

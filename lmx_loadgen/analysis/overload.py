@@ -1,8 +1,8 @@
 """Whether a server keeps up with an open loop, by the trend of the requests in flight.
 
 Where more requests come than a server can serve, those in flight grow as long as the load lasts, and any latency only
-says how long one looked. Where it keeps up they rise and fall around a mean. The two are told apart by the growth over
-the second half of the load so far: it must be more than the chance of arrivals and completions explains, even on a
+depends on how long that was. Where it keeps up they rise and fall around a mean. What decides is the growth over the
+second half of the load so far: it must be more than the chance of arrivals and completions explains, even on a
 server that is just full, and each quarter of that half must have more in flight than the one before.
 """
 

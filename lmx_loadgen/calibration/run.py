@@ -76,7 +76,7 @@ def calibrate(
     measure: Measure, *, is_quick: bool, report: Callable[[str], None], most: int | None = None
 ) -> Calibration:
     """Run the whole table on this machine, or its levels up to a concurrency of `most`. `report` hears of each level as
-    it begins. What keeps the machine busy before or after is told in the calibration.
+    it begins. The calibration lists what keeps the machine busy before or after.
 
     Raises LoadgenError when the simulator fails, a request fails, or the clocks of two processes disagree; InputError
     when this process may not open as many files as the highest level needs.

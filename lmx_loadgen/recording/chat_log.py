@@ -1,4 +1,4 @@
-"""The chats file of a recording: which chat a request goes on with, and what is appended of it.
+"""The chats file of a recording: which chat a request continues, and what is appended of it.
 
 A line has only what is new: the messages that a request adds to its chat, or the answer to them. Lines of one `chat`
 in their order are its whole course, so that a recording that was killed has all that was said until then.

@@ -142,7 +142,7 @@ def _distributions(
     options = []
     for point in points:
         pairs = [(one, level) for one in series if (level := one.level_at(point)) is not None]
-        if metric == "ttft":  # of an overloaded level it would say how long one looked
+        if metric == "ttft":  # of an overloaded level it would depend on how long the load lasted
             pairs = [(one, level) for one, level in pairs if level.open_loop is None or not level.open_loop.overloaded]
         curves = [(one, *_sample_of(one.requests_of(level), level.sample, values_of, metric)) for one, level in pairs]
         options.append(Option(point.cell, figures.distribution(curves, metric, most, log_x=log_x)))

@@ -14,7 +14,7 @@ from lmx_loadgen.analysis.stats import known, median_of
 from lmx_loadgen.analysis.tokens import Basis, generated_tokens
 from lmx_loadgen.decode.chat import TEXT_KINDS, StreamRules
 from lmx_loadgen.profile.load_point import LoadPoint
-from lmx_loadgen.store.eventlog import LogLine
+from lmx_loadgen.store.log_reader import LogLine
 from lmx_loadgen.store.result import LevelResult, QualityResult, ServerWord, StabilityResult
 from lmx_loadgen.system.clock import NS
 
@@ -59,7 +59,7 @@ def coherence_of(answer: Record, natural: bool | None, count: int | None) -> Any
     """The plan's flag of one answer. What may have ended by itself is not called truncated."""
     limit = answer.max_tokens or 0
     tokens = count if count is not None else limit
-    return text_shape.coherence_of(answer.line, natural is not False, tokens, limit)
+    return text_shape.coherence_of(answer.shape, natural is not False, tokens, limit)
 
 
 def completed_naturally(answer: Record, count: int | None, basis: Basis, rules: StreamRules) -> bool | None:
@@ -136,7 +136,7 @@ def _stability_sentence(answers: int, differing: int, token: int | None) -> str:
 
 
 def _server_word(answers: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> ServerWord | None:
-    timings = [(one, _server_timings(one.line.get("server_timings"))) for one in answers]
+    timings = [(one, _server_timings(one.server_timings)) for one in answers]
     with_timings = [(one, found) for one, found in timings if found is not None]
     if not with_timings:
         return None

@@ -26,8 +26,8 @@ from lmx_loadgen.analysis.window import WINDOW_METRICS, Window, level_metrics, l
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.calibration import Calibration
-from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.lines import ran_to_its_end
+from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.store.result import (
     ErrorCount,
     LevelResult,

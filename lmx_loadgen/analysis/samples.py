@@ -1,6 +1,5 @@
 """The samples that a level's figures are made of: whose values count, and which this machine delayed."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import Any
 from lmx_loadgen.analysis.delays import gap_lags, lag_at
 from lmx_loadgen.analysis.metrics import METRICS, Metric, chunk_gaps
 from lmx_loadgen.analysis.records import MOST_DELAY_NS, Record
-from lmx_loadgen.analysis.tokens import Basis, read_tokens
+from lmx_loadgen.analysis.tokens import Basis, tokens_after_first
 from lmx_loadgen.system.clock import NS
 
 # Where fewer are left than this share of the answers, those that were delayed are kept, and taint what is made of them.
@@ -96,7 +95,7 @@ def _error(metric: Metric, record: Record, value: float, basis: Basis) -> float:
 
 def _steps(record: Record, basis: Basis) -> float:
     """Tokens after the first read of text."""
-    return math.fsum((read_tokens(record, basis) or ())[1:])
+    return tokens_after_first(record, basis) or 0.0
 
 
 def _of_gaps(metric: Metric, chosen: Sequence[Record]) -> Sample:

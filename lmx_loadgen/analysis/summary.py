@@ -19,7 +19,7 @@ from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.observed import observer_notes, with_observed
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import mean_count
-from lmx_loadgen.analysis.text_shape import NOT_KEPT, kept_text, repetition_ratio_of
+from lmx_loadgen.analysis.text_shape import NOT_KEPT, kept_text
 from lmx_loadgen.analysis.tokens import Basis, generated_tokens, output_tokens, prompt_tokens
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.store.result import (
@@ -76,7 +76,7 @@ def _calibration_notes(header: Mapping[str, Any]) -> list[str]:
 
 def _target(run: MeasuredRun, target: Mapping[str, Any]) -> TargetResult:
     name = target["name"]
-    answered = sorted({one.model for one in run.records if one.target == name and one.ok and one.model})
+    answered = run.models_answered[name]
     notes = list(target["notes"])
     others = [model for model in answered if model != target["model"]]
     if others:
@@ -168,6 +168,6 @@ def _text_stats(answer: Record, basis: Basis, rules: StreamRules) -> dict[str, A
         "output_text": kept_text(answer.line),
         "output_token_count": output_tokens(answer, basis),
         "completed_naturally": natural,
-        "repetition_ratio": repetition_ratio_of(answer.line),
+        "repetition_ratio": answer.shape.repetition_ratio,
         "coherence_flag": coherence_of(answer, natural, count),
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen import __version__
-from lmx_loadgen.analysis.records import record
+from lmx_loadgen.analysis.read_records import record
 from lmx_loadgen.calibration.pairing import Errors, errors_of, spread
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, TargetSpec, Timeouts
@@ -17,7 +17,7 @@ from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
 from lmx_loadgen.store.calibration import CalibratedLevel, CalibratedSends, Calibration, SpreadResult
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.system import host, identity, open_files
 from lmx_loadgen.system.clock import NS
 

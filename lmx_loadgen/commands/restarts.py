@@ -14,7 +14,7 @@ from rich.console import Console
 from lmx_loadgen.analysis.comparison.blocks import arm_of
 from lmx_loadgen.analysis.comparison.runs import compare_runs
 from lmx_loadgen.analysis.comparison.sides import Rules, Side
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import read_run
 from lmx_loadgen.commands.run import exit_code_of, options_of, profile_of, view_of_run
 from lmx_loadgen.commands.signals import StopSignals
 from lmx_loadgen.errors import InputError
@@ -29,7 +29,7 @@ from lmx_loadgen.session.run_log import make_folder
 from lmx_loadgen.session.started_server import ServerCommand, server_command
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.store.comparison import Comparison
-from lmx_loadgen.store.eventlog import NAME, read_log
+from lmx_loadgen.store.eventlog import NAME
 from lmx_loadgen.system import lock
 from lmx_loadgen.system.clock import Anchor
 
@@ -82,7 +82,7 @@ def _comparisons(restarts: Restarts, options: Options) -> list[Comparison]:
     pairs = list(combinations([one.name for one in restarts.commands if one.name in restarts.outcomes], 2))
     rules = Rules(accepted=options.accept, comparisons=len(pairs) * len(restarts.profile.load.points()))
     sides = {
-        name: Side([arm_of(MeasuredRun(read_log(one.folder / NAME)), name) for one in outcomes])
+        name: Side([arm_of(read_run(one.folder / NAME), name) for one in outcomes])
         for name, outcomes in restarts.outcomes.items()
     }
     return [compare_runs(sides[a], sides[b], rules) for a, b in pairs]

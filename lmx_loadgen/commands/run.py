@@ -24,7 +24,8 @@ from lmx_loadgen.session.options import Options, StartSim, resume_options
 from lmx_loadgen.session.outcome import RunOutcome
 from lmx_loadgen.session.run import run_blocking
 from lmx_loadgen.session.stop_flag import StopFlag
-from lmx_loadgen.store.eventlog import NAME, read_log
+from lmx_loadgen.store.eventlog import NAME
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import RunResult
 from lmx_loadgen.system import lock
 from lmx_loadgen.targets.address import AUTO

@@ -18,7 +18,7 @@ from lmx_loadgen.session.setup import Calibrated
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import Silent, View
 from lmx_loadgen.store.calibration import Calibration, find, read_calibrations, store
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.system import folders, host, identity, open_files
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def measure(options: Options, stop: StopFlag) -> "Measure":
             stop.check()
             if recorded.error is not None:
                 raise recorded.error
-            return read_log(recorded.folder / "events.jsonl")
+            log = read_log(recorded.folder / "events.jsonl")
+            return replace(log, requests=list(log.requests))  # the folder goes
 
     return measured
 

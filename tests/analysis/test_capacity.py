@@ -7,7 +7,7 @@ import pytest
 
 from lmx_loadgen.analysis.capacity import one_block
 from lmx_loadgen.analysis.measured_run import MeasuredRun
-from lmx_loadgen.analysis.records import record
+from lmx_loadgen.analysis.read_records import record
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.profile.load_point import Closed, LoadPoint, Open
 from lmx_loadgen.report.capacity import capacity_lines

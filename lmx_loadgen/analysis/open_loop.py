@@ -6,6 +6,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.formats import milliseconds, plural
 from lmx_loadgen.analysis.overload import Growth, first_responses, growth
+from lmx_loadgen.analysis.record_store import grouped
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import percentile
 from lmx_loadgen.profile.load_point import LoadPoint
@@ -23,7 +24,8 @@ def open_loop_of(
     """None for a closed loop, and where nothing was due."""
     if not point.IS_OPEN or not measured:
         return None
-    found = [_growth_of(line, [one for one in measured if one.block == line["block"]]) for line in segments]
+    by_block = grouped(measured, lambda one: one.block)
+    found = [_growth_of(line, by_block.get(line["block"], [])) for line in segments]
     behind = [one for one in found if one is not None]
     seconds = sum(_offered_ns(line) for line in segments) / NS
     worst = max(behind, key=lambda one: one.requests / one.seconds, default=None)

@@ -4,7 +4,7 @@ A page of records is kept in memory while it is used, and put aside else; so are
 through `Records` should take what it needs of each and let it go.
 """
 
-import pickle
+import marshal
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -12,15 +12,18 @@ from operator import attrgetter
 from typing import Any, TypeVar, overload
 
 from lmx_loadgen.analysis.read_records import record
-from lmx_loadgen.analysis.records import Reads, Record
+from lmx_loadgen.analysis.records import Reads, Record, Stall
+from lmx_loadgen.analysis.text_shape import TextShape
+from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.store.spool import Spool
 
 Key = TypeVar("Key", bound=Hashable)
 
 PAGE = 1024
-PAGES_KEPT = 8
-_STORED = [name for name in Record.__slots__ if name not in ("number", "source")]
-_values_of = attrgetter(*_STORED)
+PAGES_KEPT = 24
+# The fields that are put aside as they are, in order; those behind them are made anew of plain tuples.
+_PLAIN = Record.__slots__[: Record.__slots__.index("key")]
+_plain_of = attrgetter(*_PLAIN)
 
 
 class RecordStore:
@@ -33,6 +36,7 @@ class RecordStore:
         self._line_of = line_of
         self._spool = Spool()
         self._reads = array("Q")
+        self._keys: dict[SegmentKey, int] = {}
         self._pages: OrderedDict[int, list[Record]] = OrderedDict()
         self._put_aside: dict[int, tuple[int, int]] = {}
         self._count = 0
@@ -45,8 +49,9 @@ class RecordStore:
         found = record(line, by_loop)
         reads = found.reads
         parts = (reads.at_ns, reads.events, reads.characters, reads.running)
-        self._reads.extend(self._spool.put(pickle.dumps(parts, pickle.HIGHEST_PROTOCOL)))
-        self._known(found, self._count)
+        self._reads.extend(self._spool.put(marshal.dumps([part.tobytes() for part in parts])))
+        self._keys.setdefault(found.key, len(self._keys))
+        found.number, found.source = self._count, self
         at = self._count // PAGE
         if self._count % PAGE == 0:
             self._keep(at, [])
@@ -56,7 +61,8 @@ class RecordStore:
 
     def reads(self, number: int) -> Reads:
         """The reads of text of a record's answer."""
-        return Reads(*pickle.loads(self._spool.get(self._reads[2 * number], self._reads[2 * number + 1])))
+        parts = marshal.loads(self._spool.get(self._reads[2 * number], self._reads[2 * number + 1]))
+        return Reads(*(array(kind, part) for kind, part in zip("qIIq", parts, strict=True)))
 
     def line(self, number: int) -> Mapping[str, Any]:
         """The line that a record was read from."""
@@ -74,24 +80,33 @@ class RecordStore:
     def _page(self, at: int) -> list[Record]:
         page = self._pages.get(at)
         if page is None:
-            rows = pickle.loads(self._spool.get(*self._put_aside[at]))
-            page = [self._known(Record(*row), at * PAGE + place) for place, row in enumerate(rows)]
+            page = self._taken_back(at)
             self._keep(at, page)
         else:
             self._pages.move_to_end(at)
         return page
-
-    def _known(self, found: Record, number: int) -> Record:
-        found.number, found.source = number, self
-        return found
 
     def _keep(self, at: int, page: list[Record]) -> None:
         self._pages[at] = page
         while len(self._pages) > PAGES_KEPT:
             oldest, records = self._pages.popitem(last=False)
             if oldest not in self._put_aside:
-                rows = [_values_of(one) for one in records]
-                self._put_aside[oldest] = self._spool.put(pickle.dumps(rows, pickle.HIGHEST_PROTOCOL))
+                self._put_aside[oldest] = self._spool.put(self._packed(records))
+
+    def _packed(self, page: Sequence[Record]) -> bytes:
+        rebuilt = [
+            (self._keys[one.key], tuple(map(tuple, one.stalls)), tuple(one.shape)) for one in page
+        ]  # fmt: skip
+        return marshal.dumps((list(map(_plain_of, page)), rebuilt))
+
+    def _taken_back(self, at: int) -> list[Record]:
+        plain, rebuilt = marshal.loads(self._spool.get(*self._put_aside[at]))
+        keys, first = list(self._keys), at * PAGE
+        page = []
+        for number, (row, (key, stalls, shape)) in enumerate(zip(plain, rebuilt, strict=True), first):
+            whole = (*row, keys[key], tuple(map(Stall._make, stalls)), TextShape._make(shape), number, self)
+            page.append(Record(*whole))
+        return page
 
 
 class Records(Sequence[Record]):

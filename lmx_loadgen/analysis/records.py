@@ -66,7 +66,6 @@ class Record:
     """
 
     id: int
-    key: SegmentKey
     slot: int
     phase: str
     first_wave: bool
@@ -109,12 +108,13 @@ class Record:
     late_ns: int
     reconnected: bool
     has_reasoning: bool
-    stalls: tuple[Stall, ...]
     prompt_class: str
     prompt_id: str
     notes: tuple[str, ...]
-    shape: TextShape
     server_timings: Mapping[str, Any] | None
+    key: SegmentKey
+    stalls: tuple[Stall, ...]
+    shape: TextShape
     number: int = field(default=0, compare=False)
     source: RecordSource | None = field(default=None, repr=False, compare=False)
 

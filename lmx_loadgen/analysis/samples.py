@@ -3,7 +3,7 @@
 import math
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from lmx_loadgen.system.clock import NS
 
 # Where fewer are left than this share of the answers, those that were delayed are kept, and taint what is made of them.
 _LEAST_LEFT = 0.5
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -45,53 +46,88 @@ def in_order_sent(chosen: Sequence[Record]) -> dict[int, Sequence[Record]]:
     return {block: by_time(mine, lambda one: one.send_ns or 0) for block, mine in blocks}
 
 
-def sample_of_metric(
-    metric: Metric, blocks: Mapping[int, Sequence[Record]], basis: Basis, profile: Mapping[str, Any]
-) -> Sample:
-    """The sample of a metric of requests or of gaps, out of a level's answers as `in_order_sent` has them."""
-    if metric.scope == "gap":
-        return _of_gaps(metric, blocks)
-    found = _of_requests(metric, blocks, basis, profile, with_delayed=False)
-    of = len(found.values) + len(found.left_out)
-    if len(found.values) < _LEAST_LEFT * of:
-        return _of_requests(metric, blocks, basis, profile, with_delayed=True)
-    return found
+def samples_of(
+    metrics: Sequence[Metric], blocks: Mapping[int, Sequence[Record]], basis: Basis, profile: Mapping[str, Any]
+) -> Iterator[tuple[Metric, Sample]]:
+    """The samples of metrics of requests or of gaps, out of a level's answers as `in_order_sent` has them. A few at a
+    time are made in one pass: samples may be large."""
+    for metric in metrics:
+        if metric.scope == "gap":
+            yield metric, _of_gaps(metric, blocks)
+    of_requests = [metric for metric in metrics if metric.scope == "request"]
+    for start in range(0, len(of_requests), _AT_ONCE):
+        made = [_Making(metric) for metric in of_requests[start : start + _AT_ONCE]]
+        _take_all(made, blocks, basis, profile)
+        if again := [_Making(one.metric, with_delayed=True) for one in made if one.has_too_few]:
+            _take_all(again, blocks, basis, profile)
+        by_name = {one.metric.name: one for one in [*made, *again]}
+        while by_name:
+            one = by_name.pop(next(iter(by_name)))
+            yield one.metric, one.sample()
 
 
-def _of_requests(
-    metric: Metric,
-    blocks: Mapping[int, Sequence[Record]],
-    basis: Basis,
-    profile: Mapping[str, Any],
-    with_delayed: bool,
-) -> Sample:
-    assert metric.raw is not None
-    values, errors, answers = array("d"), array("d"), list[Answers]()
-    left_out, undefined = set[int](), Counter[str]()
+def _take_all(
+    made: Sequence["_Making"], blocks: Mapping[int, Sequence[Record]], basis: Basis, profile: Mapping[str, Any]
+) -> None:
     for records in blocks.values():
-        of_block = array("d")
+        for one in made:
+            one.of_blocks.append(array("d"))
         for record in records:
-            value = metric.raw(record, basis, profile)
-            if value is None:
-                undefined[metric.reason(record, basis)] += 1
-            elif not with_delayed and metric.is_delayed(record):
-                left_out.add(record.id)
-            else:
-                of_block.append(value)
-                errors.append(_error(metric, record, value, basis))
-        values.extend(of_block)
-        if of_block:
-            answers.append(Answers(of_block))
-    moved = sum(map(bool, errors))
-    return Sample(
-        Values(values, most_exact=len(values)),
-        errors if moved else (),
-        answers,
-        frozenset(left_out),
-        undefined,
-        moved,
-        max(errors, default=0.0),
-    )
+            for one in made:
+                one.take(record, basis, profile)
+
+
+class _Making:
+    """A sample of a metric of requests that is being made."""
+
+    def __init__(self, metric: Metric, *, with_delayed: bool = False) -> None:
+        assert metric.raw is not None
+        self.metric = metric
+        self._raw = metric.raw
+        self._with_delayed = with_delayed
+        self.of_blocks: list[array[float]] = []
+        self._errors = array("d")
+        self._left_out: set[int] = set()
+        self._undefined: Counter[str] = Counter()
+
+    def take(self, record: Record, basis: Basis, profile: Mapping[str, Any]) -> None:
+        value = self._raw(record, basis, profile)
+        if value is None:
+            self._undefined[self.metric.reason(record, basis)] += 1
+        elif not self._with_delayed and self.metric.is_delayed(record):
+            self._left_out.add(record.id)
+        else:
+            self.of_blocks[-1].append(value)
+            if record.stalls or record.late_ns:
+                self._add_error(_error(self.metric, record, value, basis))
+
+    def _add_error(self, error: float) -> None:
+        if error:  # those of the values before it are zero
+            at = sum(map(len, self.of_blocks)) - 1
+            self._errors.extend([0.0] * (at - len(self._errors)))
+            self._errors.append(error)
+
+    @property
+    def has_too_few(self) -> bool:
+        """Whether so many answers were delayed that they have to be kept."""
+        kept = sum(map(len, self.of_blocks))
+        return kept < _LEAST_LEFT * (kept + len(self._left_out))
+
+    def sample(self) -> Sample:
+        values = array("d")
+        for of_block in self.of_blocks:
+            values.extend(of_block)
+        if self._errors:
+            self._errors.extend([0.0] * (len(values) - len(self._errors)))
+        return Sample(
+            Values(values, most_exact=len(values)),
+            self._errors,
+            [Answers(of_block) for of_block in self.of_blocks if of_block],
+            frozenset(self._left_out),
+            self._undefined,
+            sum(map(bool, self._errors)),
+            max(self._errors, default=0.0),
+        )
 
 
 def _error(metric: Metric, record: Record, value: float, basis: Basis) -> float:

@@ -159,8 +159,8 @@ def interval_within_run(blocks: Sequence[Answers], slots: int, least: float) -> 
     """The 95 % interval of the mean over all answers' values, for this run: what another run would give is not in it.
 
     `blocks` hold the answers of each block, and `least` is the least of all values. Requests that queue behind each
-    other are no independent samples: each waits for the ones before it. So the clusters are the blocks, where there are three
-    of them; else five to ten batches over time, of three answers a slot where there are as many, with their first
+    other are no independent samples: each waits for the ones before it. So the clusters are the blocks, where there are
+    three of them; else five to ten batches over time, of three answers a slot where there are as many, with their first
     autocorrelation taken into account (batch means: Fishman, Principles of Discrete Event Simulation, 1978, section
     5.3). None below about ten answers a slot, the first of each slot being left out.
     """

@@ -17,6 +17,7 @@ from lmx_loadgen.analysis.level import basis_of, calibration_of, rules_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.observed import observer_notes, with_observed
+from lmx_loadgen.analysis.record_store import where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import mean_count
 from lmx_loadgen.analysis.text_shape import NOT_KEPT, kept_text
@@ -76,7 +77,7 @@ def _calibration_notes(header: Mapping[str, Any]) -> list[str]:
 
 def _target(run: MeasuredRun, target: Mapping[str, Any]) -> TargetResult:
     name = target["name"]
-    answered = run.models_answered[name]
+    answered = run.models_answered(name)
     notes = list(target["notes"])
     others = [model for model in answered if model != target["model"]]
     if others:
@@ -119,7 +120,7 @@ def _benchmark(
     run: MeasuredRun, target: Mapping[str, Any], level: LevelResult, checked: Mapping[str, Any]
 ) -> BenchmarkResult:
     """The plan's result of this target, from its lowest level, with what came of its checks."""
-    good = [one for one in run.requests(target["name"], level.load_point) if one.measured and one.ok]
+    good = where(run.requests(target["name"], level.load_point), lambda one: one.measured and one.ok)
     host, server = run.header["host"], target["server"]
     chip = host.get("chip") or "unknown chip"
     memory = host.get("memory_gb")

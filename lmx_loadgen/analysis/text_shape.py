@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lmx_loadgen.analysis.quality import coherence, compute_repetition_ratio, is_garbled
 from lmx_loadgen.analysis.text_events import answer_text
@@ -17,8 +16,7 @@ _OPEN_THOUGHT = re.compile(r"\s*<think>(?!.*</think>)", re.DOTALL)
 _MARKS = re.compile(r"[\W_]+")
 
 
-@dataclass(frozen=True, slots=True)
-class TextShape:
+class TextShape(NamedTuple):
     """A text in figures. `has_thought`: thoughts stand in the content itself; `is_open_thought`: and do not end."""
 
     repetition_ratio: float
@@ -27,7 +25,7 @@ class TextShape:
     is_open_thought: bool
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return self._asdict()
 
 
 def shape_of(text: str) -> TextShape:
@@ -39,7 +37,7 @@ def shape_of(text: str) -> TextShape:
 def stored_shape(line: Mapping[str, Any]) -> TextShape | None:
     """The shape in a request line, or in the answer of a check; None where the text itself is there."""
     found = line.get("shape")
-    return TextShape(**{name: found[name] for name in TextShape.__slots__}) if isinstance(found, Mapping) else None
+    return TextShape(**{name: found[name] for name in TextShape._fields}) if isinstance(found, Mapping) else None
 
 
 def shape_of_line(line: Mapping[str, Any]) -> TextShape:

@@ -16,6 +16,7 @@ from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.instrument_error import MOST_ERROR, is_tainted, left_out_words
 from lmx_loadgen.analysis.level import UNKNOWN, rules_of
 from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.record_store import where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.shapes import cut_note
 from lmx_loadgen.analysis.stats import known
@@ -280,8 +281,8 @@ def never_seen(answers: Sequence[Record], arm: Arm) -> Sequence[Record]:
     """Those to prompts that no server can have seen: of chats only first turns, and none where all share a system
     message, which a cache is meant to hold."""
     if arm.profile.get("prompts", {}).get("shared_system") is not None:
-        return [one for one in answers if turn_of(one) is None]
-    return [one for one in answers if turn_of(one) in (None, 1)]
+        return where(answers, lambda one: turn_of(one) is None)
+    return where(answers, lambda one: turn_of(one) in (None, 1))
 
 
 def _cached_share(answers: Sequence[Record]) -> float | None:

@@ -3,7 +3,6 @@
 import math
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -69,8 +68,7 @@ def record(line: Mapping[str, Any], by_loop: bool = False) -> Record:
         shape=shape_of_line(line),
         source=_OneLine(line, _reads(seen)),
     )
-    _count_after_first(found)
-    return found
+    return _with_after_first(found)
 
 
 def records(lines: Iterable[Mapping[str, Any]], by_loop: bool = False) -> list[Record]:
@@ -80,14 +78,14 @@ def records(lines: Iterable[Mapping[str, Any]], by_loop: bool = False) -> list[R
 
 def counted(found: Record, tokenizer_prompt: int | None, tokenizer_output: int | None) -> Record:
     """The record with these counts of a tokenizer."""
-    found = replace(found, tokenizer_prompt=tokenizer_prompt, tokenizer_output=tokenizer_output)
-    _count_after_first(found)
-    return found
+    return _with_after_first(found._replace(tokenizer_prompt=tokenizer_prompt, tokenizer_output=tokenizer_output))
 
 
-def _count_after_first(found: Record) -> None:
-    found.usage_after_first = None if found.usage_output is None else _after_first(found, _BY_USAGE)
-    found.tokenizer_after_first = None if found.tokenizer_output is None else _after_first(found, _BY_TOKENIZER)
+def _with_after_first(found: Record) -> Record:
+    return found._replace(
+        usage_after_first=None if found.usage_output is None else _after_first(found, _BY_USAGE),
+        tokenizer_after_first=None if found.tokenizer_output is None else _after_first(found, _BY_TOKENIZER),
+    )
 
 
 def _after_first(found: Record, basis: Basis) -> float | None:

@@ -8,7 +8,6 @@ import marshal
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from operator import attrgetter
 from typing import Any, TypeVar, overload
 
 from lmx_loadgen.analysis.read_records import record
@@ -22,8 +21,7 @@ Key = TypeVar("Key", bound=Hashable)
 PAGE = 1024
 PAGES_KEPT = 24
 # The fields that are put aside as they are, in order; those behind them are made anew of plain tuples.
-_PLAIN = Record.__slots__[: Record.__slots__.index("key")]
-_plain_of = attrgetter(*_PLAIN)
+_PLAIN = slice(Record._fields.index("key"))
 
 
 class RecordStore:
@@ -51,11 +49,10 @@ class RecordStore:
         parts = (reads.at_ns, reads.events, reads.characters, reads.running)
         self._reads.extend(self._spool.put(marshal.dumps([part.tobytes() for part in parts])))
         self._keys.setdefault(found.key, len(self._keys))
-        found.number, found.source = self._count, self
         at = self._count // PAGE
         if self._count % PAGE == 0:
             self._keep(at, [])
-        self._page(at).append(found)
+        self._page(at).append(found._replace(number=self._count, source=self))
         self._put_aside.pop(at, None)  # it is not whole
         self._count += 1
 
@@ -97,15 +94,15 @@ class RecordStore:
         rebuilt = [
             (self._keys[one.key], tuple(map(tuple, one.stalls)), tuple(one.shape)) for one in page
         ]  # fmt: skip
-        return marshal.dumps((list(map(_plain_of, page)), rebuilt))
+        return marshal.dumps(([one[_PLAIN] for one in page], rebuilt))
 
     def _taken_back(self, at: int) -> list[Record]:
         plain, rebuilt = marshal.loads(self._spool.get(*self._put_aside[at]))
         keys, first = list(self._keys), at * PAGE
         page = []
         for number, (row, (key, stalls, shape)) in enumerate(zip(plain, rebuilt, strict=True), first):
-            whole = (*row, keys[key], tuple(map(Stall._make, stalls)), TextShape._make(shape), number, self)
-            page.append(Record(*whole))
+            was = tuple(map(Stall._make, stalls)) if stalls else ()
+            page.append(Record._make((*row, keys[key], was, TextShape._make(shape), number, self)))
         return page
 
 

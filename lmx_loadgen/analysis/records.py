@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
@@ -51,8 +51,7 @@ class RecordSource(Protocol):
     def line(self, number: int) -> Mapping[str, Any]: ...
 
 
-@dataclass(slots=True)
-class Record:
+class Record(NamedTuple):
     """One request that ended. Times are monotonic ns; token counts are None when unknown.
 
     `reads` are counted in `read_count`, those with several text events in `shared_reads`; `first_events` and
@@ -115,8 +114,8 @@ class Record:
     key: SegmentKey
     stalls: tuple[Stall, ...]
     shape: TextShape
-    number: int = field(default=0, compare=False)
-    source: RecordSource | None = field(default=None, repr=False, compare=False)
+    number: int = 0
+    source: RecordSource | None = None
 
     @property
     def reads(self) -> Reads:

@@ -4,7 +4,6 @@ Reading a request out of its line and computing a level take most of the time th
 record or a level gets it here, and gets the one that is there already.
 """
 
-from array import array
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -154,7 +153,7 @@ class RunReader:
     def run(self) -> MeasuredRun:
         """The run as it is now."""
         log, numbers = self._reader.read()
-        return MeasuredRun(log, Records(self._records, array("I", numbers)))
+        return MeasuredRun(log, Records(self._records, numbers))
 
 
 def read_run(log_path: Path) -> MeasuredRun:

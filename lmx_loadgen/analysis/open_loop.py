@@ -101,8 +101,8 @@ def _growth_of(line: Mapping[str, Any], mine: Sequence[Record]) -> Growth | None
     if start is None:
         return None
     at_ns = (line["drain_start_ns"] or line["end_ns"]) - start
-    due = sorted(one.intended_ns - start for one in mine)
-    ended = sorted(one.end_ns - start for one in mine if _has_ended(one))
+    due = array("q", sorted(one.intended_ns - start for one in mine))
+    ended = array("q", sorted(one.end_ns - start for one in mine if _has_ended(one)))
     by_then = where(mine, lambda one: _has_ended(one) and one.end_ns - start <= at_ns)
     first = first_responses([(one.intended_ns, one.end_ns - one.intended_ns) for one in by_then])
     return growth(due, ended, first, at_ns)

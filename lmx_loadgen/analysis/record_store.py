@@ -33,7 +33,7 @@ class RecordStore:
     def __init__(self, line_of: Callable[[int], Mapping[str, Any]]) -> None:
         self._line_of = line_of
         self._spool = Spool()
-        self._reads = array("Q")
+        self._reads_at, self._reads_length = array("Q"), array("I")
         self._keys: dict[SegmentKey, int] = {}
         self._pages: OrderedDict[int, list[Record]] = OrderedDict()
         self._put_aside: dict[int, tuple[int, int]] = {}
@@ -47,7 +47,9 @@ class RecordStore:
         found = record(line, by_loop)
         reads = found.reads
         parts = (reads.at_ns, reads.events, reads.characters, reads.running)
-        self._reads.extend(self._spool.put(marshal.dumps([part.tobytes() for part in parts])))
+        at, length = self._spool.put(marshal.dumps([part.tobytes() for part in parts]))
+        self._reads_at.append(at)
+        self._reads_length.append(length)
         self._keys.setdefault(found.key, len(self._keys))
         at = self._count // PAGE
         if self._count % PAGE == 0:
@@ -58,7 +60,7 @@ class RecordStore:
 
     def reads(self, number: int) -> Reads:
         """The reads of text of a record's answer."""
-        parts = marshal.loads(self._spool.get(self._reads[2 * number], self._reads[2 * number + 1]))
+        parts = marshal.loads(self._spool.get(self._reads_at[number], self._reads_length[number]))
         return Reads(*(array(kind, part) for kind, part in zip("qIIq", parts, strict=True)))
 
     def line(self, number: int) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from statistics import median
 
 MOST_EXACT = 1_000_000
 _RATIO = 1.001
@@ -48,6 +49,13 @@ class Values:
     @property
     def mean(self) -> float:
         return math.fsum([*self._sums, math.fsum(self._kept)]) / len(self)
+
+    @property
+    def median(self) -> float | None:
+        """None where there is none."""
+        if not len(self):
+            return None
+        return median(self._kept) if self.is_exact else self.at((len(self) - 1) / 2)
 
     @property
     def kept(self) -> Sequence[float]:

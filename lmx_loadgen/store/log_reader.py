@@ -96,7 +96,7 @@ class LogReader:
         self._superseded: list[dict[str, Any]] = []
         self._places = LinePlaces()
         self._counts = bytearray()
-        self._void, self._voided_by = array("Q"), list[int | None]()
+        self._void, self._voided_by = array("I"), list[int | None]()
         self._faults: list[str] = []
         self._shift_ns = self._latest_ns = self._next_id = 0
 
@@ -121,12 +121,12 @@ class LogReader:
         if self._header is None:
             _migrated(self._path, [])
         self._migrate()
-        counting = array("Q", (number for number, counts in enumerate(self._counts) if counts == _COUNTS))
+        counting = array("I", (number for number, counts in enumerate(self._counts) if counts == _COUNTS))
         return self._contents(is_torn, counting), counting
 
     def line(self, number: int) -> LogLine:
         """A request line by its number."""
-        return self._lines(array("Q", [number]))[0]
+        return self._lines(array("I", [number]))[0]
 
     def _read_line(self, line: dict[str, Any] | None, length: int) -> None:
         if self._header is None:
@@ -208,7 +208,7 @@ class LogReader:
             notes=torn + faults,
             resumes=of["resume"],
             superseded=list(self._superseded),
-            superseded_requests=self._lines(array("Q", self._void), list(self._voided_by)),
+            superseded_requests=self._lines(array("I", self._void), list(self._voided_by)),
             again=of["again"],
             next_id=self._next_id,
         )

@@ -16,10 +16,11 @@ class LinePlaces:
 
     def __init__(self) -> None:
         self.at = array("Q")
-        self.length = array("L")
-        self.shift_ns = array("q")
-        self.key = array("L")
+        self.length = array("I")
+        self.shift = array("H")
+        self.key = array("I")
         self.keys: dict[SegmentKey, int] = {}
+        self.shifts_ns: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self.at)
@@ -27,7 +28,7 @@ class LinePlaces:
     def add(self, at: int, length: int, shift_ns: int, key: SegmentKey) -> None:
         self.at.append(at)
         self.length.append(length)
-        self.shift_ns.append(shift_ns)
+        self.shift.append(self.shifts_ns.setdefault(shift_ns, len(self.shifts_ns)))
         self.key.append(self.keys.setdefault(key, len(self.keys)))
 
 
@@ -85,13 +86,13 @@ class RequestLines(Sequence[Line]):
         return [names[code] for code in dict.fromkeys(key[number] for number in self.numbers)]
 
     def _read(self, places: Sequence[int]) -> Iterator[Line]:
-        stands = self._places
+        stands, shifts_ns = self._places, list(self._places.shifts_ns)
         try:
             with self._path.open("rb") as file:
                 for place in places:
                     number = self.numbers[place]
                     file.seek(stands.at[number])
-                    line = self._parse(file.read(stands.length[number]), stands.shift_ns[number])
+                    line = self._parse(file.read(stands.length[number]), shifts_ns[stands.shift[number]])
                     yield line | {"superseded_by": self.voided_by[place]} if self.voided_by else line
         except (OSError, ValueError) as error:
             raise ResultError(f"{self._path} cannot be read any more: {error}") from None

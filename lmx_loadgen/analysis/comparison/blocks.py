@@ -132,7 +132,7 @@ class Block:
             found = percentile(values, percent, failed=self.failed, better=better) if is_known else None
         return found if found is not None and found > 0 else None
 
-    def values(self, compared: Compared) -> list[float]:
+    def values(self, compared: Compared) -> Sequence[float]:
         """Its answers' values of all classes, lowest first."""
         return sorted(value for of_class in self.samples.get(compared.metric, {}).values() for value in of_class)
 
@@ -144,10 +144,10 @@ class Block:
             return compared.metric in self.rates  # zero says something as well
         return self.value(compared) is not None
 
-    def logs(self, compared: Compared) -> dict[str, list[float]]:
+    def logs(self, compared: Compared) -> dict[str, "array[float]"]:
         """Logarithms of its answers' values by class of prompt; those that are not above zero have none."""
         by_class = self.samples.get(compared.metric, {})
-        return {name: [math.log(value) for value in values if value > 0] for name, values in by_class.items()}
+        return {name: array("d", (math.log(one) for one in values if one > 0)) for name, values in by_class.items()}
 
 
 @dataclass(frozen=True)

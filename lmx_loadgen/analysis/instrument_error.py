@@ -169,10 +169,10 @@ def is_tainted(found: MetricResult, percent: int | None = None) -> bool:
     return ("p50" if found.p50 is not None else "mean") in found.tainted
 
 
-def notes_of(seen: Witness, own: Mapping[str, OwnErrors], requests: int) -> list[str]:
+def notes_of(seen: Witness, left_out: frozenset[int], requests: int) -> list[str]:
     """What a reader of the level should know of the instrument, beside what taints."""
     notes = []
-    if left_out := frozenset[int]().union(*(one.left_out for one in own.values())):
+    if left_out:
         notes.append(left_out_words(len(left_out), requests))
     if seen.cpu_share is not None and seen.cpu_share > MOST_CPU:
         notes.append(f"a measuring process used {seen.cpu_share:.0%} of a core: use more of them with --workers")

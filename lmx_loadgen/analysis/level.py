@@ -3,28 +3,32 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from lmx_loadgen.analysis import conditions, instrument_error, slo
 from lmx_loadgen.analysis.answer_notes import answer_notes
-from lmx_loadgen.analysis.error_models import SegmentLoad
-from lmx_loadgen.analysis.metrics import METRICS, Metric, headline
+from lmx_loadgen.analysis.level_figures import (
+    class_figures,
+    figures_of,
+    histogram_note,
+    left_out_of,
+    results_of,
+    with_own_errors,
+)
 from lmx_loadgen.analysis.open_loop import in_flight_of, open_loop_of, without_latency
 from lmx_loadgen.analysis.open_loop import notes_of as open_loop_notes
-from lmx_loadgen.analysis.own_errors import OwnErrors, own_of
 from lmx_loadgen.analysis.record_store import grouped, joined, where
 from lmx_loadgen.analysis.records import Record, in_steady_or_all
-from lmx_loadgen.analysis.samples import Sample, in_order_sent, of_window, samples_of
+from lmx_loadgen.analysis.samples import of_window
 from lmx_loadgen.analysis.shapes import length_notes, shape_result
-from lmx_loadgen.analysis.stats import PERCENTILES, Description, describe, interval_within_run, known
+from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.analysis.steadiness import BlockCourse, course_of, steadiness_of, throttling_words
 from lmx_loadgen.analysis.steadiness import notes_of as steadiness_notes
 from lmx_loadgen.analysis.tokens import Basis, choose_basis
-from lmx_loadgen.analysis.turns import turn_of, turn_results
-from lmx_loadgen.analysis.values import HISTOGRAM_ERROR
+from lmx_loadgen.analysis.turns import turn_results
 from lmx_loadgen.analysis.window import WINDOW_METRICS, Window, level_metrics, little_note, window_of
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.profile.load_point import LoadPoint
@@ -34,7 +38,6 @@ from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.store.result import (
     ErrorCount,
     LevelResult,
-    MetricResult,
     OpenLoopResult,
     PromptClassResult,
     RequestCounts,
@@ -46,7 +49,6 @@ from lmx_loadgen.store.result import (
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.carded import rules_by
 
-PROMPT_CLASSES = ("short", "medium", "long", "given")
 # How an answer ended where the server reports no finish reason.
 UNKNOWN = "unknown"
 _MANY_COALESCED = 0.5
@@ -79,23 +81,18 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     counted = joined([chosen, where(failed, lambda one: in_steady_or_all(one, sample))])
     of_level = level_metrics(window, measured, basis, profile) | {"slo_share": slo.share(counted, basis, profile)}
     usual = math.ceil(of_level["occupancy"].mean or 1) if point.IS_OPEN else point.slots
-    figures = _figures(chosen, basis, profile, len(counted) - len(chosen), usual)
-    metrics = without_latency(_metrics(figures, of_level), open_loop)
+    figures = figures_of(chosen, basis, profile, len(counted) - len(chosen), usual)
+    metrics = without_latency(results_of(figures, of_level), open_loop)
     load = instrument_error.load_of(in_flight_of(point, measured), metrics, measured, window)
     calibration = calibration_of(log.header)
-    own = {name: one.own for name, one in figures.items()}
-    rates = {name: own_of(of_window(measured, metrics[name].mean, window.seconds), METRICS[name].better)
-             for name in WINDOW_METRICS}  # fmt: skip
-    metrics = instrument_error.with_errors(calibration, load, metrics, own | rates)
+    rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in WINDOW_METRICS}
+    metrics = with_own_errors(figures, metrics, calibration, load, rates)
     steadiness = _steadiness(log, segments, courses, window, measured, open_loop)
     classes = {
         name: PromptClassResult(
-            metrics=without_latency(
-                _class_figures(_figures(answers, basis, profile, lost, usual, point), calibration, load),
-                open_loop,
-            )
+            metrics=without_latency(with_own_errors(of_class, results_of(of_class), calibration, load), open_loop)
         )
-        for name, (answers, lost) in _by_prompt_class(chosen, counted).items()
+        for name, of_class in class_figures(chosen, counted, basis, profile, usual, point).items()
     }
     seen = instrument_error.witness(calibration, load, measured, segments)
     usage_exact = rules_of(target).usage_prompt_exact
@@ -116,8 +113,10 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
         witness=seen,
         tainted=instrument_error.taints(metrics) + conditions.taints(log, segments),
         notes=_notes(measured, chosen, sample, basis, target)
-        + instrument_error.notes_of(seen, own, sum(record.outcome != "cancelled" for record in measured))
-        + _histogram_note(figures)
+        + instrument_error.notes_of(
+            seen, left_out_of(figures), sum(record.outcome != "cancelled" for record in measured)
+        )
+        + histogram_note(figures)
         + open_loop_notes(open_loop)
         + [note for note in steadiness_notes(steadiness) if open_loop is None or note != open_loop.sentence]
         + length_notes(shape, chosen, usage_exact=usage_exact)
@@ -218,117 +217,6 @@ def _counts(of_level: Sequence[Record], measured: Sequence[Record], failed: Sequ
         warmup=len(of_level) - len(measured),
         first_wave=sum(1 for record in measured if record.first_wave),
     )
-
-
-@dataclass(frozen=True)
-class _Figure:
-    """A metric over a level's answers: its figures, and what this run saw of their errors."""
-
-    found: Description
-    own: OwnErrors
-    is_exact: bool
-
-
-def _figures(
-    chosen: Sequence[Record],
-    basis: Basis,
-    profile: Mapping[str, Any],
-    failed: int,
-    slots: int,
-    of_class: LoadPoint | None = None,
-) -> dict[str, _Figure]:
-    """The metrics of requests and of gaps, one after the other: samples may be large. `of_class`: only those that are
-    given by class of prompt at this load."""
-    blocks = in_order_sent(chosen)
-    names = METRICS if of_class is None else dict.fromkeys((*_OF_CLASS, headline("ttft", of_class)))
-    wanted = [METRICS[name] for name in names if METRICS[name].scope != "level"]
-    found = {}
-    for metric, sample in samples_of(wanted, blocks, basis, profile):
-        described = _describe(metric, sample, failed, slots)
-        found[metric.name] = _Figure(described, own_of(sample, metric.better), sample.values.is_exact)
-    return {metric.name: found[metric.name] for metric in wanted}
-
-
-def _metrics(figures: Mapping[str, _Figure], of_level: Mapping[str, Description]) -> dict[str, MetricResult]:
-    return {
-        name: _metric_result(metric, of_level[name] if name in of_level else figures[name].found)
-        for name, metric in METRICS.items()
-    }
-
-
-def _histogram_note(figures: Mapping[str, _Figure]) -> list[str]:
-    counted = [METRICS[name].title for name, one in figures.items() if not one.is_exact]
-    if not counted:
-        return []
-    return [f"percentiles of {', '.join(counted)} are within {HISTOGRAM_ERROR:.2%} of the exact ones (a histogram)"]
-
-
-# What is given by prompt class too: a figure over a mixture of lengths is one that no request had.
-_OF_CLASS = ("ttft", "prompt_tok_s", "decode_tok_s", "e2e")
-
-
-def _by_prompt_class(chosen: Sequence[Record], counted: Sequence[Record]) -> dict[str, tuple[Sequence[Record], int]]:
-    """The answers of each class of prompts, the shortest first, and how many of its requests failed. Turns of chats
-    have figures of their own."""
-    of_all = grouped(counted, lambda one: one.prompt_class if turn_of(one) is None else None)
-    of_chosen = grouped(chosen, lambda one: one.prompt_class)
-    names = [name for name in of_all if name is not None]
-    found = {}
-    for name in sorted(names, key=lambda name: (PROMPT_CLASSES.index(name) if name in PROMPT_CLASSES else 9, name)):
-        answers = of_chosen.get(name, [])
-        found[name or "all"] = answers, len(of_all[name]) - len(answers)
-    return found
-
-
-def _class_figures(
-    figures: Mapping[str, _Figure], calibration: Calibration | None, load: SegmentLoad
-) -> dict[str, MetricResult]:
-    metrics = {name: _metric_result(METRICS[name], one.found) for name, one in figures.items()}
-    own = {name: one.own for name, one in figures.items()}
-    return instrument_error.with_errors(calibration, load, metrics, own)
-
-
-def _describe(metric: Metric, sample: Sample, failed: int, slots: int) -> Description:
-    """A metric's sample of one value an answer, or of all gaps of all answers together. A failed request is worse than
-    any; only of how long answers are, and of gaps, it says nothing."""
-    counts_failed = metric.scope == "request" and metric.unit != "tokens"
-    found = describe(sample.values, failed=failed if counts_failed else 0, better=metric.better)
-    interval = interval_within_run(sample.answers, slots, sample.values.min)
-    return _with_reason(replace(found, ci95=interval), metric, sample)
-
-
-def _with_reason(found: Description, metric: Metric, sample: Sample) -> Description:
-    """Say why answers have no value: how many for which reason."""
-    left_out = len(sample.left_out)
-    if not found.n and sample.undefined:
-        return replace(found, reason=f"no answer has a value: {', or '.join(sample.undefined)}")
-    words = [found.reason] if found.reason else []
-    words += [
-        f"{count} of the answers {'have' if count > 1 else 'has'} no value: {reason}"
-        for reason, count in sample.undefined.items()
-    ]
-    if left_out and metric.scope == "request":
-        words.append(f"{left_out} answers were delayed by this machine and left out")
-    return replace(found, reason="; ".join(words) or None)
-
-
-def _metric_result(metric: Metric, found: Description) -> MetricResult:
-    return MetricResult(
-        unit=metric.unit,
-        better=metric.better,
-        n=found.n,
-        mean=found.mean,
-        ci95=found.ci95,
-        min=found.min,
-        max=found.max,
-        unsupported=list(found.unsupported),
-        reason=found.reason,
-        **_percentiles(found),
-    )
-
-
-def _percentiles(found: Description) -> dict[str, Any]:
-    return {f"p{p}": found.percentiles.get(p) for p in PERCENTILES}
 
 
 def _tokens(chosen: Sequence[Record]) -> TokenCounts:

@@ -72,19 +72,20 @@ def generated(folder: Path, requests: int, tokens: int, levels: int) -> Path:
     return folder
 
 
-def measured(*arguments: str) -> tuple[float, float]:
-    """Seconds and MB (the peak) of a command of the tool."""
+def measured(*arguments: str) -> tuple[float, float, float]:
+    """Seconds by the clock and of processors, and MB (the peak), of a command of the tool."""
     begun = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-m", "lmx_loadgen", *arguments], stdout=subprocess.DEVNULL)
     _, status, usage_of = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status) not in (0, 30):
         raise click.ClickException(f"lmx-loadgen {' '.join(arguments)} failed")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return time.perf_counter() - begun, usage_of.ru_maxrss * unit / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes, or KiB
+    return time.perf_counter() - begun, usage_of.ru_utime + usage_of.ru_stime, usage_of.ru_maxrss * unit / 1e6
 
 
-def shown(what: str, requests: int, found: tuple[float, float]) -> None:
-    click.echo(f"{what:<12} {requests:>9,} requests  {found[0]:>7.1f} s  {found[1]:>6.0f} MB")
+def shown(what: str, requests: int, found: tuple[float, float, float]) -> None:
+    clock, processors, peak = found
+    click.echo(f"{what:<12} {requests:>9,} requests  {clock:>7.1f} s ({processors:.1f} s of CPU)  {peak:>6.0f} MB")
 
 
 def commands(folder: Path, requests: int) -> None:

@@ -30,7 +30,7 @@ def lines(requests: int, tokens: int, levels: int) -> Iterator[dict[str, Any]]:
     """The lines of a run's log."""
     draw, now, number = random.Random(1), 1000.0, 0
     points = [point(SLOTS * (at + 1)) for at in range(levels)]
-    places = [
+    places: list[dict[str, Any]] = [
         {"target": target, "load_point": one, "block": block}
         for one in points
         for block in range(BLOCKS)
@@ -47,7 +47,7 @@ def lines(requests: int, tokens: int, levels: int) -> Iterator[dict[str, Any]]:
     yield header_line(plan=plan, profile=PROFILE, targets=targets, instrument=instrument)
     words = TEXT.split()
     for place in places:
-        slots = place["load_point"]["concurrency"]
+        slots: int = place["load_point"]["concurrency"]
         free, begun = [now] * slots, now
         for of_block in range(each):
             slot = of_block % slots

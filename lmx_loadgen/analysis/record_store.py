@@ -5,6 +5,7 @@ through `Records` should take what it needs of each and let it go.
 """
 
 import marshal
+import threading
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ class RecordStore:
         self._pages: OrderedDict[int, list[Record]] = OrderedDict()
         self._put_aside: dict[int, tuple[int, int]] = {}
         self._count = 0
+        self._lock = threading.RLock()  # a stored run may be looked at from several threads
 
     def __len__(self) -> int:
         return self._count
@@ -77,13 +79,14 @@ class RecordStore:
             yield page[number % PAGE]
 
     def _page(self, at: int) -> list[Record]:
-        page = self._pages.get(at)
-        if page is None:
-            page = self._taken_back(at)
-            self._keep(at, page)
-        else:
-            self._pages.move_to_end(at)
-        return page
+        with self._lock:
+            page = self._pages.get(at)
+            if page is None:
+                page = self._taken_back(at)
+                self._keep(at, page)
+            else:
+                self._pages.move_to_end(at)
+            return page
 
     def _keep(self, at: int, page: list[Record]) -> None:
         self._pages[at] = page

@@ -1,6 +1,7 @@
 """What is put aside while a run is analyzed: in memory as long as it is little, else in a temporary file."""
 
 import tempfile
+import threading
 import weakref
 
 from lmx_loadgen.errors import StorageError
@@ -17,23 +18,26 @@ class Spool:
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed with this object
         self._end = 0
+        self._lock = threading.Lock()
         weakref.finalize(self, self._file.close)
 
     def put(self, piece: bytes) -> tuple[int, int]:
         """Where the piece stands, and its length."""
         try:
-            self._file.seek(self._end)
-            self._file.write(piece)
+            with self._lock:
+                place = self._end, len(piece)
+                self._file.seek(self._end)
+                self._file.write(piece)
+                self._end += len(piece)
         except OSError as error:
             raise StorageError(
                 f"cannot put aside what is analyzed in {tempfile.gettempdir()}: {error.strerror or error}; set TMPDIR "
                 "to a folder on a disk with more room"
             ) from None
-        place = self._end, len(piece)
-        self._end += len(piece)
         return place
 
     def get(self, at: int, length: int) -> bytes:
         """A piece that was put."""
-        self._file.seek(at)
-        return self._file.read(length)
+        with self._lock:
+            self._file.seek(at)
+            return self._file.read(length)

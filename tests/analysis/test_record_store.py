@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,14 @@ def test_a_log_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(ResultError, match="cannot be read any more"):
         _ = run.records[0].line
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_run_can_be_looked_at_from_several_threads() -> None:
+    run = read_run(RUNS / "head-to-head" / "events.jsonl")
+    once = [(one.id, one.reads) for one in run.records]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: [(one.id, one.reads) for one in run.records], range(8)))
+
+    assert found == [once] * 8

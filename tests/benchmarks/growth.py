@@ -19,6 +19,9 @@ from typing import Any
 
 import click
 
+from lmx_loadgen.sim.process import start
+from lmx_loadgen.sim.settings import SimSettings
+from lmx_loadgen.store.log_reader import read_log
 from tests.helpers.made_lines import MS, header_line, point, request_line, segment_line, usage
 from tests.helpers.made_sessions import PROFILE, TEXT
 
@@ -88,23 +91,28 @@ def shown(what: str, requests: int, found: tuple[float, float, float]) -> None:
     click.echo(f"{what:<12} {requests:>9,} requests  {clock:>7.1f} s ({processors:.1f} s of CPU)  {peak:>6.0f} MB")
 
 
-def commands(folder: Path, requests: int) -> None:
+def commands(folder: Path, requests: int, targets: int = len(TARGETS)) -> None:
     """Recompute, plot and compare a run of so many requests."""
     page = folder.parent / "page.html"
     shown("recompute", requests, measured("recompute", str(folder)))
     shown("plot", requests, measured("plot", str(folder), "--output", str(page), "--no-open"))
     click.echo(f"{'page':<12} {requests:>9,} requests  {page.stat().st_size / 1e6:>7.1f} MB")
-    shown("compare", requests, measured("compare", str(folder)))
+    if targets > 1:
+        shown("compare", requests, measured("compare", str(folder)))
 
 
 def live(folder: Path, requests: int, tokens: int) -> None:
     """A run against the simulator, and the memory of each of its processes."""
-    order = ("-t", "sim", "-n", str(requests), "-c", "64", "--max-tokens", str(tokens), "--no-probe")
-    shown("run (live)", requests, measured("run", *order, "--out", str(folder)))
+    fast = SimSettings(ttft_ms=200, step_ms=20, prefill_tok_s=None, engine="independent", default_max_tokens=tokens)
+    with start(fast) as sim:
+        order = ("-t", f"sim={sim.url}", "-n", str(requests), "-c", "512", "--max-tokens", str(tokens))
+        shown("run (live)", requests, measured("run", *order, "--no-calibrate", "--out", str(folder)))
     (run,) = (one for one in folder.iterdir() if (one / "result.json").is_file())
-    result = json.loads((run / "result.json").read_text())
-    click.echo(f"result of {result['targets'][0]['levels'][0]['requests']}")
-    commands(run, requests)
+    log = read_log(run / "events.jsonl")
+    peak = max(line["client"]["peak_rss_bytes"] for line in log.segments) / 1e6
+    failed = sum(line["outcome"] != "ok" for line in log.requests)
+    click.echo(f"{'its worker':<12} {requests:>9,} requests, {failed} failed  {peak:>7.0f} MB")
+    commands(run, requests, targets=1)
 
 
 @click.command(help=__doc__)

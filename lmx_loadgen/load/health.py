@@ -53,9 +53,10 @@ class LagMeter:
         now = now_ns()
         going_on = [(self._due, now)] if now - self._due >= PERIOD_NS else []
         first = bisect_left(self._stalls, moments[0] - PERIOD_NS, key=lambda stall: stall[1])
+        last = bisect_right(self._stalls, moments[-1] + PERIOD_NS, key=lambda stall: stall[0])
         return [
             (start, end - start)
-            for start, end in (*self._stalls[first:], *going_on)
+            for start, end in (*self._stalls[first:last], *going_on)
             if bisect_left(moments, start - PERIOD_NS) < bisect_right(moments, end + PERIOD_NS)
         ]
 

@@ -96,14 +96,7 @@ class StampedTransport(httpx.AsyncBaseTransport):
         self._stamps = stamps
         self._habits = habits or ServerHabits()
         self._link: Link | None = None
-        self._heard_ns = 0
         self._answered_ns: int | None = None  # when a whole answer ended on the connection that is open
-
-    @property
-    def heard_ns(self) -> int:
-        """When the last byte of any answer came; 0 when none has."""
-        exchange = self._link.exchange if self._link is not None else None
-        return max(self._heard_ns, exchange.last_ns if exchange is not None else 0)
 
     def stamped_by_kernel(self, url: httpx.URL) -> bool:
         """Whether arrivals from this address have the kernel's stamps: never through TLS."""
@@ -216,7 +209,6 @@ class StampedTransport(httpx.AsyncBaseTransport):
 
     def release(self, exchange: ResponseReader) -> None:
         """The exchange is over: keep the connection if it can serve another, else close it."""
-        self._heard_ns = max(self._heard_ns, exchange.last_ns)
         link = self._link
         if link is not None and link.exchange is exchange:
             link.exchange = None

@@ -35,7 +35,7 @@ class Options:
     Attributes:
         out: the folder that the run's own folder is made in.
         loop: the event loop of the measuring processes, `stamps` the source of their times; None for the finest.
-        workers: how many processes measure.
+        workers: how many processes measure, and `workers_why` why so many, where the tool decided it.
         insecure: whether no TLS certificate is checked; `ca_file` names further authorities.
         probe: whether the servers are asked small things beside the load: what they refuse, whether they cache.
         probe_cache: whether, with `probe`, each server's prefix cache is probed once the load is done.
@@ -63,6 +63,7 @@ class Options:
     loop: str | None = None
     stamps: str | None = None
     workers: int = 1
+    workers_why: str | None = None
     insecure: bool = False
     ca_file: str | None = None
     probe: bool = True

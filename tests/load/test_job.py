@@ -33,6 +33,16 @@ class WatchedSender(Sender):
     def __init__(self, job: Job, emit: Callable[[FinishedRequest], None], meter: LagMeter) -> None:
         super().__init__(job, emit, meter)
         self.used: set[tuple[int, StampedTransport]] = set()
+        self.connecting = self.most_connecting = self.connects = 0
+
+    async def connect(self, connection: StampedTransport) -> None:
+        self.connects += 1
+        self.connecting += 1
+        self.most_connecting = max(self.most_connecting, self.connecting)
+        try:
+            await super().connect(connection)
+        finally:
+            self.connecting -= 1
 
     async def send(
         self, connection: StampedTransport, turn: Turn, request: httpx.Request | None = None
@@ -159,5 +169,33 @@ def test_a_request_that_is_cancelled_says_why_and_its_connection_is_free_again()
         assert [one.timing.failure for one in stopped.finished] == [("cancelled", "too many errors")]
         assert [one.timing.failure for one in again.finished] == [None]
         assert {connection for _, connection in again.sender.used} == {c for _, c in stopped.sender.used}
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(("workers", "at_once"), [(1, 64), (4, 16), (100, 1)])
+def test_connections_are_opened_ahead_of_the_load_and_a_few_at_a_time(workers: int, at_once: int) -> None:
+    async def work() -> None:
+        async with serving([HEAD, WHOLE]) as server:
+            job = a_job(url=server.url, slots=list(range(150)), requests=150, step=workers)
+            bench = Bench(job, a_pool())
+            await bench.run.prepare()
+            assert server.connections == 150
+            assert bench.sender.most_connecting == at_once
+            await bench.measure()
+        assert all(one.timing.failure is None and one.timing.connect_start_ns is None for one in bench.finished)
+
+    asyncio.run(work())
+
+
+def test_where_a_server_refuses_no_other_connection_is_waited_for() -> None:
+    async def work() -> None:
+        async with serving([HEAD, WHOLE]) as server:
+            url = server.url
+        bench = Bench(a_job(url=url, slots=list(range(150)), requests=150), a_pool())
+        await bench.run.prepare()
+        assert 1 <= bench.sender.connects <= 64
+        await bench.run.measure(Go(now_ns(), [0] * 150))
+        assert [one.timing.failure for one in bench.finished[:150]] == [("connect_error", "Connection refused")] * 150
 
     asyncio.run(work())

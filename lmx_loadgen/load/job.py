@@ -3,6 +3,7 @@
 import resource
 
 import anyio
+import anyio.lowlevel
 import httpx
 from anyio.abc import TaskGroup
 
@@ -25,6 +26,7 @@ _AHEAD_NS = NS
 # So long before it is due a request takes a connection: the way from there to its first byte takes about as long, and
 # what is left of it is waited for just before that byte.
 _LEAD_NS = 150_000
+_STARTED_AT_ONCE = 50
 # So many connections are opened at once, by all workers together, ahead of the load: half of what macOS queues for a
 # server that is busy elsewhere, and drops what is beyond.
 CONNECTING_AT_ONCE = 64
@@ -92,7 +94,9 @@ class JobRun:
 
     async def _start_turns(self, go: Go, group: TaskGroup) -> None:
         take = self._take_due_turn if self._schedule.KNOWN_AHEAD else self._take_turn
-        for turn in self._schedule.begin(go):
+        for place, turn in enumerate(self._schedule.begin(go), 1):
+            if place % _STARTED_AT_ONCE == 0:  # else thousands that are due within a second would hold up the first
+                await anyio.lowlevel.checkpoint()
             if (early_ns := turn.due_ns - _AHEAD_NS - now_ns()) > 0:
                 await anyio.sleep(early_ns / NS)
             group.start_soon(take, turn)

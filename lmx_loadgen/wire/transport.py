@@ -109,10 +109,9 @@ class StampedTransport(httpx.AsyncBaseTransport):
         """
         timing: RequestTiming = request.extensions.get("trace") or RequestTiming()
         limits: Limits = request.extensions.get("limits") or Limits()
-        data = _serialise(request, request.content)
         is_streamed = bool(request.extensions.get("is_streamed", True))
         not_before_ns: int = request.extensions.get("not_before_ns", 0)
-        exchange = await self._exchange(request.url, data, timing, limits, not_before_ns, is_streamed=is_streamed)
+        exchange = await self._exchange(request, timing, limits, not_before_ns, is_streamed=is_streamed)
         _raise_failure(timing)
         assert timing.status is not None
         return httpx.Response(
@@ -125,8 +124,7 @@ class StampedTransport(httpx.AsyncBaseTransport):
 
     async def _exchange(
         self,
-        url: httpx.URL,
-        data: bytes,
+        request: httpx.Request,
         timing: RequestTiming,
         limits: Limits,
         not_before_ns: int,
@@ -135,14 +133,16 @@ class StampedTransport(httpx.AsyncBaseTransport):
     ) -> ResponseReader:
         loop = asyncio.get_running_loop()
         while True:
-            fresh = await self._connect_if_needed(url, timing, limits)
+            fresh = await self._connect_if_needed(request.url, timing, limits)
             exchange = ResponseReader(loop, timing, limits, self._habits, is_streamed=is_streamed)
             link = self._link
             assert link is not None
             link.exchange = exchange
+            data = _serialise(request, request.content)
             while now_ns() < not_before_ns:  # microseconds: whoever asks for it comes just before
                 pass
             link.write(data, timing)
+            del data  # thousands of streams that wait for their first token need no second copy of a long prompt
             if not exchange.ended.done():
                 exchange.watch()
             try:

@@ -55,22 +55,24 @@ def with_workers(options: Options, profile: Profile, calibrated: Calibrated | No
         loop, stamps = instrument(options)
         calibrated(loop, stamps.value)
         sustained = _sustained(options)
-    if sustained is None:
-        why = "1 measuring process: no calibration says how many this load needs (lmx-loadgen calibrate; --workers)"
-        return replace(options, workers=1, workers_why=why)
-    needed = math.ceil(slots * _FAST_CHUNKS_PER_S / sustained)
-    number = min(needed, most)
-    return replace(options, workers=number, workers_why=_why(number, needed, slots, is_elsewhere=is_elsewhere))
+    needed = None if sustained is None else math.ceil(slots * _FAST_CHUNKS_PER_S / sustained)
+    number = min(needed or 1, most)
+    return replace(options, workers=number, workers_why=_why(number, needed, most, slots, is_elsewhere=is_elsewhere))
 
 
-def _why(number: int, needed: int, slots: int, *, is_elsewhere: bool) -> str | None:
+def _why(number: int, needed: int | None, most: int, slots: int, *, is_elsewhere: bool) -> str | None:
+    """A sentence on the number where it is not the usual one, or not all that the load needs."""
     if needed == 1:
         return None
     words = plural(number, "measuring process", "measuring processes")
+    if needed is None and most > 1:
+        return f"{words}: no calibration says how many this load needs (lmx-loadgen calibrate; --workers)"
+    cores = "one for each fast core" if is_elsewhere else "one core is left to the server"
+    if needed is None:
+        return f"{words}: {cores}"
     load = f"{slots} streams of up to {_FAST_CHUNKS_PER_S} chunks/s"
     if number == needed:
         return f"{words}: the calibration says that {load} need {needed}"
-    cores = "one for each fast core" if is_elsewhere else "one core is left to the server"
     return f"{words}, {cores}: the calibration says that {load} would need {needed}"
 
 

@@ -117,7 +117,8 @@ def test_no_calibration_is_made_first_where_it_decides_nothing(monkeypatch: pyte
     assert with_workers(Options(out=Path("/no/reports")), light, calibrated).workers == 1
     monkeypatch.setattr(host, "fast_cores", lambda: 2)
     heavy = Profile.model_validate({"targets": [HERE], "load": {"concurrency": 10_000}})
-    assert with_workers(Options(out=Path("/no/reports")), heavy, calibrated).workers == 1
+    options = with_workers(Options(out=Path("/no/reports")), heavy, calibrated)
+    assert (options.workers, options.workers_why) == (1, "1 measuring process: one core is left to the server")
 
 
 def test_this_machine_s_own_addresses_are_not_elsewhere() -> None:

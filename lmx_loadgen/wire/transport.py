@@ -178,7 +178,8 @@ class StampedTransport(httpx.AsyncBaseTransport):
             async with asyncio.timeout(limits.connect):
                 self._link = await self._open(url)
         except TimeoutError:
-            self._connect_failed(timing, "connect_timeout", f"no connection after {limits.connect:g} s")
+            why = f"no connection after {limits.connect:g} s (host unreachable, or its listen queue is full)"
+            self._connect_failed(timing, "connect_timeout", why)
         except ssl.SSLError as error:
             self._connect_failed(timing, "connect_error", f"TLS: {one_line(error)}")
         except (OSError, ssl.CertificateError, UnicodeError) as error:

@@ -1,6 +1,7 @@
 """A job over real sockets: what any kind of schedule says is due is sent on a free connection."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 import anyio
@@ -18,7 +19,7 @@ from lmx_loadgen.load.sender import Sender
 from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.stamps import StampSource
-from lmx_loadgen.wire.timing import RequestTiming
+from lmx_loadgen.wire.timing import Limits, RequestTiming
 from lmx_loadgen.wire.transport import StampedTransport
 from tests.helpers.jobs import a_job
 from tests.helpers.scripted import HANG, HEAD, chunked, delta, serving
@@ -197,5 +198,22 @@ def test_where_a_server_refuses_no_other_connection_is_waited_for() -> None:
         assert 1 <= bench.sender.connects <= 64
         await bench.run.measure(Go(now_ns(), [0] * 150))
         assert [one.timing.failure for one in bench.finished[:150]] == [("connect_error", "Connection refused")] * 150
+
+    asyncio.run(work())
+
+
+def test_what_a_full_listen_queue_keeps_out_is_named() -> None:
+    async def work() -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:  # nobody accepts
+            url = "http://{}:{}/v1/chat/completions".format(*listener.getsockname())
+            limits = Limits(connect=0.4, first_token=0.4, gap=0.4, request=0.4)
+            bench = Bench(a_job(url=url, slots=list(range(10)), requests=10, limits=limits), a_pool())
+            await bench.measure()
+        outcomes = dict(one.timing.failure for one in bench.finished if one.timing.failure is not None)
+        assert len(bench.finished) == 10
+        assert (
+            outcomes["connect_timeout"] == "no connection after 0.4 s (host unreachable, or its listen queue is full)"
+        )
+        assert set(outcomes) <= {"connect_timeout", "first_token_timeout", "request_timeout"}
 
     asyncio.run(work())

@@ -15,7 +15,7 @@ from lmx_loadgen.targets.address import dialect_of, is_loopback
 def require(profile: Profile, workers: int, probe: Probe | None = None) -> None:
     """Raises InputError where this machine cannot open as many connections as the heaviest load needs."""
     point = profile.load.heaviest()
-    open_files.require(most_connections(profile, workers), point.label)
+    open_files.require(most_connections(profile, workers), point.label, _instead(profile, workers))
     servers = Counter(_server(spec) for spec in profile.targets)
     network_limits.require_ports(
         {server: point.slots * times for server, times in servers.items()},
@@ -23,6 +23,15 @@ def require(profile: Profile, workers: int, probe: Probe | None = None) -> None:
         is_local=all(_is_here(spec) for spec in profile.targets),
         probe=probe,
     )
+
+
+def _instead(profile: Profile, workers: int) -> str:
+    """What helps beside more files for each process: more processes, unless the simulator has all connections."""
+    most, slots = open_files.most_connections(), profile.load.heaviest().slots
+    number = math.ceil(slots * len(profile.targets) / most) if most else slots
+    if any(map(_is_started_here, profile.targets)) or number <= workers:
+        return "lower the load"
+    return f"use --workers {number}, or lower the load"
 
 
 def most_connections(profile: Profile, workers: int) -> int:

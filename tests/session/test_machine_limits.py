@@ -77,8 +77,12 @@ def test_open_files_are_checked_for_each_worker_s_own_share(monkeypatch: pytest.
     monkeypatch.setattr(open_files, "raise_limit", lambda: 6_064)
 
     machine_limits.require(profile(), 2, linux())
-    with pytest.raises(InputError, match=r"^concurrency 10000 needs 10064 open files, and this process may have 6064"):
+    with pytest.raises(InputError, match=r"^concurrency 10000 needs 10064 open files, .* may have 6064: .*") as raised:
         machine_limits.require(profile(), 1, linux())
+    assert str(raised.value).endswith(", or use --workers 2, or lower the load")
+    with pytest.raises(InputError, match=r", or lower the load$") as raised:
+        machine_limits.require(profile(targets=("sim",)), 1, linux())  # which has all connections itself
+    assert "--workers" not in str(raised.value)
 
 
 def test_a_load_far_over_the_listen_queue_is_told_of_beforehand() -> None:

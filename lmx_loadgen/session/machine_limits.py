@@ -27,7 +27,7 @@ def require(profile: Profile, workers: int, probe: Probe | None = None) -> None:
 
 def _instead(profile: Profile, workers: int) -> str:
     """What helps beside more files for each process: more processes, unless the simulator has all connections."""
-    each, slots = open_files.most_connections() // len(profile.targets), profile.load.heaviest().slots
+    each, slots = open_files.most_connections() // max(1, len(profile.targets)), profile.load.heaviest().slots
     number = math.ceil(slots / each) if each else slots
     if any(map(_is_started_here, profile.targets)) or number <= workers:
         return "lower the load"

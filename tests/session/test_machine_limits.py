@@ -53,6 +53,7 @@ def test_flags_may_ask_for_ten_thousand(flags: tuple[str, ...], tmp_path: Path) 
 
     assert result.exit_code == 0, result.stderr
     assert "10000" in result.stdout
+    assert ("1 measuring process" in result.stdout) == ("-c" in flags)  # as nothing is calibrated; 5 req/s are light
 
 
 @pytest.mark.usefixtures("enough_files")

@@ -12,7 +12,7 @@ from lmx_loadgen.api.runs import Run
 from lmx_loadgen.session.run import run_blocking
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import Silent, View
-from lmx_loadgen.session.workers import with_calibration
+from lmx_loadgen.session.worker_count import with_calibration
 from lmx_loadgen.system import lock
 from lmx_loadgen.system.threads import on_thread, on_thread_blocking
 

@@ -27,7 +27,7 @@ from lmx_loadgen.session.restarts import Restarts, check_restarts
 from lmx_loadgen.session.run_log import make_folder
 from lmx_loadgen.session.started_server import ServerCommand, server_command
 from lmx_loadgen.session.stop_flag import StopFlag
-from lmx_loadgen.session.workers import with_calibration
+from lmx_loadgen.session.worker_count import with_calibration
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.eventlog import NAME, read_log
 from lmx_loadgen.system import lock

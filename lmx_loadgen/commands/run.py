@@ -23,7 +23,7 @@ from lmx_loadgen.session.options import Options, StartSim, resume_options
 from lmx_loadgen.session.outcome import RunOutcome
 from lmx_loadgen.session.run import run_blocking
 from lmx_loadgen.session.stop_flag import StopFlag
-from lmx_loadgen.session.workers import with_calibration, with_workers
+from lmx_loadgen.session.worker_count import with_calibration, with_workers
 from lmx_loadgen.store.eventlog import NAME, read_log
 from lmx_loadgen.store.result import RunResult
 from lmx_loadgen.system import lock

@@ -30,7 +30,6 @@ class _Figures:
     ttfts: list[float] = field(default_factory=list)
     token_rates: list[float] = field(default_factory=list)
     chunk_rates: list[float] = field(default_factory=list)
-    _shown: tuple[int, tuple[str, str]] | None = None
 
     def add(self, ok: bool, ttft_s: float | None, speed: float | None, in_tokens: bool) -> None:
         if not ok:
@@ -53,12 +52,6 @@ class _Figures:
         rates = self.token_rates if in_tokens else self.chunk_rates
         unit = "tok/s" if in_tokens else "chunks/s"
         return f"{milliseconds(ttft)} ms", f"{rate(statistics.median(rates) if rates else None)} {unit}"
-
-    def running_medians(self) -> tuple[str, str]:
-        """The same while requests end, made anew for every hundredth more of them: many take long to sort."""
-        if self._shown is None or self.ended - self._shown[0] > self.ended // 100:
-            self._shown = (self.ended, self.medians())
-        return self._shown[1]
 
 
 @dataclass(slots=True)
@@ -183,7 +176,7 @@ class ProgressView:
     def _render(self) -> RenderableType:
         of_segment = self._segment.share() if self._segment is not None else 0.0
         rows = [
-            LiveRow(sanitize(name, NAME_WIDTH), *figures.running_medians(), figures.ended, figures.failed)
+            LiveRow(sanitize(name, NAME_WIDTH), *figures.medians(), figures.ended, figures.failed)
             for name, figures in list(self._medians.items())
             if figures.ended
         ]

@@ -1,6 +1,7 @@
 """Each segment's work, split over the workers, with every request body ready but for its nonce."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from lmx_loadgen.session.plan import Segment, blocks_of
 from lmx_loadgen.store.lengths import FittedLength
 from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.system.clock import NS
+from lmx_loadgen.targets.address import dialect_of
 from lmx_loadgen.targets.base import Target, request_body, text_of
 from lmx_loadgen.wire.timing import Limits
 
@@ -252,3 +254,12 @@ def _share(requests: int | None, worker: int, used: int) -> int | None:
 def spread_ns(stagger: str | float) -> int | None:
     """The profile's `stagger` for the driver: nanoseconds, or None for "auto"."""
     return None if isinstance(stagger, str) else int(stagger * NS)
+
+
+def most_connections(profile: Profile, workers: int) -> int:
+    """The most connections that one process of a run has open at once: a worker, which keeps those to every target, or
+    the simulator, which has all of its own."""
+    most = profile.load.heaviest().slots
+    of_worker = math.ceil(most / min(workers, most)) * len(profile.targets)
+    simulated = any(spec.url is None and dialect_of(spec).name == "sim" for spec in profile.targets)
+    return max(most, of_worker) if simulated else of_worker

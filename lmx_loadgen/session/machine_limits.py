@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from lmx_loadgen.load.job import CONNECTING_AT_ONCE
 from lmx_loadgen.profile.models import Profile, TargetSpec
+from lmx_loadgen.session.jobs import most_connections
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.system import network_limits, open_files
 from lmx_loadgen.system.probe import Probe
@@ -32,14 +33,6 @@ def _instead(profile: Profile, workers: int) -> str:
     if any(map(_is_started_here, profile.targets)) or number <= workers:
         return "lower the load"
     return f"use --workers {number}, or lower the load"
-
-
-def most_connections(profile: Profile, workers: int) -> int:
-    """The most connections that one process of a run has open at once: a worker, which keeps those to every target, or
-    the simulator, which has all of its own."""
-    most = profile.load.heaviest().slots
-    of_worker = math.ceil(most / min(workers, most)) * len(profile.targets)
-    return max(most, of_worker) if any(map(_is_started_here, profile.targets)) else of_worker
 
 
 def warnings(profile: Profile, options: Options, probe: Probe | None = None) -> list[str]:

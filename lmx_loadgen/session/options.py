@@ -35,7 +35,7 @@ class Options:
     Attributes:
         out: the folder that the run's own folder is made in.
         loop: the event loop of the measuring processes, `stamps` the source of their times; None for the finest.
-        workers: how many processes measure, and `workers_why` why so many, where the tool decided it.
+        workers: how many processes measure.
         insecure: whether no TLS certificate is checked; `ca_file` names further authorities.
         probe: whether the servers are asked small things beside the load: what they refuse, whether they cache.
         probe_cache: whether, with `probe`, each server's prefix cache is probed once the load is done.
@@ -57,13 +57,13 @@ class Options:
         share: the share of requests that must keep every limit in it, and `within` how many seconds it may take.
         start_sim: what starts the simulator, given the environment of its process.
         known_servers: who was recognized where, for whoever does one run after the other; None remembers nobody.
+        workers_why: a sentence on the number of `workers`, where the tool decided it.
     """
 
     out: Path = Path("reports")
     loop: str | None = None
     stamps: str | None = None
     workers: int = 1
-    workers_why: str | None = None
     insecure: bool = False
     ca_file: str | None = None
     probe: bool = True
@@ -88,6 +88,7 @@ class Options:
     within: float = 900.0
     start_sim: StartSim = start_demo
     known_servers: KnownServers | None = None
+    workers_why: str | None = None
 
     @property
     def goes_on(self) -> bool:

@@ -27,7 +27,7 @@ from lmx_loadgen.session.instrument import instrument
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import Silent
-from lmx_loadgen.session.workers import with_calibration
+from lmx_loadgen.session.worker_count import with_calibration
 from lmx_loadgen.sim.truth import read_truth
 from lmx_loadgen.store.calibration import SpreadResult
 from lmx_loadgen.store.eventlog import read_log

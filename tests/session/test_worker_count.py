@@ -7,11 +7,11 @@ import pytest
 
 from lmx_loadgen import __version__
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.session import workers
+from lmx_loadgen.session import worker_count
 from lmx_loadgen.session.instrument import instrument
 from lmx_loadgen.session.machine_limits import warnings
 from lmx_loadgen.session.options import Options
-from lmx_loadgen.session.workers import with_workers
+from lmx_loadgen.session.worker_count import with_workers
 from lmx_loadgen.store.calibration import Calibration, store
 from lmx_loadgen.system import folders, host, identity
 from tests.helpers.make_runs import calibration
@@ -122,8 +122,8 @@ def test_no_calibration_is_made_first_where_it_decides_nothing(monkeypatch: pyte
 
 
 def test_this_machine_s_own_addresses_are_not_elsewhere() -> None:
-    assert not workers._is_elsewhere("localhost")
-    assert not workers._is_elsewhere("127.0.0.1")
-    assert not workers._is_elsewhere("::1")
-    assert workers._is_own("127.0.0.1")
-    assert not workers._is_own("203.0.113.7")
+    assert not worker_count._is_elsewhere("localhost")
+    assert not worker_count._is_elsewhere("127.0.0.1")
+    assert not worker_count._is_elsewhere("::1")
+    assert worker_count._is_own("127.0.0.1")
+    assert not worker_count._is_own("203.0.113.7")

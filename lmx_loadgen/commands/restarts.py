@@ -20,7 +20,6 @@ from lmx_loadgen.commands.signals import StopSignals
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.report.comparison import print_comparison
-from lmx_loadgen.session.calibrated import calibration_for_run, with_workers
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import make_plan
 from lmx_loadgen.session.plan_description import plan_description
@@ -28,6 +27,7 @@ from lmx_loadgen.session.restarts import Restarts, check_restarts
 from lmx_loadgen.session.run_log import make_folder
 from lmx_loadgen.session.started_server import ServerCommand, server_command
 from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.session.worker_count import with_calibration
 from lmx_loadgen.store.comparison import Comparison
 from lmx_loadgen.store.eventlog import NAME
 from lmx_loadgen.system import lock
@@ -63,14 +63,14 @@ def _measured(
 ) -> tuple[Restarts, int]:
     stop, names = StopFlag(), [command.name for command in commands]
     folder = make_folder(options.out, names, f"restarts-{secrets.token_hex(2)}", Anchor.take())
-    if flags["workers"] is None:
-        options = with_workers(options, profile)
-    restarts = Restarts(profile, commands, flags["restarts"], options, folder)
-    exit_code = 0
+    exit_code, has_workers = 0, flags["workers"] is not None
     with view_of_run(flags) as view:
         signals = StopSignals(stop, view.left_unrestored)
-        calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view)
         with signals.armed():
+            options, calibrated = with_calibration(
+                options, profile, stop, view, chooses_workers=has_workers, calibrates=not flags["no_calibrate"]
+            )
+            restarts = Restarts(profile, commands, flags["restarts"], options, folder)
             for outcome in restarts.run(stop, Path(), view, lambda: calibrated):
                 if exit_code := exit_code_of(outcome.result, signals.number):
                     break

@@ -12,6 +12,7 @@ from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.observe.observer import Samples, observing
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session import machine_limits
 from lmx_loadgen.session.capacity import CapacitySearch, Deadline, time_left
 from lmx_loadgen.session.checks.budget import check_budget
 from lmx_loadgen.session.checks.client import CheckClient
@@ -21,7 +22,6 @@ from lmx_loadgen.session.checks.same_work import SameWorkChecks
 from lmx_loadgen.session.history import History
 from lmx_loadgen.session.instrument import instrument, tls
 from lmx_loadgen.session.isolation import Isolation
-from lmx_loadgen.session.jobs import most_connections
 from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options
 from lmx_loadgen.session.outcome import Recorded
 from lmx_loadgen.session.plan import estimate_s
@@ -36,7 +36,7 @@ from lmx_loadgen.session.strategy import FixedPlan, Repeats, Strategy, UntilConc
 from lmx_loadgen.session.token_count import token_count
 from lmx_loadgen.session.view import PlannedSegment, View
 from lmx_loadgen.store.eventlog import NAME
-from lmx_loadgen.system import host, open_files, priority, sleep
+from lmx_loadgen.system import host, priority, sleep
 from lmx_loadgen.system.clock import Anchor
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def record(
     calibrated: Calibrated | None = None,
 ) -> Recorded:
     """Run a profile on this thread and write its event log, but no result; see `session.run`."""
-    open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
+    machine_limits.require(profile, options.workers)
     view.phase("finding the servers")
     with contextlib.ExitStack() as stack:
         setup = set_up(profile, options, calibrated, stack, stop=stop, base_dir=base_dir)
-        for line in setup.announcement():
+        for line in [*setup.announcement(), *machine_limits.warnings(profile, options)]:
             view.say(line)
         samples = stack.enter_context(observing(target.base_url for target in setup.targets.values()))
         recorder, driver = _start_recording(setup, samples)

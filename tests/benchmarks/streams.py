@@ -135,7 +135,7 @@ def one_run(load: Load, workers: int) -> Row:
             (path,) = folder.glob("reports/*/events.jsonl")
             log = read_log(path)
             errors = errors_of(log.requests, read_truth(truth_path))
-    outcomes = Counter(line["outcome"] for line in log.requests)
+        outcomes = Counter(line["outcome"] for line in log.requests)
     if outcomes.keys() - {"ok"} or errors.unpaired:
         print(f"outcomes {dict(outcomes)}, {errors.unpaired} not in the simulator's log", file=sys.stderr)
     begin_s, end_s = log.segments[0]["start_ns"] / NS, log.segments[0]["end_ns"] / NS

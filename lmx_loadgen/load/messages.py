@@ -1,6 +1,6 @@
 """What the measuring process and its parent say to each other: framed pickles over a pair of pipes.
 
-Both ends are this package on this machine, started by each other; nothing from a server is unpickled, it
+Both ends are this package in the same version, started by each other; nothing from a server is unpickled, it
 travels inside as bytes. Keys reach the worker here, never through its command line or environment.
 """
 
@@ -123,7 +123,7 @@ class Warm:
 @dataclass(slots=True)
 class FinishedRequest:
     """One request that has ended, as it was seen on the wire. `stalls` are those of the event loop that overlap its
-    send or a read that the loop stamped: (start, length) in ns."""
+    send or a read that the loop stamped: (start, length) in ns. `node` measured it, None where this machine did."""
 
     segment: str
     slot: int
@@ -136,13 +136,50 @@ class FinishedRequest:
     timing: RequestTiming
     lag_ns: int | None
     stalls: list[tuple[int, int]]
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What is to be known of a request while its segment goes on: how it ended, and the figures that are shown live.
+
+    `ttft_s` and `decode_rate` are None where there are none; `is_of_tokens` says that the rate is not of text events.
+    """
+
+    number: int
+    phase: str
+    intended_ns: int
+    end_ns: int
+    outcome: str
+    reason: str | None
+    ttft_s: float | None = None
+    decode_rate: float | None = None
+    is_of_tokens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeMarks:
+    """A node's part of a segment, and its clock.
+
+    `offset_ns` is what its clock was ahead of this one's, known to `bound_ns`, and by `drift_ns` more when the segment
+    had ended, known to `drift_bound_ns`; None where it was gone by then.
+    """
+
+    node: str
+    requests: int
+    offset_ns: int
+    bound_ns: int
+    drift_ns: int | None
+    drift_bound_ns: int | None
+    cpu_share: float | None
+    lag_max_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentEnd:
     """Marks of a segment as one worker saw it; see the event log's `segment` line.
 
-    `cpu_share` is of one core while measuring; memory is the process's peak so far.
+    `cpu_share` is of one core while measuring; memory is the process's peak so far. `nodes` are those of a cluster.
     """
 
     segment: str
@@ -155,3 +192,4 @@ class SegmentEnd:
     cpu_s: float
     peak_rss_bytes: int
     lag_max_ns: int | None
+    nodes: tuple[NodeMarks, ...] = ()

@@ -7,7 +7,8 @@ from typing import Literal
 
 from lmx_loadgen.analysis.comparison.verdict import MARGIN
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.load.driver import StartWorker, WorkerProcess
+from lmx_loadgen.load.driver import WorkerProcess
+from lmx_loadgen.load.handle import StartWorker
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import FEWEST_BLOCKS, FIRST_ROUNDS, blocks_of
 from lmx_loadgen.session.resume import ResumeState, load_resume_state

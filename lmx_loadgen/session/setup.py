@@ -15,7 +15,7 @@ import anyio
 import httpx
 
 from lmx_loadgen.errors import LoadgenError
-from lmx_loadgen.load.driver import WorkerProcess
+from lmx_loadgen.load.handle import WorkerHandle
 from lmx_loadgen.profile.models import Profile, TargetSpec
 from lmx_loadgen.profile.prompts import PromptBook
 from lmx_loadgen.profile.replay import asked_prompts
@@ -64,7 +64,7 @@ class RunSetup:
     jobs: JobMaker
     count: TokenCounter | None
     input_hashes: Mapping[str, str | None]
-    workers: Sequence[WorkerProcess]
+    workers: Sequence[WorkerHandle]
     targets: Mapping[str, Target]
     hypotheses: Mapping[str, Hypothesis]
     calibration: Mapping[str, Any] | None

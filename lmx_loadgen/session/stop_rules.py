@@ -4,11 +4,11 @@ cannot keep up with an open loop. And what keeps a run from adding more: the tim
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from lmx_loadgen.analysis.overload import first_responses, growth
+from lmx_loadgen.load.messages import Ended
 from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.store.segment_key import LOAD, SegmentKey
@@ -97,13 +97,13 @@ class FallsBehind:
         self._seen = 0
         self.stop: Stop | None = None
 
-    def note_ended(self, line: Mapping[str, Any]) -> None:
-        """A measured request has ended; `line` is what is stored of it."""
-        due = self._due_ns[line["number"]]
-        self._start_ns = line["intended_ns"] - due
-        if line["outcome"] not in ("cancelled", "dropped"):
-            insort(self._ended_ns, line["end_ns"] - self._start_ns)
-            self._responses.append((due, line["end_ns"] - line["intended_ns"]))
+    def note_ended(self, ended: Ended) -> None:
+        """A measured request has ended."""
+        due = self._due_ns[ended.number]
+        self._start_ns = ended.intended_ns - due
+        if ended.outcome not in ("cancelled", "dropped"):
+            insort(self._ended_ns, ended.end_ns - self._start_ns)
+            self._responses.append((due, ended.end_ns - ended.intended_ns))
 
     def look(self, now: int) -> None:
         """Set `stop` where it is time to look and the server is seen to fall behind again. What is due later than the

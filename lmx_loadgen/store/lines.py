@@ -233,7 +233,7 @@ class SegmentLine(SegmentPlace):
     drain_start_ns: Annotated[Ns | None, Field(description="when the first slot found no more work")]
     end_ns: Ns
     stopped: Annotated[Text | None, Field(description="why it ended early; null where it did not")]
-    stop_kind: NotRequired[Annotated[Text | None, Field(description="interrupted, errors, silence or overload")]]
+    stop_kind: NotRequired[Annotated[Text | None, Field(description="interrupted, errors, silence, overload or node")]]
     client: dict[Text, Any]
 
 

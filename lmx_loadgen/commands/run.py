@@ -35,6 +35,8 @@ def run_command(flags: Mapping[str, Any], start_sim: StartSim | None = None) -> 
     not to be started as usual. Raises LoadgenError."""
     if flags["resume"]:
         check_flags_with_resume(flags["resume"])
+    if flags["cluster"] and flags["workers"]:
+        raise click.UsageError("--cluster and --workers do not go together: each node has one measuring process")
     if flags["server_cmds"]:
         from lmx_loadgen.commands.restarts import restarts_command
 
@@ -114,13 +116,14 @@ def measured(
         if flags["resume"]:
             given = profile_of(flags) if any(_is_given(flag) for flag in RUN_FLAGS if flag.has_text) else None
             options = resume_options(flags["resume"], locked, given)
+            options = replace(options, cluster=flags["cluster"] or options.cluster)
             assert options.resume_state is not None
             profile, calibrated = options.resume_state.profile, None
         else:
             profile, options = profile_of(flags), replace(options_of(flags), lock=locked)
             if start_sim is not None:
                 options = replace(options, start_sim=start_sim)
-            if flags["workers"] is None:
+            if flags["workers"] is None and options.cluster is None:
                 options = with_workers(options, profile)
             calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view)
         with signals.armed():

@@ -7,7 +7,6 @@ moment, and reads what they send. It takes no part in the measuring.
 import contextlib
 import heapq
 import os
-import pickle
 import re
 import select
 import selectors
@@ -22,7 +21,6 @@ from typing import Any, Protocol
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.handle import Look, WorkerHandle
 from lmx_loadgen.load.messages import (
-    HEADER,
     Alive,
     Ended,
     EndSegment,
@@ -31,6 +29,7 @@ from lmx_loadgen.load.messages import (
     Job,
     Ready,
     SegmentEnd,
+    Unpacker,
     Warm,
     packed,
 )
@@ -77,7 +76,7 @@ class WorkerProcess:
         assert self._process.stdout is not None
         self.fd = self._process.stdout.fileno()
         self.pid = self._process.pid
-        self._buffer = bytearray()
+        self._unpacker = Unpacker()
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
         self.heard = time.monotonic()
@@ -109,17 +108,7 @@ class WorkerProcess:
         self.heard = time.monotonic()
         if not data:
             raise self.death()
-        self._buffer += data
-        start = 0
-        while len(self._buffer) - start >= HEADER.size:
-            (size,) = HEADER.unpack_from(self._buffer, start)
-            end = start + HEADER.size + size
-            if len(self._buffer) < end:
-                break
-            message = pickle.loads(memoryview(self._buffer)[start + HEADER.size : end])
-            start = end
-            yield message
-        del self._buffer[:start]
+        yield from self._unpacker.messages(data)
 
     def death(self) -> WorkerDied:
         """The error to raise when the process is gone, with the last thing it said."""

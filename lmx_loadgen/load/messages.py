@@ -6,6 +6,7 @@ travels inside as bytes. Keys reach the worker here, never through its command l
 
 import pickle
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,27 @@ def packed(message: Any) -> bytes:
     """A message with its length in front."""
     body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     return HEADER.pack(len(body)) + body
+
+
+class Unpacker:
+    """Puts messages together again from the bytes of a stream, in whatever pieces these come."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def messages(self, data: bytes) -> Iterator[Any]:
+        """Those that this piece completes."""
+        self._buffer += data
+        start = 0
+        while len(self._buffer) - start >= HEADER.size:
+            (size,) = HEADER.unpack_from(self._buffer, start)
+            end = start + HEADER.size + size
+            if len(self._buffer) < end:
+                break
+            message = pickle.loads(memoryview(self._buffer)[start + HEADER.size : end])
+            start = end
+            yield message
+        del self._buffer[:start]
 
 
 @dataclass(frozen=True, slots=True)

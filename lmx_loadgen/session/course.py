@@ -48,10 +48,11 @@ def record(
     calibrated: Calibrated | None = None,
 ) -> Recorded:
     """Run a profile on this thread and write its event log, but no result; see `session.run`."""
-    open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
+    if options.cluster is None:  # each node has a limit of its own
+        open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
     view.phase("finding the servers")
     with contextlib.ExitStack() as stack:
-        setup = set_up(profile, options, calibrated, stack, stop=stop, base_dir=base_dir)
+        setup = set_up(profile, options, calibrated, stack, stop=stop, base_dir=base_dir, say=view.say)
         for line in setup.announcement():
             view.say(line)
         samples = stack.enter_context(observing(target.base_url for target in setup.targets.values()))

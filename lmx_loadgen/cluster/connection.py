@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,7 +36,6 @@ class Node:
     """One machine of the cluster, as a user may call it, with the actor on it."""
 
     label: str
-    address: str
     actor: Any
     ray: Any
     facts: NodeFacts
@@ -58,7 +57,7 @@ def connected(address: str, wanted: int | None, check: Callable[[], None]) -> It
     if is_ours:
         _connect(ray, address, check)
     try:
-        nodes = _placed(ray, _chosen(ray, address, wanted), check)
+        nodes = _placed(ray, address, wanted, check)
         try:
             check_versions({node.label: node.facts for node in nodes})
             yield nodes
@@ -89,12 +88,14 @@ def _ray() -> Any:
     """The package, kept quiet. Raises InputError where it is not installed."""
     # `uv run` would have Ray upload the folder that the run is in.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
     except ImportError:
         raise InputError(_NOT_INSTALLED) from None
     logging.getLogger("ray").setLevel(logging.CRITICAL)
+    # Ray prints what befalls its nodes, also between the lines of `--json`; the run tells it in its own words.
+    with contextlib.suppress(AttributeError):
+        ray._private.worker.print_to_stdstream = lambda *lines, **settings: None
     return ray
 
 
@@ -153,54 +154,55 @@ def _check_listens(address: str) -> None:
         ) from None
 
 
-def _chosen(ray: Any, address: str, wanted: int | None) -> list[dict[str, Any]]:
-    """The nodes to measure, in an order that stays. Raises InputError where there are fewer than wanted."""
-    alive = [node for node in ray.nodes() if node["Alive"]]
-    if wanted is not None and len(alive) < wanted:
+def _placed(ray: Any, address: str, wanted: int | None, check: Callable[[], None]) -> list[Node]:
+    """A worker on each of the nodes, and never two on one, in an order that stays. One that is gone, though the cluster
+    still lists it, is passed over. Raises InputError for a node that cannot measure, and where there are too few."""
+    listed = sorted(
+        (node for node in ray.nodes() if node["Alive"]), key=lambda node: (node["NodeManagerAddress"], node["NodeID"])
+    )
+    nodes: list[Node] = []
+    most = len(listed) if wanted is None else wanted
+    while listed and len(nodes) < most:
+        tried, listed = listed[: most - len(nodes)], listed[most - len(nodes) :]
+        actors = [_actor_on(ray, node["NodeID"]) for node in tried]
+        asked = [actor.facts.remote() for actor in actors]
+        for node, actor, facts in zip(tried, actors, asked, strict=True):
+            label = f"node {len(nodes) + 1} ({node['NodeManagerAddress']})"
+            if (found := _facts(ray, label, facts, check)) is not None:
+                nodes.append(Node(label, actor, ray, found))
+    if len(nodes) < (wanted or 1):
+        has = f"{len(nodes)} node{'s' * (len(nodes) != 1)}"
         raise InputError(
-            f"--nodes {wanted}: the cluster at {address} has {len(alive)} node{'s' * (len(alive) != 1)}; start more "
-            "with `ray start --address=HOST:PORT`, or ask for fewer"
+            f"--nodes {wanted or 1}: the cluster at {address} has {has}; start more with "
+            "`ray start --address=HOST:PORT`, or ask for fewer"
         )
-    return sorted(alive, key=lambda node: (node["NodeManagerAddress"], node["NodeID"]))[:wanted]
-
-
-def _placed(ray: Any, chosen: Sequence[dict[str, Any]], check: Callable[[], None]) -> list[Node]:
-    """A worker on each node, and never two on one. Raises InputError for a node that cannot have one."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    actor_class = ray.remote(NodeWorker)
-    actors = [
-        actor_class.options(
-            num_cpus=0,
-            max_concurrency=_AT_ONCE,
-            max_restarts=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False),
-        ).remote()
-        for node in chosen
-    ]
-    asked = [actor.facts.remote() for actor in actors]
-    nodes = []
-    for number, (node, actor, facts) in enumerate(zip(chosen, actors, asked, strict=True), start=1):
-        address = str(node["NodeManagerAddress"])
-        label = f"node {number} ({address})"
-        nodes.append(Node(label, address, actor, ray, _facts(ray, label, facts, check)))
     return nodes
 
 
-def _facts(ray: Any, label: str, asked: Any, check: Callable[[], None]) -> NodeFacts:
+def _actor_on(ray: Any, node_id: str) -> Any:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    there = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
+    options = {"num_cpus": 0, "max_concurrency": _AT_ONCE, "max_restarts": 0, "scheduling_strategy": there}
+    return ray.remote(NodeWorker).options(**options).remote()
+
+
+def _facts(ray: Any, label: str, asked: Any, check: Callable[[], None]) -> NodeFacts | None:
+    """What a node says of itself; None where it is gone. Raises InputError where this package is not there."""
+    from ray.exceptions import RayError
+
     until = time.monotonic() + _NODE_UP_S
-    while time.monotonic() < until:
+    while time.monotonic() < until and not ray.wait([asked], timeout=_LOOK_S)[0]:
         check()
-        if ray.wait([asked], timeout=_LOOK_S)[0]:
-            break
     try:
-        with node_errors(InputError):
-            facts: NodeFacts = ray.get(asked, timeout=0.0)
-            return facts
-    except InputError as problem:
+        facts: NodeFacts = ray.get(asked, timeout=0.0)
+        return facts
+    except RayError as error:
+        if "failed to import" not in str(error):
+            return None
+        last = str(error).strip().splitlines()[-1]
         raise InputError(
-            f"{label} cannot measure: {problem}; is lmx-loadgen {__version__} installed there, in the Python that Ray "
-            "runs in?"
+            f"{label} cannot measure: {last}; install lmx-loadgen {__version__} there, in the Python that Ray runs in"
         ) from None
 
 

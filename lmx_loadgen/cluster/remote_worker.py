@@ -15,7 +15,18 @@ from lmx_loadgen.cluster.node import Gone
 from lmx_loadgen.cluster.shift import shifted_end, shifted_request
 from lmx_loadgen.load.driver import WorkerDied
 from lmx_loadgen.load.handle import Look
-from lmx_loadgen.load.messages import Ended, FinishedRequest, Go, Job, NodeMarks, Ready, SegmentEnd, Unpacker, packed
+from lmx_loadgen.load.messages import (
+    Alive,
+    Ended,
+    FinishedRequest,
+    Go,
+    Job,
+    NodeMarks,
+    Ready,
+    SegmentEnd,
+    Unpacker,
+    packed,
+)
 from lmx_loadgen.wire.stamps import StampSource
 
 # Ray keeps what is smaller than 100 KB in the memory of two processes. What is larger goes through its object store,
@@ -143,6 +154,8 @@ class RemoteWorker:
         if isinstance(message, Ended):
             self._ended += 1
             message = replace(message, intended_ns=message.intended_ns + back_ns, end_ns=message.end_ns + back_ns)
+        elif isinstance(message, Alive):
+            message = replace(message, said_ns=message.said_ns + back_ns)
         elif isinstance(message, SegmentEnd):
             message = replace(shifted_end(message, back_ns), nodes=(self._marks(message),))
         self._came.append(message)

@@ -192,6 +192,9 @@ class SegmentListener(Protocol):
     def quiet(self, worker: int, quiet_ns: int | None) -> None:
         """How long one of the workers has heard nothing from the server; None while it expects nothing."""
 
+    def known_until(self, worker: int, at_ns: int) -> None:
+        """Every request that one of the workers keeps, and that had ended by then, has been told of."""
+
     def why_stop(self) -> Stop | None:
         """Asked about ten times a second: why the segment is to be stopped, None while it is not."""
 
@@ -207,6 +210,11 @@ class Driver:
         self._selector = selectors.DefaultSelector()
         for worker in workers:
             self._selector.register(worker.fd, selectors.EVENT_READ, worker)
+
+    @property
+    def keeps_requests(self) -> bool:
+        """Whether requests are kept elsewhere until their segment has ended."""
+        return any(worker.keeps_requests for worker in self._workers)
 
     def wait_ready(self) -> Ready:
         """What loop and stamps the workers use. Raises WorkerDied if one does not come up."""
@@ -261,6 +269,8 @@ class Driver:
                     listener.ended(message)
                 elif isinstance(message, Alive):
                     listener.quiet(self._workers.index(worker), message.quiet_ns)
+                    if worker.keeps_requests:
+                        listener.known_until(self._workers.index(worker), message.said_ns)
                 elif isinstance(message, SegmentEnd):
                     ends[worker] = message
                 elif isinstance(message, Warm):

@@ -117,13 +117,15 @@ class EndSegment:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """The worker's event loop still turns; said about once a second while a segment is on.
+    """The worker's event loop still turns; said at `said_ns`, about once a second while a segment is on, after the end
+    of each request that had ended by then.
 
     `quiet_ns` is how long no byte has come on any of its connections; None while it expects none.
     """
 
     segment: str
     quiet_ns: int | None
+    said_ns: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class SegmentRun:
             return None
         if self._is_load and (due := _due_ns(jobs)):
             self._rules.falls_behind = FallsBehind(due)
+            self._rules.known_ns = dict.fromkeys(range(len(jobs)), 0) if self.parts.driver.keeps_requests else None
         before = self._record_host("before") if self._is_load else {}
         end = self.parts.driver.run(jobs, stagger_ns, self)
         self.parts.recorder.segment_end(self.segment, end)
@@ -129,6 +130,10 @@ class SegmentRun:
 
     def quiet(self, worker: int, quiet_ns: int | None) -> None:
         self._rules.silence.note_quiet(worker, quiet_ns)
+
+    def known_until(self, worker: int, at_ns: int) -> None:
+        if self._rules.known_ns is not None:
+            self._rules.known_ns[worker] = at_ns
 
     def why_stop(self) -> Stop | None:
         deadline = self.parts.deadline

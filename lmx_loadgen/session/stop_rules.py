@@ -122,16 +122,20 @@ class FallsBehind:
 
 @dataclass
 class LevelRules:
-    """The rules that end a level of a target, while one of its segments runs; `errors` go on from its earlier ones."""
+    """The rules that end a level of a target, while one of its segments runs; `errors` go on from its earlier ones.
+
+    `known_ns` says until when the ends of each worker's requests are known; None where they are known at once.
+    """
 
     errors: ErrorLimits
     silence: Silence
     falls_behind: FallsBehind | None = None
+    known_ns: dict[int, int] | None = None
 
     @property
     def stop(self) -> Stop | None:
         if self.falls_behind is not None:
-            self.falls_behind.look(now_ns())
+            self.falls_behind.look(now_ns() if self.known_ns is None else min(self.known_ns.values()))
         behind = self.falls_behind.stop if self.falls_behind is not None else None
         return self.errors.stop or self.silence.stop or behind
 

@@ -156,7 +156,7 @@ def test_a_node_that_dies_is_named_and_the_run_is_resumed(
             cluster.kill(-1)
 
     monkeypatch.setattr(ProgressView, "finished", killing)  # called on this machine, as requests are told of
-    load = ("-t", f"box={sims[0].url}", "-c", "4", "--duration", "4s", "--warmup", "0")
+    load = ("-t", f"box={sims[0].url}", "-c", "4", "--duration", "3s", "--warmup", "0")
     done = lmx_loadgen("run", *QUICK, *load, "--quiet", "--cluster", cluster.address, "--out", tmp_path)
     (folder,) = tmp_path.iterdir()
     log, cut = read_log(folder / "events.jsonl"), read_result(folder)

@@ -14,14 +14,21 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from lmx_loadgen import __version__
 from lmx_loadgen.load.arrivals import drawn
+from lmx_loadgen.session.instrument import instrument
+from lmx_loadgen.session.options import Options
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
+from lmx_loadgen.store.calibration import Calibration, store
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.result import RunResult, read_result
+from lmx_loadgen.system import folders, identity
+from tests.docs.pages import commands
 from tests.helpers.cli import lmx_loadgen, sentence_of
 from tests.helpers.cluster import LocalCluster, nodes_up
+from tests.helpers.make_runs import calibration
 
 KEY = "sk-sesame-opens-the-mountain-41"
 FAST = SimSettings(ttft_ms=10.0, step_ms=2.0, prefill_tok_s=None, engine="independent", api_key=KEY)
@@ -133,6 +140,39 @@ def test_a_head_to_head_on_two_nodes_has_its_verdicts(
     (comparison,) = result.comparisons
     assert {line.key: line.status for line in comparison.audit}["output_length"] == "passed"
     assert comparison.levels[0].metrics
+
+
+def test_every_command_of_the_page_runs_and_each_node_has_its_calibration(
+    cluster: LocalCluster, sims: list[SimProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is stored on its machine."""
+    monkeypatch.setenv("LMX_SIM_API_KEY", KEY)
+    _, stamps = instrument(Options())
+    known = Calibration.model_validate(
+        calibration() | {"tool_version": __version__, "host": identity.machine_id(), "stamps": stamps.value}
+    )
+    store(folders.calibration_folder(), known)
+    ran = 0
+    for command in commands("cluster.md"):
+        words = command.split()
+        if "--cluster" not in words:
+            continue
+        words[words.index("--cluster") + 1] = cluster.address
+        words[words.index("sim")] = f"sim={sims[1].url}"
+        done = lmx_loadgen(*words[1:], "--max-tokens", "4", "--no-stability", "--out", tmp_path / f"{ran}")
+        assert done.exit_code == 0, done.output
+        ran += 1
+
+    assert ran == 2
+    (folder,) = (tmp_path / "0").iterdir()
+    header, result = read_log(folder / "events.jsonl").header, read_result(folder)
+    assert [node.calibrated for node in result.nodes] == [True] * 4
+    assert [node["calibration"]["created_at"] for node in header["nodes"]] == [known.created_at] * 4
+    # All four are on one machine, which was calibrated as one.
+    assert [level["concurrency"] for level in header["instrument"]["calibration"]["levels"]] == [
+        level.concurrency for level in known.levels
+    ]
+    assert result.targets[0].levels[0].metrics["ttft"].instrument_error is not None
 
 
 def test_a_cluster_with_fewer_nodes_than_asked_for_is_refused(cluster: LocalCluster, tmp_path: Path) -> None:

@@ -25,13 +25,13 @@ _AHEAD_S = (1_000, 2_500, 70_000)
 class LocalCluster:
     """`nodes` are the processes of `ray start`, the head first."""
 
-    def __init__(self, folder: Path, nodes: int) -> None:
+    def __init__(self, folder: Path, nodes: int, own_clocks: bool = True) -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             port = taken.getsockname()[1]
         self.folder = folder
         self.address = f"127.0.0.1:{port}"
-        self.has_own_clocks = bool(_ahead(1))
+        self.has_own_clocks = own_clocks and bool(_ahead(1))
         self._log = (folder / "ray.log").open("wb")
         self.nodes = [self._start("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}/r")]
         _until(lambda: _listens(port) and self._sockets() > 0, "the head of the Ray cluster")
@@ -40,7 +40,8 @@ class LocalCluster:
 
     def add(self) -> None:
         """One more node; it is there once the cluster lists it."""
-        ahead, before = _ahead(_AHEAD_S[(len(self.nodes) - 1) % len(_AHEAD_S)]), self._sockets()
+        seconds = _AHEAD_S[(len(self.nodes) - 1) % len(_AHEAD_S)]
+        ahead, before = _ahead(seconds) if self.has_own_clocks else (), self._sockets()
         self.nodes.append(self._start(f"--address={self.address}", ahead=ahead))
         # Two that begin at once may take each other's names and ports.
         _until(lambda: self._sockets() > before, "a node of the Ray cluster")
@@ -74,10 +75,10 @@ class LocalCluster:
 
 
 @contextmanager
-def local_cluster(nodes: int) -> Iterator[LocalCluster]:
-    """One with so many nodes. Its folder is a short one: sockets are in it."""
-    folder = Path(tempfile.mkdtemp(prefix="ray-"))
-    cluster = LocalCluster(folder, nodes)
+def local_cluster(nodes: int, *, own_clocks: bool = True) -> Iterator[LocalCluster]:
+    """One with so many nodes. Its folder has a short name: a socket's may have 107 characters in all."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+    cluster = LocalCluster(folder, nodes, own_clocks)
     try:
         yield cluster
     finally:
@@ -104,6 +105,18 @@ def _until(is_there, what: str) -> None:  # type: ignore[no-untyped-def]
     while not is_there():
         assert time.monotonic() < until, f"{what} did not come up"
         time.sleep(0.05)
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Have Ray in this process take a loopback address for what it is."""
+    from ray._private import ray_constants
+
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def nodes_up(cluster: LocalCluster, ever: int) -> None:

@@ -62,8 +62,8 @@ def measured(out: Path, *flags: object) -> tuple[LogContents, RunResult, str]:
 
 
 def sent(log: LogContents) -> list[tuple[Any, ...]]:
-    """What was sent, whoever sent it and whenever."""
-    fields = ("target", "block", "phase", "number", "prompt_id", "nonce", "max_tokens", "slot")
+    """What was sent, by whom and when that may be: which slot is free first is chance."""
+    fields = ("target", "block", "phase", "number", "prompt_id", "nonce", "max_tokens")
     return sorted(tuple(line[name] for name in fields) for line in log.requests)
 
 

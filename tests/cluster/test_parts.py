@@ -12,16 +12,21 @@ import pytest
 
 from lmx_loadgen import __version__
 from lmx_loadgen.cluster.clock import ClockReading, read_clock
+from lmx_loadgen.cluster.connection import Node
 from lmx_loadgen.cluster.facts import NodeFacts, facts_here
 from lmx_loadgen.cluster.shift import shifted_end, shifted_request
 from lmx_loadgen.cluster.spill import Spill
 from lmx_loadgen.cluster.versions import check_versions
-from lmx_loadgen.errors import InputError
+from lmx_loadgen.errors import InputError, NotResumable
 from lmx_loadgen.load.messages import FinishedRequest, SegmentEnd, Unpacker
 from lmx_loadgen.session.node_calibration import worst_of
+from lmx_loadgen.session.resume import ResumeState
+from lmx_loadgen.session.workers import check_reachable
 from lmx_loadgen.store.calibration import CalibratedLevel, Calibration, SpreadResult
 from lmx_loadgen.wire.timing import RequestTiming
 from tests.helpers.cli import lmx_loadgen, sentence_of
+from tests.helpers.made_lines import made_log
+from tests.helpers.pipeline import target_at
 
 MS = 1_000_000
 
@@ -164,6 +169,37 @@ def test_a_cluster_is_as_wrong_as_the_worst_of_its_nodes() -> None:
     assert (found.workers, found.busy_reason) == (2, "load average 2.0 on 2 cores")
     # Three requests on two nodes: one of them has two, which is more than each was calibrated for at the first level.
     assert found.at(3, None)[0].concurrency == 32
+
+
+def test_a_server_at_this_machine_s_own_address_is_refused_where_nodes_are_other_machines() -> None:
+    here, elsewhere = facts_here(), replace(facts_here(), host={"machine_id": "0123abcd"})
+    nodes = [Node("node 1 (10.0.0.1)", None, None, here), Node("node 2 (10.0.0.2)", None, None, elsewhere)]
+    near, far = (target_at(f"http://{host}:8000/v1") for host in ("127.0.0.1", "10.0.0.9"))
+
+    check_reachable([near, far], nodes[:1])
+    check_reachable([far], nodes)
+    with pytest.raises(
+        InputError, match=r"127\.0\.0\.1:8000/v1 is this machine's own address, and node 2 \(10\.0\.0\.2\)"
+    ):
+        check_reachable([far, near], nodes)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        (
+            ["a", "b"],
+            ["b", "c"],
+            "what measured was a cluster of the machines a, b and is a cluster of the machines b, c",
+        ),
+        ([], ["a"], "what measured was this machine alone and is a cluster of the machines a now"),
+        (["a"], [], "what measured was a cluster of the machines a and is this machine alone now"),
+    ],
+)
+def test_a_run_is_resumed_by_the_machines_that_began_it(before: list[str], now: list[str], words: str) -> None:
+    begun = ResumeState(Path("run"), made_log([], nodes=[{"host": {"machine_id": name}} for name in before]))
+    with pytest.raises(NotResumable, match=words):
+        begun.refuse_if_changed([], {}, now)
 
 
 @pytest.mark.parametrize(

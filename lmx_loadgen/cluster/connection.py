@@ -7,6 +7,7 @@ nodes are told goes as arguments of calls; a `runtime_env`, which Ray writes to 
 import contextlib
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -124,6 +125,14 @@ def _connect(ray: Any, address: str, check: Callable[[], None]) -> None:
         )
     if failed:
         raise _not_connected(address, failed[0])
+    _take_back_sigterm()
+
+
+def _take_back_sigterm() -> None:
+    """Put this process's own handler, whatever that is, in the place of Ray's, which prints a stack before it."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _not_connected(address: str, error: BaseException) -> LoadgenError:

@@ -5,6 +5,7 @@ process of its own, as on one machine. What that hands over stays on the node un
 request ended goes to the run, about once a second.
 """
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from lmx_loadgen.cluster.spill import Spill
 from lmx_loadgen.load.driver import WorkerDied, WorkerProcess
 from lmx_loadgen.load.handle import Look
 from lmx_loadgen.load.messages import Alive, Ended, FinishedRequest, Unpacker
-from lmx_loadgen.system import priority
+from lmx_loadgen.system import lock, priority
 from lmx_loadgen.system.api_keys import without_keys
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.stamps import StampSource
@@ -37,6 +38,7 @@ class NodeWorker:
         self._unpacker = Unpacker()
         self._spill = Spill()
         self._look: Look | None = None
+        self._held = contextlib.ExitStack()
         self._came = threading.Condition()
         self._news: list[Any] = []
         self._is_urgent = False
@@ -51,6 +53,10 @@ class NodeWorker:
     def call(self, function: Callable[..., Any], *given: Any) -> Any:
         """Have a function of this package run here."""
         return function(*given)
+
+    def take_lock(self) -> dict[str, Any] | None:
+        """Have other runs notice that this machine measures, until `close`; who measures on it already."""
+        return self._held.enter_context(lock.acquire(allow_concurrent=True)).held_by
 
     def start(self, loop: str, stamps: str, key_variables: set[str]) -> None:
         """Start the measuring process. Variables that may hold keys are not in its environment."""
@@ -86,6 +92,7 @@ class NodeWorker:
         if self._process is not None:
             self._process.close()
         self._spill.close()
+        self._held.close()
 
     def _listen(self, process: WorkerProcess) -> None:
         try:

@@ -156,6 +156,8 @@ def _calibration(
     workers: Workers, calibrated: Calibrated | None, stop: StopFlag, say: Callable[[str], None]
 ) -> tuple[Mapping[str, Any] | None, list[dict[str, Any]]]:
     """The run's calibration, and the lines of a cluster's nodes with those of each. Raises LoadgenError."""
+    for words in workers.warnings:
+        say(words)
     if not workers.nodes:
         return calibrated(workers.loop, workers.stamps.value) if calibrated is not None else None, []
     if calibrated is None:

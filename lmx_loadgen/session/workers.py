@@ -4,10 +4,10 @@ import contextlib
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from lmx_loadgen.errors import InputError
+from lmx_loadgen.errors import InputError, LoadgenError
 from lmx_loadgen.load.handle import WorkerHandle
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.instrument import instrument
@@ -15,6 +15,7 @@ from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.system import identity
 from lmx_loadgen.system.api_keys import without_keys
+from lmx_loadgen.system.lock import describe
 from lmx_loadgen.targets.address import is_loopback
 from lmx_loadgen.targets.base import Target
 from lmx_loadgen.targets.keys import key_variables
@@ -27,12 +28,21 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Workers:
     """Handles on the processes, and how these measure. `nodes` are the machines that they are on, of a cluster, in the
-    same order."""
+    same order, and `beside` says who was measuring on which of them already, by the node's label."""
 
     handles: Sequence[WorkerHandle]
     loop: str
     stamps: StampSource
     nodes: "Sequence[Node]" = ()
+    beside: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know before measuring."""
+        return [
+            f"{label} measures beside another lmx-loadgen {describe(holder)}: both are slower for it"
+            for label, holder in self.beside.items()
+        ]
 
 
 def start_workers(profile: Profile, options: Options, stack: contextlib.ExitStack, stop: StopFlag) -> Workers:
@@ -63,7 +73,22 @@ def _on_nodes(profile: Profile, options: Options, address: str, stack: contextli
         worker = RemoteWorker(node, loop, stamps, key_variables(profile.targets))
         stack.callback(worker.close)
         handles.append(worker)
-    return Workers(handles, loop, stamps, nodes)
+    return Workers(handles, loop, stamps, nodes, _locked(nodes))
+
+
+def _locked(nodes: "Sequence[Node]") -> dict[str, dict[str, Any]]:
+    """Take the lock of each machine but this one, which has it, and say who measures there already."""
+    from lmx_loadgen.cluster.connection import node_errors
+
+    found, machines = {}, {identity.machine_id()}
+    for node in nodes:
+        if node.facts.machine_id not in machines:
+            machines.add(node.facts.machine_id)
+            with node_errors(lambda why, label=node.label: LoadgenError(f"{label} was lost: {why}")):  # type: ignore[misc]
+                holder = node.ray.get(node.actor.take_lock.remote())
+            if holder is not None:
+                found[node.label] = holder
+    return found
 
 
 def _what_all_have(options: Options, nodes: "Sequence[Node]") -> Options:
@@ -114,6 +139,7 @@ def node_lines(workers: Workers, calibrations: Sequence[Mapping[str, Any] | None
             "tool_version": node.facts.tool_version,
             "most_connections": node.facts.most_connections,
             "calibration": calibration,
+            "beside": workers.beside.get(node.label),
         }
         for node, calibration in zip(workers.nodes, calibrations, strict=True)
     ]

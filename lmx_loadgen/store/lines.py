@@ -126,6 +126,7 @@ class NodeLine(OpenLine):
     tool_version: Text
     most_connections: Annotated[Count, Field(description="how many it may have open")]
     calibration: dict[Text, Any] | None
+    beside: NotRequired[Annotated[Measurer | None, Field(description="who was measuring on it already")]]
 
 
 class NodeMarksLine(OpenLine):

@@ -3,7 +3,9 @@
 All in one file, so that one process starts the cluster for all of them.
 """
 
+import os
 import secrets
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +17,7 @@ import pytest
 from scipy import stats
 
 from lmx_loadgen import __version__
+from lmx_loadgen.cluster.connection import connected
 from lmx_loadgen.load.arrivals import drawn
 from lmx_loadgen.session.instrument import instrument
 from lmx_loadgen.session.options import Options
@@ -24,7 +27,7 @@ from lmx_loadgen.sim.truth import read_truth
 from lmx_loadgen.store.calibration import Calibration, store
 from lmx_loadgen.store.eventlog import LogContents, read_log
 from lmx_loadgen.store.result import RunResult, read_result
-from lmx_loadgen.system import folders, identity
+from lmx_loadgen.system import folders, identity, lock
 from tests.docs.pages import commands
 from tests.helpers.cli import lmx_loadgen, sentence_of
 from tests.helpers.cluster import LocalCluster, nodes_up
@@ -173,6 +176,25 @@ def test_every_command_of_the_page_runs_and_each_node_has_its_calibration(
         level.concurrency for level in known.levels
     ]
     assert result.targets[0].levels[0].metrics["ttft"].instrument_error is not None
+
+
+def test_a_signal_is_for_the_run_alone_and_other_runs_see_that_a_node_measures(
+    cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ray's own handler prints a stack. The nodes have the folder of locks that this process had when they began."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        with connected(cluster.address, 1, lambda: None) as (node,):
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert node.ray.get(node.actor.take_lock.remote()) is None
+            with lock.acquire(allow_concurrent=True) as mine:
+                assert mine.held_by is not None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert heard == [signal.SIGTERM]
+    assert capfd.readouterr().err == ""
 
 
 def test_a_cluster_with_fewer_nodes_than_asked_for_is_refused(cluster: LocalCluster, tmp_path: Path) -> None:

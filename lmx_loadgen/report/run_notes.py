@@ -16,7 +16,6 @@ from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.profile.load_point import short_labels
 from lmx_loadgen.report.findings import findings
 from lmx_loadgen.report.headline import trust_in
-from lmx_loadgen.report.nodes import nodes_line
 from lmx_loadgen.report.sanitize import sanitize, unbroken
 from lmx_loadgen.report.slo import slo_words
 from lmx_loadgen.report.view import failures_of, target_notes
@@ -68,8 +67,6 @@ def _of_run(result: RunResult) -> Iterator[RunNote]:
     if not result.complete:
         yield RunNote(f"incomplete: {sanitize(result.reason or 'no reason was stored', 200)}", "bad")
     yield RunNote(trust_in([level for target in result.targets for level in target.levels], result.comparisons))
-    if (nodes := nodes_line(result)) is not None:
-        yield RunNote(nodes)
     for note in result.notes:
         yield RunNote(sanitize(note, 300), "warn")
     for comparison in result.comparisons:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from lmx_loadgen import __version__
+from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.cluster.clock import ClockReading, read_clock
 from lmx_loadgen.cluster.connection import Node
 from lmx_loadgen.cluster.facts import NodeFacts, facts_here
@@ -19,13 +21,14 @@ from lmx_loadgen.cluster.spill import Spill
 from lmx_loadgen.cluster.versions import check_versions
 from lmx_loadgen.errors import InputError, NotResumable
 from lmx_loadgen.load.messages import FinishedRequest, SegmentEnd, Unpacker
+from lmx_loadgen.report.nodes import nodes_line
 from lmx_loadgen.session.node_calibration import worst_of
 from lmx_loadgen.session.resume import ResumeState
 from lmx_loadgen.session.workers import check_reachable
 from lmx_loadgen.store.calibration import CalibratedLevel, Calibration, SpreadResult
 from lmx_loadgen.wire.timing import RequestTiming
 from tests.helpers.cli import lmx_loadgen, sentence_of
-from tests.helpers.made_lines import made_log
+from tests.helpers.made_lines import made_log, segment_line
 from tests.helpers.pipeline import target_at
 
 MS = 1_000_000
@@ -169,6 +172,32 @@ def test_a_cluster_is_as_wrong_as_the_worst_of_its_nodes() -> None:
     assert (found.workers, found.busy_reason) == (2, "load average 2.0 on 2 cores")
     # Three requests on two nodes: one of them has two, which is more than each was calibrated for at the first level.
     assert found.at(3, None)[0].concurrency == 32
+
+
+def marks(node: str, bound_ms: float, drift_ms: float | None) -> dict[str, Any]:
+    about = {"node": node, "requests": 5, "offset_ns": 9 * MS, "cpu_share": 0.25, "lag_max_ns": 2 * MS}
+    drift = {"drift_ns": None if drift_ms is None else int(drift_ms * MS), "drift_bound_ns": None}
+    return {**about, "bound_ns": int(bound_ms * MS), **drift}
+
+
+def test_a_result_has_the_worst_of_each_node_and_a_line_on_all() -> None:
+    about = {"versions": {}, "tool_version": __version__, "most_connections": 900}
+    names = {"node 1": {"created_at": "2026"}, "node 2": None}
+    nodes = [{"name": name, "host": {"machine_id": name}, "calibration": one, **about} for name, one in names.items()]
+    first = segment_line(0, 1000, 2000) | {"nodes": [marks("node 1", 0.3, -0.5), marks("node 2", 0.2, 0.1)]}
+    second = segment_line(0, 3000, 4000) | {
+        "block": 1,
+        "nodes": [marks("node 1", 0.4, None), marks("node 2", 0.1, 0.1)],
+    }
+    result = summarize(MeasuredRun(made_log([], [first, second], blocks=2, nodes=nodes)))
+
+    one, other = result.nodes
+    assert (one.requests, one.calibrated, one.clock_bound_s, one.clock_drift_s) == (10, True, 0.0004, 0.0005)
+    assert (other.calibrated, other.clock_bound_s, other.lag_max_s, other.cpu_share) == (False, 0.0002, 0.002, 0.25)
+    assert nodes_line(result) == (
+        "measured by 2 nodes on 2 machines; their clocks are known to 0.9 ms, and no latency is of two"
+    )
+    assert nodes_line(summarize(MeasuredRun(made_log([])))) is None
 
 
 def test_a_server_at_this_machine_s_own_address_is_refused_where_nodes_are_other_machines() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import read_run
 from lmx_loadgen.system import folders
 
 
@@ -59,7 +59,6 @@ def check_recomputed(path: Path) -> None:
     from lmx_loadgen.analysis.metrics import VERSION
     from lmx_loadgen.analysis.summary import summarize
     from lmx_loadgen.errors import ResultError
-    from lmx_loadgen.store.eventlog import read_log
     from lmx_loadgen.store.result import as_bytes, read_result
 
     log = path.with_name("events.jsonl")
@@ -68,6 +67,4 @@ def check_recomputed(path: Path) -> None:
     except ResultError:
         return
     if stored is not None and (stored.metrics_version, stored.tool.computed_by) == (VERSION, __version__):
-        assert as_bytes(summarize(MeasuredRun(read_log(log)))) == path.read_bytes(), (
-            f"{path} is not what its event log gives"
-        )
+        assert as_bytes(summarize(read_run(log))) == path.read_bytes(), f"{path} is not what its event log gives"

@@ -57,10 +57,12 @@ def _count_notes(good: Sequence[Record], basis: Basis, usage_exact: bool) -> lis
 
 
 def _hidden_note(good: Sequence[Record], usage_exact: bool) -> list[str]:
-    hidden = [(tokens, answer) for answer in good if usage_exact and (tokens := hidden_tokens(answer))]
+    hidden = [
+        (tokens, bool(answer.usage_reasoning)) for answer in good if usage_exact and (tokens := hidden_tokens(answer))
+    ]
     if not hidden:
         return []
-    kind = "reasoning tokens" if any(answer.usage_reasoning for _, answer in hidden) else "tokens"
+    kind = "reasoning tokens" if any(by_reasoning for _, by_reasoning in hidden) else "tokens"
     where = "" if len(hidden) == len(good) else f" in {_of(len(hidden), good)}"
     return [f"TTFT includes about {median(tokens for tokens, _ in hidden):.0f} {kind} that were not streamed{where}"]
 

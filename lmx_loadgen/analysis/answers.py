@@ -1,6 +1,7 @@
 """What a target's answers look like, level by level, and what its server says of them itself."""
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,12 +10,13 @@ from lmx_loadgen.analysis import text_shape
 from lmx_loadgen.analysis.level import basis_of, rules_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.record_store import where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import known, median_of
 from lmx_loadgen.analysis.tokens import Basis, generated_tokens
 from lmx_loadgen.decode.chat import TEXT_KINDS, StreamRules
 from lmx_loadgen.profile.load_point import LoadPoint
-from lmx_loadgen.store.eventlog import LogLine
+from lmx_loadgen.store.log_reader import LogLine
 from lmx_loadgen.store.result import LevelResult, QualityResult, ServerWord, StabilityResult
 from lmx_loadgen.system.clock import NS
 
@@ -22,11 +24,11 @@ from lmx_loadgen.system.clock import NS
 def with_answers(run: MeasuredRun, target: LogLine, point: LoadPoint) -> LevelResult:
     """A target's level with `quality` and `server_word`."""
     name = str(target["name"])
-    answers = [one for one in run.requests(name, point) if one.measured and one.ok]
+    answers = where(run.requests(name, point), lambda one: one.measured and one.ok)
     basis = basis_of(target, answers)
     found = quality_of(answers, basis, rules_of(target))
     if found is not None:
-        same_prompt = [one for one in run.beside(name, "stability") if one.ok]
+        same_prompt = where(run.beside(name, "stability"), lambda one: one.ok)
         found = found.model_copy(update={"stability": _stability(same_prompt, point)})
     word = _server_word(answers, basis, run.profile)
     return run.level(name, point).model_copy(update={"quality": found, "server_word": word})
@@ -59,7 +61,7 @@ def coherence_of(answer: Record, natural: bool | None, count: int | None) -> Any
     """The plan's flag of one answer. What may have ended by itself is not called truncated."""
     limit = answer.max_tokens or 0
     tokens = count if count is not None else limit
-    return text_shape.coherence_of(answer.line, natural is not False, tokens, limit)
+    return text_shape.coherence_of(answer.shape, natural is not False, tokens, limit)
 
 
 def completed_naturally(answer: Record, count: int | None, basis: Basis, rules: StreamRules) -> bool | None:
@@ -136,21 +138,30 @@ def _stability_sentence(answers: int, differing: int, token: int | None) -> str:
 
 
 def _server_word(answers: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> ServerWord | None:
-    timings = [(one, _server_timings(one.line.get("server_timings"))) for one in answers]
-    with_timings = [(one, found) for one, found in timings if found is not None]
-    if not with_timings:
-        return None
-    seen = [one for one, _ in with_timings]
-    waits = [one.ttft_ns / NS for one in seen if one.ttft_ns is not None]
     of = METRICS["decode_tok_s"].of
     assert of is not None
+    source, n = None, 0
+    prompts, rates, waits, own_rates = array("d"), array("d"), array("d"), array("d")
+    for one in answers:
+        found = _server_timings(one.server_timings)
+        if found is None:
+            continue
+        source, n = source or found[0], n + 1
+        wait = None if one.ttft_ns is None else one.ttft_ns / NS
+        for values, value in (
+            (prompts, found[1]), (rates, found[2]), (waits, wait), (own_rates, of(one, basis, profile))
+        ):  # fmt: skip
+            if value is not None:
+                values.append(value)
+    if source is None:
+        return None
     return ServerWord(
-        source=with_timings[0][1][0],
-        answers=len(with_timings),
-        prompt_sec=median_of([prompt for _, (_, prompt, _) in with_timings]),
-        toks_per_sec=median_of([rate for _, (_, _, rate) in with_timings]),
+        source=source,
+        answers=n,
+        prompt_sec=median_of(prompts),
+        toks_per_sec=median_of(rates),
         client_ttft_sec=median_of(waits),
-        client_toks_per_sec=median_of([of(one, basis, profile) for one in seen]),
+        client_toks_per_sec=median_of(own_rates),
     )
 
 

@@ -12,6 +12,7 @@ from lmx_loadgen.analysis.level import basis_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.open_loop import open_loop_of
 from lmx_loadgen.analysis.overload import first_responses
+from lmx_loadgen.analysis.record_store import grouped, joined, where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.capacity import CapacityPoint, CapacityRatio, CapacityResult
@@ -101,19 +102,20 @@ def _at(point: LoadPoint) -> int:
 
 def _tried(run: MeasuredRun, target: str, point: LoadPoint) -> Tried:
     segments = [line for line in run.segments(target, point) if ran_to_its_end(line)]
-    measured = [one for one in run.requests(target, point) if one.measured]
-    mine = [_counted_in(one_block(measured, line["block"]), run, target) for line in segments]
+    measured = where(run.requests(target, point), lambda one: one.measured)
+    by_block = grouped(measured, lambda one: one.block)
+    mine = [_counted_in(one_block(by_block.get(line["block"], [])), run, target) for line in segments]
     counts = [found for found in mine if found is not None]
     of_open = open_loop_of(point, segments, measured) if segments else None
     return Tried(counts, overloaded=of_open is not None and of_open.overloaded)
 
 
-def one_block(measured: Sequence[Record], block: int) -> list[Record]:
-    """The requests of a block without those that met a server which was not busy yet, where there are enough others.
-    Those that were cut off say nothing."""
-    mine = [one for one in measured if one.block == block and one.outcome != "cancelled"]
+def one_block(measured: Sequence[Record]) -> Sequence[Record]:
+    """The measured requests of a block without those that met a server which was not busy yet, where there are enough
+    others. Those that were cut off say nothing."""
+    mine = where(measured, lambda one: one.outcome != "cancelled")
     from_ns = _filled_ns(mine)
-    steady = [one for one in mine if not one.first_wave and one.intended_ns >= from_ns]
+    steady = where(mine, lambda one: not one.first_wave and one.intended_ns >= from_ns)
     return steady if len(steady) * 2 >= len(mine) else mine
 
 
@@ -127,7 +129,7 @@ def _filled_ns(mine: Sequence[Record]) -> int:
 
 
 def _counted_in(mine: Sequence[Record], run: MeasuredRun, target: str) -> tuple[int, int] | None:
-    basis = basis_of(run.targets[target], [one for one in mine if one.ok])
+    basis = basis_of(run.targets[target], where(mine, lambda one: one.ok))
     return slo.counted(mine, basis, run.profile)
 
 
@@ -136,8 +138,9 @@ def _broken(run: MeasuredRun, target: str, point: LoadPoint) -> str | None:
     segments = run.segments(target, point)
     if any(line.get("stop_kind") == "overload" for line in segments):
         return "overload"
-    mine = [one for line in segments for one in one_block(run.requests(target, point), line["block"]) if one.measured]
-    basis = basis_of(run.targets[target], [one for one in mine if one.ok])
+    by_block = grouped(where(run.requests(target, point), lambda one: one.measured), lambda one: one.block)
+    mine = joined([one_block(by_block.get(line["block"], [])) for line in segments])
+    basis = basis_of(run.targets[target], where(mine, lambda one: one.ok))
     missed = Counter(name for one in mine for name in slo.missed(one, basis, run.profile))
     return missed.most_common(1)[0][0] if missed else None
 

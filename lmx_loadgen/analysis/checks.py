@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.analysis.tool_calls import judge
-from lmx_loadgen.store.eventlog import LogLine
+from lmx_loadgen.store.log_reader import LogLine
 from lmx_loadgen.store.result import BenchmarkResult, SkillsBenchmark, ToolCallBenchmark
 
 _PREVIEW = 200

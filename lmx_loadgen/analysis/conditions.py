@@ -6,7 +6,7 @@ from typing import Any
 
 from lmx_loadgen.profile.datasets.sample import MOST_PROMPTS
 from lmx_loadgen.profile.load_point import load_point
-from lmx_loadgen.store.eventlog import LogContents, LogLine
+from lmx_loadgen.store.log_reader import LogContents, LogLine
 from lmx_loadgen.store.segment_key import SegmentKey, segment_key
 
 _SLOWED = 0.95
@@ -93,8 +93,7 @@ def _again(line: LogLine) -> str:
 
 
 def _resumed(log: LogContents, line: dict[str, Any]) -> str:
-    mine = [one for one in log.superseded if one["superseded_by"] == line["attempt"]]
-    void = sum(one["type"] == "request" for one in mine)
+    void = log.requests_superseded_by(line["attempt"])
     logged = f" ({void} of its requests had been logged, and do not count)" if void else ""
     again = f", from the start of the block that was cut off{logged}" if line["redo"] else ""
     torn = "; a torn last line was cut off" if line["cut_bytes"] else ""

@@ -57,7 +57,7 @@ def may_be_delayed(line: Mapping[str, Any]) -> bool:
 
 def gap_lags(record: Record) -> list[int]:
     """The lag, in ns, at either end of each gap between two reads of text."""
-    lags = [lag_at(record, at_ns) for at_ns, _ in record.text_reads]
+    lags = [lag_at(record, at_ns) for at_ns in record.reads.at_ns]
     return [max(before, after) for before, after in pairwise(lags)]
 
 
@@ -92,5 +92,5 @@ def streaming(record: Record) -> int:
 
 def longest_gap(record: Record) -> int:
     """Only what made the longest gap matters: a gap that was made longer and still is shorter is not shown."""
-    gaps = [after - before for (before, _), (after, _) in pairwise(record.text_reads)]
+    gaps = record.reads.gaps_ns if record.stalls else []
     return gap_lags(record)[gaps.index(max(gaps))] if gaps else 0

@@ -5,14 +5,14 @@ at least as high as the level's, and the stalls of the measuring process that th
 its metric's unit and applies to either side.
 """
 
+from array import array
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from lmx_loadgen.analysis.error_models import Pick, SegmentLoad
 from lmx_loadgen.analysis.metrics import METRICS, is_delayed_anywhere
+from lmx_loadgen.analysis.own_errors import STATISTICS, OwnErrors, Statistic
 from lmx_loadgen.analysis.records import MOST_DELAY_NS, Record
-from lmx_loadgen.analysis.samples import Sample
-from lmx_loadgen.analysis.stats import Better, percentile
 from lmx_loadgen.analysis.window import Window
 from lmx_loadgen.store.calibration import CalibratedLevel, Calibration, SpreadResult
 from lmx_loadgen.store.result import MetricResult, Witness
@@ -21,9 +21,6 @@ from lmx_loadgen.system.clock import NS
 # A figure that the instrument may have moved by more than this share of itself is unreliable.
 MOST_ERROR = 0.05
 MOST_CPU = 0.80
-
-Statistic = Literal["p50", "p90", "p95", "p99", "mean"]
-STATISTICS: tuple[Statistic, ...] = ("p50", "p90", "p95", "p99", "mean")
 
 
 def _of_tail(spread: SpreadResult) -> float:
@@ -60,25 +57,31 @@ def _chunk_rate(measured: Sequence[Record], window: Window) -> float | None:
     """Reads of text a second while the level's segments were under full load. Pauses and the turns of another target
     between them are not the load that the instrument had to bear."""
     spans = dict(window.spans)
-    for block in {record.block for record in measured} - set(spans):
-        mine = [record for record in measured if record.block == block and record.send_ns is not None]
-        if mine:
-            spans[block] = (min(one.send_ns or 0 for one in mine), max(one.end_ns for one in mine))
-    reads = sum(
-        spans[record.block][0] <= at_ns <= spans[record.block][1]
-        for record in measured
-        if record.block in spans
-        for at_ns, _ in record.text_reads
-    )
+    without: dict[int, tuple[int, int]] = {}
+    for one in measured:
+        if one.block not in spans and one.send_ns is not None:
+            start, end = without.get(one.block, (one.send_ns, one.end_ns))
+            without[one.block] = (min(start, one.send_ns), max(end, one.end_ns))
+    spans |= without
+    reads = sum(_reads_inside(record, spans[record.block]) for record in measured if record.block in spans)
     seconds = sum(end - start for start, end in spans.values()) / NS
     return reads / seconds if seconds > 0 else None
+
+
+def _reads_inside(record: Record, span: tuple[int, int]) -> int:
+    first, last = record.first_text_ns, record.last_text_ns
+    if first is None or last is None or first > span[1] or last < span[0]:
+        return 0
+    if span[0] <= first and last <= span[1]:
+        return record.read_count
+    return sum(span[0] <= at_ns <= span[1] for at_ns in record.reads.at_ns)
 
 
 def with_errors(
     calibration: Calibration | None,
     load: SegmentLoad,
     metrics: Mapping[str, MetricResult],
-    samples: Mapping[str, Sample],
+    own: Mapping[str, OwnErrors],
 ) -> dict[str, MetricResult]:
     """The figures, each with the instrument's own error at this load and the statistics that it taints. Without a
     calibration no error is stated; what this run saw of itself taints all the same."""
@@ -86,9 +89,11 @@ def with_errors(
     return {
         name: found.model_copy(
             update={
-                "left_out": len(samples[name].left_out) if name in samples else 0,
-                "instrument_error": _stated(name, level, load, found, samples.get(name)),
-                "tainted": [one for one in STATISTICS if _is_tainted(name, one, level, load, found, samples.get(name))],
+                "left_out": len(own[name].left_out) if name in own else 0,
+                "instrument_error": _stated(name, level, load, found, own.get(name, OwnErrors())),
+                "tainted": [
+                    one for one in STATISTICS if _is_tainted(name, one, level, load, found, own.get(name, OwnErrors()))
+                ],
             }
         )
         for name, found in metrics.items()
@@ -96,15 +101,14 @@ def with_errors(
 
 
 def _stated(
-    name: str, level: CalibratedLevel | None, load: SegmentLoad, found: MetricResult, sample: Sample | None
+    name: str, level: CalibratedLevel | None, load: SegmentLoad, found: MetricResult, own: OwnErrors
 ) -> float | None:
     """The 99th percentile over requests: the larger of the calibration's and this run's own."""
     value = shown(found)
     if level is None or (error := METRICS[name].error) is None or value is None:
         return None
     calibrated = error(level, load, value, _of_tail)
-    own = percentile(sorted(sample.errors), 99) if sample is not None else None
-    return calibrated if calibrated is None else max(calibrated, own or 0.0)
+    return calibrated if calibrated is None else max(calibrated, own.p99)
 
 
 def _is_tainted(
@@ -113,32 +117,14 @@ def _is_tainted(
     level: CalibratedLevel | None,
     load: SegmentLoad,
     found: MetricResult,
-    sample: Sample | None,
+    own: OwnErrors,
 ) -> bool:
     value = getattr(found, statistic)
     if not value:
         return False
     error = METRICS[name].error
     bound = error(level, load, value, _PICKS.get(statistic, _of_tail)) if level and error is not None else None
-    own = _own_bound(statistic, sample, found.better) if sample is not None else 0.0
-    return bool(max(bound or 0.0, own) > MOST_ERROR * abs(value))
-
-
-def _own_bound(statistic: Statistic, sample: Sample, better: Better) -> float:
-    """By how much this statistic moves when each value moves by its own error, the one way or the other."""
-    values, errors = sample.values, sample.errors
-    if not any(errors):
-        return 0.0
-    as_shown = _of(statistic, values, better)
-    pairs = list(zip(values, errors, strict=True))
-    moved = [_of(statistic, [value + sign * error for value, error in pairs], better) for sign in (-1, 1)]
-    return max(abs(one - as_shown) for one in moved)
-
-
-def _of(statistic: Statistic, values: Sequence[float], better: Better) -> float:
-    if statistic == "mean":
-        return sum(values) / len(values)
-    return percentile(sorted(values), float(statistic[1:]), better=better) or 0.0
+    return bool(max(bound or 0.0, own.bounds.get(statistic, 0.0)) > MOST_ERROR * abs(value))
 
 
 def shown(found: MetricResult) -> float | None:
@@ -154,16 +140,16 @@ def witness(
 ) -> Witness:
     """What was seen of the instrument itself while the level was measured. A segment that was cut off says nothing of
     how busy a whole one keeps it."""
-    sent = [record for record in measured if record.lag_ns is not None]
-    lagged = [record for record in measured if is_delayed_anywhere(record)]
+    lags = array("q", (record.lag_ns for record in measured if record.lag_ns is not None))
+    lagged = [record.id for record in measured if is_delayed_anywhere(record)]
     whole = [segment["client"] for segment in segments if segment["stopped"] is None]
     shares = [share for client in whole if (share := client.get("cpu_share")) is not None]
     at, within = calibration.at(load.slots, load.chunk_rate) if calibration else (None, None)
     return Witness(
         lag_threshold_s=MOST_DELAY_NS / NS,
-        lag_max_s=max(record.lag_ns or 0 for record in sent) / NS if sent else None,
-        lagged=[record.id for record in lagged],
-        lagged_share=len(lagged) / len(sent) if sent else None,
+        lag_max_s=max(lags) / NS if lags else None,
+        lagged=lagged,
+        lagged_share=len(lagged) / len(lags) if lags else None,
         cpu_share=max(shares, default=None),
         calibrated_at=at.concurrency if at else None,
         within_calibration=within,
@@ -183,10 +169,10 @@ def is_tainted(found: MetricResult, percent: int | None = None) -> bool:
     return ("p50" if found.p50 is not None else "mean") in found.tainted
 
 
-def notes_of(seen: Witness, samples: Mapping[str, Sample], requests: int) -> list[str]:
+def notes_of(seen: Witness, left_out: frozenset[int], requests: int) -> list[str]:
     """What a reader of the level should know of the instrument, beside what taints."""
     notes = []
-    if left_out := frozenset[int]().union(*(sample.left_out for sample in samples.values())):
+    if left_out:
         notes.append(left_out_words(len(left_out), requests))
     if seen.cpu_share is not None and seen.cpu_share > MOST_CPU:
         notes.append(f"a measuring process used {seen.cpu_share:.0%} of a core: use more of them with --workers")

@@ -3,35 +3,41 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from lmx_loadgen.analysis import conditions, instrument_error, slo
 from lmx_loadgen.analysis.answer_notes import answer_notes
-from lmx_loadgen.analysis.error_models import SegmentLoad
-from lmx_loadgen.analysis.metrics import METRICS, Metric, headline
+from lmx_loadgen.analysis.level_figures import (
+    class_figures,
+    figures_of,
+    histogram_note,
+    left_out_of,
+    results_of,
+    with_own_errors,
+)
 from lmx_loadgen.analysis.open_loop import in_flight_of, open_loop_of, without_latency
 from lmx_loadgen.analysis.open_loop import notes_of as open_loop_notes
+from lmx_loadgen.analysis.record_store import grouped, joined, where
 from lmx_loadgen.analysis.records import Record, in_steady_or_all
-from lmx_loadgen.analysis.samples import Sample, of_window, samples_of
+from lmx_loadgen.analysis.samples import of_window
 from lmx_loadgen.analysis.shapes import length_notes, shape_result
-from lmx_loadgen.analysis.stats import PERCENTILES, Description, describe, interval_within_run, known
+from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.analysis.steadiness import BlockCourse, course_of, steadiness_of, throttling_words
 from lmx_loadgen.analysis.steadiness import notes_of as steadiness_notes
 from lmx_loadgen.analysis.tokens import Basis, choose_basis
-from lmx_loadgen.analysis.turns import turn_of, turn_results
+from lmx_loadgen.analysis.turns import turn_results
 from lmx_loadgen.analysis.window import WINDOW_METRICS, Window, level_metrics, little_note, window_of
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.calibration import Calibration
-from lmx_loadgen.store.eventlog import LogContents
 from lmx_loadgen.store.lines import ran_to_its_end
+from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.store.result import (
     ErrorCount,
     LevelResult,
-    MetricResult,
     OpenLoopResult,
     PromptClassResult,
     RequestCounts,
@@ -43,7 +49,6 @@ from lmx_loadgen.store.result import (
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.carded import rules_by
 
-PROMPT_CLASSES = ("short", "medium", "long", "given")
 # How an answer ended where the server reports no finish reason.
 UNKNOWN = "unknown"
 _MANY_COALESCED = 0.5
@@ -64,30 +69,30 @@ class MeasuredLevel:
 def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
     """The figures of a level."""
     profile, target, segments, point = log.header["profile"], level.target, level.segments, level.load_point
-    measured = [record for record in level.requests if record.measured]
+    measured = where(level.requests, lambda one: one.measured)
     chosen, sample = sample_of(measured, point)
     basis = basis_of(target, chosen)
     courses = _courses(chosen, segments, basis, profile)
     cut = frozenset[int]().union(*(one.cut for one in courses.values()))
-    chosen = [record for record in chosen if record.id not in cut]
+    chosen = where(chosen, lambda one: one.id not in cut) if cut else chosen
     window = window_of(segments).later({block: one.starts_ns for block, one in courses.items() if one.starts_ns})
-    failed = [record for record in measured if record.failed]
+    failed = where(measured, lambda one: one.failed)
     open_loop = open_loop_of(point, segments, measured)
-    samples = samples_of(chosen, basis, profile)
-    counted = [*chosen, *(record for record in failed if in_steady_or_all(record, sample))]
+    counted = joined([chosen, where(failed, lambda one: in_steady_or_all(one, sample))])
     of_level = level_metrics(window, measured, basis, profile) | {"slo_share": slo.share(counted, basis, profile)}
     usual = math.ceil(of_level["occupancy"].mean or 1) if point.IS_OPEN else point.slots
-    metrics = without_latency(_metrics(samples, len(counted) - len(chosen), usual, of_level), open_loop)
+    figures = figures_of(chosen, basis, profile, len(counted) - len(chosen), usual)
+    metrics = without_latency(results_of(figures, of_level), open_loop)
     load = instrument_error.load_of(in_flight_of(point, measured), metrics, measured, window)
     calibration = calibration_of(log.header)
     rates = {name: of_window(measured, metrics[name].mean, window.seconds) for name in WINDOW_METRICS}
-    metrics = instrument_error.with_errors(calibration, load, metrics, samples | rates)
+    metrics = with_own_errors(figures, metrics, calibration, load, rates)
     steadiness = _steadiness(log, segments, courses, window, measured, open_loop)
     classes = {
         name: PromptClassResult(
-            metrics=without_latency(_class_figures(point, *part, usual, calibration, load), open_loop)
+            metrics=without_latency(with_own_errors(of_class, results_of(of_class), calibration, load), open_loop)
         )
-        for name, part in _by_prompt_class(chosen, counted, basis, profile).items()
+        for name, of_class in class_figures(chosen, counted, basis, profile, usual, point).items()
     }
     seen = instrument_error.witness(calibration, load, measured, segments)
     usage_exact = rules_of(target).usage_prompt_exact
@@ -102,13 +107,16 @@ def level_result(log: LogContents, level: MeasuredLevel) -> LevelResult:
         tokens=_tokens(chosen),
         metrics=metrics,
         by_prompt_class=classes,
-        errors=_errors([record for record in failed if record.outcome != "dropped"]),
+        errors=_errors(failed),
         finish_reasons=dict(sorted(Counter(record.finish_reason or UNKNOWN for record in chosen).items())),
         complete=len(segments) >= level.planned and all(map(ran_to_its_end, segments)),
         witness=seen,
         tainted=instrument_error.taints(metrics) + conditions.taints(log, segments),
         notes=_notes(measured, chosen, sample, basis, target)
-        + instrument_error.notes_of(seen, samples, sum(record.outcome != "cancelled" for record in measured))
+        + instrument_error.notes_of(
+            seen, left_out_of(figures), sum(record.outcome != "cancelled" for record in measured)
+        )
+        + histogram_note(figures)
         + open_loop_notes(open_loop)
         + [note for note in steadiness_notes(steadiness) if open_loop is None or note != open_loop.sentence]
         + length_notes(shape, chosen, usage_exact=usage_exact)
@@ -124,9 +132,7 @@ def _courses(
     chosen: Sequence[Record], segments: Sequence[Mapping[str, Any]], basis: Basis, profile: Mapping[str, Any]
 ) -> dict[int, BlockCourse]:
     """How each block of the level went, by its number."""
-    by_block: dict[int, list[Record]] = {}
-    for record in chosen:
-        by_block.setdefault(record.block, []).append(record)
+    by_block = grouped(chosen, lambda one: one.block)
     drains = {line["block"]: line["drain_start_ns"] or line["end_ns"] for line in segments}
     return {block: course_of(mine, drains.get(block, 0), basis, profile) for block, mine in by_block.items()}
 
@@ -169,15 +175,15 @@ def _is_interruption(line: Mapping[str, Any]) -> bool:
     return bool(line.get("stop_kind", line["stopped"]) == "interrupted")
 
 
-def sample_of(measured: Sequence[Record], point: LoadPoint) -> tuple[list[Record], Any]:
+def sample_of(measured: Sequence[Record], point: LoadPoint) -> tuple[Sequence[Record], Any]:
     """The answers that latencies are taken from: those sent under full load where there are enough of them. An open
     loop has no first wave."""
-    ok = [record for record in measured if record.ok]
-    after_first = [record for record in ok if not record.first_wave]
+    ok = where(measured, lambda one: one.ok)
     if not ok:
-        return [], "none"
+        return ok, "none"
     if point.IS_OPEN or point.slots == 1:
         return ok, "steady"
+    after_first = where(ok, lambda one: not one.first_wave)
     return (after_first, "steady") if len(after_first) >= point.slots else (ok, "all")
 
 
@@ -213,115 +219,25 @@ def _counts(of_level: Sequence[Record], measured: Sequence[Record], failed: Sequ
     )
 
 
-def _metrics(
-    samples: Mapping[str, Sample], failed: int, slots: int, of_level: Mapping[str, Description]
-) -> dict[str, MetricResult]:
-    return {
-        name: _metric_result(
-            metric, of_level[name] if name in of_level else _describe(metric, samples[name], failed, slots)
-        )
-        for name, metric in METRICS.items()
-    }
-
-
-# What is given by prompt class too: a figure over a mixture of lengths is one that no request had.
-_OF_CLASS = ("ttft", "prompt_tok_s", "decode_tok_s", "e2e")
-
-
-def _by_prompt_class(
-    chosen: Sequence[Record], counted: Sequence[Record], basis: Basis, profile: Mapping[str, Any]
-) -> dict[str, tuple[dict[str, Sample], int]]:
-    """The samples of each class of prompts, the shortest first, and how many of its requests failed. Turns of chats
-    have figures of their own."""
-    names = {record.prompt_class for record in counted if turn_of(record) is None}
-    found = {}
-    for name in sorted(names, key=lambda name: (PROMPT_CLASSES.index(name) if name in PROMPT_CLASSES else 9, name)):
-        answers = [record for record in chosen if record.prompt_class == name]
-        failed = sum(record.prompt_class == name for record in counted) - len(answers)
-        found[name or "all"] = samples_of(answers, basis, profile), failed
-    return found
-
-
-def _class_figures(
-    point: LoadPoint,
-    samples: Mapping[str, Sample],
-    failed: int,
-    slots: int,
-    calibration: Calibration | None,
-    load: SegmentLoad,
-) -> dict[str, MetricResult]:
-    metrics = {
-        name: _metric_result(METRICS[name], _describe(METRICS[name], samples[name], failed, slots))
-        for name in dict.fromkeys((*_OF_CLASS, headline("ttft", point)))
-    }
-    return instrument_error.with_errors(calibration, load, metrics, samples)
-
-
-def _describe(metric: Metric, sample: Sample, failed: int, slots: int) -> Description:
-    """A metric's sample of one value an answer, or of all gaps of all answers together. A failed request is worse than
-    any; only of how long answers are, and of gaps, it says nothing."""
-    counts_failed = metric.scope == "request" and metric.unit != "tokens"
-    found = describe(sample.values, failed=failed if counts_failed else 0, better=metric.better)
-    return _with_reason(replace(found, ci95=interval_within_run(sample.bare, slots)), metric, sample)
-
-
-def _with_reason(found: Description, metric: Metric, sample: Sample) -> Description:
-    """Say why answers have no value: how many for which reason."""
-    left_out = len(sample.left_out)
-    if not found.n and sample.undefined:
-        return replace(found, reason=f"no answer has a value: {', or '.join(sample.undefined)}")
-    words = [found.reason] if found.reason else []
-    words += [
-        f"{count} of the answers {'have' if count > 1 else 'has'} no value: {reason}"
-        for reason, count in sample.undefined.items()
-    ]
-    if left_out and metric.scope == "request":
-        words.append(f"{left_out} answers were delayed by this machine and left out")
-    return replace(found, reason="; ".join(words) or None)
-
-
-def _metric_result(metric: Metric, found: Description) -> MetricResult:
-    return MetricResult(
-        unit=metric.unit,
-        better=metric.better,
-        n=found.n,
-        mean=found.mean,
-        ci95=found.ci95,
-        min=found.min,
-        max=found.max,
-        unsupported=list(found.unsupported),
-        reason=found.reason,
-        **_percentiles(found),
-    )
-
-
-def _percentiles(found: Description) -> dict[str, Any]:
-    return {f"p{p}": found.percentiles.get(p) for p in PERCENTILES}
-
-
 def _tokens(chosen: Sequence[Record]) -> TokenCounts:
-    with_tokenizer = bool(chosen) and all(record.tokenizer_output is not None for record in chosen)
+    names = ("usage_prompt", "usage_output", "tokenizer_prompt", "tokenizer_output")
+    sums: dict[str, int | None] = dict.fromkeys(names, 0 if chosen else None)
+    events = 0
+    for record in chosen:
+        events += record.text_events
+        for name in names:
+            total, count = sums[name], getattr(record, name)
+            sums[name] = None if total is None or count is None else total + count
+    by_tokenizer = TokenSums(prompt=sums["tokenizer_prompt"], output=sums["tokenizer_output"])
     return TokenCounts(
-        usage=TokenSums(
-            prompt=_sum([record.usage_prompt for record in chosen]),
-            output=_sum([record.usage_output for record in chosen]),
-        ),
-        events=TokenSums(output=sum(record.text_events for record in chosen)),
-        tokenizer=TokenSums(
-            prompt=_sum([record.tokenizer_prompt for record in chosen]),
-            output=_sum([record.tokenizer_output for record in chosen]),
-        )
-        if with_tokenizer
-        else None,
+        usage=TokenSums(prompt=sums["usage_prompt"], output=sums["usage_output"]),
+        events=TokenSums(output=events),
+        tokenizer=by_tokenizer if by_tokenizer.output is not None else None,
     )
-
-
-def _sum(values: Sequence[int | None]) -> int | None:
-    return sum(known(values)) if values and None not in values else None
 
 
 def _errors(failed: Sequence[Record]) -> list[ErrorCount]:
-    kinds = Counter((record.outcome, record.status, record.reason) for record in failed)
+    kinds = Counter((one.outcome, one.status, one.reason) for one in failed if one.outcome != "dropped")
     ranked = sorted(kinds.items(), key=lambda item: (-item[1], str(item[0])))
     return [
         ErrorCount(outcome=outcome, status=status, reason=reason, count=count)
@@ -343,8 +259,8 @@ def _notes(
         notes.append(
             f"{target['name']} reports no reliable token count, so rates are in chunks/s (several tokens each)"
         )
-    reads = sum(len(record.text_reads) for record in chosen)
-    shared = sum(1 for record in chosen for _, events in record.text_reads if events > 1)
+    reads = sum(record.read_count for record in chosen)
+    shared = sum(record.shared_reads for record in chosen)
     if reads and shared / reads > _MANY_COALESCED:
         notes.append(f"{shared / reads:.0%} of the reads with text held several events")
     if again := sum(record.reconnected for record in measured):
@@ -352,5 +268,5 @@ def _notes(
             f"sent again, since the connection closed before an answer began (it had run out, or the server failed): "
             f"{again} of {len(measured)} requests"
         )
-    good = [record for record in measured if record.ok]
+    good = where(measured, lambda one: one.ok)
     return notes + answer_notes(good, basis, usage_exact=rules_of(target).usage_output_exact)

@@ -3,16 +3,22 @@
 The values of single requests are computed here; those of a whole level, which need a window of time, in `window`.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, Literal
 
 from lmx_loadgen.analysis import delays, error_models
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import Better
-from lmx_loadgen.analysis.tokens import Basis, hidden_tokens, output_tokens, prompt_tokens, read_tokens, usage_state
+from lmx_loadgen.analysis.tokens import (
+    Basis,
+    hidden_tokens,
+    output_tokens,
+    prompt_tokens,
+    read_tokens,
+    tokens_after_first,
+    usage_state,
+)
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.system.clock import NS
 
@@ -77,11 +83,10 @@ def e2e(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | Non
 
 def tpot(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
     """Undefined when all text came in one read: one moment has no rate."""
-    tokens = read_tokens(record, basis)
+    after_first = tokens_after_first(record, basis)
     span = _seconds(record.first_text_ns, record.last_text_ns)
-    if tokens is None or span is None or len(tokens) < 2:
+    if after_first is None or span is None or record.read_count < 2:
         return None
-    after_first = math.fsum(tokens[1:])
     return span / after_first if after_first > 0 else None
 
 
@@ -91,14 +96,12 @@ def decode_tok_s(record: Record, basis: Basis, profile: Mapping[str, Any]) -> fl
 
 
 def longest_stall(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
-    gaps = chunk_gaps(record)
-    return max(gaps) if gaps else None
+    return None if record.longest_gap_ns is None else record.longest_gap_ns / NS
 
 
 def chunk_gaps(record: Record) -> list[float]:
     """Seconds between consecutive reads that brought text."""
-    times = [at_ns for at_ns, _ in record.text_reads]
-    return [(after - before) / NS for before, after in pairwise(times)]
+    return [gap / NS for gap in record.reads.gaps_ns]
 
 
 def below_reading_share(record: Record, basis: Basis, profile: Mapping[str, Any]) -> float | None:
@@ -147,7 +150,7 @@ _UNCOUNTED = "no exact count of its tokens"
 
 
 def _no_rate(record: Record, basis: Basis) -> str:
-    return _ONE_READ if len(record.text_reads) < 2 else _UNCOUNTED
+    return _ONE_READ if record.read_count < 2 else _UNCOUNTED
 
 
 def _no_prompt_rate(record: Record, basis: Basis) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.comparison.visible_characters import is_visible
 from lmx_loadgen.analysis.digest import digest, digests, has_digest
-from lmx_loadgen.analysis.records import answer_text
+from lmx_loadgen.analysis.text_events import answer_text
 from lmx_loadgen.analysis.text_shape import NOT_KEPT, has_code, shape_of
 from lmx_loadgen.analysis.tool_calls import judge
 from lmx_loadgen.decode.chat import TEXT_KINDS

@@ -10,7 +10,7 @@ from typing import Any
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.analysis.window import Window, window_of
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.store.result import LevelResult, ObservedResult
 from lmx_loadgen.system.clock import NS
 from lmx_loadgen.targets.address import is_loopback

@@ -6,15 +6,17 @@ the answer came out otherwise, counts the others. Without it there is no figure 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lmx_loadgen.analysis.level import basis_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
-from lmx_loadgen.analysis.records import Record, answer_text
+from lmx_loadgen.analysis.read_records import counted
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.summary import summarize
+from lmx_loadgen.analysis.text_events import answer_text
 from lmx_loadgen.decode.usage import usage_counts
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.store.result import BenchmarkResult, BenchmarkRunStats
 
 _OF_TOKENS = (
@@ -38,7 +40,7 @@ class UnstreamedCount:
         else:
             output = round(self.per_character * len(answer_text(answer.line)))
         output = min(output, answer.max_tokens or output)
-        return replace(answer, tokenizer_prompt=self.prompt, tokenizer_output=output)
+        return counted(answer, self.prompt, output)
 
 
 def plan_result(log: LogContents) -> BenchmarkResult | None:
@@ -46,14 +48,14 @@ def plan_result(log: LogContents) -> BenchmarkResult | None:
     run, target = MeasuredRun(log), log.header["targets"][0]
     answers = [one for one in run.records if _is_answer(one, target["name"])]
     basis = basis_of(target, answers)
-    counted = None if basis.exact else _unstreamed_count(run, target["name"], answers)
-    if counted is not None:
+    unstreamed = None if basis.exact else _unstreamed_count(run, target["name"], answers)
+    if unstreamed is not None:
         of_target = {one.id for one in answers}
-        run = MeasuredRun(log, [counted.counted(one) if one.id in of_target else one for one in run.records])
+        run = MeasuredRun(log, [unstreamed.counted(one) if one.id in of_target else one for one in run.records])
     found = summarize(run).targets[0].benchmark
     if found is None or found.stats is None or not answers:
         return found
-    if counted is not None:
+    if unstreamed is not None:
         return _with(found, found.stats, token_counts="unstreamed")
     if basis.exact:
         return _with(found, found.stats, token_counts="tokenizer" if basis.kind == "tokenizer" else "usage")

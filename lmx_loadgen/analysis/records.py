@@ -1,13 +1,14 @@
-"""Request lines of an event log as typed records: absolute times in ns, None where something did not happen."""
+"""Requests of an event log as typed records: absolute times in ns, None where something did not happen."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol
 
-from lmx_loadgen.analysis.text_events import text_seen
-from lmx_loadgen.decode.chat import usage_counts
+from lmx_loadgen.analysis.text_shape import TextShape
 from lmx_loadgen.profile.load_point import LoadPoint
-from lmx_loadgen.store.segment_key import SegmentKey, SegmentPhase, segment_key
+from lmx_loadgen.store.segment_key import SegmentKey, SegmentPhase
 
 # A request that was delayed by more than this is left out of the figures that it falsifies.
 MOST_DELAY_NS = 10_000_000
@@ -23,22 +24,47 @@ class Stall(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One request that ended.
+class Reads:
+    """The socket reads that brought text of one answer, from the first that brought more than white space; white space
+    before it counts to that one. Events of one read share its time; a gap is between reads, never 0.
 
-    `text_reads` has an entry for each socket read that brought text: (absolute ns, text events in it), from the first
-    that brought more than white space; white space before it counts to that one. Events of one read share its time; a
-    gap is between reads, never 0. `read_characters` are the characters each of them brought, `characters` those of all
-    text, and `running` the server's count of tokens until then (empty where its chunks carry none). `fewest_tokens` and
-    `most_tokens` are what the text can be; `most_reasoning` is the latter of the reasoning alone. Times are monotonic
-    ns; token counts are None when unknown. `stalls` overlap its send or a read stamped by the event loop; `late_ns` is
-    by how much later than intended it was sent, opening a connection apart. `prompt_class` is short, medium, long, or
-    what the user's prompts are called. `notes` are codes of what is to be known about how it came. `line` is the line
-    that it was read from, which has the text of its answer.
+    Each list has an entry for each read: its time (absolute ns), the text events and the characters in it, and the
+    server's count of tokens until then (empty where its chunks carry none).
+    """
+
+    at_ns: "array[int]"
+    events: "array[int]"
+    characters: "array[int]"
+    running: "array[int]"
+
+    @property
+    def gaps_ns(self) -> list[int]:
+        """Between consecutive reads."""
+        return [after - before for before, after in pairwise(self.at_ns)]
+
+
+class RecordSource(Protocol):
+    """Has what is too large to be in every record, by the record's number."""
+
+    def reads(self, number: int) -> Reads: ...
+
+    def line(self, number: int) -> Mapping[str, Any]: ...
+
+
+class Record(NamedTuple):
+    """One request that ended. Times are monotonic ns; token counts are None when unknown.
+
+    `reads` are counted in `read_count`, those with several text events in `shared_reads`; `first_events` and
+    `first_characters` are of the first of them, `read_characters_sum` of all, `characters` of all text. `running_first`
+    and `running_last` are the server's running counts at the first and the last read, `running_own` what the first read
+    brought by them. `usage_after_first` and `tokenizer_after_first` are the tokens of all later reads, by either count.
+    `fewest_tokens` and `most_tokens` are what the text can be; `most_reasoning` is the latter of the reasoning alone.
+    `stalls` overlap its send or a read stamped by the event loop; `late_ns` is by how much later than intended it was
+    sent, opening a connection apart. `prompt_class` is short, medium, long, or what the user's prompts are called.
+    `notes` are codes of what is to be known about how it came. `source` has its reads and its line by its `number`.
     """
 
     id: int
-    key: SegmentKey
     slot: int
     phase: str
     first_wave: bool
@@ -48,31 +74,76 @@ class Record:
     intended_ns: int
     send_ns: int | None
     end_ns: int
-    text_reads: tuple[tuple[int, int], ...]
-    characters: int
+    connect_start_ns: int | None
+    first_text_ns: int | None
+    last_text_ns: int | None
     first_visible_ns: int | None
+    longest_gap_ns: int | None
+    read_count: int
+    shared_reads: int
+    text_events: int
+    first_events: int
+    characters: int
+    read_characters_sum: int
+    first_characters: int
+    running_first: int | None
+    running_last: int | None
+    running_own: float | None
     finish_reason: str | None
     model: str | None
     usage_prompt: int | None
     usage_output: int | None
     usage_cached: int | None
+    usage_reasoning: int | None
     tokenizer_prompt: int | None
     tokenizer_output: int | None
+    usage_after_first: float | None
+    tokenizer_after_first: float | None
+    fewest_tokens: int
+    most_tokens: int | None
+    most_reasoning: int | None
+    max_tokens: int | None
     lag_ns: int | None
-    reconnected: bool = False
-    read_characters: tuple[int, ...] = ()
-    running: tuple[int, ...] = ()
-    fewest_tokens: int = 0
-    most_tokens: int | None = None
-    most_reasoning: int | None = None
-    usage_reasoning: int | None = None
-    max_tokens: int | None = None
-    stalls: tuple[Stall, ...] = ()
-    late_ns: int = 0
-    prompt_class: str = ""
-    prompt_id: str = ""
-    notes: tuple[str, ...] = ()
-    line: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    late_ns: int
+    reconnected: bool
+    has_reasoning: bool
+    prompt_class: str
+    prompt_id: str
+    notes: tuple[str, ...]
+    server_timings: Mapping[str, Any] | None
+    key: SegmentKey
+    stalls: tuple[Stall, ...]
+    shape: TextShape
+    number: int = 0
+    source: RecordSource | None = None
+
+    @property
+    def reads(self) -> Reads:
+        """Its reads of text."""
+        assert self.source is not None
+        return self.source.reads(self.number)
+
+    @property
+    def line(self) -> Mapping[str, Any]:
+        """The line that it was read from, which has the text of its answer."""
+        assert self.source is not None
+        return self.source.line(self.number)
+
+    @property
+    def text_reads(self) -> tuple[tuple[int, int], ...]:
+        """Of each read of text: its time in ns, and the text events in it."""
+        reads = self.reads
+        return tuple(zip(reads.at_ns, reads.events, strict=True))
+
+    @property
+    def read_characters(self) -> tuple[int, ...]:
+        """The characters that each read of text brought."""
+        return tuple(self.reads.characters)
+
+    @property
+    def running(self) -> tuple[int, ...]:
+        """The server's count of tokens at each read of text; empty where its chunks carry none."""
+        return tuple(self.reads.running) if self.running_last is not None else ()
 
     @property
     def target(self) -> str:
@@ -104,8 +175,7 @@ class Record:
     def own_late_ns(self) -> int | None:
         """How late this tool began to send it, on a connection that was open or by opening one; None where it never
         did, or had to send it again."""
-        connecting = self.line.get("connect_ns")
-        began = connecting[0] if connecting else self.send_ns
+        began = self.send_ns if self.connect_start_ns is None else self.connect_start_ns
         return None if began is None or self.reconnected else max(0, began - self.intended_ns)
 
     @property
@@ -113,113 +183,9 @@ class Record:
         return self.phase == "measured"
 
     @property
-    def text_events(self) -> int:
-        return sum(events for _, events in self.text_reads)
-
-    @property
-    def first_text_ns(self) -> int | None:
-        return self.text_reads[0][0] if self.text_reads else None
-
-    @property
     def ttft_ns(self) -> int | None:
         """Time to first token: what TTFT is, wherever it is shown."""
-        first = self.first_text_ns
-        return None if first is None or self.send_ns is None else first - self.send_ns
-
-    @property
-    def last_text_ns(self) -> int | None:
-        return self.text_reads[-1][0] if self.text_reads else None
-
-
-# What a record has from its line as it is.
-_COPIED = ("id", "slot", "phase", "first_wave", "outcome", "intended_ns", "end_ns", "prompt_id")
-_COPIED_WHERE_KNOWN = ("reason", "status", "finish_reason", "model", "lag_ns")
-
-
-def record(line: Mapping[str, Any], by_loop: bool = False) -> Record:
-    """The record of one request line. `by_loop` says that the event loop stamped its reads, which only a line that does
-    not name its stalls depends on."""
-    send = line["send_ns"]
-    seen = text_seen(line["events"], line["arrivals"], send)
-    prompt, output, cached = usage_counts(line.get("usage"))
-    tokenizer = line.get("tokenizer_tokens") or {}
-    copied: dict[str, Any] = {name: line[name] for name in _COPIED}
-    return Record(
-        **copied | {name: line.get(name) for name in _COPIED_WHERE_KNOWN},
-        key=segment_key(line),
-        send_ns=send,
-        text_reads=tuple(zip(seen.at_ns, seen.events, strict=True)),
-        characters=seen.all_characters,
-        first_visible_ns=seen.visible_ns,
-        usage_prompt=prompt,
-        usage_output=output,
-        usage_cached=cached,
-        tokenizer_prompt=tokenizer.get("prompt"),
-        tokenizer_output=tokenizer.get("output"),
-        reconnected=bool(line.get("reconnected")),
-        read_characters=tuple(seen.characters),
-        running=seen.running_counts(),
-        fewest_tokens=seen.chunks,
-        most_tokens=seen.most_tokens,
-        most_reasoning=seen.most_reasoning,
-        usage_reasoning=_reasoning_tokens(line.get("usage"), output),
-        max_tokens=line.get("max_tokens"),
-        stalls=_stalls(line, by_loop),
-        late_ns=_late_ns(line),
-        prompt_class=str(line["prompt_id"]).rpartition("-")[0],
-        notes=_notes(line.get("notes"), seen.leading_white),
-        line=line,
-    )
-
-
-def records(lines: Iterable[Mapping[str, Any]], by_loop: bool = False) -> list[Record]:
-    """The records of all request lines, in the order the requests ended; `by_loop` as in `record`."""
-    return [record(line, by_loop) for line in lines]
-
-
-def stamped_by_loop(header: Mapping[str, Any], target: Mapping[str, Any]) -> bool:
-    """Whether a target's arrivals were stamped by the event loop, and not by the kernel."""
-    return header["instrument"].get("stamps") != "kernel" or str(target["base_url"]).startswith("https:")
-
-
-def _stalls(line: Mapping[str, Any], by_loop: bool) -> tuple[Stall, ...]:
-    """The line's stalls. An older line only knows its worst lag, which may have met any of its reads."""
-    send = line["send_ns"]
-    if send is None:
-        return ()
-    if "stalls" in line:
-        return tuple(Stall(send + start, send + start + lag, lag) for start, lag in line["stalls"])
-    lag = line.get("lag_ns") or 0
-    return (Stall(send, line["end_ns"], lag),) if by_loop and lag > MOST_DELAY_NS else ()
-
-
-def _late_ns(line: Mapping[str, Any]) -> int:
-    """How late the request was sent. A connection that had to be opened is the server's time as well as ours; and a
-    line without stalls only counts as late where its lag says so too."""
-    if line["send_ns"] is None or line.get("connect_ns") is not None or line.get("reconnected"):
-        return 0
-    late: int = max(0, line["send_ns"] - line["intended_ns"])
-    return late if "stalls" in line else min(late, line.get("lag_ns") or 0)
-
-
-def _notes(codes: Any, leading_white: bool) -> tuple[str, ...]:
-    """The line's codes; what the events show themselves is noted of older logs too."""
-    told = [code for code in codes if isinstance(code, str)] if isinstance(codes, list) else []
-    return tuple(dict.fromkeys([*told, *(["leading_white_space"] if leading_white else [])]))
-
-
-def _reasoning_tokens(usage: Any, output: int | None) -> int | None:
-    """How many of the output tokens are reasoning by the server's own word, None where that is no sane count."""
-    if not isinstance(usage, dict) or output is None:
-        return None
-    details = usage.get("completion_tokens_details")
-    found = (details if isinstance(details, dict) else usage).get("reasoning_tokens")
-    return found if type(found) is int and 0 <= found <= output else None
-
-
-def answer_text(line: Mapping[str, Any]) -> str:
-    """The whole text of an answer, reasoning included, as the user would have seen it arrive."""
-    return "".join(text for _, kind, text in line["events"] if kind in ("content", "reasoning"))
+        return None if self.first_text_ns is None or self.send_ns is None else self.first_text_ns - self.send_ns
 
 
 def in_steady_or_all(one: Record, sample: str) -> bool:

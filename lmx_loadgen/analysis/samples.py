@@ -1,80 +1,133 @@
 """The samples that a level's figures are made of: whose values count, and which this machine delayed."""
 
 import math
+from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lmx_loadgen.analysis.delays import gap_lags, lag_at
-from lmx_loadgen.analysis.metrics import METRICS, Metric, chunk_gaps
+from lmx_loadgen.analysis.metrics import Metric, chunk_gaps
+from lmx_loadgen.analysis.record_store import by_time, grouped
 from lmx_loadgen.analysis.records import MOST_DELAY_NS, Record
-from lmx_loadgen.analysis.tokens import Basis, read_tokens
+from lmx_loadgen.analysis.stats import Answers
+from lmx_loadgen.analysis.tokens import Basis, tokens_after_first
+from lmx_loadgen.analysis.values import Values
 from lmx_loadgen.system.clock import NS
 
 # Where fewer are left than this share of the answers, those that were delayed are kept, and taint what is made of them.
 _LEAST_LEFT = 0.5
-
-
-@dataclass(frozen=True)
-class Value:
-    """One value of one answer, and by how much this machine may have moved it, in the metric's unit."""
-
-    value: float
-    error: float
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
 class Sample:
     """What a figure is made of.
 
-    `blocks` hold the values of each answer, in the order they were sent. `left_out` are the ids of the answers that the
+    `errors` say by how much this machine may have moved each value, in the metric's unit; empty where it moved none, or
+    where values are so many that only `most_error` of the `moved` ones is known. `answers` have the sums and numbers of
+    the values of each answer, by block, in the order they were sent. `left_out` are the ids of the answers that the
     sample does without, since this machine delayed them, and `undefined` counts those that have no value by the reason.
     """
 
-    blocks: Sequence[Sequence[Sequence[Value]]]
+    values: Values
+    errors: Sequence[float] = ()
+    answers: Sequence[Answers] = ()
     left_out: frozenset[int] = frozenset()
     undefined: Counter[str] = field(default_factory=Counter)
+    moved: int = 0
+    most_error: float = 0.0
+
+
+def in_order_sent(chosen: Sequence[Record]) -> dict[int, Sequence[Record]]:
+    """A level's answers by block, in the order they were sent."""
+    blocks = sorted(grouped(chosen, lambda one: one.block).items())
+    return {block: by_time(mine, lambda one: one.send_ns or 0) for block, mine in blocks}
+
+
+def samples_of(
+    metrics: Sequence[Metric], blocks: Mapping[int, Sequence[Record]], basis: Basis, profile: Mapping[str, Any]
+) -> Iterator[tuple[Metric, Sample]]:
+    """The samples of metrics of requests or of gaps, out of a level's answers as `in_order_sent` has them. A few at a
+    time are made in one pass: samples may be large."""
+    for metric in metrics:
+        if metric.scope == "gap":
+            yield metric, _of_gaps(metric, blocks)
+    of_requests = [metric for metric in metrics if metric.scope == "request"]
+    for start in range(0, len(of_requests), _AT_ONCE):
+        made = [_Making(metric) for metric in of_requests[start : start + _AT_ONCE]]
+        _take_all(made, blocks, basis, profile)
+        if again := [_Making(one.metric, with_delayed=True) for one in made if one.has_too_few]:
+            _take_all(again, blocks, basis, profile)
+        by_name = {one.metric.name: one for one in [*made, *again]}
+        while by_name:
+            one = by_name.pop(next(iter(by_name)))
+            yield one.metric, one.sample()
+
+
+def _take_all(
+    made: Sequence["_Making"], blocks: Mapping[int, Sequence[Record]], basis: Basis, profile: Mapping[str, Any]
+) -> None:
+    for records in blocks.values():
+        for one in made:
+            one.of_blocks.append(array("d"))
+        for record in records:
+            for one in made:
+                one.take(record, basis, profile)
+
+
+class _Making:
+    """A sample of a metric of requests that is being made."""
+
+    def __init__(self, metric: Metric, *, with_delayed: bool = False) -> None:
+        assert metric.raw is not None
+        self.metric = metric
+        self._raw = metric.raw
+        self._with_delayed = with_delayed
+        self.of_blocks: list[array[float]] = []
+        self._errors = array("d")
+        self._left_out: set[int] = set()
+        self._undefined: Counter[str] = Counter()
+
+    def take(self, record: Record, basis: Basis, profile: Mapping[str, Any]) -> None:
+        value = self._raw(record, basis, profile)
+        if value is None:
+            self._undefined[self.metric.reason(record, basis)] += 1
+        elif not self._with_delayed and self.metric.is_delayed(record):
+            self._left_out.add(record.id)
+        else:
+            self.of_blocks[-1].append(value)
+            if record.stalls or record.late_ns:
+                self._add_error(_error(self.metric, record, value, basis))
+
+    def _add_error(self, error: float) -> None:
+        if error:  # those of the values before it are zero
+            at = sum(map(len, self.of_blocks)) - 1
+            self._errors.extend([0.0] * (at - len(self._errors)))
+            self._errors.append(error)
 
     @property
-    def values(self) -> list[float]:
-        return [one.value for block in self.blocks for answer in block for one in answer]
+    def has_too_few(self) -> bool:
+        """Whether so many answers were delayed that they have to be kept."""
+        kept = sum(map(len, self.of_blocks))
+        return kept < _LEAST_LEFT * (kept + len(self._left_out))
 
-    @property
-    def errors(self) -> list[float]:
-        return [one.error for block in self.blocks for answer in block for one in answer]
-
-    @property
-    def bare(self) -> list[list[list[float]]]:
-        """The values alone, as `interval_within_run` takes them."""
-        return [[[one.value for one in answer] for answer in block] for block in self.blocks]
-
-
-def samples_of(chosen: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> dict[str, Sample]:
-    """The samples of all metrics of requests and of gaps, out of a level's answers."""
-    in_order = sorted(chosen, key=lambda record: (record.block, record.send_ns or 0))
-    found = {}
-    for name, metric in METRICS.items():
-        if metric.scope == "request":
-            found[name] = _of_requests(metric, in_order, basis, profile)
-        elif metric.scope == "gap":
-            found[name] = _of_gaps(metric, in_order)
-    return found
-
-
-def _of_requests(metric: Metric, chosen: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> Sample:
-    assert metric.raw is not None
-    raw = [(record, metric.raw(record, basis, profile)) for record in chosen]
-    defined = [(record, value) for record, value in raw if value is not None]
-    kept = [(record, value) for record, value in defined if not metric.is_delayed(record)]
-    if len(kept) < _LEAST_LEFT * len(defined):
-        kept = defined
-    blocks: dict[int, list[list[Value]]] = {}
-    for record, value in kept:
-        blocks.setdefault(record.block, []).append([Value(value, _error(metric, record, value, basis))])
-    left_out = frozenset(record.id for record, _ in defined) - frozenset(record.id for record, _ in kept)
-    undefined = Counter(metric.reason(record, basis) for record, value in raw if value is None)
-    return Sample(list(blocks.values()), left_out, undefined)
+    def sample(self) -> Sample:
+        values = array("d")
+        for of_block in self.of_blocks:
+            values.extend(of_block)
+        if self._errors:
+            self._errors.extend([0.0] * (len(values) - len(self._errors)))
+        return Sample(
+            Values(values, most_exact=len(values)),
+            self._errors,
+            [Answers(of_block) for of_block in self.of_blocks if of_block],
+            frozenset(self._left_out),
+            self._undefined,
+            sum(map(bool, self._errors)),
+            max(self._errors, default=0.0),
+        )
 
 
 def _error(metric: Metric, record: Record, value: float, basis: Basis) -> float:
@@ -83,7 +136,7 @@ def _error(metric: Metric, record: Record, value: float, basis: Basis) -> float:
     if not seconds:
         return 0.0
     if metric.name in ("tpot", "decode_tok_s"):
-        each = seconds / max(1.0, _steps(record, basis))
+        each = seconds / max(1.0, tokens_after_first(record, basis) or 0.0)
         return each if metric.name == "tpot" else each * value * value
     if metric.name == "prompt_tok_s":
         wait = record.ttft_ns or 0
@@ -94,31 +147,47 @@ def _error(metric: Metric, record: Record, value: float, basis: Basis) -> float:
     return seconds
 
 
-def _steps(record: Record, basis: Basis) -> float:
-    """Tokens after the first read of text."""
-    return math.fsum((read_tokens(record, basis) or ())[1:])
-
-
-def _of_gaps(metric: Metric, chosen: Sequence[Record]) -> Sample:
+def _of_gaps(metric: Metric, blocks: Mapping[int, Sequence[Record]]) -> Sample:
     """All gaps of all answers; of an answer that was delayed, those that the delay did not touch."""
-    blocks: dict[int, list[list[Value]]] = {}
-    left_out: set[int] = set()
-    undefined: Counter[str] = Counter()
-    for record in chosen:
-        gaps = chunk_gaps(record)
-        if not gaps:
-            undefined[metric.undefined] += 1
-        lags = gap_lags(record) if record.stalls else [0] * len(gaps)
-        kept = [Value(gap, lag / NS) for gap, lag in zip(gaps, lags, strict=True) if lag <= MOST_DELAY_NS]
-        if len(kept) < len(gaps):
-            left_out.add(record.id)
-        blocks.setdefault(record.block, []).append(kept)
-    return Sample(list(blocks.values()), frozenset(left_out), undefined)
+    values, errors, answers = Values(), array("d"), list[Answers]()
+    left_out, undefined = set[int](), Counter[str]()
+    moved, most_error = 0, 0.0
+    for records in blocks.values():
+        of_block = Answers(array("d"), array("I"))
+        for record in records:
+            gaps = chunk_gaps(record) if record.read_count > 1 else []
+            if not gaps:
+                undefined[metric.undefined] += 1
+            lags = gap_lags(record) if record.stalls and gaps else []
+            kept = [gap for gap, lag in zip(gaps, lags, strict=True) if lag <= MOST_DELAY_NS] if lags else gaps
+            off = [lag / NS for lag in lags if lag <= MOST_DELAY_NS] if lags else [0.0] * len(gaps)
+            if len(kept) < len(gaps):
+                left_out.add(record.id)
+            moved += sum(map(bool, off))
+            most_error = max([most_error, *off])
+            values.extend(kept)
+            errors.extend(off)
+            if not values.is_exact:
+                errors = array("d")
+            if kept:
+                of_block.add(math.fsum(kept), len(kept))
+        if len(of_block):
+            answers.append(of_block)
+    return Sample(
+        values,
+        errors if moved and values.is_exact else (),
+        answers,
+        frozenset(left_out),
+        undefined,
+        moved,
+        most_error,
+    )
 
 
 def of_window(measured: Sequence[Record], value: float | None, seconds: float) -> Sample:
     """A level's one value. What the machine held up at either edge of the window belongs to its other side."""
     if value is None or seconds <= 0:
-        return Sample([])
-    worst = max((lag_at(record, record.last_text_ns) for record in measured), default=0) / NS
-    return Sample([[[Value(value, 2 * worst / seconds * value)]]])
+        return Sample(Values())
+    worst = max((lag_at(record, record.last_text_ns) for record in measured if record.stalls), default=0) / NS
+    error = 2 * worst / seconds * value
+    return Sample(Values([value]), [error] if error else (), moved=int(error > 0), most_error=error)

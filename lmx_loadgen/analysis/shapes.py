@@ -99,8 +99,7 @@ def length_notes(shape: ShapeResult | None, answers: Sequence[Record], *, usage_
 def cut_note(answers: Sequence[Record], *, usage_exact: bool) -> str | None:
     """Where a tokenizer and the server both count: whether the server read far less than it was sent. Of another
     vocabulary than its own a tokenizer would show no more than a few tokens in a hundred."""
-    fresh = [one for one in answers if usage_exact and not one.usage_cached]
-    counted = [(one.tokenizer_prompt, one.usage_prompt) for one in fresh]
+    counted = ((one.tokenizer_prompt, one.usage_prompt) for one in answers if usage_exact and not one.usage_cached)
     pairs = [(sent, read) for sent, read in counted if sent is not None and read is not None]
     cut = [(sent, read) for sent, read in pairs if read < _CUT_BELOW * sent - _CUT_TOKENS]
     if not cut or 2 * len(cut) < len(pairs):

@@ -5,6 +5,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.formats import duration
 from lmx_loadgen.analysis.metrics import METRICS, e2e, headline, tpot, ttft, ttft_response
+from lmx_loadgen.analysis.record_store import grouped
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.shares import design_effect, exact_share
 from lmx_loadgen.analysis.stats import Description
@@ -55,17 +56,20 @@ def counted(requests: Sequence[Record], basis: Basis, profile: Mapping[str, Any]
 
     Failed requests met none. Those that this machine delayed are not counted.
     """
-    judged = [is_met(one, basis, profile) for one in requests if not _is_left_out(one, profile)]
-    return (sum(judged), len(judged)) if judged and is_set(profile) else None
+    if not is_set(profile):
+        return None
+    met = of = 0
+    for one in requests:
+        if not _is_left_out(one, profile):
+            met, of = met + is_met(one, basis, profile), of + 1
+    return (met, of) if of else None
 
 
 def share(requests: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> Description:
     """The share of these requests within the SLO as `mean`, with its exact interval for this run."""
     if not is_set(profile):
         return Description(n=0, reason=NOT_SET)
-    blocks: dict[int, list[Record]] = {}
-    for one in requests:
-        blocks.setdefault(one.block, []).append(one)
+    blocks = grouped(requests, lambda one: one.block)
     counts = [found for mine in blocks.values() if (found := counted(mine, basis, profile)) is not None]
     if not counts:
         return Description(n=0, reason="no request was measured, or this machine delayed all of them")

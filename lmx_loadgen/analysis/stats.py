@@ -1,12 +1,15 @@
 """Descriptions of samples: percentiles that failures count in, means with intervals."""
 
 import math
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from statistics import fmean, median
 from typing import Literal, TypeVar
+
+from lmx_loadgen.analysis.values import Values
 
 T = TypeVar("T")
 Better = Literal["lower", "higher"]
@@ -65,6 +68,19 @@ def percentile(values: Sequence[float], p: float, *, failed: int = 0, better: Be
     return low if weight <= 1e-12 else low + (ranked[below + 1] - low) * weight
 
 
+def percentiles(values: Values, *, failed: int = 0, better: Better = "lower") -> dict[int, float | None]:
+    """The percentiles that are shown; exact, or within the error of a histogram."""
+    if values.is_exact:
+        ordered = values.ordered()
+        return {p: percentile(ordered, p, failed=failed, better=better) for p in PERCENTILES}
+    n = len(values)
+    places = {p: (n + failed - 1) * p / 100 for p in PERCENTILES}
+    return {
+        p: None if place > n - 1 else values.at(place if better == "lower" else n - 1 - place)
+        for p, place in places.items()
+    }
+
+
 def is_supported(requests: int, p: int) -> bool:
     """Whether at least five of so many requests lie beyond the p-th percentile."""
     return requests >= fewest_for(p)
@@ -75,21 +91,20 @@ def fewest_for(p: int) -> int:
     return math.ceil(100 * _ENOUGH_BEYOND / (100 - p))
 
 
-def describe(values: Sequence[float], *, failed: int = 0, better: Better = "lower") -> Description:
-    """All figures of one sample; `failed` as in `percentile`. The mean's interval is Student's t at 95 %."""
-    if not values:
+def describe(values: Values, *, failed: int = 0, better: Better = "lower") -> Description:
+    """All figures of one sample but the interval of its mean; `failed` as in `percentile`."""
+    n = len(values)
+    if not n:
         return Description(n=0, reason="every request failed" if failed else "no request has this value")
-    ordered = sorted(values)
-    figures = {p: percentile(ordered, p, failed=failed, better=better) for p in PERCENTILES}
+    figures = percentiles(values, failed=failed, better=better)
     among_failed = [f"p{p}" for p, value in figures.items() if value is None]
-    total = len(ordered) + failed
+    total = n + failed
     return Description(
-        n=len(ordered),
-        mean=fmean(ordered),
-        ci95=mean_interval(ordered),
+        n=n,
+        mean=values.mean,
         percentiles=figures,
-        min=ordered[0],
-        max=ordered[-1],
+        min=values.min,
+        max=values.max,
         unsupported=tuple(f"p{p}" for p in PERCENTILES if not is_supported(total, p)),
         reason=f"{', '.join(among_failed)} would fall among failed requests" if among_failed else None,
     )
@@ -110,26 +125,55 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return _not_below(values, mean - half), mean + half
 
 
-def interval_within_run(blocks: Sequence[Sequence[Sequence[float]]], slots: int) -> tuple[float, float] | None:
+@dataclass(frozen=True)
+class Answers:
+    """What answers have in a metric, in the order they were sent: the sum of each one's values, and how many these are;
+    without `sizes` each has one."""
+
+    sums: "array[float]"
+    sizes: "array[int] | None" = None
+
+    def __len__(self) -> int:
+        return len(self.sums)
+
+    def __getitem__(self, some: slice) -> "Answers":
+        return Answers(self.sums[some], None if self.sizes is None else self.sizes[some])
+
+    def add(self, total: float, size: int) -> None:
+        """Take in one more."""
+        assert self.sizes is not None
+        self.sums.append(total)
+        self.sizes.append(size)
+
+    @property
+    def total(self) -> float:
+        return math.fsum(self.sums)
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        return len(self.sums) if self.sizes is None else sum(self.sizes)
+
+
+def interval_within_run(blocks: Sequence[Answers], slots: int, least: float) -> tuple[float, float] | None:
     """The 95 % interval of the mean over all answers' values, for this run: what another run would give is not in it.
 
-    `blocks` hold the values of each answer, answers in the order they were sent. Requests that queue behind each other
-    are no independent samples: each waits for the ones before it. So the clusters are the blocks, where there are three
-    of them; else five to ten batches over time, of three answers a slot where there are as many, with their first
+    `blocks` hold the answers of each block, and `least` is the least of all values. Requests that queue behind each
+    other are no independent samples: each waits for the ones before it. So the clusters are the blocks, where there are
+    three of them; else five to ten batches over time, of three answers a slot where there are as many, with their first
     autocorrelation taken into account (batch means: Fishman, Principles of Discrete Event Simulation, 1978, section
     5.3). None below about ten answers a slot, the first of each slot being left out.
     """
-    blocks = [[answer for answer in block if answer] for block in blocks]
-    blocks = [block for block in blocks if block]
-    answers = [answer for block in blocks for answer in block]
-    if len(answers) < _LEAST_ANSWERS * slots:
+    n = sum(map(len, blocks))
+    if n < _LEAST_ANSWERS * slots:
         return None
     if len(blocks) >= _ENOUGH_BLOCKS:
-        return clustered_interval([_joined(block) for block in blocks])
-    count = min(_MOST_BATCHES, max(_LEAST_BATCHES, len(answers) // (3 * slots)))
-    edges = [len(answers) * place // count for place in range(count + 1)]
-    batches = [_joined(answers[start:end]) for start, end in pairwise(edges)]
-    return clustered_interval(batches, widened_by=math.sqrt(_inflation([fmean(batch) for batch in batches])))
+        return _interval_of_groups([(block.total, block.size) for block in blocks], least, 1.0)
+    count = min(_MOST_BATCHES, max(_LEAST_BATCHES, n // (3 * slots)))
+    answers = _joined(blocks)
+    batches = [answers[n * place // count : n * (place + 1) // count] for place in range(count)]
+    groups = [(batch.total, batch.size) for batch in batches]
+    return _interval_of_groups(groups, least, math.sqrt(_inflation([total / size for total, size in groups])))
 
 
 _LEAST_ANSWERS = 9
@@ -137,8 +181,14 @@ _ENOUGH_BLOCKS = 3
 _LEAST_BATCHES, _MOST_BATCHES = 5, 10
 
 
-def _joined(answers: Sequence[Sequence[float]]) -> list[float]:
-    return [value for answer in answers for value in answer]
+def _joined(blocks: Sequence[Answers]) -> Answers:
+    if len(blocks) == 1:
+        return blocks[0]
+    sums, sizes = array("d"), array("I")
+    for block in blocks:
+        sums.extend(block.sums)
+        sizes.extend(block.sizes if block.sizes is not None else [1] * len(block))
+    return Answers(sums, sizes)
 
 
 def _inflation(means: Sequence[float]) -> float:
@@ -163,15 +213,22 @@ def clustered_interval(groups: Sequence[Sequence[float]], widened_by: float = 1.
     It does not begin below zero where `mean_interval` would not. None below two groups that have values.
     """
     groups = [group for group in groups if group]
+    least = min((min(group) for group in groups), default=0.0)
+    return _interval_of_groups([(math.fsum(group), len(group)) for group in groups], least, widened_by)
+
+
+def _interval_of_groups(
+    groups: Sequence[tuple[float, int]], least: float, widened_by: float
+) -> tuple[float, float] | None:
+    """The same by the sum and the size of each group."""
     n = len(groups)
     if n < 2:
         return None
-    size = sum(len(group) for group in groups)
-    sums = [math.fsum(group) for group in groups]
-    mean = math.fsum(sums) / size
-    scatter = math.fsum((total - mean * len(group)) ** 2 for total, group in zip(sums, groups, strict=True))
+    size = sum(size for _, size in groups)
+    mean = math.fsum(total for total, _ in groups) / size
+    scatter = math.fsum((total - mean * of) ** 2 for total, of in groups)
     half = widened_by * t_quantile(0.975, n - 1) * math.sqrt(scatter * n / (n - 1)) / size
-    return _not_below((value for group in groups for value in group), mean - half), mean + half
+    return _not_below([least], mean - half), mean + half
 
 
 def _not_below(values: Iterable[float], low: float) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.formats import duration, percent, plural
 from lmx_loadgen.analysis.metrics import e2e, tpot
+from lmx_loadgen.analysis.record_store import by_time, where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import known
 from lmx_loadgen.analysis.tokens import Basis
@@ -48,7 +49,7 @@ class BlockCourse:
 def course_of(answers: Sequence[Record], drain_ns: int, basis: Basis, profile: Mapping[str, Any]) -> BlockCourse:
     """How a block went, given its answers without the first wave; those that ended after the drain began met another
     load."""
-    full = [one for one in sorted(answers, key=lambda one: one.end_ns) if one.end_ns <= drain_ns]
+    full = where(by_time(answers, lambda one: one.end_ns), lambda one: one.end_ns <= drain_ns)
     whole = _series(full, [e2e(one, basis, profile) for one in full])
     tokens = _series(full, [tpot(one, basis, profile) for one in full])
     steady = [one for one in (tokens, whole if tokens is None or not _is_open(full) else None) if one is not None]

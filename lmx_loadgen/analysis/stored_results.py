@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import read_run
 from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
@@ -42,7 +42,7 @@ def read_or_summarize(folder: Path) -> RunResult:
     """A run's result; that of a run that was killed before it could store one is made now. Raises ResultError."""
     if (folder / result.NAME).is_file():
         return read_result(folder)
-    return summarize(MeasuredRun(eventlog.read_log(folder / eventlog.NAME)))
+    return summarize(read_run(folder / eventlog.NAME))
 
 
 def results_of_run(run: RunResult, folder: Path, target: str | None = None) -> list[StoredResult]:

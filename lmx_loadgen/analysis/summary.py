@@ -18,9 +18,10 @@ from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.nodes import nodes_of
 from lmx_loadgen.analysis.observed import observer_notes, with_observed
+from lmx_loadgen.analysis.record_store import where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import mean_count
-from lmx_loadgen.analysis.text_shape import NOT_KEPT, kept_text, repetition_ratio_of
+from lmx_loadgen.analysis.text_shape import NOT_KEPT, kept_text
 from lmx_loadgen.analysis.tokens import Basis, generated_tokens, output_tokens, prompt_tokens
 from lmx_loadgen.decode.chat import StreamRules
 from lmx_loadgen.store.result import (
@@ -78,7 +79,7 @@ def _calibration_notes(header: Mapping[str, Any]) -> list[str]:
 
 def _target(run: MeasuredRun, target: Mapping[str, Any]) -> TargetResult:
     name = target["name"]
-    answered = sorted({one.model for one in run.records if one.target == name and one.ok and one.model})
+    answered = run.models_answered(name)
     notes = list(target["notes"])
     others = [model for model in answered if model != target["model"]]
     if others:
@@ -121,7 +122,7 @@ def _benchmark(
     run: MeasuredRun, target: Mapping[str, Any], level: LevelResult, checked: Mapping[str, Any]
 ) -> BenchmarkResult:
     """The plan's result of this target, from its lowest level, with what came of its checks."""
-    good = [one for one in run.requests(target["name"], level.load_point) if one.measured and one.ok]
+    good = where(run.requests(target["name"], level.load_point), lambda one: one.measured and one.ok)
     host, server = run.header["host"], target["server"]
     chip = host.get("chip") or "unknown chip"
     memory = host.get("memory_gb")
@@ -170,6 +171,6 @@ def _text_stats(answer: Record, basis: Basis, rules: StreamRules) -> dict[str, A
         "output_text": kept_text(answer.line),
         "output_token_count": output_tokens(answer, basis),
         "completed_naturally": natural,
-        "repetition_ratio": repetition_ratio_of(answer.line),
+        "repetition_ratio": answer.shape.repetition_ratio,
         "coherence_flag": coherence_of(answer, natural, count),
     }

@@ -1,8 +1,9 @@
 """What the events of one answer show: when text came, how much of it, and how many tokens it can be."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lmx_loadgen.decode.chat import TEXT_KINDS
 
@@ -110,3 +111,8 @@ def _most_tokens(text: str) -> int:
     """
     rest = _WORD.sub("", text)
     return (len(text) - len(rest) + 1) // 2 + len(rest.encode("utf-8", "replace"))
+
+
+def answer_text(line: Mapping[str, Any]) -> str:
+    """The whole text of an answer, reasoning included, as the user would have seen it arrive."""
+    return "".join(text for _, kind, text in line["events"] if kind in ("content", "reasoning"))

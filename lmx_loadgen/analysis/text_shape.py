@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from lmx_loadgen.analysis.quality import classify_coherence, coherence, compute_repetition_ratio, is_garbled
-from lmx_loadgen.analysis.records import answer_text
+from lmx_loadgen.analysis.quality import coherence, compute_repetition_ratio, is_garbled
+from lmx_loadgen.analysis.text_events import answer_text
 from lmx_loadgen.store.result import Coherence
 
 NOT_KEPT = "texts were not kept (--no-text)"
@@ -17,8 +16,7 @@ _OPEN_THOUGHT = re.compile(r"\s*<think>(?!.*</think>)", re.DOTALL)
 _MARKS = re.compile(r"[\W_]+")
 
 
-@dataclass(frozen=True, slots=True)
-class TextShape:
+class TextShape(NamedTuple):
     """A text in figures. `has_thought`: thoughts stand in the content itself; `is_open_thought`: and do not end."""
 
     repetition_ratio: float
@@ -27,7 +25,7 @@ class TextShape:
     is_open_thought: bool
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return self._asdict()
 
 
 def shape_of(text: str) -> TextShape:
@@ -39,33 +37,18 @@ def shape_of(text: str) -> TextShape:
 def stored_shape(line: Mapping[str, Any]) -> TextShape | None:
     """The shape in a request line, or in the answer of a check; None where the text itself is there."""
     found = line.get("shape")
-    return TextShape(**{name: found[name] for name in TextShape.__slots__}) if isinstance(found, Mapping) else None
+    return TextShape(**{name: found[name] for name in TextShape._fields}) if isinstance(found, Mapping) else None
 
 
-def coherence_of(line: Mapping[str, Any], natural: bool, count: int, limit: int) -> Coherence:
-    """The coherence flag of a request line's answer, as `quality.classify_coherence` gives it."""
+def shape_of_line(line: Mapping[str, Any]) -> TextShape:
+    """The shape of the answer of a request line, or of a check."""
     stored = stored_shape(line)
-    if stored is None:
-        return classify_coherence(answer_text(line), natural, count, limit)
-    return coherence(stored.repetition_ratio, stored.is_garbled, natural, count, limit)
+    return shape_of(answer_text(line)) if stored is None else stored
 
 
-def repetition_ratio_of(line: Mapping[str, Any]) -> float:
-    """The share of repeated 5-grams in a request line's answer."""
-    stored = stored_shape(line)
-    return compute_repetition_ratio(answer_text(line)) if stored is None else stored.repetition_ratio
-
-
-def has_thought(line: Mapping[str, Any]) -> bool:
-    """Whether thoughts stand in the content of an answer, with or without their opening tag."""
-    stored = stored_shape(line)
-    return _THINKING.match(answer_text(line)) is not None if stored is None else stored.has_thought
-
-
-def is_open_thought(line: Mapping[str, Any]) -> bool:
-    """Whether an answer is a thought that was cut off."""
-    stored = stored_shape(line)
-    return _OPEN_THOUGHT.match(answer_text(line)) is not None if stored is None else stored.is_open_thought
+def coherence_of(shape: TextShape, natural: bool, count: int, limit: int) -> Coherence:
+    """The coherence flag of an answer, as `quality.classify_coherence` gives it of a text."""
+    return coherence(shape.repetition_ratio, shape.is_garbled, natural, count, limit)
 
 
 def kept_text(line: Mapping[str, Any]) -> str | None:

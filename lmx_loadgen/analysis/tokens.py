@@ -67,7 +67,8 @@ def usage_state(answer: Record) -> UsageState:
 
 def _has_running(answer: Record) -> bool:
     """Whether its chunks carry a running count that its last usage agrees with."""
-    return bool(answer.running) and (answer.usage_output is None or answer.usage_output >= answer.running[-1])
+    last = answer.running_last
+    return last is not None and (answer.usage_output is None or answer.usage_output >= last)
 
 
 def _is_doubtful(answer: Record, arrived: int) -> bool:
@@ -92,7 +93,7 @@ def _hidden_reasoning(answer: Record) -> int:
 def hidden_tokens(answer: Record) -> int:
     """About how many tokens were made before the first text came, and never sent; 0 where none is known of."""
     if _has_running(answer):
-        before = round(answer.running[0] - _by_running(answer)[0])
+        before = round((answer.running_first or 0) - (answer.running_own or 0.0))
         return before if before >= NOTICEABLE else 0
     return _hidden_reasoning(answer)
 
@@ -144,22 +145,34 @@ def read_tokens(answer: Record, basis: Basis, total: float | None = None) -> tup
     the characters of the reads. Events and characters are counted as they came.
     """
     if basis.kind == "events":
-        return tuple(float(events) for _, events in answer.text_reads) or None
+        return tuple(map(float, answer.reads.events)) or None
     if basis.kind == "characters":
-        return tuple(map(float, answer.read_characters)) or None
+        return tuple(map(float, answer.reads.characters)) or None
     if basis.kind == "usage" and _has_running(answer):
-        return _by_running(answer)
+        counts = answer.reads.running
+        return (answer.running_own or 0.0, *(float(now - before) for before, now in pairwise(counts)))
     tokens = visible_tokens(answer, basis) if total is None else total
-    if tokens is None or not answer.text_reads:
+    if tokens is None or not answer.read_count:
         return None
-    return spread(tokens, answer.read_characters, [events for _, events in answer.text_reads])
+    return spread(tokens, answer.reads.characters, answer.reads.events)
 
 
-def _by_running(answer: Record) -> tuple[float, ...]:
-    """What each read added to the running count. The first added all that was made before it, seen or not: its own
-    tokens are estimated by its characters."""
-    counts, (first, *rest) = answer.running, answer.read_characters
+def tokens_after_first(answer: Record, basis: Basis) -> float | None:
+    """What all reads of text but the first brought together: `read_tokens` in one figure."""
+    if basis.kind == "usage":
+        return answer.usage_after_first
+    if basis.kind == "tokenizer":
+        return answer.tokenizer_after_first
+    if not answer.read_count:
+        return None
+    if basis.kind == "characters":
+        return float(answer.read_characters_sum - answer.first_characters)
+    return float(answer.text_events - answer.first_events)
+
+
+def own_tokens(counts: Sequence[int], characters: Sequence[int], events: Sequence[int]) -> float:
+    """What the first read of an answer with running counts brought. It added all that was made before it, seen or not:
+    its own tokens are estimated by its characters."""
     after = counts[-1] - counts[0]
-    own = after * first / max(1, sum(rest))
-    own = min(max(own, answer.text_reads[0][1]), counts[0])
-    return (own, *(float(now - before) for before, now in pairwise(counts)))
+    own = after * characters[0] / max(1, sum(characters[1:]))
+    return min(max(own, events[0]), counts[0])

@@ -6,6 +6,7 @@ from typing import Any
 
 from lmx_loadgen.analysis.cache import TEMPLATE_TOKENS
 from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.record_store import grouped, where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.profile.load_point import LoadPoint
@@ -28,11 +29,8 @@ def turn_results(
     chat's first turn is nothing else. `usage_exact`: the server's usage is a count of the prompt's tokens."""
     if point.kind != "sessions":
         return []
-    by_turn: dict[int, list[Record]] = {}
-    for one in measured:
-        turn = turn_of(one)
-        if turn is not None and one.outcome != "cancelled":
-            by_turn.setdefault(turn, []).append(one)
+    of_turns = grouped(where(measured, lambda one: one.outcome != "cancelled"), turn_of)
+    by_turn = {turn: mine for turn, mine in of_turns.items() if turn is not None}
     begin_alike = profile["prompts"].get("shared_system") is not None
     template = 0 if begin_alike else _of_template(by_turn.get(1, []))
     return [_result(turn, asked, basis, usage_exact, template) for turn, asked in sorted(by_turn.items())]
@@ -47,7 +45,7 @@ def _of_template(first: Sequence[Record]) -> int:
 
 
 def _result(turn: int, asked: Sequence[Record], basis: Basis, usage_exact: bool, template: int) -> TurnResult:
-    answers = [one for one in asked if one.ok]
+    answers = where(asked, lambda one: one.ok)
     contexts = [one.usage_prompt if usage_exact else one.tokenizer_prompt for one in answers]
     shares = [
         max(0, one.usage_cached - template) / (one.usage_prompt - template)

@@ -6,12 +6,14 @@ Numerator and denominator of every figure here come from the same window.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from lmx_loadgen.analysis import slo
+from lmx_loadgen.analysis.record_store import where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import Description, mean_interval
 from lmx_loadgen.analysis.tokens import Basis, read_tokens, visible_tokens
@@ -21,6 +23,7 @@ _BATCHES = 10
 _ENOUGH_A_BATCH = 5
 _LITTLE = 0.10
 _TURNS = 10
+_SUMMED_AT_ONCE = 100_000
 WINDOW_METRICS = ("output_tok_s", "request_rate", "goodput", "occupancy")
 
 Span = tuple[int, int]
@@ -76,8 +79,8 @@ def level_metrics(
     if window.seconds <= 0:
         reason = "too few requests to reach full concurrency; use more than the number of slots"
         return {name: Description(n=0, reason=reason) for name in WINDOW_METRICS}
-    tokens = _token_arrivals(sent, basis)
-    ended = [(record.block, record.end_ns, 1.0) for record in sent if record.ok]
+    tokens = _token_arrivals(window, sent, basis)
+    ended = ((record.block, record.end_ns, 1.0) for record in sent if record.ok)
     found = {"output_tok_s": _rate(window, tokens), "request_rate": _rate(window, ended)}
     if slo.is_set(profile):
         found["goodput"] = _rate(window, _good(sent, basis, profile))
@@ -92,7 +95,7 @@ def window_rates(window: Window, sent: Sequence[Record], basis: Basis, profile: 
     Empty where the window has no length."""
     if window.seconds <= 0:
         return {}
-    found = {"output_tok_s": _rate(window, _token_arrivals(sent, basis))}
+    found = {"output_tok_s": _rate(window, _token_arrivals(window, sent, basis))}
     if slo.is_set(profile):
         found["goodput"] = _rate(window, _good(sent, basis, profile))
     return {name: one.mean for name, one in found.items() if one.mean is not None}
@@ -100,7 +103,7 @@ def window_rates(window: Window, sent: Sequence[Record], basis: Basis, profile: 
 
 def little_note(window: Window, sent: Sequence[Record]) -> str | None:
     """Little's law says occupancy = throughput × mean time in flight; a sentence when they differ by over 10 %."""
-    ended = [record for record in sent if record.send_ns is not None and _inside(window, record.block, record.end_ns)]
+    ended = where(sent, lambda one: one.send_ns is not None and _inside(window, one.block, one.end_ns))
     if window.seconds <= 0 or not any(record.ok for record in ended):
         return None
     occupancy = _occupancy(window, sent).mean
@@ -118,27 +121,41 @@ def little_note(window: Window, sent: Sequence[Record]) -> str | None:
 Weighted = tuple[int, int, float]
 
 
-def _good(sent: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> list[Weighted]:
-    return [(record.block, record.end_ns, 1.0) for record in sent if slo.is_met(record, basis, profile)]
+def _good(sent: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> Iterator[Weighted]:
+    return ((record.block, record.end_ns, 1.0) for record in sent if slo.is_met(record, basis, profile))
 
 
-def _token_arrivals(sent: Sequence[Record], basis: Basis) -> list[Weighted]:
-    """(block, time, tokens) of each read of text. Answers without a count of tokens, and those cut off by the end of
-    the run, count with as many a text event as the others have; failed ones delivered nothing."""
-    counts = [(record, visible_tokens(record, basis)) for record in sent if record.ok]
-    known = [tokens / record.text_events for record, tokens in counts if tokens is not None and record.text_events]
-    typical = sum(known) / len(known) if known else 1.0
-    arrivals: list[Weighted] = []
+def _token_arrivals(window: Window, sent: Sequence[Record], basis: Basis) -> Iterator[Weighted]:
+    """(block, time, tokens) of each read of text that may be inside the window. Answers without a count of tokens, and
+    those cut off by the end of the run, count with as many a text event as the others have; failed ones delivered
+    nothing."""
+    typical = _typical_tokens(sent, basis)
     for record in sent:
-        if record.ok or record.outcome == "cancelled":
-            reads = zip(record.text_reads, _tokens_of_reads(record, basis, typical), strict=False)
-            arrivals += [(record.block, at_ns, tokens) for (at_ns, _), tokens in reads]
-    return arrivals
+        if (record.ok or record.outcome == "cancelled") and _overlaps(window, record):
+            reads = zip(record.reads.at_ns, _tokens_of_reads(record, basis, typical), strict=False)
+            yield from ((record.block, at_ns, tokens) for at_ns, tokens in reads)
+
+
+def _typical_tokens(sent: Sequence[Record], basis: Basis) -> float:
+    """How many tokens a text event has, over the answers that have a count of them."""
+    total, n = 0.0, 0
+    for record in sent:
+        tokens = visible_tokens(record, basis) if record.ok else None
+        if tokens is not None and record.text_events:
+            total, n = total + tokens / record.text_events, n + 1
+    return total / n if n else 1.0
+
+
+def _overlaps(window: Window, record: Record) -> bool:
+    """Whether any of its text may have come inside the window."""
+    span = window.spans.get(record.block)
+    first, last = record.first_text_ns, record.last_text_ns
+    return span is not None and first is not None and last is not None and first <= span[1] and last >= span[0]
 
 
 def _tokens_of_reads(record: Record, basis: Basis, typical: float) -> tuple[float, ...]:
     """What each read brought. Of an answer that was cut off only a running count is known."""
-    counted = read_tokens(record, basis) if record.ok or record.running else None
+    counted = read_tokens(record, basis) if record.ok or record.running_last is not None else None
     return counted or read_tokens(record, basis, typical * record.text_events) or ()
 
 
@@ -147,13 +164,17 @@ def _inside(window: Window, block: int, at_ns: int) -> bool:
     return span is not None and span[0] <= at_ns <= span[1]
 
 
-def _rate(window: Window, happenings: Sequence[Weighted]) -> Description:
-    inside = [happening for happening in happenings if _inside(window, happening[0], happening[1])]
-    total = math.fsum(weight for _, _, weight in inside)
-    sums = [0.0] * _BATCHES
-    for block, at_ns, weight in inside:
-        sums[_batch(window, at_ns + window.shift_ns[block])] += weight
-    return _described(window, len(inside), total, sums)
+def _rate(window: Window, happenings: Iterable[Weighted]) -> Description:
+    sums, n = [0.0] * _BATCHES, 0
+    weights = array("d")
+    for block, at_ns, weight in happenings:
+        if _inside(window, block, at_ns):
+            n += 1
+            sums[_batch(window, at_ns + window.shift_ns[block])] += weight
+            weights.append(weight)
+            if len(weights) >= _SUMMED_AT_ONCE:
+                weights = array("d", [math.fsum(weights)])
+    return _described(window, n, math.fsum(weights), sums)
 
 
 def _described(window: Window, n: int, total: float, sums: Sequence[float]) -> Description:

@@ -9,10 +9,10 @@ from typing import Unpack
 
 from lmx_loadgen.api.keywords import Arguments, Keywords, arguments, check_names
 from lmx_loadgen.api.runs import Run
-from lmx_loadgen.session.calibrated import calibration_for_run, with_workers
 from lmx_loadgen.session.run import run_blocking
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import Silent, View
+from lmx_loadgen.session.worker_count import with_calibration
 from lmx_loadgen.system import lock
 from lmx_loadgen.system.threads import on_thread, on_thread_blocking
 
@@ -48,9 +48,9 @@ def _measured(targets: Sequence[str], keywords: Keywords, stop: StopFlag, base_d
         for warning in locked.warnings:
             view.say(warning)
         options = replace(asked.options.below(base_dir), lock=locked)
-        if not asked.chooses_workers:
-            options = with_workers(options, asked.profile)
-        calibrated = calibration_for_run(options, stop, view) if asked.calibrate else None
+        options, calibrated = with_calibration(
+            options, asked.profile, stop, view, chooses_workers=asked.chooses_workers, calibrates=asked.calibrate
+        )
         outcome = run_blocking(
             asked.profile, options=options, stop=stop, base_dir=base_dir, view=view, calibrated=calibrated
         )

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lmx_loadgen.analysis.level_rows import level_rows
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import MeasuredRun, read_run
 from lmx_loadgen.analysis.stored_results import read_or_summarize
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.store.comparison import Comparison
-from lmx_loadgen.store.eventlog import NAME, read_log
+from lmx_loadgen.store.eventlog import NAME
 from lmx_loadgen.store.result import RunResult
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Run:
         None where undefined. Raises ResultError where the event log cannot be read."""
         from lmx_loadgen.analysis.request_rows import request_rows
 
-        return request_rows(self._measured)
+        return list(request_rows(self._measured))
 
     def comparison(self, a: str | None = None, b: str | None = None) -> Comparison:
         """Target B against target A; the second against the first where none is named. Raises ResultError where there
@@ -113,7 +113,7 @@ class Run:
 
     @cached_property
     def _measured(self) -> MeasuredRun:
-        return MeasuredRun(read_log(self.folder / NAME))
+        return read_run(self.folder / NAME)
 
 
 def load_run(path: str | PathLike[str]) -> Run:

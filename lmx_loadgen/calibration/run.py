@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lmx_loadgen import __version__
-from lmx_loadgen.analysis.records import record
+from lmx_loadgen.analysis.read_records import record
 from lmx_loadgen.calibration.pairing import Errors, errors_of, spread
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.profile.models import Load, Profile, Prompts, Request, TargetSpec, Timeouts
@@ -17,7 +17,7 @@ from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
 from lmx_loadgen.store.calibration import CalibratedLevel, CalibratedSends, Calibration, SpreadResult
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.system import host, identity, open_files
 from lmx_loadgen.system.clock import NS
 
@@ -87,17 +87,17 @@ def calibrate(
     busy = host.busy()
     levels: list[CalibratedLevel] = []
     used: dict[str, Any] = {}
-    with simulator(replace(_STEADY, ttft_ms=TTFT_MS)) as (sim, truth_path):
+    with simulator(replace(STEADY, ttft_ms=TTFT_MS)) as (sim, truth_path):
         for load in table:
             report(f"concurrency {load.concurrency}")
             log, errors = measured(load, sim, truth_path, measure)
             used = log.header["instrument"]
             levels.append(_level(load, log, errors))
     report("as fast as it can")
-    with simulator(replace(_STEADY, ttft_ms=1.0, burst=True)) as (sim, truth_path):
+    with simulator(replace(STEADY, ttft_ms=1.0, burst=True)) as (sim, truth_path):
         burst = _burst(*measured(_BURST, sim, truth_path, measure))
     report(f"open loop at {_SEND_RATE:g} requests/s")
-    with simulator(replace(_STEADY, ttft_ms=1.0, step_ms=1.0)) as (sim, _):
+    with simulator(replace(STEADY, ttft_ms=1.0, step_ms=1.0)) as (sim, _):
         sends = _sends(measure(_open_profile(sim.base_url, _QUICK_SEND_S if is_quick else _SEND_S)))
     busy = busy or host.busy()
     return Calibration(
@@ -121,7 +121,7 @@ def calibrate(
     )
 
 
-_STEADY = SimSettings(step_ms=STEP_MS, prefill_tok_s=None, engine="independent")
+STEADY = SimSettings(step_ms=STEP_MS, prefill_tok_s=None, engine="independent")
 
 
 @contextlib.contextmanager

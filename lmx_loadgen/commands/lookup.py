@@ -3,12 +3,13 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lmx_loadgen.analysis.comparison.blocks import Arm, arm_of
 from lmx_loadgen.analysis.comparison.runs import does_same_work
 from lmx_loadgen.analysis.comparison.verdict import FEWEST
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import MeasuredRun, read_run
 from lmx_loadgen.analysis.stored_results import (
     StoredResult,
     all_results,
@@ -19,24 +20,44 @@ from lmx_loadgen.analysis.stored_results import (
 )
 from lmx_loadgen.errors import InputError, ResultError
 from lmx_loadgen.store import eventlog, result
-from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.imported import FOLDER, imported_store
+from lmx_loadgen.store.log_reader import read_header
 from lmx_loadgen.store.result import find_runs
 
 _MOST_EARLIER = 20
 
 
+class _Stored:
+    """A stored run: its header is read at once, its requests when they are asked for, and once. Raises ResultError."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.header = read_header(folder / eventlog.NAME)
+
+    @cached_property
+    def measured(self) -> MeasuredRun:
+        return read_run(self.folder / eventlog.NAME)
+
+
 @dataclass(frozen=True, slots=True)
 class NamedRun:
-    """A run as named: its folder, what was measured, and a target of it where one was named."""
+    """A run as named, and a target of it where one was named."""
 
-    folder: Path
-    measured: MeasuredRun
+    stored: _Stored
     target: str | None = None
 
     @property
+    def folder(self) -> Path:
+        return self.stored.folder
+
+    @property
+    def measured(self) -> MeasuredRun:
+        """What was measured. Raises ResultError."""
+        return self.stored.measured
+
+    @property
     def targets(self) -> list[str]:
-        return list(self.measured.targets)
+        return [str(target["name"]) for target in self.stored.header["targets"]]
 
     @property
     def only_target(self) -> str:
@@ -65,7 +86,7 @@ def find_pair(words: Sequence[str], results_dir: Path) -> list[NamedRun]:
             f"{run.folder} has {len(run.targets)} target{'s' if len(run.targets) != 1 else ''} "
             f"({', '.join(run.targets)}): say which two, like {run.folder}:{run.targets[0]} OTHER:TARGET"
         )
-    return [NamedRun(run.folder, run.measured, target) for target in run.targets]
+    return [NamedRun(run.stored, target) for target in run.targets]
 
 
 def find_run(words: Sequence[str], results_dir: Path) -> NamedRun:
@@ -96,7 +117,7 @@ def _runs_in(word: str) -> list[NamedRun]:
     name, _, target = word.rpartition(":")
     for text, of_runs in ((word, None), (name, target)):
         if text and (folders := find_runs(Path(text))):
-            runs = [NamedRun(folder, _measured(folder), of_runs) for folder in folders]
+            runs = [NamedRun(_Stored(folder), of_runs) for folder in folders]
             for run in runs:
                 _check_target(run.folder, of_runs, run.targets)
             return runs
@@ -111,12 +132,12 @@ def earlier_runs(like: Arm, until: Arm, results_dir: Path) -> list[Arm]:
     found = [like]
     for folder in reversed(find_runs(results_dir)):
         with contextlib.suppress(ResultError):
-            header = eventlog.read_header(folder / eventlog.NAME)
+            header = read_header(folder / eventlog.NAME)
             is_before = header["run_id"] not in (like.run_id, until.run_id) and (
                 header["started_at"] < until.header["started_at"]
             )
             if len(found) < _MOST_EARLIER and is_before and does_same_work(header, like.name, like):
-                found.append(arm_of(_measured(folder), like.name))
+                found.append(arm_of(read_run(folder / eventlog.NAME), like.name))
     return found if len(found) >= FEWEST else []
 
 
@@ -145,12 +166,8 @@ def _two_runs(first: str, second: str, results_dir: Path) -> list[NamedRun]:
     if runs == [None, None] and first != second:  # two names of targets: in the newest run that has both
         newest = _newest(results_dir, lambda targets: {first, second} <= set(targets))
         if newest is not None:
-            return [NamedRun(newest.folder, newest.measured, target) for target in (first, second)]
+            return [NamedRun(newest.stored, target) for target in (first, second)]
     return [run or _newest_with(word, results_dir) for run, word in zip(runs, (first, second), strict=True)]
-
-
-def _measured(folder: Path) -> MeasuredRun:
-    return MeasuredRun(read_log(folder / eventlog.NAME))
 
 
 def _named_run(word: str, results_dir: Path) -> NamedRun | None:
@@ -158,7 +175,7 @@ def _named_run(word: str, results_dir: Path) -> NamedRun | None:
     if found is None:
         return None
     folder, target = found
-    run = NamedRun(folder, _measured(folder), target)
+    run = NamedRun(_Stored(folder), target)
     _check_target(folder, target, run.targets)
     return run
 
@@ -192,7 +209,7 @@ def _newest(results_dir: Path, wanted: Callable[[Sequence[str]], bool]) -> Named
     """The newest run whose targets are `wanted`; a damaged run is passed over."""
     for folder in reversed(find_runs(results_dir)):
         with contextlib.suppress(ResultError):
-            run = NamedRun(folder, _measured(folder))
+            run = NamedRun(_Stored(folder))
             if wanted(run.targets):
                 return run
     return None
@@ -202,7 +219,7 @@ def _newest_with(target: str, results_dir: Path) -> NamedRun:
     run = _newest(results_dir, lambda targets: target in targets)
     if run is None:
         raise ResultError(f"{target} is neither a run nor a target of any run in {results_dir}: name a run's folder")
-    return NamedRun(run.folder, run.measured, target)
+    return NamedRun(run.stored, target)
 
 
 def _newest_with_pair(results_dir: Path) -> NamedRun:

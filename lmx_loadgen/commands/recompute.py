@@ -7,7 +7,7 @@ import click
 import pydantic_core
 
 from lmx_loadgen import __version__
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import read_run
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import LoadgenError, ResultError, StorageError
@@ -38,7 +38,7 @@ def recompute(folder: Path) -> str:
     log = folder / eventlog.NAME
     if not log.is_file():
         raise ResultError(f"{folder} has no event log ({eventlog.NAME}): there is nothing to compute a result from")
-    new = as_bytes(summarize(MeasuredRun(eventlog.read_log(log))))
+    new = as_bytes(summarize(read_run(log)))
     path = folder / result.NAME
     old = _stored(path)
     if old == new:

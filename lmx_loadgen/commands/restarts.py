@@ -14,13 +14,12 @@ from rich.console import Console
 from lmx_loadgen.analysis.comparison.blocks import arm_of
 from lmx_loadgen.analysis.comparison.runs import compare_runs
 from lmx_loadgen.analysis.comparison.sides import Rules, Side
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import read_run
 from lmx_loadgen.commands.run import exit_code_of, options_of, profile_of, view_of_run
 from lmx_loadgen.commands.signals import StopSignals
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.report.comparison import print_comparison
-from lmx_loadgen.session.calibrated import calibration_for_run, with_workers
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.plan import make_plan
 from lmx_loadgen.session.plan_description import plan_description
@@ -28,8 +27,9 @@ from lmx_loadgen.session.restarts import Restarts, check_restarts
 from lmx_loadgen.session.run_log import make_folder
 from lmx_loadgen.session.started_server import ServerCommand, server_command
 from lmx_loadgen.session.stop_flag import StopFlag
+from lmx_loadgen.session.worker_count import with_calibration
 from lmx_loadgen.store.comparison import Comparison
-from lmx_loadgen.store.eventlog import NAME, read_log
+from lmx_loadgen.store.eventlog import NAME
 from lmx_loadgen.system import lock
 from lmx_loadgen.system.clock import Anchor
 
@@ -65,14 +65,14 @@ def _measured(
 ) -> tuple[Restarts, int]:
     stop, names = StopFlag(), [command.name for command in commands]
     folder = make_folder(options.out, names, f"restarts-{secrets.token_hex(2)}", Anchor.take())
-    if flags["workers"] is None:
-        options = with_workers(options, profile)
-    restarts = Restarts(profile, commands, flags["restarts"], options, folder)
-    exit_code = 0
+    exit_code, has_workers = 0, flags["workers"] is not None
     with view_of_run(flags) as view:
         signals = StopSignals(stop, view.left_unrestored)
-        calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view)
         with signals.armed():
+            options, calibrated = with_calibration(
+                options, profile, stop, view, chooses_workers=has_workers, calibrates=not flags["no_calibrate"]
+            )
+            restarts = Restarts(profile, commands, flags["restarts"], options, folder)
             for outcome in restarts.run(stop, Path(), view, lambda: calibrated):
                 if exit_code := exit_code_of(outcome.result, signals.number):
                     break
@@ -84,7 +84,7 @@ def _comparisons(restarts: Restarts, options: Options) -> list[Comparison]:
     pairs = list(combinations([one.name for one in restarts.commands if one.name in restarts.outcomes], 2))
     rules = Rules(accepted=options.accept, comparisons=len(pairs) * len(restarts.profile.load.points()))
     sides = {
-        name: Side([arm_of(MeasuredRun(read_log(one.folder / NAME)), name) for one in outcomes])
+        name: Side([arm_of(read_run(one.folder / NAME), name) for one in outcomes])
         for name, outcomes in restarts.outcomes.items()
     }
     return [compare_runs(sides[a], sides[b], rules) for a, b in pairs]

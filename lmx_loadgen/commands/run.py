@@ -19,12 +19,13 @@ from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.report.progress import ProgressView
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.session.asked_profile import asked_profile
-from lmx_loadgen.session.calibrated import calibration_for_run, with_workers
 from lmx_loadgen.session.options import Options, StartSim, resume_options
 from lmx_loadgen.session.outcome import RunOutcome
 from lmx_loadgen.session.run import run_blocking
 from lmx_loadgen.session.stop_flag import StopFlag
-from lmx_loadgen.store.eventlog import NAME, read_log
+from lmx_loadgen.session.worker_count import with_calibration, with_workers
+from lmx_loadgen.store.eventlog import NAME
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import RunResult
 from lmx_loadgen.system import lock
 from lmx_loadgen.targets.address import AUTO
@@ -45,7 +46,10 @@ def run_command(flags: Mapping[str, Any], start_sim: StartSim | None = None) -> 
         from lmx_loadgen.session.dry_run import dry_run
 
         flags = with_asked_targets(flags)
-        dry_run(profile_of(flags), options_of(flags), lambda words: click.echo(sanitize(words, 4000)))
+        profile, options = profile_of(flags), options_of(flags)
+        if flags["workers"] is None:
+            options = with_workers(options, profile, None)
+        dry_run(profile, options, lambda words: click.echo(sanitize(words, 4000)))
         if flags["repeat"] > 1:
             click.echo(f"repeated {flags['repeat']} times, each as a run of its own")
         return 0
@@ -118,15 +122,20 @@ def measured(
             options = resume_options(flags["resume"], locked, given)
             options = replace(options, cluster=flags["cluster"] or options.cluster)
             assert options.resume_state is not None
-            profile, calibrated = options.resume_state.profile, None
+            profile = options.resume_state.profile
         else:
             profile, options = profile_of(flags), replace(options_of(flags), lock=locked)
             if start_sim is not None:
                 options = replace(options, start_sim=start_sim)
-            if flags["workers"] is None and options.cluster is None:
-                options = with_workers(options, profile)
-            calibrated = None if flags["no_calibrate"] else calibration_for_run(options, stop, view)
+        # Each node of a cluster has one process.
+        has_workers = flags["workers"] is not None or options.cluster is not None
+        calibrates = not flags["no_calibrate"]
         with signals.armed():
+            calibrated = None
+            if not flags["resume"]:
+                options, calibrated = with_calibration(
+                    options, profile, stop, view, chooses_workers=has_workers, calibrates=calibrates
+                )
             outcome = run_blocking(
                 profile, options=options, stop=stop, base_dir=Path(), view=view, calibrated=calibrated
             )

@@ -23,7 +23,9 @@ class LagMeter:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._worst: dict[int, int] = {}
-        self._stalls: list[tuple[int, int]] = []
+        # The stalls, one after the other: when each began and ended.
+        self._starts: list[int] = []
+        self._ends: list[int] = []
         self._due = now_ns() + PERIOD_NS
         self._timer = loop.call_later(PERIOD_NS / NS, self._tick)
 
@@ -40,7 +42,8 @@ class LagMeter:
             if lag > self._worst.get(span, 0):
                 self._worst[span] = lag
         if lag >= PERIOD_NS:
-            self._stalls.append((due_ns, woke_ns))
+            self._starts.append(due_ns)
+            self._ends.append(woke_ns)
 
     def stalls_at(self, moments: Sequence[int]) -> list[tuple[int, int]]:
         """The stalls that overlap one of the moments (in order), as (start, length), one still going on among them.
@@ -52,12 +55,20 @@ class LagMeter:
             return []
         now = now_ns()
         going_on = [(self._due, now)] if now - self._due >= PERIOD_NS else []
-        first = bisect_left(self._stalls, moments[0] - PERIOD_NS, key=lambda stall: stall[1])
+        first, last = self._reached(moments[0], moments[-1])
+        if last - first > len(moments):  # in a long answer of a busy loop there are far more stalls than reads
+            places = sorted({place for moment in moments for place in range(*self._reached(moment, moment))})
+        else:
+            places = list(range(first, last))
         return [
             (start, end - start)
-            for start, end in (*self._stalls[first:], *going_on)
+            for start, end in (*((self._starts[place], self._ends[place]) for place in places), *going_on)
             if bisect_left(moments, start - PERIOD_NS) < bisect_right(moments, end + PERIOD_NS)
         ]
+
+    def _reached(self, first_ns: int, last_ns: int) -> tuple[int, int]:
+        """From which stall to which one they may reach into a span."""
+        return bisect_left(self._ends, first_ns - PERIOD_NS), bisect_right(self._starts, last_ns + PERIOD_NS)
 
     def worst_between(self, start_ns: int, end_ns: int) -> int:
         """The worst lag in the tenths of a second that the span touches; 0 when nothing was late."""

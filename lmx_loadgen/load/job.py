@@ -1,9 +1,10 @@
 """One job from its warm-ups to its marks: waits for what the schedule says is due, and has it sent."""
 
-import contextlib
 import resource
 
 import anyio
+import anyio.lowlevel
+import httpx
 from anyio.abc import TaskGroup
 
 from lmx_loadgen.load.alarm import Alarm
@@ -25,6 +26,10 @@ _AHEAD_NS = NS
 # So long before it is due a request takes a connection: the way from there to its first byte takes about as long, and
 # what is left of it is waited for just before that byte.
 _LEAD_NS = 150_000
+_STARTED_AT_ONCE = 50
+# So many connections are opened at once, by all workers together, ahead of the load: half of what macOS queues for a
+# server that is busy elsewhere, and drops what is beyond.
+CONNECTING_AT_ONCE = 64
 
 
 class JobRun:
@@ -41,6 +46,8 @@ class JobRun:
         self._alarm = alarm
         self._warm_ns: list[int] = []
         self._warming_from_ns: int | None = None
+        self._gate = anyio.CapacityLimiter(max(1, CONNECTING_AT_ONCE // job.step))
+        self._opens_ahead = True
         self._cpu_start = _cpu_s()
         self._began_ns = now_ns()
 
@@ -60,14 +67,24 @@ class JobRun:
         return sum(self._warm_ns) // len(self._warm_ns) if self._warm_ns else None
 
     async def _warm_up(self, slot: int, connection: StampedTransport) -> None:
+        await self._connect(connection)
         for place in range(self.job.warmup):
             number = slot * self.job.warmup + place
             template = number % len(self.job.warmup_templates)
             timing = await self.sender.send(connection, Turn(slot, now_ns(), number, template, "warmup"))
             if timing.failure is None and timing.send_ns is not None and timing.end_ns is not None:
                 self._warm_ns.append(timing.end_ns - timing.send_ns)
-        with contextlib.suppress(Exception):  # the first request on it will meet the same fault and record it
-            await self.sender.connect(connection)
+        await self._connect(connection)
+
+    async def _connect(self, connection: StampedTransport) -> None:
+        """Open a connection in its turn. Once one fails, no other is waited for: the first request on each will meet
+        the same fault, and record it."""
+        async with self._gate:
+            if self._opens_ahead:
+                try:
+                    await self.sender.connect(connection)
+                except httpx.TransportError:
+                    self._opens_ahead = False
 
     async def measure(self, go: Go) -> None:
         """Send from `go.start_ns` on, until nothing more is due and every request has ended."""
@@ -77,7 +94,9 @@ class JobRun:
 
     async def _start_turns(self, go: Go, group: TaskGroup) -> None:
         take = self._take_due_turn if self._schedule.KNOWN_AHEAD else self._take_turn
-        for turn in self._schedule.begin(go):
+        for place, turn in enumerate(self._schedule.begin(go), 1):
+            if place % _STARTED_AT_ONCE == 0:  # else thousands that are due within a second would hold up the first
+                await anyio.lowlevel.checkpoint()
             if (early_ns := turn.due_ns - _AHEAD_NS - now_ns()) > 0:
                 await anyio.sleep(early_ns / NS)
             group.start_soon(take, turn)

@@ -19,7 +19,6 @@ class ConnectionPool:
         self._stamps = stamps
         self._tls = tls
         self._habits = ServerHabits()
-        self._all: list[StampedTransport] = []
         self._free: list[StampedTransport] = []
 
     def take(self) -> StampedTransport:
@@ -27,9 +26,7 @@ class ConnectionPool:
         is least likely to have closed meanwhile; a new one, not open yet, where none is free."""
         if self._free:
             return self._free.pop()
-        connection = StampedTransport(ssl_context=self._tls, stamps=self._stamps, habits=self._habits)
-        self._all.append(connection)
-        return connection
+        return StampedTransport(ssl_context=self._tls, stamps=self._stamps, habits=self._habits)
 
     def give_back(self, connection: StampedTransport) -> None:
         """The connection is free again, whatever became of its last request."""
@@ -37,7 +34,7 @@ class ConnectionPool:
 
     def heard_ns(self) -> int:
         """When the last byte came on any of them; 0 when none has."""
-        return max((connection.heard_ns for connection in self._all), default=0)
+        return self._habits.heard_ns
 
 
 class Pools:

@@ -18,7 +18,8 @@ def _number(value: Any) -> Any:
 Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0, le=DAY_S, allow_inf_nan=False)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 RequestRate = Annotated[float, BeforeValidator(_number), Field(gt=0, le=100_000, allow_inf_nan=False)]
-ConcurrencyLevel = Annotated[StrictInt, Field(ge=1, le=4096)]
+# How many requests run at once. What this machine bears is checked before a run (`session.machine_limits`).
+InFlight = Annotated[StrictInt, Field(ge=1, le=2**31)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 FileName = Annotated[str, Field(min_length=1, max_length=4096)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")]

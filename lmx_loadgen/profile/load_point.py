@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from lmx_loadgen.profile.fields import InFlight
 from lmx_loadgen.profile.shape import Shape
 
 # As many requests as an open loop has in flight at most, unless its user says otherwise.
@@ -17,7 +18,6 @@ _ASSUMED_ANSWER_S = 10.0
 _ASSUMED_IN_REPLAY = 32
 
 Arrivals = Literal["poisson", "constant"]
-InFlight = Annotated[int, Strict(), Field(ge=1, le=4096)]
 
 
 class _Point(BaseModel):
@@ -69,7 +69,7 @@ class Closed(_Point):
     IN_SHORT: ClassVar[str] = "C="
 
     kind: Literal["closed"] = "closed"
-    concurrency: Annotated[int, Strict(), Field(ge=1, le=2**31)]
+    concurrency: InFlight
     shape: Shape | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @property
@@ -165,7 +165,7 @@ class Sessions(_Point):
     IN_SHORT: ClassVar[str] = ""
 
     kind: Literal["sessions"] = "sessions"
-    users: Annotated[int, Strict(), Field(ge=1, le=4096)]
+    users: InFlight
 
     @property
     def cell(self) -> str:

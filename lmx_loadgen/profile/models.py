@@ -10,9 +10,9 @@ from lmx_loadgen.profile.checks import Checks
 from lmx_loadgen.profile.durations import seconds, seconds_or_auto, share
 from lmx_loadgen.profile.fields import (
     DAY_S,
-    ConcurrencyLevel,
     Duration,
     FileName,
+    InFlight,
     Name,
     Number,
     ProfilePart,
@@ -24,7 +24,6 @@ from lmx_loadgen.profile.load_point import (
     DEFAULT_IN_FLIGHT,
     Arrivals,
     Closed,
-    InFlight,
     LoadPoint,
     Open,
     Replay,
@@ -113,14 +112,14 @@ class Load(ProfilePart):
     arrivals: Arrivals = "poisson"
     replay: FileName | None = None
     max_in_flight: InFlight = DEFAULT_IN_FLIGHT
-    users: Annotated[list[ConcurrencyLevel], BeforeValidator(_levels)] = Field(
+    users: Annotated[list[InFlight], BeforeValidator(_levels)] = Field(
         default=[], max_length=64, exclude_if=lambda value: not value
     )
     think: Annotated[
         Literal["reading"] | Annotated[float, Field(ge=0, le=DAY_S, allow_inf_nan=False)],
         BeforeValidator(_seconds_or_reading),
     ] = Field(default=0.0, exclude_if=lambda value: value == 0)
-    concurrency: Annotated[list[ConcurrencyLevel], BeforeValidator(_levels)] = Field(default=[1], max_length=64)
+    concurrency: Annotated[list[InFlight], BeforeValidator(_levels)] = Field(default=[1], max_length=64)
     shapes: Annotated[list[Shape], BeforeValidator(_shapes)] = Field(
         default=[], max_length=64, exclude_if=lambda value: not value
     )

@@ -133,7 +133,7 @@ def distribution_charts(series: Sequence[Series]) -> list[Chart]:
 def _distributions(
     series: Sequence[Series],
     points: Sequence[LoadPoint],
-    values_of: Callable[[Sequence[Record], str], list[float]],
+    values_of: Callable[[Sequence[Record], str], Sequence[float]],
     metric: str,
     most: int,
     *,
@@ -145,16 +145,19 @@ def _distributions(
         if metric == "ttft":  # of an overloaded level it would depend on how long the load lasted
             pairs = [(one, level) for one, level in pairs if level.open_loop is None or not level.open_loop.overloaded]
         curves = [(one, *_sample_of(one.requests_of(level), level.sample, values_of, metric)) for one, level in pairs]
-        options.append(Option(point.cell, figures.distribution(curves, metric, most, log_x=log_x)))
+        pooled = max((level.requests.ok for _, level in pairs), default=0)
+        is_thinned = metric == "chunk_gap" and pooled > samples.MOST_POOLED
+        note = f"Of {samples.MOST_POOLED:,} answers of each, evenly chosen." if is_thinned else ""
+        options.append(Option(point.cell, figures.distribution(curves, metric, most, log_x=log_x), note))
     return options
 
 
 def _sample_of(
     requests: Sequence[Record],
     sample: str,
-    values_of: Callable[[Sequence[Record], str], list[float]],
+    values_of: Callable[[Sequence[Record], str], Sequence[float]],
     metric: str,
-) -> tuple[list[float], int]:
+) -> tuple[Sequence[float], int]:
     """A metric's values, and how many are missing because their request failed: none where gaps are pooled."""
     failed = samples.failed_in_sample(requests, sample) if METRICS[metric].scope == "request" else 0
     return values_of(requests, sample), failed

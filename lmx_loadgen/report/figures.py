@@ -13,6 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lmx_loadgen.analysis.formats import count, duration, milliseconds, rate
+from lmx_loadgen.analysis.record_store import by_time, where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.run_view import mean_interval, stat, system_rate
 from lmx_loadgen.report.level_table import common_unit, rate_unit
@@ -246,7 +247,7 @@ def timeline(one: Series, level: LevelResult, most_requests: int) -> go.Figure |
 
     Warm-up is grey, a cancelled request grey and hatched; one that failed is red, hatched, and ends in a cross.
     """
-    requests = sorted(first_block(one.requests_of(level)), key=_start_ns)
+    requests = by_time(first_block(one.requests_of(level)), _start_ns)
     if not requests:
         return None
     origin = _start_ns(requests[0])
@@ -281,10 +282,10 @@ def timeline(one: Series, level: LevelResult, most_requests: int) -> go.Figure |
     return figure
 
 
-def first_block(requests: Sequence[Record]) -> list[Record]:
+def first_block(requests: Sequence[Record]) -> Sequence[Record]:
     """The requests of the first block: between the blocks of one target lie those of the others."""
     first = min((request.block for request in requests), default=0)
-    return [request for request in requests if request.block == first]
+    return where(requests, lambda one: one.block == first)
 
 
 def _start_ns(request: Record) -> int:

@@ -1,6 +1,5 @@
 """What a run shows while it goes on: on a terminal a live display of all of it, elsewhere a plain line a block."""
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -10,6 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from lmx_loadgen.analysis.formats import duration, milliseconds, plural, rate
+from lmx_loadgen.analysis.values import Values
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.report.how_far import HowFar
 from lmx_loadgen.report.live import LiveRow, display
@@ -21,15 +21,20 @@ REFRESHES_PER_SECOND = 4
 NAME_WIDTH = 14
 
 
+def _few() -> Values:
+    """They are looked at four times a second."""
+    return Values(most_exact=5_000)
+
+
 @dataclass(slots=True)
 class _Figures:
     """Counters of one target at one load, or of a part of that."""
 
     ok: int = 0
     failed: int = 0
-    ttfts: list[float] = field(default_factory=list)
-    token_rates: list[float] = field(default_factory=list)
-    chunk_rates: list[float] = field(default_factory=list)
+    ttfts: Values = field(default_factory=_few)
+    token_rates: Values = field(default_factory=_few)
+    chunk_rates: Values = field(default_factory=_few)
 
     def add(self, ok: bool, ttft_s: float | None, speed: float | None, in_tokens: bool) -> None:
         if not ok:
@@ -37,9 +42,9 @@ class _Figures:
             return
         self.ok += 1
         if ttft_s is not None:
-            self.ttfts.append(ttft_s)
+            self.ttfts.extend([ttft_s])
         if speed is not None:
-            (self.token_rates if in_tokens else self.chunk_rates).append(speed)
+            (self.token_rates if in_tokens else self.chunk_rates).extend([speed])
 
     @property
     def ended(self) -> int:
@@ -47,11 +52,10 @@ class _Figures:
 
     def medians(self) -> tuple[str, str]:
         """`182 ms`, `80.4 tok/s`."""
-        ttft = statistics.median(self.ttfts) if self.ttfts else None
         in_tokens = len(self.token_rates) >= len(self.chunk_rates)
         rates = self.token_rates if in_tokens else self.chunk_rates
         unit = "tok/s" if in_tokens else "chunks/s"
-        return f"{milliseconds(ttft)} ms", f"{rate(statistics.median(rates) if rates else None)} {unit}"
+        return f"{milliseconds(self.ttfts.median)} ms", f"{rate(rates.median)} {unit}"
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lmx_loadgen.analysis.formats import short_time
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import MeasuredRun, read_run
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.analysis.summary import summarize
@@ -28,7 +28,7 @@ def views(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], Non
 
 def measured_runs(named: Sequence[Path], results_dir: Path, skipped: Callable[[str], None]) -> list[MeasuredRun]:
     """What was measured in the same runs. Raises as `views` does."""
-    return _each(named, results_dir, skipped, lambda folder: MeasuredRun(eventlog.read_log(folder / eventlog.NAME)))
+    return _each(named, results_dir, skipped, lambda folder: read_run(folder / eventlog.NAME))
 
 
 def _each(
@@ -63,7 +63,7 @@ def _with_id(run: RunView) -> str:
 def _view(folder: Path) -> RunView:
     """A run's result and request lines; a run that was killed before it could store its result is summed up now."""
     log_path = folder / eventlog.NAME
-    run = MeasuredRun(eventlog.read_log(log_path)) if log_path.is_file() else None
+    run = read_run(log_path) if log_path.is_file() else None
     killed = not (folder / result.NAME).is_file()
     stored = summarize(run) if run is not None and killed else result.read_result(folder)
     _check_definitions(folder, stored)

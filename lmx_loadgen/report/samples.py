@@ -1,13 +1,16 @@
 """Single observations out of requests, for charts that draw each of them."""
 
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from lmx_loadgen.analysis.metrics import chunk_gaps
+from lmx_loadgen.analysis.record_store import where
 from lmx_loadgen.analysis.records import Record, in_steady_or_all
 from lmx_loadgen.system.clock import NS
 
 Item = TypeVar("Item")
+MOST_POOLED = 5_000
 
 
 def in_sample(one: Record, sample: str) -> bool:
@@ -24,10 +27,10 @@ def _counts(one: Record, sample: str) -> bool:
     return one.measured and in_steady_or_all(one, sample)
 
 
-def ttft_s(requests: Iterable[Record], sample: str) -> list[float]:
+def ttft_s(requests: Sequence[Record], sample: str) -> Sequence[float]:
     """Times to first token in seconds; in an open loop from when a request was due."""
-    chosen = [one for one in requests if in_sample(one, sample)]
-    return [found / NS for one in chosen if (found := _ttft_ns(one)) is not None]
+    waits = (_ttft_ns(one) for one in requests if in_sample(one, sample))
+    return array("d", (found / NS for found in waits if found is not None))
 
 
 def _ttft_ns(one: Record) -> int | None:
@@ -36,9 +39,10 @@ def _ttft_ns(one: Record) -> int | None:
     return one.first_text_ns - one.intended_ns
 
 
-def chunk_gaps_s(requests: Iterable[Record], sample: str) -> list[float]:
-    """Times in seconds between reads that brought text, pooled."""
-    return [gap for one in requests if in_sample(one, sample) for gap in chunk_gaps(one)]
+def chunk_gaps_s(requests: Sequence[Record], sample: str) -> Sequence[float]:
+    """Times in seconds between reads that brought text, pooled over at most `MOST_POOLED` answers, evenly chosen."""
+    answers = where(requests, lambda one: in_sample(one, sample))
+    return array("d", (gap for one in thinned(answers, MOST_POOLED) for gap in chunk_gaps(one)))
 
 
 def ecdf(values: Iterable[float], most: int, failed: int = 0) -> tuple[list[float], list[float]]:

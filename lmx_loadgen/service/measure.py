@@ -32,8 +32,9 @@ from lmx_loadgen.session.outcome import Recorded, store_outcome
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.token_counter import token_counter
 from lmx_loadgen.session.view import Silent
-from lmx_loadgen.store.eventlog import NAME, read_log
+from lmx_loadgen.store.eventlog import NAME
 from lmx_loadgen.store.imported import OURS
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.system import lock
 from lmx_loadgen.targets.recognize import KnownServers
 

@@ -1,7 +1,6 @@
-"""A run's calibration, stored or made now, and the number of workers that a load needs."""
+"""A run's calibration, stored or made now."""
 
 import contextlib
-import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,20 +11,16 @@ from lmx_loadgen import __version__
 from lmx_loadgen.errors import Interrupted, LoadgenError, ResultError, StorageError
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.course import record
-from lmx_loadgen.session.instrument import instrument
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.setup import Calibrated
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import Silent, View
 from lmx_loadgen.store.calibration import Calibration, find, read_calibrations, store
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.system import folders, host, identity, open_files
 
 if TYPE_CHECKING:
     from lmx_loadgen.calibration.run import Measure
-
-# A user of a fast local server sees up to this many chunks a second.
-_FAST_CHUNKS_PER_S = 100
 
 
 def measure(options: Options, stop: StopFlag) -> "Measure":
@@ -42,7 +37,8 @@ def measure(options: Options, stop: StopFlag) -> "Measure":
             stop.check()
             if recorded.error is not None:
                 raise recorded.error
-            return read_log(recorded.folder / "events.jsonl")
+            log = read_log(recorded.folder / "events.jsonl")
+            return replace(log, requests=list(log.requests))  # the folder goes
 
     return measured
 
@@ -53,7 +49,7 @@ def calibration_for_run(options: Options, stop: StopFlag, view: View) -> Calibra
     once `stop` is set."""
 
     def calibrated(loop: str, stamps: str) -> dict[str, Any]:
-        known = _known(options.out)
+        known = known_calibrations(options.out)
         found = find(known, __version__, loop, stamps, options.workers)
         if found is None:
             view.say("Measuring the instrument's own error first (about 20 s, once; --no-calibrate skips it).")
@@ -73,7 +69,7 @@ def stored_calibration(options: Options) -> Calibrated:
     """What `session.run` asks for a run's calibration, where none is to be made: the newest one that fits, or None."""
 
     def calibrated(loop: str, stamps: str) -> dict[str, Any] | None:
-        found = find(_known(options.out), __version__, loop, stamps, options.workers)
+        found = find(known_calibrations(options.out), __version__, loop, stamps, options.workers)
         return None if found is None else found.model_dump(mode="json")
 
     return calibrated
@@ -104,25 +100,7 @@ def _calibrated_now(options: Options, stop: StopFlag, report: Callable[[str], No
     return made
 
 
-def with_workers(options: Options, profile: Profile) -> Options:
-    """The options, with as many measuring processes as the profile's heaviest load needs."""
-    return replace(options, workers=workers_for(options, profile.load.likely_in_flight()))
-
-
-def workers_for(options: Options, slots: int) -> int:
-    """How many measuring processes a load needs, as far as it has been calibrated: usually one.
-
-    One core is left to the server, and slow cores to everything else.
-    """
-    loop, stamps = instrument(options)
-    found = find(_known(options.out), __version__, loop, stamps.value, 1)
-    if found is None or found.sustained_chunks_per_s is None:
-        return 1
-    needed = math.ceil(slots * _FAST_CHUNKS_PER_S / found.sustained_chunks_per_s)
-    return max(1, min(needed, host.fast_cores() - 1))
-
-
-def _known(out: Path) -> list[Calibration]:
+def known_calibrations(out: Path) -> list[Calibration]:
     """This machine's calibrations: its own, and those beside the runs, where earlier versions and `--out` put them."""
     found: list[Calibration] = []
     for folder in (folders.calibration_folder(), out):

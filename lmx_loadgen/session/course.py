@@ -2,7 +2,9 @@
 
 import contextlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.load.driver import Driver
@@ -10,6 +12,7 @@ from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.observe.observer import Samples, observing
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
+from lmx_loadgen.session import machine_limits
 from lmx_loadgen.session.capacity import CapacitySearch, Deadline, time_left
 from lmx_loadgen.session.checks.budget import check_budget
 from lmx_loadgen.session.checks.client import CheckClient
@@ -19,7 +22,6 @@ from lmx_loadgen.session.checks.same_work import SameWorkChecks
 from lmx_loadgen.session.history import History
 from lmx_loadgen.session.instrument import instrument, tls
 from lmx_loadgen.session.isolation import Isolation
-from lmx_loadgen.session.jobs import most_connections
 from lmx_loadgen.session.options import DEFAULT_MAX_DURATION_S, Options
 from lmx_loadgen.session.outcome import Recorded
 from lmx_loadgen.session.plan import estimate_s
@@ -33,9 +35,15 @@ from lmx_loadgen.session.stop_rules import MaxDuration, StopRules
 from lmx_loadgen.session.strategy import FixedPlan, Repeats, Strategy, UntilConclusive
 from lmx_loadgen.session.token_count import token_count
 from lmx_loadgen.session.view import PlannedSegment, View
-from lmx_loadgen.store.eventlog import NAME, read_log
-from lmx_loadgen.system import host, open_files, priority, sleep
+from lmx_loadgen.store.eventlog import NAME
+from lmx_loadgen.system import host, priority, sleep
 from lmx_loadgen.system.clock import Anchor
+
+if TYPE_CHECKING:
+    from lmx_loadgen.analysis.measured_run import MeasuredRun, RunReader
+
+# What has been stored of a run that is still being measured.
+StoredRun = Callable[[], "MeasuredRun"]
 
 
 def record(
@@ -48,12 +56,12 @@ def record(
     calibrated: Calibrated | None = None,
 ) -> Recorded:
     """Run a profile on this thread and write its event log, but no result; see `session.run`."""
-    if options.cluster is None:  # each node has a limit of its own
-        open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
+    if options.cluster is None:  # each node has limits of its own
+        machine_limits.require(profile, options.workers)
     view.phase("finding the servers")
     with contextlib.ExitStack() as stack:
         setup = set_up(profile, options, calibrated, stack, stop=stop, base_dir=base_dir, say=view.say)
-        for line in setup.announcement():
+        for line in [*setup.announcement(), *machine_limits.warnings(profile, options)]:
             view.say(line)
         samples = stack.enter_context(observing(target.base_url for target in setup.targets.values()))
         recorder, driver = _start_recording(setup, samples)
@@ -176,37 +184,47 @@ def _same_work(setup: RunSetup, client: CheckClient, done: frozenset[tuple[str, 
 
 def _strategy(setup: RunSetup, parts: Parts) -> Strategy:
     """What decides what is measured; the verdicts it looks at are those of what has been stored."""
-    options, log_path = setup.options, parts.recorder.folder / NAME
+    options, stored = setup.options, _stored_run(parts.recorder.folder / NAME)
     if options.capacity is not None:
-        return _capacity_search(setup, parts, log_path)
+        return _capacity_search(setup, parts, stored)
     if setup.profile.load.sweep:
-        return _sweep(setup, parts, log_path)
-    repeats = Repeats(_tainted(log_path, parts.history))
+        return _sweep(setup, stored)
+    repeats = Repeats(_tainted(stored, parts.history))
     if options.detect is not None or options.budget is not None:
         from lmx_loadgen.session.sized import by_precision
 
-        return by_precision(setup, parts, repeats)
+        return by_precision(setup, parts, repeats, stored)
     if not options.until_conclusive:
         return FixedPlan(setup.plan, repeats)
     from lmx_loadgen.analysis.comparison.compare import conclusive
     from lmx_loadgen.analysis.comparison.looks import MOST_BLOCKS
-    from lmx_loadgen.analysis.measured_run import MeasuredRun
 
     return UntilConclusive(
         setup.profile,
         list(setup.targets),
         setup.plan,
         repeats,
-        lambda point: conclusive(MeasuredRun(read_log(log_path)), point),
+        lambda point: conclusive(stored(), point),
         MaxDuration(options.max_duration or DEFAULT_MAX_DURATION_S, parts.history.spent_s),
         MOST_BLOCKS,
     )
 
 
-def _capacity_search(setup: RunSetup, parts: Parts, log_path: Path) -> Strategy:
+def _stored_run(log_path: Path) -> StoredRun:
+    """What has been stored of the run until now. Each request is read once, however often it is asked for."""
+
+    @cache
+    def reader() -> "RunReader":
+        from lmx_loadgen.analysis.measured_run import RunReader
+
+        return RunReader(log_path)
+
+    return lambda: reader().run()
+
+
+def _capacity_search(setup: RunSetup, parts: Parts, stored: StoredRun) -> Strategy:
     from lmx_loadgen.analysis.capacity import tried_of
     from lmx_loadgen.analysis.capacity_search import ladder_of
-    from lmx_loadgen.analysis.measured_run import MeasuredRun
 
     options = setup.options
     assert options.capacity is not None
@@ -216,21 +234,20 @@ def _capacity_search(setup: RunSetup, parts: Parts, log_path: Path) -> Strategy:
         list(setup.targets),
         ladder,
         options.share,
-        lambda target: tried_of(MeasuredRun(read_log(log_path)), target, ladder),
+        lambda target: tried_of(stored(), target, ladder),
         time_left(options.within, setup.began, parts.history.spent_s),
         parts.view.say,
     )
 
 
-def _sweep(setup: RunSetup, parts: Parts, log_path: Path) -> Strategy:
-    from lmx_loadgen.analysis.measured_run import MeasuredRun
+def _sweep(setup: RunSetup, stored: StoredRun) -> Strategy:
     from lmx_loadgen.analysis.sweep import swept_of
     from lmx_loadgen.session.sweep import Sweep
 
-    return Sweep(setup.profile, setup.plan, lambda target: swept_of(MeasuredRun(read_log(log_path)), target))
+    return Sweep(setup.profile, setup.plan, lambda target: swept_of(stored(), target))
 
 
-def _tainted(log_path: Path, history: History) -> Callable[[LoadPoint, int], bool]:
+def _tainted(stored: StoredRun, history: History) -> Callable[[LoadPoint, int], bool]:
     """Whether this machine moved a round's figures, judged by what has been stored of it."""
 
     def tainted(point: LoadPoint, block: int) -> bool:
@@ -238,6 +255,6 @@ def _tainted(log_path: Path, history: History) -> Callable[[LoadPoint, int], boo
             return False  # no need to read all that was stored
         from lmx_loadgen.analysis.comparison.taint import is_round_tainted
 
-        return is_round_tainted(read_log(log_path), point, block)
+        return is_round_tainted(stored(), point, block)
 
     return tainted

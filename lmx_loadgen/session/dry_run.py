@@ -11,15 +11,15 @@ import anyio
 from lmx_loadgen.errors import LoadgenError
 from lmx_loadgen.profile.models import Profile, TargetSpec
 from lmx_loadgen.profile.replay import asked_prompts
+from lmx_loadgen.session import machine_limits
 from lmx_loadgen.session.instrument import tls
-from lmx_loadgen.session.jobs import most_connections
 from lmx_loadgen.session.last_rates import Rate, last_rates, seconds_of
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.ownership import check_owned
 from lmx_loadgen.session.plan import Segment, estimate_s, make_plan
 from lmx_loadgen.session.plan_description import plan_description
 from lmx_loadgen.session.token_counter import token_counter
-from lmx_loadgen.system import folders, open_files
+from lmx_loadgen.system import folders
 from lmx_loadgen.targets.address import dialect_of
 from lmx_loadgen.targets.base import Target, keys_of
 from lmx_loadgen.targets.prepare import Access, prepare
@@ -48,7 +48,8 @@ def dry_run(profile: Profile, options: Options, say: Callable[[str], None]) -> N
     names = [spec.name for spec in profile.targets]
     plan = make_plan(profile, names, options.first_rounds(len(names)))
     rates = last_rates(options.out, asked.ready.values())
-    for line in plan_description(profile, plan, options, _estimate(profile, plan, rates)):
+    description = plan_description(profile, plan, options, _estimate(profile, plan, rates))
+    for line in [*description, *machine_limits.warnings(profile, options)]:
         say(line)
     if len(asked.faults) > 1:
         raise type(asked.faults[0])("; and ".join(str(fault) for fault in asked.faults))
@@ -66,7 +67,7 @@ def _open_files(profile: Profile, options: Options) -> None:
     if profile.tokenizer is not None:
         token_counter(profile.tokenizer, Path())
     tls(options)
-    open_files.require(most_connections(profile, options.workers), profile.load.heaviest().label)
+    machine_limits.require(profile, options.workers)
 
 
 async def _asked(profile: Profile, options: Options) -> _Asked:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import Any
 
 from lmx_loadgen.analysis.conditions import SLEPT_S
@@ -41,7 +40,7 @@ class History:
     aborted: dict[str, Stop] = field(default_factory=dict)
     delayed: set[tuple[LoadPoint, int]] = field(default_factory=set)
     took_s: list[tuple[SegmentKey, float]] = field(default_factory=list)
-    _answers: dict[tuple[str, LoadPoint], list[float]] = field(default_factory=dict)
+    _answers: dict[tuple[str, LoadPoint], tuple[float, int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, resumed: ResumeState | None) -> "History":
@@ -82,7 +81,7 @@ class History:
     def answer_s(self, point: LoadPoint) -> float | None:
         """How long an answer takes at a load point, of the target that takes longest in the mean; None where nothing
         was measured there."""
-        return max((fmean(took) for (_, at), took in self._answers.items() if at == point), default=None)
+        return max((took / n for (_, at), (took, n) in self._answers.items() if at == point), default=None)
 
     def note_request(self, line: Mapping[str, Any]) -> None:
         """A request has ended; `line` is what is stored of it."""
@@ -94,7 +93,8 @@ class History:
         if may_be_delayed(line):
             self.delayed.add((point, line["block"]))
         if line["send_ns"] is not None:
-            self._answers.setdefault((line["target"], point), []).append((line["end_ns"] - line["send_ns"]) / NS)
+            took, n = self._answers.get((line["target"], point), (0.0, 0))
+            self._answers[line["target"], point] = took + (line["end_ns"] - line["send_ns"]) / NS, n + 1
 
     def note_machine(self, segment: Segment, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """How the machine did before and after a segment of load: it may have slept through it."""

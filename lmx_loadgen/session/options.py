@@ -60,6 +60,7 @@ class Options:
         share: the share of requests that must keep every limit in it, and `within` how many seconds it may take.
         start_sim: what starts the simulator, given the environment of its process.
         known_servers: who was recognized where, for whoever does one run after the other; None remembers nobody.
+        workers_why: a sentence on the number of `workers`, where the tool decided it.
     """
 
     out: Path = Path("reports")
@@ -92,6 +93,7 @@ class Options:
     within: float = 900.0
     start_sim: StartSim = start_demo
     known_servers: KnownServers | None = None
+    workers_why: str | None = None
 
     @property
     def goes_on(self) -> bool:

@@ -61,8 +61,8 @@ def store_outcome(recorded: Recorded) -> RunOutcome:
 
 
 def _summarize(folder: Path) -> RunResult:
-    from lmx_loadgen.analysis.measured_run import MeasuredRun
+    from lmx_loadgen.analysis.measured_run import read_run
     from lmx_loadgen.analysis.summary import summarize
-    from lmx_loadgen.store.eventlog import NAME, read_log
+    from lmx_loadgen.store.eventlog import NAME
 
-    return summarize(MeasuredRun(read_log(folder / NAME)))
+    return summarize(read_run(folder / NAME))

@@ -35,7 +35,7 @@ def check_owned(profile: Profile, resolve: Resolve | None = None, *, goes_on: bo
         if load is None or address is None:
             continue
         host = urlsplit(normalize_url(address, f"target {spec.name}")).hostname or ""
-        public = next((one for one in _addresses(host, resolve or resolved) if is_public(one)), None)
+        public = next((one for one in addresses_of(host, resolve or resolved) if is_public(one)), None)
         if public is not None:
             where = host if host == public else f"{host} ({public})"
             raise InputError(
@@ -83,7 +83,8 @@ def resolved(host: str) -> Sequence[str]:
     return list(found)
 
 
-def _addresses(host: str, resolve: Resolve) -> Sequence[str]:
+def addresses_of(host: str, resolve: Resolve = resolved) -> Sequence[str]:
+    """The IP addresses of a host: itself, where it is one."""
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

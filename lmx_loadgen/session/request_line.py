@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmx_loadgen.analysis.metrics import decode_tok_s, ttft
-from lmx_loadgen.analysis.records import record
+from lmx_loadgen.analysis.read_records import record
 from lmx_loadgen.analysis.tokens import choose_basis
 from lmx_loadgen.decode.chat import TEXT_KINDS, RawAnswer, StreamRules, read_answer
 from lmx_loadgen.load.messages import Ended, FinishedRequest

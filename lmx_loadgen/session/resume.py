@@ -25,8 +25,9 @@ from lmx_loadgen.profile.prompts import PromptBook
 from lmx_loadgen.profile.replay import Trace
 from lmx_loadgen.session.checks.check_key import key_of
 from lmx_loadgen.session.plan import PROBES, Segment, planned_segment, stability_points
-from lmx_loadgen.store.eventlog import NAME, EventLog, LogContents, read_log
+from lmx_loadgen.store.eventlog import NAME, EventLog
 from lmx_loadgen.store.lines import ran_to_its_end
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.store.segment_key import LOAD, SegmentKey, segment_key
 from lmx_loadgen.system import folders, identity
 from lmx_loadgen.system.clock import NS, Anchor
@@ -91,7 +92,8 @@ class ResumeState:
     @cached_property
     def begun(self) -> list[SegmentKey]:
         """The segments that had begun, in the order of their first lines."""
-        return list(dict.fromkeys(map(segment_key, [*self.log.host, *self.log.requests, *self.log.segments])))
+        log = self.log
+        return list(dict.fromkeys([*map(segment_key, log.host), *log.request_keys, *map(segment_key, log.segments)]))
 
     @cached_property
     def finished(self) -> frozenset[SegmentKey]:
@@ -126,13 +128,18 @@ class ResumeState:
 
     @property
     def next_id(self) -> int:
-        lines = [line for line in [*self.log.requests, *self.log.superseded] if line["type"] == "request"]
-        return max((line["id"] + 1 for line in lines), default=0)
+        return self.log.next_id
 
     @property
     def answered(self) -> set[str]:
         """The targets that have given an answer."""
-        return {line["target"] for line in self.log.requests if line["outcome"] == "ok"}
+        found: set[str] = set()
+        for line in self.log.requests:
+            if line["outcome"] == "ok":
+                found.add(line["target"])
+            if len(found) == len(self.header["targets"]):
+                break
+        return found
 
     @property
     def spent_s(self) -> float:

@@ -1,6 +1,7 @@
 """One segment from its begin to its end."""
 
 import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -140,6 +141,6 @@ class SegmentRun:
         return self.parts.stop.why or self._rules.stop or (deadline.why if deadline is not None else None)
 
 
-def _due_ns(jobs: Sequence[Job]) -> list[int]:
+def _due_ns(jobs: Sequence[Job]) -> "array[int]":
     """When each request of an open loop is due, by its number, put together again from all workers' shares."""
-    return sorted(due for job in jobs for due in job.due_ns or ())
+    return array("q", sorted(due for job in jobs for due in job.due_ns or ()))

@@ -1,5 +1,7 @@
 """Runs whose size is decided while they are on, by what a difference takes to be found, or by the time there is."""
 
+from collections.abc import Callable
+
 from lmx_loadgen.analysis.comparison.compare import precision
 from lmx_loadgen.analysis.comparison.power import MOST_ROUNDS, Precision
 from lmx_loadgen.analysis.measured_run import MeasuredRun
@@ -12,21 +14,22 @@ from lmx_loadgen.session.segment_run import Parts
 from lmx_loadgen.session.setup import RunSetup
 from lmx_loadgen.session.stop_rules import MaxDuration
 from lmx_loadgen.session.strategy import Repeats
-from lmx_loadgen.store.eventlog import NAME, read_log
 
 # What the noise is told by where no difference was named.
 _USUAL_EFFECT = 0.05
 
 
-def by_precision(setup: RunSetup, parts: Parts, repeats: Repeats) -> Detect | WithinBudget:
-    """The strategy of such a run; what rounds say is what has been stored of them."""
+def by_precision(
+    setup: RunSetup, parts: Parts, repeats: Repeats, stored: Callable[[], MeasuredRun]
+) -> Detect | WithinBudget:
+    """The strategy of such a run; `stored` gives what has been stored of the rounds."""
     options, profile, names = setup.options, setup.profile, list(setup.targets)
-    log_path, spent_s = parts.recorder.folder / NAME, parts.history.spent_s
+    spent_s = parts.history.spent_s
 
     def precise(point: LoadPoint) -> Precision | None:
         if len(names) < 2:
             return None
-        return precision(MeasuredRun(read_log(log_path)), point, options.detect or _USUAL_EFFECT)
+        return precision(stored(), point, options.detect or _USUAL_EFFECT)
 
     if options.detect is not None:
         limit = MaxDuration(options.max_duration or DEFAULT_MAX_DURATION_S, spent_s)

@@ -2,6 +2,7 @@
 cannot keep up with an open loop. And what keeps a run from adding more: the time it may take."""
 
 import time
+from array import array
 from bisect import insort
 from collections import deque
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from lmx_loadgen.store.segment_key import LOAD, SegmentKey
 from lmx_loadgen.system.clock import NS, now_ns
 
 _FIRST_LOOK_NS = NS
+_RESPONSES_KEPT = 1000
 _LOOKS = 2
 WINDOW = 20
 _FEWEST = 10
@@ -91,7 +93,7 @@ class FallsBehind:
     def __init__(self, due_ns: Sequence[int]) -> None:
         self._due_ns = due_ns
         self._start_ns: int | None = None
-        self._ended_ns: list[int] = []
+        self._ended_ns = array("q")
         self._responses: list[tuple[int, int]] = []
         self._next_ns = 0
         self._seen = 0
@@ -104,6 +106,8 @@ class FallsBehind:
         if ended.outcome not in ("cancelled", "dropped"):
             insort(self._ended_ns, ended.end_ns - self._start_ns)
             self._responses.append((due, ended.end_ns - ended.intended_ns))
+            if len(self._responses) > _RESPONSES_KEPT:  # only the first count
+                self._responses = sorted(self._responses)[: _RESPONSES_KEPT // 10]
 
     def look(self, now: int) -> None:
         """Set `stop` where it is time to look and the server is seen to fall behind again. What is due later than the

@@ -8,7 +8,6 @@ from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.checks.client import CheckClient
 from lmx_loadgen.session.checks.token_count import ask_unstreamed
 from lmx_loadgen.session.jobs import JobMaker
-from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.targets.base import Target
 
 # Given a target: the fields of its `check` line, None where no count is missing.
@@ -20,14 +19,16 @@ def token_count(profile: Profile, jobs: JobMaker, log_path: Path, ask: CheckClie
 
     def count(target: Target) -> dict[str, Any] | None:
         from lmx_loadgen.analysis.level import basis_of
-        from lmx_loadgen.analysis.records import records
+        from lmx_loadgen.analysis.measured_run import read_run
+        from lmx_loadgen.analysis.record_store import where
 
-        lines = [line for line in read_log(log_path).requests if line["target"] == target.name]
-        answers = [line for line in lines if line["phase"] == "measured" and line["outcome"] == "ok"]
-        is_counted = not answers or basis_of({"dialect": target.dialect.name}, records(answers)).exact
+        of_run = read_run(log_path).records
+        answers = where(of_run, lambda one: one.target == target.name and one.measured and one.ok)
+        is_counted = not answers or basis_of({"dialect": target.dialect.name}, answers).exact
         if is_counted or profile.endpoint != "chat":
             return None
-        body = jobs.body_of(answers[0]["prompt_id"], answers[0]["nonce"], target)
-        return ask_unstreamed(target, answers[0], body, ask, profile.timeouts.request)
+        first = answers[0].line
+        body = jobs.body_of(first["prompt_id"], first["nonce"], target)
+        return ask_unstreamed(target, first, body, ask, profile.timeouts.request)
 
     return count

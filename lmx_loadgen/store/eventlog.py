@@ -13,27 +13,20 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import pydantic_core
 
-from lmx_loadgen.errors import ResultError, StorageError
-from lmx_loadgen.profile.load_point import load_point
-from lmx_loadgen.store.segment_key import LOAD, segment_key
-from lmx_loadgen.store.versions import EVENT_LOG, UnknownVersion
+from lmx_loadgen.errors import StorageError
+from lmx_loadgen.store.log_reader import parsed
+from lmx_loadgen.store.versions import EVENT_LOG
 from lmx_loadgen.system.disk import flush_to_disk
-
-# A line of the log as read: see `store.lines` for its fields.
-LogLine = Mapping[str, Any]
 
 SCHEMA = EVENT_LOG.newest
 NAME = "events.jsonl"
-_MAX_NOTES = 20
 _MAX_DEPTH = 100
 _PIECE = 2**20
 
@@ -118,196 +111,6 @@ class EventLog:
                 os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
 
 
-@dataclass(frozen=True)
-class LogContents:
-    """A log as read: lines as dicts, and a note for everything that had to be left out.
-
-    `superseded` are the lines, of every type, that a later `resume` or `again` line did away with; their
-    `superseded_by` is the attempt of the resume, or None. All times are on the header's clock.
-    """
-
-    header: dict[str, Any]
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    segments: list[dict[str, Any]] = field(default_factory=list)
-    end: dict[str, Any] | None = None
-    notes: list[str] = field(default_factory=list)
-    host: list[dict[str, Any]] = field(default_factory=list)
-    checks: list[dict[str, Any]] = field(default_factory=list)
-    samples: list[dict[str, Any]] = field(default_factory=list)
-    resumes: list[dict[str, Any]] = field(default_factory=list)
-    superseded: list[dict[str, Any]] = field(default_factory=list)
-    again: list[dict[str, Any]] = field(default_factory=list)
-
-
-def read_log(path: Path) -> LogContents:
-    """Read a log, also one whose writer was killed: a torn last line is dropped with a note, as is a damaged one.
-
-    Raises ResultError when there is no log, no header, or a schema this version does not know.
-    """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise ResultError(f"cannot read {path}: {_os_error_text(error)}") from None
-    notes: list[str] = []
-    last = _parsed(lines[-1]) if lines[-1] else None
-    if lines[-1] and last is None:  # a whole line is kept, even where an editor took its newline
-        lines.pop()
-        notes.append("the last line is torn and was dropped: the run was cut off while writing it")
-    parsed = [(number, _parsed(line)) for number, line in enumerate(lines, 1) if line.strip()]
-    header, others = _migrated(path, [line for _, line in parsed])
-    valid, faults = _valid_lines([(number, line) for (number, _), line in zip(parsed[1:], others, strict=True)])
-    if len(faults) > _MAX_NOTES:
-        faults[_MAX_NOTES:] = [f"{len(faults) - _MAX_NOTES} more lines are damaged and were skipped"]
-    kept, superseded = _without_superseded(valid, header)
-    found = {kind: [line for line in kept if line["type"] == kind] for kind in _KINDS}
-    return LogContents(
-        header=header,
-        requests=found["request"],
-        segments=found["segment"],
-        host=found["host"],
-        checks=found["check"],
-        samples=[line for line in kept if line["type"] == "sample"],
-        end=found["end"][0] if found["end"] else None,
-        notes=notes + faults,
-        resumes=found["resume"],
-        superseded=superseded,
-        again=found["again"],
-    )
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """The first line of a log alone. Raises ResultError as `read_log` does."""
-    try:
-        with path.open("rb") as file:
-            first = file.readline()
-    except OSError as error:
-        raise ResultError(f"cannot read {path}: {_os_error_text(error)}") from None
-    return _migrated(path, [_parsed(first)])[0]
-
-
-_KINDS = ("request", "segment", "host", "check", "end", "resume", "again")
-
-
-def _valid_lines(lines: Sequence[tuple[int, dict[str, Any] | None]]) -> tuple[list[dict[str, Any]], list[str]]:
-    """The sound lines, and a sentence for each of the others."""
-    found, faults = [], []
-    for number, line in lines:
-        fault = _fault(line)
-        if line is not None and fault is None and line["type"] != "header":
-            found.append(line)
-        else:
-            faults.append(f"line {number} is damaged{fault or ''} and was skipped")
-    return found, faults
-
-
-def _without_superseded(
-    valid: Sequence[dict[str, Any]], header: dict[str, Any]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The lines that count, with their times on the header's clock, and those that a resume, or a round measured again,
-    did away with: all lines of the segments that are done again, and an end that was none."""
-    if all(line["type"] not in ("resume", "again") for line in valid):
-        return list(valid), []
-    kept: list[dict[str, Any]] = []
-    superseded: list[dict[str, Any]] = []
-    shift_ns, latest_ns = 0, int(header["clock"]["mono_ns"])
-    for line in valid:
-        if line["type"] == "resume":
-            shift_ns = _shift_ns(line["clock"], header["clock"], latest_ns)
-        if line["type"] in ("resume", "again"):
-            void = _void_by_resume(line, kept) if line["type"] == "resume" else _void_by_again(line, kept)
-            superseded += [one | {"superseded_by": line.get("attempt")} for one in compress(kept, void)]
-            kept = [one for one, is_void in zip(kept, void, strict=True) if not is_void]
-        shifted = _shifted(line, shift_ns)
-        latest_ns = max([latest_ns, *(moment for _, moment in _moments(shifted))])
-        kept.append(shifted)
-    return kept, superseded
-
-
-_OF_SEGMENTS = ("request", "segment", "host")
-
-
-def _void_by_resume(resume: dict[str, Any], kept: Sequence[dict[str, Any]]) -> list[bool]:
-    """Which lines a resume does away with: those of segments that are done again, and an end that was none."""
-    redo = {segment_key(place) for place in resume["redo"]}
-    return [line["type"] == "end" or (line["type"] in _OF_SEGMENTS and segment_key(line) in redo) for line in kept]
-
-
-def _void_by_again(again: dict[str, Any], kept: Sequence[dict[str, Any]]) -> list[bool]:
-    """Which lines count no more since their round is measured again: those of all its targets' load."""
-    point = load_point(again["load_point"])
-    keys = [segment_key(line) if line["type"] in _OF_SEGMENTS else None for line in kept]
-    return [key is not None and (key.load_point, key.block, key.phase) == (point, again["block"], LOAD) for key in keys]
-
-
-def _shift_ns(clock: dict[str, int], first: dict[str, int], latest_ns: int) -> int:
-    """What to add to times of one clock for times of the first. The wall clock ties them together: a monotonic clock
-    may have begun anew, or stood still while the machine slept. Where the wall clock was set back in between, what
-    came later still stays later."""
-    shift_ns = (clock["unix_ns"] - clock["mono_ns"]) - (first["unix_ns"] - first["mono_ns"])
-    return max(shift_ns, latest_ns - clock["mono_ns"])
-
-
-# Of the fields that end in _ns, those that are no moments on the clock: since the request was sent, or for how long.
-_SPANS = {"headers_ns", "lag_ns"}
-
-
-def _moments(line: dict[str, Any]) -> list[tuple[str, int]]:
-    """The moments of a line: (field, time), those of fields that later versions add among them."""
-    fields = [(name, value) for name, value in line.items() if name.endswith("_ns") and name not in _SPANS]
-    return [
-        (name, moment)
-        for name, value in fields
-        for moment in (value if isinstance(value, list | tuple) else [value])
-        if isinstance(moment, int)
-    ]
-
-
-def _shifted(line: dict[str, Any], shift_ns: int) -> dict[str, Any]:
-    """The line with its moments shifted."""
-    if not shift_ns:
-        return line
-    shifted: dict[str, Any] = {}
-    for name, moment in _moments(line):
-        several = isinstance(line[name], list | tuple)
-        shifted[name] = [*shifted.get(name, []), moment + shift_ns] if several else moment + shift_ns
-    return line | shifted
-
-
-def _migrated(path: Path, lines: Sequence[dict[str, Any] | None]) -> tuple[dict[str, Any], list[dict[str, Any] | None]]:
-    """The header and the other lines in their present shape; a line that is None stays so."""
-    first = lines[0] if lines else None
-    if first is None or first.get("type") != "header":
-        raise ResultError(f"{path} has no header line: it is not an event log of lmx-loadgen")
-    try:
-        version = EVENT_LOG.known(first.get(EVENT_LOG.key))
-    except UnknownVersion as problem:
-        raise ResultError(f"{path} {problem}") from None
-    header, *others = EVENT_LOG.migrated([line for line in lines if line is not None], version)
-    if (fault := _fault(header)) is not None:
-        raise ResultError(f"{path} has a damaged header line{fault}: its run cannot be read")
-    rest = iter(others)
-    return header, [None if line is None else next(rest) for line in lines[1:]]
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        value = pydantic_core.from_json(line)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _fault(line: dict[str, Any] | None) -> str | None:
-    """What is wrong with a line, as words to append to "damaged"; None where nothing is."""
-    from lmx_loadgen.store import lines  # costs time that only a reader should pay
-
-    kind = line.get("type") if line is not None else None
-    if line is None or not isinstance(kind, str) or kind not in lines.LINES:
-        return ""
-    field_name = lines.fault(line)
-    return None if field_name is None else f" ({field_name})"
-
-
 def _encoded(line: dict[str, Any]) -> bytes:
     """The line as bytes that `read_log` takes back. What comes from a server, in free form, is in the dicts."""
     try:
@@ -354,7 +157,7 @@ def _without_torn_end(fd: int) -> int:
     tail = _behind_last_newline(fd, size)
     if not tail:
         return 0
-    if _parsed(tail) is not None:
+    if parsed(tail) is not None:
         os.write(fd, b"\n")
         return 0
     os.ftruncate(fd, size - len(tail))

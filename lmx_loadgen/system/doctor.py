@@ -7,16 +7,21 @@ from pathlib import Path
 from lmx_loadgen.system import host, lock, open_files, sleep_settings
 from lmx_loadgen.system.diagnosis import Diagnosis, Machine, not_told
 from lmx_loadgen.system.doctor_state import MB, heat, memory, power_mode, power_source, swap
+from lmx_loadgen.system.network_limits import QUEUE_COMMAND, WIDEN_COMMAND, NetworkLimits, network_limits
 from lmx_loadgen.system.probe import Probe
 
 # Loads beyond it are nobody's everyday; a hard limit below it is what some launchers set.
 _MANY_FILES = 1024
+_FEW_PORTS, _SHORT_QUEUE = 4096, 128
 _LEAST_FREE, _LITTLE_FREE = 64 * MB, 1024 * MB
 
 
 def examine(machine: Machine, folders: Sequence[Path], probe: Probe) -> Iterator[Diagnosis]:
     """Every check of the machine itself; `folders` are those that a run writes to."""
     yield _open_files(probe)
+    limits = network_limits(probe)
+    yield _source_ports(limits)
+    yield _listen_queue(limits)
     for check in (power_mode, power_source, heat, memory, swap):
         yield check(machine, probe)
     yield _load(probe)
@@ -36,6 +41,30 @@ def _open_files(probe: Probe) -> Diagnosis:
     if probe.system == "darwin" and sleep_settings.launchd_hard_limit(probe) not in (None, "unlimited"):
         fix = "sudo launchctl limit maxfiles 65536 unlimited, then log in again"
     return Diagnosis("open files", "fails", f"a hard limit of {hard} files: runs above {most} connections fail", fix)
+
+
+def _source_ports(limits: NetworkLimits) -> Diagnosis:
+    """Each connection needs one to go out from."""
+    ports, held = limits.source_ports, limits.held
+    if ports is None:
+        return not_told("source ports", "its range of them")
+    finding = f"{ports} for connections{'' if limits.is_shared else ' to each server'}, {held} of them just used"
+    if ports < _FEW_PORTS:
+        return Diagnosis("source ports", "note", finding, f"for heavier loads: {WIDEN_COMMAND[limits.system]}")
+    if held > ports // 2:
+        return Diagnosis("source ports", "note", finding, "wait a minute before a heavy load")
+    return Diagnosis("source ports", "ok", finding)
+
+
+def _listen_queue(limits: NetworkLimits) -> Diagnosis:
+    """How many connections wait for a server of this machine before more are dropped."""
+    queue = limits.listen_queue
+    if queue is None:
+        return not_told("listen queue", "how many connections wait for a server")
+    finding = f"{queue} connections for a server here: enough for loads up to about {limits.easy_load}"
+    if queue < _SHORT_QUEUE:
+        return Diagnosis("listen queue", "note", finding, f"for heavier loads: {QUEUE_COMMAND[limits.system]}")
+    return Diagnosis("listen queue", "ok", finding)
 
 
 def _load(probe: Probe) -> Diagnosis:

@@ -33,8 +33,9 @@ def most_connections() -> int:
     return max(0, raise_limit() - _BESIDE)
 
 
-def require(connections: int, what: str) -> None:
-    """Raises InputError where a process cannot open as many connections as `what` needs, with what helps."""
+def require(connections: int, what: str, instead: str = "lower the load") -> None:
+    """Raises InputError where a process cannot open as many connections as `what` needs, with what helps: a higher
+    limit, or what can be done `instead`."""
     if connections <= most_connections():
         return
     limit, needed = raise_limit(), connections + _BESIDE
@@ -43,4 +44,4 @@ def require(connections: int, what: str) -> None:
         help_ = f"run `ulimit -S -n {needed}` in this shell first"
     else:
         help_ = f"as root, raise the hard limit with `ulimit -H -n {needed}`, then run `ulimit -S -n {needed}`"
-    raise InputError(f"{what} needs {needed} open files, and this process may have {limit}: {help_}, or lower the load")
+    raise InputError(f"{what} needs {needed} open files, and this process may have {limit}: {help_}, or {instead}")

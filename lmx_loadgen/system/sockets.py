@@ -3,10 +3,9 @@
 import errno
 import os
 import socket
-import sys
 
-# macOS keeps 128 whatever is asked for, and drops what comes beyond: a connection then takes a second more.
-BACKLOG = 128 if sys.platform == "darwin" else 4096
+# As many as the system lets wait (`network_limits`); what comes beyond is dropped, and then takes a second more.
+BACKLOG = 65_535
 
 
 def send_at_once(sock: socket.socket) -> None:

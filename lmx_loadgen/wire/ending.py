@@ -35,17 +35,19 @@ _LINE_END = re.compile(rb"[\r\n]")
 
 @dataclass(slots=True)
 class ServerHabits:
-    """What one server does with connections after an answer, learned by all connections of a process together.
+    """What one server does with connections, learned by all connections of a process together.
 
     `ended_body` and `held_body`: whether a body was ever ended after `[DONE]`, and ever left open for the whole grace.
     `kept_connection` and `closed_connection`: whether a connection ever served an answer after a whole stream, and was
-    ever closed by the server right after one.
+    ever closed by the server right after one. `heard_ns` is when the last byte of an answer came, on any of them; 0
+    when none has.
     """
 
     ended_body: bool = False
     held_body: bool = False
     kept_connection: bool = False
     closed_connection: bool = False
+    heard_ns: int = 0
 
     @property
     def leaves_bodies_open(self) -> bool:

@@ -117,7 +117,7 @@ class ResponseReader:
         floor_ns = self.last_ns or self.timing.send_ns or 0
         if at_ns < floor_ns:
             at_ns = floor_ns
-        self._now = self.last_ns = at_ns
+        self._now = self.last_ns = self.habits.heard_ns = at_ns
         self.bytes_in += len(data)
         self._body_in_read = 0
         error: str | None = None

@@ -96,14 +96,7 @@ class StampedTransport(httpx.AsyncBaseTransport):
         self._stamps = stamps
         self._habits = habits or ServerHabits()
         self._link: Link | None = None
-        self._heard_ns = 0
         self._answered_ns: int | None = None  # when a whole answer ended on the connection that is open
-
-    @property
-    def heard_ns(self) -> int:
-        """When the last byte of any answer came; 0 when none has."""
-        exchange = self._link.exchange if self._link is not None else None
-        return max(self._heard_ns, exchange.last_ns if exchange is not None else 0)
 
     def stamped_by_kernel(self, url: httpx.URL) -> bool:
         """Whether arrivals from this address have the kernel's stamps: never through TLS."""
@@ -116,10 +109,9 @@ class StampedTransport(httpx.AsyncBaseTransport):
         """
         timing: RequestTiming = request.extensions.get("trace") or RequestTiming()
         limits: Limits = request.extensions.get("limits") or Limits()
-        data = _serialise(request, request.content)
         is_streamed = bool(request.extensions.get("is_streamed", True))
         not_before_ns: int = request.extensions.get("not_before_ns", 0)
-        exchange = await self._exchange(request.url, data, timing, limits, not_before_ns, is_streamed=is_streamed)
+        exchange = await self._exchange(request, timing, limits, not_before_ns, is_streamed=is_streamed)
         _raise_failure(timing)
         assert timing.status is not None
         return httpx.Response(
@@ -132,8 +124,7 @@ class StampedTransport(httpx.AsyncBaseTransport):
 
     async def _exchange(
         self,
-        url: httpx.URL,
-        data: bytes,
+        request: httpx.Request,
         timing: RequestTiming,
         limits: Limits,
         not_before_ns: int,
@@ -142,14 +133,16 @@ class StampedTransport(httpx.AsyncBaseTransport):
     ) -> ResponseReader:
         loop = asyncio.get_running_loop()
         while True:
-            fresh = await self._connect_if_needed(url, timing, limits)
+            fresh = await self._connect_if_needed(request.url, timing, limits)
             exchange = ResponseReader(loop, timing, limits, self._habits, is_streamed=is_streamed)
             link = self._link
             assert link is not None
             link.exchange = exchange
+            data = _serialise(request, request.content)
             while now_ns() < not_before_ns:  # microseconds: whoever asks for it comes just before
                 pass
             link.write(data, timing)
+            del data  # thousands of streams that wait for their first token need no second copy of a long prompt
             if not exchange.ended.done():
                 exchange.watch()
             try:
@@ -185,7 +178,8 @@ class StampedTransport(httpx.AsyncBaseTransport):
             async with asyncio.timeout(limits.connect):
                 self._link = await self._open(url)
         except TimeoutError:
-            self._connect_failed(timing, "connect_timeout", f"no connection after {limits.connect:g} s")
+            why = f"no connection after {limits.connect:g} s (host unreachable, or its listen queue is full)"
+            self._connect_failed(timing, "connect_timeout", why)
         except ssl.SSLError as error:
             self._connect_failed(timing, "connect_error", f"TLS: {one_line(error)}")
         except (OSError, ssl.CertificateError, UnicodeError) as error:
@@ -216,7 +210,6 @@ class StampedTransport(httpx.AsyncBaseTransport):
 
     def release(self, exchange: ResponseReader) -> None:
         """The exchange is over: keep the connection if it can serve another, else close it."""
-        self._heard_ns = max(self._heard_ns, exchange.last_ns)
         link = self._link
         if link is not None and link.exchange is exchange:
             link.exchange = None

@@ -6,7 +6,8 @@ import pytest
 
 from lmx_loadgen.analysis.cache import cache_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
-from lmx_loadgen.analysis.records import Record, record
+from lmx_loadgen.analysis.read_records import record
+from lmx_loadgen.analysis.records import Record
 from tests.helpers.made_lines import failed_line, made_log, request_line, steady, usage
 from tests.helpers.snapshots import numbers_in
 

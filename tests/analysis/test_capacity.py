@@ -7,7 +7,7 @@ import pytest
 
 from lmx_loadgen.analysis.capacity import one_block
 from lmx_loadgen.analysis.measured_run import MeasuredRun
-from lmx_loadgen.analysis.records import record
+from lmx_loadgen.analysis.read_records import record
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.profile.load_point import Closed, LoadPoint, Open
 from lmx_loadgen.report.capacity import capacity_lines
@@ -128,7 +128,7 @@ def test_the_requests_of_a_server_that_is_not_busy_yet_do_not_count() -> None:
     """Answers take 280 ms: the first two seconds of an open loop show no queue."""
     at = {"load_point": Open(rate=10.0).model_dump()}
     lines = [request_line(steady(first=200), send=100.0 * place, stalls=[], **at) for place in range(60)]
-    counted = one_block([record(line | {"id": place}) for place, line in enumerate(lines)], 0)
+    counted = one_block([record(line | {"id": place}) for place, line in enumerate(lines)])
 
     assert len(counted) == 60 - 20
     assert min(one.intended_ns for one in counted) >= 7 * 280 * MS

@@ -7,7 +7,7 @@ import pytest
 from lmx_loadgen.analysis.conditions import conditions, taints
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from tests.helpers.made_lines import host_line, made_log, request_line, segment_line, steady
 
 COOL = {"thermal_level": 0, "power_mode": "automatic", "power_source": "AC Power", "memory_pressure_level": 1}

@@ -6,7 +6,8 @@ import pytest
 
 from lmx_loadgen.analysis.instrument_error import left_out_words, load_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
-from lmx_loadgen.analysis.records import MOST_DELAY_NS, record
+from lmx_loadgen.analysis.read_records import record
+from lmx_loadgen.analysis.records import MOST_DELAY_NS
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.analysis.window import Window
 from lmx_loadgen.store.result import LevelResult, MetricResult, RunResult

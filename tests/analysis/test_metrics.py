@@ -1,7 +1,8 @@
 import pytest
 
 from lmx_loadgen.analysis.metrics import METRICS, chunk_gaps, markdown_table
-from lmx_loadgen.analysis.records import Record, record
+from lmx_loadgen.analysis.read_records import record
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.slo import is_met
 from lmx_loadgen.analysis.tokens import Basis
 from tests.helpers.made_lines import PROFILE, failed_line, made, steady, usage

@@ -6,7 +6,7 @@ import pytest
 
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.store.result import ObservedResult
 from tests.helpers.made_lines import MS, header_line, made_log, request_line, segment_line, steady, usage
 

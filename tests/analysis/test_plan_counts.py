@@ -9,7 +9,7 @@ import pytest
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.plan_counts import plan_result
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.store.result import BenchmarkRunStats
 from tests.helpers.made_lines import made_log, request_line, steady, usage
 

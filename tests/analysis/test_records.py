@@ -1,4 +1,5 @@
-from lmx_loadgen.analysis.records import answer_text, record
+from lmx_loadgen.analysis.read_records import record
+from lmx_loadgen.analysis.text_events import answer_text
 from tests.helpers.made_lines import MS, failed_line, made, request_line, usage
 
 

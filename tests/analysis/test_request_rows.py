@@ -10,7 +10,7 @@ import pytest
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.request_rows import COLUMNS, request_rows
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from tests.helpers.made_lines import failed_line, made_log, request_line, steady, usage
 from tests.helpers.paths import DATA
 
@@ -24,7 +24,7 @@ def stored(name: str) -> LogContents:
 @pytest.mark.parametrize("run", ["head-to-head", "interrupted", "failed", "hostile"])
 def test_every_request_has_a_flat_row_with_every_column(run: str) -> None:
     log = stored(run)
-    rows = request_rows(MeasuredRun(log))
+    rows = list(request_rows(MeasuredRun(log)))
 
     assert len(rows) == len(log.requests)
     assert {tuple(row) for row in rows} == {COLUMNS}
@@ -38,7 +38,7 @@ def test_every_request_has_a_flat_row_with_every_column(run: str) -> None:
 @pytest.mark.parametrize("run", ["head-to-head", "interrupted"])
 def test_the_figures_of_a_level_can_be_made_of_its_rows(run: str) -> None:
     log = stored(run)
-    rows = request_rows(MeasuredRun(log))
+    rows = list(request_rows(MeasuredRun(log)))
     for target in summarize(MeasuredRun(log)).targets:
         (level,) = [level for level in target.levels if level.concurrency == 1]
         of_level = [row for row in rows if (row["target"], row["concurrency"]) == (target.name, 1)]
@@ -77,4 +77,4 @@ def test_a_request_that_was_never_sent_began_when_it_was_due() -> None:
 
 
 def test_a_run_without_requests_has_no_rows() -> None:
-    assert request_rows(MeasuredRun(replace(made_log([]), requests=[]))) == []
+    assert list(request_rows(MeasuredRun(replace(made_log([]), requests=[])))) == []

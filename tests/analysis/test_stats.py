@@ -16,6 +16,7 @@ from lmx_loadgen.analysis.stats import (
     percentile,
     t_quantile,
 )
+from lmx_loadgen.analysis.values import Values
 
 VALUES = st.lists(st.floats(min_value=-1e9, max_value=1e9), min_size=1, max_size=200)
 P = st.integers(min_value=0, max_value=100)
@@ -99,35 +100,36 @@ def test_a_failure_never_makes_a_percentile_better(values: list[float], failed: 
     ],
 )
 def test_fewer_than_five_beyond_is_unsupported_but_given(n: int, unsupported: tuple[str, ...]) -> None:
-    found = describe([float(value) for value in range(n)])
+    found = describe(Values([float(value) for value in range(n)]))
     assert found.unsupported == unsupported
     assert all(value is not None for value in found.percentiles.values())
 
 
 def test_the_reason_names_the_percentiles_that_fall_among_failures() -> None:
-    found = describe([1.0] * 18, failed=2)  # places 0..19: p90 is 17.1, p95 is 18.05
+    found = describe(Values([1.0] * 18), failed=2)  # places 0..19: p90 is 17.1, p95 is 18.05
     assert found.percentiles == {50: 1.0, 90: None, 95: None, 99: None}
     assert re.findall(r"p\d+", found.reason or "") == ["p90", "p95", "p99"]
     assert found.n == 18
 
 
 def test_nothing_is_undefined_and_never_zero() -> None:
-    assert (describe([]).mean, describe([]).ci95, describe([]).min) == (None, None, None)
-    assert describe([]).reason == "no request has this value"
-    assert describe([], failed=3).reason == "every request failed"
+    assert (describe(Values([])).mean, describe(Values([])).min) == (None, None)
+    assert describe(Values([])).reason == "no request has this value"
+    assert describe(Values([]), failed=3).reason == "every request failed"
 
 
 def test_the_mean_and_its_interval() -> None:
     # 1, 2, 3, 4: mean 2.5, s² = 5/3, standard error √(5/12) = 0.6455; t(0.975, 3) = 3.1824
-    found = describe([4.0, 1.0, 3.0, 2.0])
+    found = describe(Values([4.0, 1.0, 3.0, 2.0]))
     assert found.mean == 2.5
-    assert found.ci95 == pytest.approx((2.5 - 3.1824 * 0.6455, 2.5 + 3.1824 * 0.6455), abs=1e-3)
+    interval = mean_interval([4.0, 1.0, 3.0, 2.0])
+    assert interval == pytest.approx((2.5 - 3.1824 * 0.6455, 2.5 + 3.1824 * 0.6455), abs=1e-3)
     assert (found.min, found.max) == (1, 4)
 
 
 def test_one_value_has_no_interval() -> None:
-    assert describe([7.0]).ci95 is None
-    assert describe([7.0]).mean == 7
+    assert mean_interval([7.0]) is None
+    assert describe(Values([7.0])).mean == 7
 
 
 @given(st.integers(1, 500))

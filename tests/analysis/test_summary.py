@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.store.result import LevelResult, RunResult
 from tests.helpers.made_lines import (
     MS,

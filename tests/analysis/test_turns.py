@@ -1,6 +1,5 @@
 """Figures by turn: what comes from a cache beyond a chat template's own words, and what is left out."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,9 +16,8 @@ BASIS = Basis("usage", exact=True, prompt_exact=True)
 
 
 def asked(turn: int, prompt: int, cached: int | None, outcome: str = "ok") -> Record:
-    return replace(
-        made(steady()), prompt_class=f"turn {turn:02d}", outcome=outcome, usage_prompt=prompt, usage_cached=cached
-    )
+    changed = {"outcome": outcome, "usage_prompt": prompt, "usage_cached": cached}
+    return made(steady())._replace(prompt_class=f"turn {turn:02d}", **changed)
 
 
 @pytest.mark.parametrize(
@@ -62,4 +60,4 @@ def test_turns_sent_as_prompts_of_their_own_are_no_chats() -> None:
 
 def test_only_turns_of_chats_have_a_number() -> None:
     assert turn_of(asked(12, 1, 0)) == 12
-    assert turn_of(replace(made(steady()), prompt_class="short")) is None
+    assert turn_of(made(steady())._replace(prompt_class="short")) is None

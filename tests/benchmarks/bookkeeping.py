@@ -17,7 +17,8 @@ from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.decode.chat import RawAnswer, StreamRules, read_answer
 from lmx_loadgen.session.checks.tool_call import WEATHER
-from lmx_loadgen.store.eventlog import EventLog, read_log
+from lmx_loadgen.store.eventlog import EventLog
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.result import write_result
 from tests.helpers.made_lines import header_line, request_line, segment_line

@@ -9,13 +9,14 @@ import hashlib
 import math
 import random
 import sys
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from lmx_loadgen.analysis.capacity_search import ByConcurrency, ByRate, Ladder, Tried, edge
 from lmx_loadgen.analysis.overload import first_responses, growth
-from lmx_loadgen.analysis.stats import interval_within_run
+from lmx_loadgen.analysis.stats import Answers, interval_within_run
 from lmx_loadgen.load.arrivals import drawn
 from lmx_loadgen.system.clock import NS
 from tests.helpers.queues import exponential, starts_and_ends
@@ -86,7 +87,7 @@ class Batched:
 
 
 def is_covered(values: list[float], truth: float, in_flight: float) -> bool:
-    interval = interval_within_run([[[value] for value in values[LEFT_OUT:]]], max(1, math.ceil(in_flight)))
+    interval = interval_within_run([Answers(array("d", values[LEFT_OUT:]))], max(1, math.ceil(in_flight)), 0.0)
     return interval is not None and interval[0] <= truth <= interval[1]
 
 

@@ -5,6 +5,7 @@ python -m tests.benchmarks.fairness
 
 import heapq
 import random
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,10 +18,10 @@ from lmx_loadgen.analysis.comparison.blocks import COMPARED, arm_of
 from lmx_loadgen.analysis.comparison.finding import At
 from lmx_loadgen.analysis.instrument_error import is_tainted
 from lmx_loadgen.analysis.measured_run import MeasuredRun
-from lmx_loadgen.analysis.stats import interval_within_run
+from lmx_loadgen.analysis.stats import Answers, interval_within_run
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.profile.load_point import ALONE, LoadPoint
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from tests.benchmarks.checked_worlds import Asked, changing, counting, finding, pausing, saying, waiting
 from tests.helpers.made_checks import with_checks
 from tests.helpers.made_sessions import Made, session
@@ -267,7 +268,7 @@ def coverage(users: int, slots: int, each: int, spread: float, runs: int) -> tup
     truth = fmean(steady[users * 20 : -users * 20])
     covered, widths = [], []
     for seed in range(runs):
-        found = interval_within_run([[[one] for one in queued(users, slots, users * each, spread, seed)]], users)
+        found = interval_within_run([Answers(array("d", queued(users, slots, users * each, spread, seed)))], users, 0.0)
         if found is not None:
             covered.append(found[0] <= truth <= found[1])
             widths.append((found[1] - found[0]) / 2 / truth)

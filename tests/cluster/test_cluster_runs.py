@@ -25,7 +25,7 @@ from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import read_truth
 from lmx_loadgen.store.calibration import Calibration, store
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.store.result import RunResult, read_result
 from lmx_loadgen.system import folders, identity, lock
 from tests.docs.pages import commands

@@ -18,7 +18,7 @@ from lmx_loadgen.calibration.run import Stretch
 from lmx_loadgen.cli import main
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.system import folders, host
 from tests.helpers.cli import SMALL, lmx_loadgen, sentence_of

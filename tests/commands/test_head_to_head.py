@@ -18,7 +18,7 @@ from lmx_loadgen.profile.models import Load, Profile
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.comparison import Comparison
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.store.result import RunResult, read_result
 from lmx_loadgen.store.segment_key import segment_key
 from tests.helpers.cli import lmx_loadgen

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lmx_loadgen.observe import macmon
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.store.result import RunResult, read_result
 from tests.helpers.cli import SMALL, lmx_loadgen
 from tests.helpers.killed_runs import wait_for

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from lmx_loadgen import __version__
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import read_run
 from lmx_loadgen.analysis.metrics import VERSION
 from lmx_loadgen.analysis.summary import summarize
-from lmx_loadgen.store.eventlog import EventLog, read_log
+from lmx_loadgen.store.eventlog import EventLog
 from lmx_loadgen.store.result import read_result, write_result
 from tests.helpers.cli import lmx_loadgen, sentence_of
 from tests.helpers.made_lines import header_line, request_line, segment_line, steady, usage
@@ -31,7 +31,7 @@ def run(tmp_path: Path) -> Path:
     log.append(segment_line(0, 3000, 4000))
     log.append({"type": "end", "end_ns": 5_000_000_000, "complete": True, "reason": None})
     log.close()
-    write_result(folder, summarize(MeasuredRun(read_log(folder / "events.jsonl"))))
+    write_result(folder, summarize(read_run(folder / "events.jsonl")))
     return folder
 
 

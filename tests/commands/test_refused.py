@@ -8,7 +8,7 @@ import pytest
 
 from lmx_loadgen.sim.process import start
 from lmx_loadgen.sim.settings import SimSettings
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import TargetResult, read_result
 from tests.helpers.cli import SMALL, lmx_loadgen
 

@@ -25,7 +25,7 @@ from lmx_loadgen.load import driver
 from lmx_loadgen.sim.faults import responses
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.system.clock import NS
 from tests.helpers.cli import lmx_loadgen
 from tests.helpers.hostile_server import answering, as_json, chunk, stream

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pydantic_core
 
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import read_run
 from lmx_loadgen.analysis.plan_importer import results_in
 from lmx_loadgen.analysis.request_rows import request_rows
 from lmx_loadgen.analysis.summary import summarize
@@ -29,7 +29,6 @@ from lmx_loadgen.session.card.context import context_of
 from lmx_loadgen.session.token_counter import token_counter
 from lmx_loadgen.store.calibration import path_for, read_calibrations
 from lmx_loadgen.store.cards import card_in
-from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.reference import read_reference
 from lmx_loadgen.store.result import read_result
@@ -134,9 +133,9 @@ def _prompts(path: Path) -> None:
 
 
 def _log(path: Path) -> None:
-    run = MeasuredRun(read_log(path))
+    run = read_run(path)
     summarize(run)
-    request_rows(run)
+    list(request_rows(run))
 
 
 def _json(path: Path) -> object:

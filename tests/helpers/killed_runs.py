@@ -24,7 +24,7 @@ from lmx_loadgen.commands.recompute import recompute
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.sim.truth import Truth, read_truth
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.store.result import LevelResult, RunResult, read_result
 from lmx_loadgen.store.segment_key import LOAD, segment_key
 from lmx_loadgen.system.clock import now_ns
@@ -149,7 +149,7 @@ def check_accounts(log: LogContents, result: RunResult) -> None:
             lines = [key for key in keys if (key.target, key.load_point, key.phase) == place]
             assert counts.sent == counts.ok + counts.failed + counts.cancelled
             assert counts.sent + counts.warmup == len(lines)
-    ids = [line["id"] for line in [*log.requests, *log.superseded] if line["type"] == "request"]
+    ids = [line["id"] for line in [*log.requests, *log.superseded_requests]]
     assert len(set(ids)) == len(ids)
     asked = [request(line) for line in log.requests]
     assert len(set(asked)) == len(asked)
@@ -159,7 +159,7 @@ def check_nothing_lost(chain: Chain) -> int:
     """Held against the truth: what a killed process had answered and did not log came last. How many these were."""
     assert chain.run is not None
     log = read_log(chain.run / "events.jsonl")
-    lines = [line for line in [*log.requests, *log.superseded] if line["type"] == "request"]
+    lines = [*log.requests, *log.superseded_requests]
     answered = Counter(line["response_id"] for line in lines if line["outcome"] == "ok")
     assert max(answered.values()) == 1, "a request is in the log twice"
     lost = 0
@@ -177,7 +177,7 @@ def check_unlike_before(chain: Chain) -> None:
     """No prompt was sent twice, so no cache could answer what was done again."""
     assert chain.run is not None
     log = read_log(chain.run / "events.jsonl")
-    lines = [line for line in [*log.requests, *log.superseded] if line["type"] == "request"]
+    lines = [*log.requests, *log.superseded_requests]
     nonces = Counter(line["nonce"] for line in lines if line["phase"] in OF_LOAD)
     assert max(nonces.values()) == 1
     assert {len(nonce) for nonce in nonces} == {16}
@@ -233,5 +233,6 @@ def kill_and_compare(folder: Path, seed: int, kills: int, told: Callable[[str], 
             lost = check_nothing_lost(chain)
             check_unlike_before(chain)
             check_equal(chain.run, undisturbed)
-            void = len(read_log(chain.run / "events.jsonl").superseded)
+            log = read_log(chain.run / "events.jsonl")
+            void = len(log.superseded) + len(log.superseded_requests)
             told(f"killed {len(chain.killed)} times: {lost} answers on their way lost, {void} lines done again")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from tests.helpers.made_lines import MS, usage
 
 LONG = "a quiet answer of some length that goes on for a while and then ends"

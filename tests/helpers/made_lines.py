@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lmx_loadgen.analysis.records import Record, record
+from lmx_loadgen.analysis.read_records import record
+from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.profile.load_point import Closed
-from lmx_loadgen.store.eventlog import SCHEMA, LogContents
+from lmx_loadgen.store.eventlog import SCHEMA
+from lmx_loadgen.store.log_reader import LogContents
 
 MS = 1_000_000
 PROFILE: dict[str, Any] = {"slo": {"ttft": None, "tpot": None, "e2e": None}, "reading_tok_s": 5.0}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from tests.helpers.made_lines import MS, header_line, point, request_line, segment_line, usage
 
 PROFILE: dict[str, Any] = {

@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import read_run
 from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.report.run_loader import view_of
-from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.reference import PublishedFigure
 from lmx_loadgen.store.result import (
     BenchmarkResult,
@@ -54,7 +53,7 @@ def views(folder: Path, *names: str) -> list[RunView]:
 
 def _view(folder: Path, make: Callable[[], list[dict[str, Any]]], fill: Callable[[RunResult], None]) -> RunView:
     write_log(folder, make())
-    run = MeasuredRun(read_log(folder / "events.jsonl"))
+    run = read_run(folder / "events.jsonl")
     result = summarize(run)
     fill(result)
     return view_of(RunResult.model_validate(result.model_dump(by_alias=True)), run)

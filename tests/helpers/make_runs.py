@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import read_run
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.profile.load_point import Closed
-from lmx_loadgen.store.eventlog import SCHEMA, read_log
+from lmx_loadgen.store.eventlog import SCHEMA
 from lmx_loadgen.store.result import write_result
 from lmx_loadgen.store.segment_key import SegmentKey
 from tests.helpers import paths
@@ -398,7 +398,7 @@ def write(folder: Path) -> None:
     for name, make in RUNS.items():
         run = folder / name
         write_log(run, make())
-        write_result(run, summarize(MeasuredRun(read_log(run / "events.jsonl"))))
+        write_result(run, summarize(read_run(run / "events.jsonl")))
 
 
 def write_log(run: Path, log: list[dict[str, Any]]) -> None:

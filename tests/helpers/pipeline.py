@@ -20,7 +20,7 @@ from lmx_loadgen.session.segment_run import Parts, SegmentRun
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.stop_rules import StopRules
 from lmx_loadgen.session.view import Silent
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.system.clock import Anchor
 from lmx_loadgen.targets import DIALECTS

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.store.result import read_result
 from tests.helpers.cli import lmx_loadgen

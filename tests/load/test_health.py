@@ -15,7 +15,7 @@ from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.run import run_blocking
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import Silent
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import LevelResult
 from lmx_loadgen.wire.stamps import kernel_stamps_available
 from tests.helpers.paths import ROOT
@@ -66,6 +66,25 @@ def test_a_stall_is_kept_where_it_overlaps_a_moment_and_reaches_a_period_further
     assert meter.stalls_at([1_010 * MS]) == meter.stalls_at([0, 996 * MS]) == [(1_000 * MS, 30 * MS)]
     assert meter.stalls_at([900 * MS, 1_034 * MS, 5_000 * MS]) == [(1_000 * MS, 30 * MS)]
     assert meter.stalls_at([900 * MS, 1_100 * MS, 2_002 * MS]) == meter.stalls_at([]) == []
+
+
+@given(
+    gaps=st.lists(st.tuples(st.integers(0, 300), st.integers(1, 60)), max_size=40),
+    moments=st.lists(st.integers(0, 8_000), min_size=1, max_size=8),
+)
+def test_many_stalls_are_looked_up_as_they_would_be_one_by_one(gaps: list[tuple[int, int]], moments: list[int]) -> None:
+    meter, at, stalls = a_meter(), 0, []
+    for calm, late in gaps:
+        meter.note((at := at + calm) * MS, (at + late) * MS)
+        stalls += [(at, late)] if late >= 5 else []
+        at += late
+    touched = [
+        (start * MS, late * MS)
+        for start, late in stalls
+        if any(start - 5 <= moment <= start + late + 5 for moment in moments)
+    ]
+
+    assert meter.stalls_at([moment * MS for moment in sorted(moments)]) == touched
 
 
 def stalled_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop: str, stamps: str) -> tuple[LevelResult, Lines]:

@@ -1,6 +1,7 @@
 """A job over real sockets: what any kind of schedule says is due is sent on a free connection."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 import anyio
@@ -18,7 +19,7 @@ from lmx_loadgen.load.sender import Sender
 from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.wire.stamps import StampSource
-from lmx_loadgen.wire.timing import RequestTiming
+from lmx_loadgen.wire.timing import Limits, RequestTiming
 from lmx_loadgen.wire.transport import StampedTransport
 from tests.helpers.jobs import a_job
 from tests.helpers.scripted import HANG, HEAD, chunked, delta, serving
@@ -33,6 +34,16 @@ class WatchedSender(Sender):
     def __init__(self, job: Job, emit: Callable[[FinishedRequest], None], meter: LagMeter) -> None:
         super().__init__(job, emit, meter)
         self.used: set[tuple[int, StampedTransport]] = set()
+        self.connecting = self.most_connecting = self.connects = 0
+
+    async def connect(self, connection: StampedTransport) -> None:
+        self.connects += 1
+        self.connecting += 1
+        self.most_connecting = max(self.most_connecting, self.connecting)
+        try:
+            await super().connect(connection)
+        finally:
+            self.connecting -= 1
 
     async def send(
         self, connection: StampedTransport, turn: Turn, request: httpx.Request | None = None
@@ -159,5 +170,50 @@ def test_a_request_that_is_cancelled_says_why_and_its_connection_is_free_again()
         assert [one.timing.failure for one in stopped.finished] == [("cancelled", "too many errors")]
         assert [one.timing.failure for one in again.finished] == [None]
         assert {connection for _, connection in again.sender.used} == {c for _, c in stopped.sender.used}
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(("workers", "at_once"), [(1, 64), (4, 16), (100, 1)])
+def test_connections_are_opened_ahead_of_the_load_and_a_few_at_a_time(workers: int, at_once: int) -> None:
+    async def work() -> None:
+        async with serving([HEAD, WHOLE]) as server:
+            job = a_job(url=server.url, slots=list(range(150)), requests=150, step=workers)
+            bench = Bench(job, a_pool())
+            await bench.run.prepare()
+            assert server.connections == 150
+            assert bench.sender.most_connecting == at_once
+            await bench.measure()
+        assert all(one.timing.failure is None and one.timing.connect_start_ns is None for one in bench.finished)
+
+    asyncio.run(work())
+
+
+def test_where_a_server_refuses_no_other_connection_is_waited_for() -> None:
+    async def work() -> None:
+        async with serving([HEAD, WHOLE]) as server:
+            url = server.url
+        bench = Bench(a_job(url=url, slots=list(range(150)), requests=150), a_pool())
+        await bench.run.prepare()
+        assert 1 <= bench.sender.connects <= 64
+        await bench.run.measure(Go(now_ns(), [0] * 150))
+        assert [one.timing.failure for one in bench.finished[:150]] == [("connect_error", "Connection refused")] * 150
+
+    asyncio.run(work())
+
+
+def test_what_a_full_listen_queue_keeps_out_is_named() -> None:
+    async def work() -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:  # nobody accepts
+            url = "http://{}:{}/v1/chat/completions".format(*listener.getsockname())
+            limits = Limits(connect=0.4, first_token=0.4, gap=0.4, request=0.4)
+            bench = Bench(a_job(url=url, slots=list(range(10)), requests=10, limits=limits), a_pool())
+            await bench.measure()
+        outcomes = dict(one.timing.failure for one in bench.finished if one.timing.failure is not None)
+        assert len(bench.finished) == 10
+        assert (
+            outcomes["connect_timeout"] == "no connection after 0.4 s (host unreachable, or its listen queue is full)"
+        )
+        assert set(outcomes) <= {"connect_timeout", "first_token_timeout", "request_timeout"}
 
     asyncio.run(work())

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis import measured_run
 from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.report.view import Series, series_of
-from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.reference import NAME, read_reference
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.system import package_data
@@ -34,7 +33,7 @@ CARD_PAGES = {
 
 def read_run(name: str, label: str | None = None) -> RunView:
     folder = RUNS / name
-    return RunView(read_result(folder), MeasuredRun(read_log(folder / "events.jsonl")), label or name)
+    return RunView(read_result(folder), measured_run.read_run(folder / "events.jsonl"), label or name)
 
 
 def on_day(day: int) -> RunView:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmx_loadgen.analysis import request_rows
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import read_run
 from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.report import csv as csv_report
@@ -21,8 +21,8 @@ from lmx_loadgen.report import markdown, png
 from lmx_loadgen.report.card_data import cards_of
 from lmx_loadgen.report.head_to_head import of_runs
 from lmx_loadgen.report.view import Series, series_of
-from lmx_loadgen.store.eventlog import read_log
 from lmx_loadgen.store.imported import imported_store, marked
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import RunResult, write_result
 from tests.helpers import make_cards
 from tests.helpers.browsers import BROWSERS
@@ -133,7 +133,7 @@ def test_rows_of_requests_are_csv_alone(results: Path, shape: str) -> None:
 
 
 def test_requests_of_a_hostile_server_stay_cells_of_one_line() -> None:
-    rows = request_rows.request_rows(MeasuredRun(read_log(DATA / "runs" / "hostile" / "events.jsonl")))
+    rows = list(request_rows.request_rows(read_run(DATA / "runs" / "hostile" / "events.jsonl")))
     text = csv_report.requests_table(rows)
 
     assert text.count("\n") == len(rows) + 1

@@ -118,9 +118,10 @@ def test_the_page_stays_small_however_much_was_measured(load_run: Loader) -> Non
 def test_half_a_surrogate_pair_does_not_keep_the_page_from_being_written(load_run: Loader) -> None:
     run = load_run("interrupted")
     run.result.targets[0].model = "half \ud83d pair"
-    lines_of(run)[-1] |= {"outcome": "reset", "reason": "\udfff"}
+    *lines, last = lines_of(run)
+    changed = with_lines(run, [*lines, last | {"outcome": "reset", "reason": "\udfff"}])
 
-    assert "half � pair" in Outline(build_page([run]).encode().decode()).text
+    assert "half � pair" in Outline(build_page([changed]).encode().decode()).text
 
 
 def test_every_metric_is_explained() -> None:

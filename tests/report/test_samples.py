@@ -17,22 +17,22 @@ def request(concurrency: int = 4, **changes: Any) -> Record:
 
 
 def test_ttft_is_the_first_text_and_not_the_role_event() -> None:
-    assert ttft_s([request()], "steady") == [0.2]
+    assert list(ttft_s([request()], "steady")) == [0.2]
 
 
 def test_events_of_one_read_have_no_gap_between_them() -> None:
-    assert chunk_gaps_s([request()], "steady") == pytest.approx([0.03, 0.07])
+    assert list(chunk_gaps_s([request()], "steady")) == pytest.approx([0.03, 0.07])
 
 
 @pytest.mark.parametrize("changes", [{"outcome": "reset"}, {"phase": "warmup"}, {"first_wave": True}])
 def test_what_is_not_in_the_sample_is_left_out(changes: dict[str, Any]) -> None:
-    assert ttft_s([request(**changes)], "steady") == []
-    assert chunk_gaps_s([request(**changes)], "steady") == []
+    assert list(ttft_s([request(**changes)], "steady")) == []
+    assert list(chunk_gaps_s([request(**changes)], "steady")) == []
 
 
 def test_the_first_wave_counts_when_the_sample_is_all_or_nothing_ran_beside_it() -> None:
-    assert ttft_s([request(first_wave=True)], "all") == [0.2]
-    assert ttft_s([request(first_wave=True, concurrency=1)], "steady") == [0.2]
+    assert list(ttft_s([request(first_wave=True)], "all")) == [0.2]
+    assert list(ttft_s([request(first_wave=True, concurrency=1)], "steady")) == [0.2]
 
 
 def test_the_distribution_of_nothing_is_empty() -> None:

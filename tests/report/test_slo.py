@@ -13,7 +13,7 @@ from lmx_loadgen.report.run_loader import labeled_views, view_of
 from lmx_loadgen.report.run_screen import print_run
 from lmx_loadgen.report.slo import slo_words
 from lmx_loadgen.report.terminal import summary_json
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from tests.analysis.comparison.test_tails import LIMITED, stalling
 from tests.helpers.made_sessions import PROFILE, Made, session
 

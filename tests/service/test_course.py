@@ -19,7 +19,7 @@ from lmx_loadgen.service.bench import bench_of
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store import plan_result
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.plan_result import BenchmarkResultStore
 from lmx_loadgen.system import lock
 from tests.helpers.service import (

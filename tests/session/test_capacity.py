@@ -24,7 +24,7 @@ from lmx_loadgen.session.stop_rules import MaxDuration
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
 from lmx_loadgen.store.capacity import CapacityResult
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import read_result
 from tests.helpers.cli import lmx_loadgen, sentence_of
 

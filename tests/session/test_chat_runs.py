@@ -24,7 +24,7 @@ from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import Silent
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.store.result import RunResult
 from lmx_loadgen.targets import DIALECTS
 from lmx_loadgen.targets.base import Target

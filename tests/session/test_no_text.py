@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import read_run
 from lmx_loadgen.analysis.no_text import blanked, header_without_text, line_without_text
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.profile.models import Profile
-from lmx_loadgen.store.eventlog import NAME, read_log
+from lmx_loadgen.store.eventlog import NAME
 from lmx_loadgen.store.lines import LINES
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import RunResult
 from tests.helpers.cli import lmx_loadgen, sentence_of
 from tests.helpers.echo_server import echo_server
@@ -159,7 +160,7 @@ def test_every_figure_is_the_same(name: str, tmp_path: Path) -> None:
 
 def figures(path: Path) -> dict[str, Any]:
     """A result without what only words can tell, and without the words of errors."""
-    result: RunResult = summarize(MeasuredRun(read_log(path)))
+    result: RunResult = summarize(read_run(path))
     found = result.as_dict()
     for key in ("profile", "notes"):
         del found[key]

@@ -12,7 +12,7 @@ from lmx_loadgen.profile.load_point import Closed, Open, Replay
 from lmx_loadgen.session.asked_profile import asked_profile
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import LevelResult, read_result
 from tests.helpers.cli import lmx_loadgen
 from tests.helpers.pipeline import pipeline, target_at

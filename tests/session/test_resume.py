@@ -30,7 +30,7 @@ from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import Silent
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.store.segment_key import LOAD, segment_key
 from lmx_loadgen.system import identity
@@ -113,7 +113,7 @@ def test_cut_off_anywhere_a_run_goes_on_to_the_same_end(
     (resume,) = log.resumes
     assert [place["phase"] for place in resume["redo"]] == redo
     check_equal(folder, whole)
-    void = [line for line in log.superseded if line["superseded_by"] is not None]
+    void = [line for line in [*log.superseded, *log.superseded_requests] if line["superseded_by"] is not None]
     assert {segment_key(line) for line in void} == set(map(segment_key, resume["redo"]))
     (note,) = [note for note in read_result(folder).notes if "taken up again" in note]
     assert ("from the start of the block" in note) == bool(redo)
@@ -455,7 +455,8 @@ def test_ids_and_time_go_on_behind_those_that_count_no_more() -> None:
     lines = [request_line(steady(), id=id, block=id // 2) for id in range(4)]
     log = replace(
         made_log(lines[:2], [segment_line(0, 1, 2_000, start_ns=500_000_000)]),
-        superseded=[line | {"superseded_by": 1} for line in lines[2:]],
+        superseded_requests=[line | {"superseded_by": 1} for line in lines[2:]],
+        next_id=4,
     )
     resume_state = ResumeState(Path(), replace(log, header=log.header | {"profile": Profile().model_dump(mode="json")}))
 

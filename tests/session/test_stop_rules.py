@@ -27,7 +27,7 @@ from lmx_loadgen.session.stop_rules import ErrorLimits, MaxDuration, Silence, St
 from lmx_loadgen.session.view import Silent
 from lmx_loadgen.sim.process import SimProcess, start
 from lmx_loadgen.sim.settings import SimSettings
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.wire.timing import RequestTiming

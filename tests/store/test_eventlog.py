@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from lmx_loadgen.errors import ResultError, StorageError
 from lmx_loadgen.store import eventlog
-from lmx_loadgen.store.eventlog import EventLog, LogContents, read_log
+from lmx_loadgen.store.eventlog import EventLog
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.store.schema import schemas
 from tests.helpers.made_lines import (
     MS,
@@ -286,7 +287,9 @@ def test_what_a_resume_does_again_counts_no_more_and_is_not_lost(path: Path) -> 
     assert [(line["block"], line["stopped"]) for line in log.segments] == [(0, None), (1, None)]
     assert log.end is not None
     assert log.end["complete"] is True
-    assert log.superseded == [line | {"superseded_by": 1} for line in before[2:]]
+    assert log.superseded == [line | {"superseded_by": 1} for line in before[3:]]
+    assert log.superseded_requests == [before[2] | {"superseded_by": 1}]
+    assert log.next_id == 3
     assert log.notes == []
 
 

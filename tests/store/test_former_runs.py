@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from lmx_loadgen.analysis.measured_run import MeasuredRun
+from lmx_loadgen.analysis.measured_run import MeasuredRun, read_run
 from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.report.page import build_page
 from lmx_loadgen.report.run_loader import view_of
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import read_result
 from tests.helpers.paths import DATA, RUNS
 
@@ -52,7 +52,7 @@ def assert_keeps(now: Any, then: Any, where: str = "") -> None:
 
 @pytest.mark.parametrize("folder", FORMER, ids=lambda folder: str(folder.name))
 def test_they_are_drawn(folder: Path) -> None:
-    run = MeasuredRun(read_log(folder / "events.jsonl"))
+    run = read_run(folder / "events.jsonl")
     page = build_page([view_of(read_result(folder), run)])
 
     assert '<section id="figures"' in page

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lmx_loadgen.profile.load_point import Closed
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.store.segment_key import SegmentKey, segment_key
 from tests.helpers.made_lines import PLACE, former, header_line, point, request_line, segment_line, steady
 
@@ -110,7 +110,8 @@ def test_a_resume_does_away_with_the_segments_that_had_its_numbers(tmp_path: Pat
     assert log.notes == []
     assert log.resumes[0]["redo"] == [{"target": "box", **two, "block": 0, "phase": "load"}]
     assert [line["id"] for line in log.requests] == [0, 2]
-    assert [(line["type"], line["superseded_by"]) for line in log.superseded] == [("host", 1), ("request", 1)]
+    assert [(line["type"], line["superseded_by"]) for line in log.superseded] == [("host", 1)]
+    assert [(line["id"], line["superseded_by"]) for line in log.superseded_requests] == [(1, 1)]
 
 
 def test_a_resume_after_another_names_what_counted_until_then(tmp_path: Path) -> None:
@@ -133,7 +134,8 @@ def test_a_round_that_was_measured_again_is_known_by_its_load_and_block(tmp_path
 
     assert log.again == [{"type": "again", "at_ns": 7, "load_point": point(1), "block": 0}]
     assert [line["id"] for line in log.requests] == [1]
-    assert [line["type"] for line in log.superseded] == ["host", "request", "segment"]
+    assert [line["type"] for line in log.superseded] == ["host", "segment"]
+    assert [line["id"] for line in log.superseded_requests] == [0]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_damaged_lines_are_skipped_and_spoil_no_other(tmp_path: Path, change: Li
     assert len(log.notes) == 1
     assert "line 3 is damaged" in log.notes[0]
     assert [place["load_point"] for place in log.resumes[0]["redo"]] == [PLACE["load_point"]]
-    assert [line["id"] for line in log.superseded if line["type"] == "request"] == [1]
+    assert [line["id"] for line in log.superseded_requests] == [1]
 
 
 def test_a_plan_that_is_damaged_is_no_plan(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lmx_loadgen.system import macos, macos_profiler, macos_state, sleep_settings
+from lmx_loadgen.system import macos, macos_profiler, macos_state, network_limits, sleep_settings
 from lmx_loadgen.system.probe import Probe
 
 RECORDED = Path(__file__).parents[1] / "data" / "macos"
@@ -40,6 +40,7 @@ class Mac(Probe):
             **macos_profiler.COMMANDS,
             **macos_state.COMMANDS,
             **sleep_settings.COMMANDS,
+            **network_limits.COMMANDS,
             "uuid": macos.UUID_COMMAND,
         }
         return next((self.said.get(name) for name, one in named.items() if one == command), None)

@@ -17,7 +17,7 @@ from lmx_loadgen.errors import ModelNotLoaded
 from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.session.isolation import Isolation
 from lmx_loadgen.session.plan import Segment
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.store.result import read_result
 from lmx_loadgen.store.segment_key import SegmentKey
 from lmx_loadgen.system.api_keys import Keys, without_keys

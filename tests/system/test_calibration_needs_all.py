@@ -12,7 +12,7 @@ from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.calibrated import measure
 from lmx_loadgen.session.options import Options
 from lmx_loadgen.session.stop_flag import StopFlag
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.system import host, open_files
 from tests.helpers.cli import lmx_loadgen
 from tests.helpers.made_lines import failed_line, made_log, request_line, steady

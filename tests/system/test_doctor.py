@@ -33,6 +33,7 @@ WELL = {
     "pages": "vm_stat.macos15",
     "custom": "pmset-g-custom.mac-mini",
     "maxfiles": "launchctl-limit-maxfiles",
+    "network": "sysctl.network",
 }
 
 
@@ -97,6 +98,8 @@ def test_what_distorts_is_named_with_what_helps(instead: dict[str, str], check: 
         ({"pages": None}, "swap"),
         ({"custom": None}, "sleep"),
         ({"source": None}, "power"),
+        ({"network": None}, "source ports"),
+        ({"network": None}, "listen queue"),
     ],
 )
 def test_what_a_mac_does_not_tell_is_not_taken_for_well(silent: dict[str, str | None], check: str) -> None:
@@ -206,5 +209,5 @@ def test_every_check_of_a_mac_and_of_this_installation(monkeypatch: pytest.Monke
 
     assert set(checks) == {
         *("open files", "power mode", "power", "heat", "memory", "swap", "other load", "other run", "priority"),
-        *("Rosetta", "sleep", "disk", "stamps", "calibration", "browser"),
+        *("Rosetta", "sleep", "disk", "stamps", "calibration", "browser", "source ports", "listen queue"),
     }

@@ -72,7 +72,7 @@ def test_calibrations_under_the_former_name_are_still_found(
     for name in two_ids:
         store(tmp_path, Calibration.model_validate(calibration() | {"host": name}))
 
-    assert [one.host for one in calibrated._known(tmp_path)] == list(two_ids)
+    assert [one.host for one in calibrated.known_calibrations(tmp_path)] == list(two_ids)
 
 
 def test_an_earlier_version_that_is_measuring_is_noticed(two_ids: tuple[str, str], tmp_path: Path) -> None:

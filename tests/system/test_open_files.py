@@ -12,7 +12,7 @@ import pytest
 from lmx_loadgen.errors import InputError
 from lmx_loadgen.profile.models import Load, Profile, TargetSpec
 from lmx_loadgen.session.jobs import most_connections
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 from lmx_loadgen.system import open_files
 
 INFINITE = resource.RLIM_INFINITY

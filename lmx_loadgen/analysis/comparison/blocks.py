@@ -5,6 +5,7 @@ are. Every figure compared is therefore one value a block, and statistics begin 
 """
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,12 +15,13 @@ from typing import Any, Literal
 from lmx_loadgen.analysis import slo
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import METRICS, headline
+from lmx_loadgen.analysis.record_store import grouped, where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import is_supported, percentile
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.analysis.window import Window, window_of, window_rates
 from lmx_loadgen.profile.load_point import LoadPoint
-from lmx_loadgen.store.eventlog import LogContents, LogLine
+from lmx_loadgen.store.log_reader import LogContents, LogLine
 from lmx_loadgen.store.segment_key import LOAD, SegmentKey, segment_key
 from lmx_loadgen.system.clock import NS
 
@@ -130,7 +132,7 @@ class Block:
             found = percentile(values, percent, failed=self.failed, better=better) if is_known else None
         return found if found is not None and found > 0 else None
 
-    def values(self, compared: Compared) -> list[float]:
+    def values(self, compared: Compared) -> Sequence[float]:
         """Its answers' values of all classes, lowest first."""
         return sorted(value for of_class in self.samples.get(compared.metric, {}).values() for value in of_class)
 
@@ -142,10 +144,10 @@ class Block:
             return compared.metric in self.rates  # zero says something as well
         return self.value(compared) is not None
 
-    def logs(self, compared: Compared) -> dict[str, list[float]]:
+    def logs(self, compared: Compared) -> dict[str, "array[float]"]:
         """Logarithms of its answers' values by class of prompt; those that are not above zero have none."""
         by_class = self.samples.get(compared.metric, {})
-        return {name: [math.log(value) for value in values if value > 0] for name, values in by_class.items()}
+        return {name: array("d", (math.log(one) for one in values if one > 0)) for name, values in by_class.items()}
 
 
 @dataclass(frozen=True)
@@ -175,17 +177,23 @@ class Arm:
     @cached_property
     def models_answered(self) -> list[str]:
         """What its measured answers say they came from."""
-        mine = (one for one in self.run.records if one.target == self.name and one.measured)
-        return sorted({one.model for one in mine if one.ok and one.model})
+        return self.run.models_answered(self.name, measured=True)
 
     @cached_property
     def load_points(self) -> list[LoadPoint]:
         """Its levels, in the order they were to run."""
         return self.run.load_points(self.name)
 
-    def at(self, point: LoadPoint) -> list[Record]:
+    @cached_property
+    def _levels(self) -> dict[LoadPoint, Sequence[Record]]:
+        return {}
+
+    def at(self, point: LoadPoint) -> Sequence[Record]:
         """The measured requests of a level, stopped ones left out."""
-        return [one for one in self.run.requests(self.name, point) if one.measured and one.outcome != "cancelled"]
+        if point not in self._levels:
+            of_level = self.run.requests(self.name, point)
+            self._levels[point] = where(of_level, lambda one: one.measured and one.outcome != "cancelled")
+        return self._levels[point]
 
     def segments(self, point: LoadPoint) -> list[LogLine]:
         """The segments of a level that ran to their end."""
@@ -204,11 +212,11 @@ def arm_of(run: MeasuredRun, target: str, label: str | None = None) -> Arm:
 
 def blocks_of_arm(arm: Arm, point: LoadPoint, basis: Basis) -> list[Block]:
     """The side's blocks at a load point, in the order of their numbers."""
-    at_level = arm.at(point)
+    at_level = grouped(arm.at(point), lambda one: one.block)
     after = _targets_before(arm.run.log, point)
     found = []
     for segment in arm.segments(point):
-        mine = [one for one in at_level if one.block == segment["block"]]
+        mine = at_level.get(segment["block"])
         if mine:
             at_s = arm.unix_s((segment["start_ns"] + segment["end_ns"]) // 2)
             block = block_of(mine, segment["block"], at_s, _wave(point), basis, arm.profile, window_of([segment]))
@@ -223,7 +231,7 @@ def run_as_block(arm: Arm, point: LoadPoint, basis: Basis) -> Block | None:
     """
     segments = arm.segments(point)
     whole = {line["block"] for line in segments}
-    requests = [one for one in arm.at(point) if one.block in whole]
+    requests = where(arm.at(point), lambda one: one.block in whole)
     if not segments or not requests:
         return None
     at_s = arm.unix_s((segments[0]["start_ns"] + segments[-1]["end_ns"]) // 2)
@@ -255,17 +263,13 @@ def block_of(
 ) -> Block:
     """A block out of its requests, and its rates out of all that arrived inside its window. The first wave is left out
     where there are enough others."""
-    steady = [one for one in mine if not one.first_wave]
-    chosen = steady if slots > 1 and sum(one.ok for one in steady) >= slots else list(mine)
-    answers = [one for one in chosen if one.ok]
+    steady = where(mine, lambda one: not one.first_wave)
+    chosen = steady if slots > 1 and sum(one.ok for one in steady) >= slots else mine
+    answers = where(chosen, lambda one: one.ok)
     return Block(
         number=number,
         at_s=at_s,
-        samples={
-            one.metric: _values(one.metric, answers, basis, profile)
-            for one in COMPARED.values()
-            if one.statistic == "median"
-        },
+        samples=_values(answers, basis, profile),
         failed=sum(not one.ok for one in chosen),
         rates=window_rates(window, mine, basis, profile),
         slo=slo.counted(chosen, basis, profile),
@@ -273,12 +277,17 @@ def block_of(
     )
 
 
-def _values(metric: str, answers: Sequence[Record], basis: Basis, profile: Mapping[str, Any]) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
+def _values(
+    answers: Sequence[Record], basis: Basis, profile: Mapping[str, Any]
+) -> dict[str, dict[str, "array[float]"]]:
+    """By metric and by class of prompt."""
+    names = [one.metric for one in COMPARED.values() if one.statistic == "median"]
+    found: dict[str, dict[str, array[float]]] = {name: {} for name in names}
     for answer in answers:
-        of = METRICS[headline(metric, answer.load_point)].of
-        assert of is not None
-        value = of(answer, basis, profile)
-        if value is not None and math.isfinite(value):
-            found.setdefault(answer.prompt_class, []).append(value)
+        for name in names:
+            of = METRICS[headline(name, answer.load_point)].of
+            assert of is not None
+            value = of(answer, basis, profile)
+            if value is not None and math.isfinite(value):
+                found[name].setdefault(answer.prompt_class, array("d")).append(value)
     return found

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.finding import At, Observed
-from lmx_loadgen.analysis.records import Record, answer_text
-from lmx_loadgen.analysis.text_events import text_seen
-from lmx_loadgen.analysis.text_shape import has_code, is_open_thought, kept_text
+from lmx_loadgen.analysis.records import Record
+from lmx_loadgen.analysis.text_events import answer_text, text_seen
+from lmx_loadgen.analysis.text_shape import has_code, kept_text, shape_of_line
 from lmx_loadgen.decode.chat import usage_counts
 from lmx_loadgen.system.clock import NS
 
@@ -63,7 +63,7 @@ def _answer(name: str, line: Mapping[str, Any]) -> CheckAnswer | None:
         name=name,
         nonce=str(asked.get("nonce")),
         text=kept_text(came),
-        is_thought=seen.visible_ns is None or is_open_thought(came),
+        is_thought=seen.visible_ns is None or shape_of_line(came).is_open_thought,
         reads_s=tuple(at_ns / NS for at_ns in seen.at_ns),
         read_characters=tuple(seen.characters),
         tokens=output,

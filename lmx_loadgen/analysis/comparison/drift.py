@@ -166,8 +166,8 @@ def centered(by_class: Sequence[Sequence[float]]) -> list[float]:
     Classes take turns in a block, so that a value's place in its class tells its place in the block.
     """
     places = [
-        ((place + 0.5) / len(values), value - median(values))
-        for values in by_class
+        ((place + 0.5) / len(values), value - middle)
+        for values, middle in zip(by_class, [median(values) if values else 0.0 for values in by_class], strict=True)
         for place, value in enumerate(values)
     ]
     return [value for _, value in sorted(places, key=lambda one: one[0])]

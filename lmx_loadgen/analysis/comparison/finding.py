@@ -8,6 +8,7 @@ from typing import Literal
 
 from lmx_loadgen.analysis.comparison.blocks import Arm
 from lmx_loadgen.analysis.comparison.chance import ALPHA
+from lmx_loadgen.analysis.record_store import where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.profile.load_point import LoadPoint
@@ -15,6 +16,7 @@ from lmx_loadgen.store.result import LevelResult
 
 Status = Literal["passed", "failed", "unknown"]
 Observed = tuple[str, str]
+_MOST_READ, _MOST_PAIRED = 1_000, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,15 @@ class At:
     basis: Basis | None
 
     @cached_property
-    def answers(self) -> tuple[list[Record], list[Record]]:
+    def answers(self) -> tuple[Sequence[Record], Sequence[Record]]:
         """The requests of either side that were answered, in the order they ended."""
-        a, b = ([one for one in arm.at(self.load_point) if one.ok] for arm in (self.a, self.b))
+        a, b = (where(arm.at(self.load_point), lambda one: one.ok) for arm in (self.a, self.b))
+        return a, b
+
+    @property
+    def first_answers(self) -> tuple[Sequence[Record], Sequence[Record]]:
+        """Those whose text is looked at: the first thousand of either side."""
+        a, b = (of_side[:_MOST_READ] for of_side in self.answers)
         return a, b
 
     @property
@@ -56,11 +64,11 @@ class At:
         return self.a.label, self.b.label
 
     def pairs(self) -> Iterator[tuple[Record, Record]]:
-        """Answers to the same prompt on either side, in the order they ended."""
+        """Answers to the same prompt on either side, in the order they ended, out of the first ten thousand."""
         waiting: dict[str, deque[Record]] = {}
-        for one in self.answers[0]:
+        for one in self.answers[0][:_MOST_PAIRED]:
             waiting.setdefault(one.prompt_id, deque()).append(one)
-        for other in self.answers[1]:
+        for other in self.answers[1][:_MOST_PAIRED]:
             if mates := waiting.get(other.prompt_id):
                 yield mates.popleft(), other
 

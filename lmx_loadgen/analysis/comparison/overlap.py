@@ -49,7 +49,7 @@ def overlap(at: At, alpha: float) -> AuditFinding:
     templates and another nonce change is far less."""
     if not all(arm.run.has_text for arm in (at.a, at.b)):
         return AuditFinding("unknown", ("—", "—"), NOT_KEPT)
-    texts_a, texts_b = (texts_by_prompt(answers) for answers in at.answers)
+    texts_a, texts_b = (texts_by_prompt(answers) for answers in at.first_answers)
     shared = [prompt for prompt in texts_a if prompt in texts_b][:_MOST_PROMPTS]
     if shared and all(set(texts_a[prompt]) == set(texts_b[prompt]) for prompt in shared):
         return AuditFinding("passed", ("identical", "identical"))

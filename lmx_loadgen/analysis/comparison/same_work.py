@@ -16,10 +16,11 @@ from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.instrument_error import MOST_ERROR, is_tainted, left_out_words
 from lmx_loadgen.analysis.level import UNKNOWN, rules_of
 from lmx_loadgen.analysis.metrics import METRICS
+from lmx_loadgen.analysis.record_store import where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.shapes import cut_note
 from lmx_loadgen.analysis.stats import known
-from lmx_loadgen.analysis.text_shape import coherence_of, has_thought
+from lmx_loadgen.analysis.text_shape import coherence_of
 from lmx_loadgen.analysis.tokens import hidden_tokens, output_tokens
 from lmx_loadgen.analysis.turns import turn_of
 from lmx_loadgen.store.result import LevelResult
@@ -267,22 +268,21 @@ def _prompt_count(answer: Record, at: At) -> int | None:
 
 def _degenerate(one: Record) -> bool:
     """Repetitive or garbled. Cut off at the limit is what was asked for, and finish reasons tell of it."""
-    return coherence_of(one.line, True, 0, 1) in ("repetitive", "garbled")
+    return coherence_of(one.shape, True, 0, 1) in ("repetitive", "garbled")
 
 
 def _reasons(one: Record) -> bool:
     """Whether an answer came after thoughts: shown, left in the content, or only counted."""
-    if any(kind == "reasoning" for _, kind, _ in one.line["events"]) or (one.usage_reasoning and hidden_tokens(one)):
-        return True
-    return has_thought(one.line)
+    is_hidden = bool(one.usage_reasoning and hidden_tokens(one))
+    return one.has_reasoning or is_hidden or one.shape.has_thought
 
 
 def never_seen(answers: Sequence[Record], arm: Arm) -> Sequence[Record]:
     """Those to prompts that no server can have seen: of chats only first turns, and none where all share a system
     message, which a cache is meant to hold."""
     if arm.profile.get("prompts", {}).get("shared_system") is not None:
-        return [one for one in answers if turn_of(one) is None]
-    return [one for one in answers if turn_of(one) in (None, 1)]
+        return where(answers, lambda one: turn_of(one) is None)
+    return where(answers, lambda one: turn_of(one) in (None, 1))
 
 
 def _cached_share(answers: Sequence[Record]) -> float | None:

@@ -8,6 +8,7 @@ variance.
 """
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -54,10 +55,10 @@ def _shift_of(of_a: Mapping[str, Sequence[float]], of_b: Mapping[str, Sequence[f
 def shifts_from_all(side: Sequence[Block], compared: Compared) -> list[float]:
     """How far each block of a side lies from all of them, as a logarithm; 0 where that is not known."""
     of_blocks = [block.logs(compared) for block in side]
-    whole: dict[str, list[float]] = {}
+    whole: dict[str, array[float]] = {}
     for logs in of_blocks:
         for name, of_class in logs.items():
-            whole.setdefault(name, []).extend(of_class)
+            whole.setdefault(name, array("d")).extend(of_class)
     found = [_shift_of(whole, logs) for logs in of_blocks]
     return [one.log if one is not None else 0.0 for one in found]
 

@@ -9,6 +9,7 @@ from lmx_loadgen.analysis.comparison.audit import refuses
 from lmx_loadgen.analysis.comparison.blocks import COMPARED, Arm
 from lmx_loadgen.analysis.comparison.finding import At
 from lmx_loadgen.analysis.level import basis_of
+from lmx_loadgen.analysis.record_store import where
 from lmx_loadgen.analysis.tokens import Basis
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.profile.load_point import LoadPoint, labels
@@ -51,7 +52,7 @@ def level_of(a: Arm, b: Arm, point: LoadPoint) -> At:
 
 def common_basis(a: Arm, b: Arm, point: LoadPoint) -> Basis | None:
     """What can be counted in the answers of both: tokens, else characters, else nothing."""
-    answers = [[one for one in arm.at(point) if one.ok] for arm in (a, b)]
+    answers = [where(arm.at(point), lambda one: one.ok) for arm in (a, b)]
     bases = [basis_of(arm.target, of_arm) for arm, of_arm in zip((a, b), answers, strict=True)]
     prompt_exact = all(one.prompt_exact for one in bases)
     if all(one.kind == bases[0].kind and one.exact for one in bases):

@@ -9,6 +9,7 @@ nothing is taken for granted of the tails' shapes. What the machine did to both 
 """
 
 import math
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,8 +43,8 @@ class Tail:
     percent: int
 
     @cached_property
-    def ordered(self) -> list[float]:
-        return sorted(log for of_round in self.rounds for log in of_round)
+    def ordered(self) -> "array[float]":
+        return array("d", sorted(log for of_round in self.rounds for log in of_round))
 
     @cached_property
     def log(self) -> float | None:
@@ -93,8 +94,9 @@ def tail_of(blocks: Sequence[Block], compared: Compared, shifts: Sequence[float]
     assert compared.percent is not None
     rounds = []
     for block, shift in zip(blocks, shifts or [0.0] * len(blocks), strict=True):
-        logs = [log - shift for of_class in block.logs(compared).values() for log in of_class]
-        rounds.append([*logs, *[math.inf] * block.failed])
+        logs = array("d", (log - shift for of_class in block.logs(compared).values() for log in of_class))
+        logs.extend([math.inf] * block.failed)
+        rounds.append(logs)
     return Tail(rounds, compared.percent)
 
 

@@ -12,7 +12,7 @@ from lmx_loadgen.analysis.comparison.finding import At, AuditFinding, decided
 from lmx_loadgen.analysis.comparison.visible_characters import visible_count
 from lmx_loadgen.analysis.formats import percent
 from lmx_loadgen.analysis.level import rules_of
-from lmx_loadgen.analysis.records import answer_text
+from lmx_loadgen.analysis.text_events import answer_text
 from lmx_loadgen.analysis.tokens import Basis, usage_state, visible_tokens
 
 MAX_DIFFERENCE = 0.10
@@ -40,7 +40,7 @@ def characters_per_token(at: At, alpha: float) -> AuditFinding:
     """Failed where the characters a token differ by more than a tenth, which one model does not explain. Counted are
     the characters that a reader sees. It matters where the servers' own usage is what rates are made of."""
     sides = _counted(at, 0), _counted(at, 1)
-    if min(map(len, sides)) * 2 < max(map(len, at.answers)) or not all(sides):
+    if min(map(len, sides)) * 2 < max(map(len, at.first_answers)) or not all(sides):
         return AuditFinding("unknown", ("no count", "no count"), _doubts(at))
     means = [math.exp(fmean(one.log for one in side)) for side in sides]
     words = (f"{means[0]:.3g} characters a token", f"{means[1]:.3g} characters a token")
@@ -65,7 +65,7 @@ def _counted(at: At, place: int) -> list[_Counted]:
     if not rules_of(arm.target).usage_output_exact:
         return []
     found = []
-    for one in at.answers[place]:
+    for one in at.first_answers[place]:
         tokens, characters = visible_tokens(one, _USAGE), visible_count(answer_text(one.line))
         if tokens and characters:
             found.append(_Counted(one.prompt_id, characters, tokens))

@@ -64,7 +64,7 @@ def _alone(at: At, place: int) -> list[Sequence[float]]:
 
 
 def _reads_s(one: Record) -> list[float]:
-    return [(at_ns - (one.send_ns or 0)) / NS for at_ns, _ in one.text_reads]
+    return [(at_ns - (one.send_ns or 0)) / NS for at_ns in one.reads.at_ns]
 
 
 def _pause(reads: Sequence[float], least_s: float) -> tuple[float, float] | None:
@@ -96,8 +96,8 @@ def held_back(at: At, place: int) -> TextFault | None:
     came = median(_seconds_a_token(one.reads_s, one.tokens or one.fewest_tokens) for one in long)
     loaded = [
         _seconds_a_token(_reads_s(one), one.usage_output or one.fewest_tokens)
-        for one in at.answers[place]
-        if one.text_reads
+        for one in at.first_answers[place]
+        if one.read_count
     ]
     if max(came, median(loaded or [0.0])) > _HELD_SPEED * made:
         return None

@@ -40,7 +40,7 @@ def _fault(at: At, place: int) -> TextFault | None:
 
 def _unseen_first(at: At, place: int) -> TextFault | None:
     """Characters without any trace that come ahead of the text."""
-    leads = [[lead for one in answers if (lead := _lead(one.line)) is not None] for answers in at.answers]
+    leads = [[lead for one in answers if (lead := _lead(one.line)) is not None] for answers in at.first_answers]
     hits = [sum(lead > _MAX_LEAD for lead in of_side) for of_side in leads]
     n = [len(of_side) for of_side in leads]
     if not n[place] or hits[place] <= _MAX_SHARE * n[place]:

@@ -14,7 +14,7 @@ from lmx_loadgen.analysis.summary import summarize
 from lmx_loadgen.errors import ResultError
 from lmx_loadgen.profile.load_point import ALONE
 from lmx_loadgen.store.comparison import Comparison, MetricComparison
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from tests.helpers.made_sessions import Made, session
 from tests.helpers.snapshots import check_snapshot, numbers_in
 

@@ -3,8 +3,9 @@
 import pytest
 
 from lmx_loadgen.analysis.comparison.taint import is_round_tainted
+from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.profile.load_point import ALONE
-from lmx_loadgen.store.eventlog import LogContents
+from lmx_loadgen.store.log_reader import LogContents
 from lmx_loadgen.store.segment_key import segment_key
 from tests.helpers.made_lines import host_line
 from tests.helpers.made_sessions import Made, session
@@ -34,10 +35,10 @@ def stalled(log: LogContents, block: int, length_ms: float) -> LogContents:
 def test_a_round_through_which_the_machine_slept_is_measured_again(seconds: float, tainted: set[int]) -> None:
     log = slept_through(session({"a": Made(), "b": Made()}), 1, seconds)
 
-    assert {block for block in range(6) if is_round_tainted(log, ALONE, block)} == tainted
+    assert {block for block in range(6) if is_round_tainted(MeasuredRun(log), ALONE, block)} == tainted
 
 
 def test_a_round_that_was_delayed_is_measured_again() -> None:
     log = stalled(session({"a": Made(), "b": Made()}), 2, 400)
 
-    assert {block for block in range(6) if is_round_tainted(log, ALONE, block)} == {2}
+    assert {block for block in range(6) if is_round_tainted(MeasuredRun(log), ALONE, block)} == {2}

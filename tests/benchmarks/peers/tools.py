@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmx_loadgen.decode.chat import TEXT_KINDS
-from lmx_loadgen.store.eventlog import read_log
+from lmx_loadgen.store.log_reader import read_log
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.view import Silent
 from lmx_loadgen.sim.process import start
 from lmx_loadgen.sim.settings import SimSettings
-from lmx_loadgen.store.eventlog import LogContents, read_log
+from lmx_loadgen.store.log_reader import LogContents, read_log
 from lmx_loadgen.store.result import LevelResult, RunResult
 
 FAST = {"ttft_ms": 1.0, "step_ms": 0.5, "prefill_tok_s": None}

@@ -16,6 +16,7 @@ from lmx_loadgen.analysis.conditions import run_notes
 from lmx_loadgen.analysis.level import basis_of, calibration_of, rules_of
 from lmx_loadgen.analysis.measured_run import MeasuredRun
 from lmx_loadgen.analysis.metrics import VERSION
+from lmx_loadgen.analysis.nodes import nodes_of
 from lmx_loadgen.analysis.observed import observer_notes, with_observed
 from lmx_loadgen.analysis.record_store import where
 from lmx_loadgen.analysis.records import Record
@@ -64,6 +65,7 @@ def summarize(run: MeasuredRun) -> RunResult:
             *(*run.log.notes, *run_notes(run.log), *run.conditions, *([] if run.has_text else [NOT_KEPT])),
             *(*observer_notes(run.log), *_calibration_notes(header)),
         ],
+        nodes=nodes_of(header, run.log.segments),
     )
 
 

@@ -117,7 +117,7 @@ PROFILE_KEYS = dict(_profile_keys())
 # Options that are for those who run sessions of their own, as the service does.
 _INNER = {
     *("lock", "resume_state", "probe_cache", "count_tokens", "start_worker", "start_sim", "known_servers"),
-    *("capacity", "share", "within", "workers_why"),
+    *("capacity", "share", "within", "cluster", "nodes", "workers_why"),
 }
 OPTIONS = tuple(one.name for one in fields(Options) if one.name not in _INNER)
 AROUND = ("profile", "model", "calibrate", "allow_concurrent", "progress")

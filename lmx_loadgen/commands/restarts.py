@@ -42,6 +42,8 @@ def restarts_command(flags: Mapping[str, Any]) -> int:
     commands = [server_command(text) for text in flags["server_cmds"]]
     if flags["targets"]:
         raise InputError("--server-cmd and --target do not go together: the servers that are started are the targets")
+    if flags["cluster"]:
+        raise InputError("--server-cmd and --cluster do not go together: the servers are started on this machine")
     if flags["repeat"] > 1:
         raise InputError(
             "--server-cmd and --repeat do not go together: --restarts says how many runs there are of each"

@@ -36,6 +36,8 @@ def run_command(flags: Mapping[str, Any], start_sim: StartSim | None = None) -> 
     not to be started as usual. Raises LoadgenError."""
     if flags["resume"]:
         check_flags_with_resume(flags["resume"])
+    if flags["cluster"] and flags["workers"]:
+        raise click.UsageError("--cluster and --workers do not go together: each node has one measuring process")
     if flags["server_cmds"]:
         from lmx_loadgen.commands.restarts import restarts_command
 
@@ -118,13 +120,16 @@ def measured(
         if flags["resume"]:
             given = profile_of(flags) if any(_is_given(flag) for flag in RUN_FLAGS if flag.has_text) else None
             options = resume_options(flags["resume"], locked, given)
+            options = replace(options, cluster=flags["cluster"] or options.cluster)
             assert options.resume_state is not None
             profile = options.resume_state.profile
         else:
             profile, options = profile_of(flags), replace(options_of(flags), lock=locked)
             if start_sim is not None:
                 options = replace(options, start_sim=start_sim)
-        has_workers, calibrates = flags["workers"] is not None, not flags["no_calibrate"]
+        # Each node of a cluster has one process.
+        has_workers = flags["workers"] is not None or options.cluster is not None
+        calibrates = not flags["no_calibrate"]
         with signals.armed():
             calibrated = None
             if not flags["resume"]:

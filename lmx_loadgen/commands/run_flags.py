@@ -306,6 +306,14 @@ RUN_FLAGS: tuple[Flag, ...] = (
         type=click.IntRange(1, 64),
         help="Measuring processes. [default: what the calibration says the load needs, usually 1]",
     ),
+    _advanced(
+        "--cluster",
+        with_resume=True,
+        metavar="auto|HOST:PORT",
+        help="Measure from the machines of a Ray cluster, one process on each; auto, HOST:PORT or ray://HOST:PORT "
+        "(extra: cluster).",
+    ),
+    _advanced("--nodes", type=click.IntRange(1, 1000), help="How many machines of --cluster measure. [default: all]"),
     _advanced("--no-calibrate", is_flag=True, help="Skip the calibration. The result has no measurement error."),
     _advanced(
         "--allow-concurrent",

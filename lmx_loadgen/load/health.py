@@ -99,8 +99,8 @@ class Heartbeat:
         self._timer = self._loop.call_later(self._every_s, self._beat)
 
     def _beat(self) -> None:
-        since = self._quiet_since_ns()
-        self._tell(Alive(self._segment, None if since is None else max(0, now_ns() - since)))
+        since, now = self._quiet_since_ns(), now_ns()
+        self._tell(Alive(self._segment, None if since is None else max(0, now - since), now))
         self._timer = self._loop.call_later(self._every_s, self._beat)
 
     def close(self) -> None:

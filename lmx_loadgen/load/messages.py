@@ -1,11 +1,12 @@
 """What the measuring process and its parent say to each other: framed pickles over a pair of pipes.
 
-Both ends are this package on this machine, started by each other; nothing from a server is unpickled, it
+Both ends are this package in the same version, started by each other; nothing from a server is unpickled, it
 travels inside as bytes. Keys reach the worker here, never through its command line or environment.
 """
 
 import pickle
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,27 @@ def packed(message: Any) -> bytes:
     """A message with its length in front."""
     body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     return HEADER.pack(len(body)) + body
+
+
+class Unpacker:
+    """Puts messages together again from the bytes of a stream, in whatever pieces these come."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def messages(self, data: bytes) -> Iterator[Any]:
+        """Those that this piece completes."""
+        self._buffer += data
+        start = 0
+        while len(self._buffer) - start >= HEADER.size:
+            (size,) = HEADER.unpack_from(self._buffer, start)
+            end = start + HEADER.size + size
+            if len(self._buffer) < end:
+                break
+            message = pickle.loads(memoryview(self._buffer)[start + HEADER.size : end])
+            start = end
+            yield message
+        del self._buffer[:start]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +117,15 @@ class EndSegment:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """The worker's event loop still turns; said about once a second while a segment is on.
+    """The worker's event loop still turns; said at `said_ns`, about once a second while a segment is on, after the end
+    of each request that had ended by then.
 
     `quiet_ns` is how long no byte has come on any of its connections; None while it expects none.
     """
 
     segment: str
     quiet_ns: int | None
+    said_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +147,7 @@ class Warm:
 @dataclass(slots=True)
 class FinishedRequest:
     """One request that has ended, as it was seen on the wire. `stalls` are those of the event loop that overlap its
-    send or a read that the loop stamped: (start, length) in ns."""
+    send or a read that the loop stamped: (start, length) in ns. `node` measured it, None where this machine did."""
 
     segment: str
     slot: int
@@ -136,13 +160,50 @@ class FinishedRequest:
     timing: RequestTiming
     lag_ns: int | None
     stalls: list[tuple[int, int]]
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What is to be known of a request while its segment goes on: how it ended, and the figures that are shown live.
+
+    `ttft_s` and `decode_rate` are None where there are none; `is_of_tokens` says that the rate is not of text events.
+    """
+
+    number: int
+    phase: str
+    intended_ns: int
+    end_ns: int
+    outcome: str
+    reason: str | None
+    ttft_s: float | None = None
+    decode_rate: float | None = None
+    is_of_tokens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeMarks:
+    """A node's part of a segment, and its clock.
+
+    `offset_ns` is what its clock was ahead of this one's, known to `bound_ns`, and by `drift_ns` more when the segment
+    had ended, known to `drift_bound_ns`; None where it was gone by then.
+    """
+
+    node: str
+    requests: int
+    offset_ns: int
+    bound_ns: int
+    drift_ns: int | None
+    drift_bound_ns: int | None
+    cpu_share: float | None
+    lag_max_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentEnd:
     """Marks of a segment as one worker saw it; see the event log's `segment` line.
 
-    `cpu_share` is of one core while measuring; memory is the process's peak so far.
+    `cpu_share` is of one core while measuring; memory is the process's peak so far. `nodes` are those of a cluster.
     """
 
     segment: str
@@ -155,3 +216,4 @@ class SegmentEnd:
     cpu_s: float
     peak_rss_bytes: int
     lag_max_ns: int | None
+    nodes: tuple[NodeMarks, ...] = ()

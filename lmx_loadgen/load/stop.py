@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 # interrupted: whoever asked for the run wants it to end. errors: too many requests failed. silence: the server sent
-# nothing for too long. overload: more requests came than it can serve, which ends the level and not the target.
-StopKind = Literal["interrupted", "errors", "silence", "overload"]
+# nothing for too long. overload: more requests came than it can serve, which ends the level and not the target. node: a
+# machine that measures is gone.
+StopKind = Literal["interrupted", "errors", "silence", "overload", "node"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from lmx_loadgen.analysis.metrics import METRICS
 from lmx_loadgen.analysis.run_view import RunView
 from lmx_loadgen.profile.load_point import labels
 from lmx_loadgen.report.headline import timing_error
+from lmx_loadgen.report.nodes import nodes_line
 from lmx_loadgen.report.parts import Box, Boxes, Facts, Folded, Listed, Words, facts, flattened
 from lmx_loadgen.report.power import power_words
 from lmx_loadgen.report.sanitize import sanitize
@@ -63,6 +64,7 @@ def _run_box(run: RunView, is_open: bool) -> Box:
     result = run.result
     how = {name: value for name, value in result.instrument.items() if name != "calibration"}
     circumstances = {**result.host, "versions": result.versions, "instrument": how}
+    circumstances |= {node.name: node.model_dump(exclude={"name"}) for node in result.nodes}
     found = facts(
         ("Run", result.run_id),
         ("Started", full_time(result.started_at)),
@@ -70,6 +72,7 @@ def _run_box(run: RunView, is_open: bool) -> Box:
         ("Complete", "yes" if result.complete else f"no ({result.reason or 'unknown'})"),
         ("Profile", result.profile.get("name")),
         ("Machine", run.machine),
+        ("Cluster", nodes_line(result) or ""),
         ("Tool", f"{result.tool.name} {result.tool.version}"),
     )
     parts: list[Any] = [found, Listed([sanitize(note, 300) for note in result.notes])]
@@ -88,12 +91,13 @@ def _run_box(run: RunView, is_open: bool) -> Box:
 def accuracy(runs: Sequence[RunView], series: Sequence[Series]) -> list[Any]:
     """One line on how wrong the instrument is, with the calibrations behind it."""
     found = {(c.host, c.created_at, c.stamps): c for run in runs if (c := _calibration_of(run)) is not None}
+    clusters = [Words(f"{run.label}: {line}.") for run in runs if (line := nodes_line(run.result)) is not None]
     if not found:
-        return [Words("Timing error not known: the run was not calibrated.")]
+        return [Words("Timing error not known: the run was not calibrated."), *clusters]
     line = timing_error([level for one in series for level in one.levels])
     sentence = f"{line[0].upper()}{line[1:]}, at the 99th percentile over requests."
     shown = "Timing error not known: no answer to apply it to." if "not known" in line else sentence
-    return [Folded(shown, [*map(_calibration_table, found.values())])]
+    return [Folded(shown, [*map(_calibration_table, found.values())]), *clusters]
 
 
 def _calibration_of(run: RunView) -> Calibration | None:

@@ -14,6 +14,7 @@ from lmx_loadgen.report import ranking
 from lmx_loadgen.report.comparison_table import comparison_table
 from lmx_loadgen.report.headline import speed
 from lmx_loadgen.report.level_table import ShownTarget, level_table
+from lmx_loadgen.report.nodes import nodes_line
 from lmx_loadgen.report.run_notes import print_line, print_notes, run_notes
 from lmx_loadgen.report.sanitize import sanitize
 from lmx_loadgen.report.table import Table, rich_table
@@ -39,6 +40,8 @@ def print_run(result: RunResult, folder: Path, console: Console, *, all_notes: b
         for words in (one.table.caption, *one.table.footnotes):
             print_line(words, console, "dim")
     print_notes(run_notes(result), console, all_notes)
+    if (nodes := nodes_line(result)) is not None:
+        print_line(nodes, console)
     # One line each, however long the folder's name is: it is to be copied.
     console.print(Text(f"stored in {folder}"), soft_wrap=True, highlight=False)
     console.print(Text(f"next: {next_command(result, folder)}"), soft_wrap=True, highlight=False)

@@ -56,10 +56,11 @@ def record(
     calibrated: Calibrated | None = None,
 ) -> Recorded:
     """Run a profile on this thread and write its event log, but no result; see `session.run`."""
-    machine_limits.require(profile, options.workers)
+    if options.cluster is None:  # each node has limits of its own
+        machine_limits.require(profile, options.workers)
     view.phase("finding the servers")
     with contextlib.ExitStack() as stack:
-        setup = set_up(profile, options, calibrated, stack, stop=stop, base_dir=base_dir)
+        setup = set_up(profile, options, calibrated, stack, stop=stop, base_dir=base_dir, say=view.say)
         for line in [*setup.announcement(), *machine_limits.warnings(profile, options)]:
             view.say(line)
         samples = stack.enter_context(observing(target.base_url for target in setup.targets.values()))

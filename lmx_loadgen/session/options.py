@@ -7,7 +7,8 @@ from typing import Literal
 
 from lmx_loadgen.analysis.comparison.verdict import MARGIN
 from lmx_loadgen.errors import InputError
-from lmx_loadgen.load.driver import StartWorker, WorkerProcess
+from lmx_loadgen.load.driver import WorkerProcess
+from lmx_loadgen.load.handle import StartWorker
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.plan import FEWEST_BLOCKS, FIRST_ROUNDS, blocks_of
 from lmx_loadgen.session.resume import ResumeState, load_resume_state
@@ -24,7 +25,7 @@ _MIN_BLOCKS_UNTIL_CONCLUSIVE = 4
 # Options that a header keeps for nothing but resuming the run.
 RESUMED_OPTIONS = (
     *("insecure", "ca_file", "probe", "isolate", "max_duration", "server_benchmark", "detect", "budget"),
-    *("i_own_this_server", "allow_plain_http", "capacity", "share", "within", "probe_cache"),
+    *("i_own_this_server", "allow_plain_http", "capacity", "share", "within", "probe_cache", "cluster", "nodes"),
 )
 
 
@@ -36,6 +37,8 @@ class Options:
         out: the folder that the run's own folder is made in.
         loop: the event loop of the measuring processes, `stamps` the source of their times; None for the finest.
         workers: how many processes measure.
+        cluster: the Ray cluster whose machines measure, one process on each; None for this machine alone.
+        nodes: how many of them measure; None for all.
         insecure: whether no TLS certificate is checked; `ca_file` names further authorities.
         probe: whether the servers are asked small things beside the load: what they refuse, whether they cache.
         probe_cache: whether, with `probe`, each server's prefix cache is probed once the load is done.
@@ -64,6 +67,8 @@ class Options:
     loop: str | None = None
     stamps: str | None = None
     workers: int = 1
+    cluster: str | None = None
+    nodes: int | None = None
     insecure: bool = False
     ca_file: str | None = None
     probe: bool = True
@@ -135,6 +140,8 @@ class Options:
             _check_detect(profile, self.detect)
         if self.accept is not None and not self.accept.strip():
             raise InputError("--accept needs a reason, which then stands in the result")
+        if self.nodes is not None and self.cluster is None:
+            raise InputError("--nodes needs a cluster: give --cluster")
         if self.isolate and len(profile.targets) < 2:
             raise InputError("--isolate needs two targets: alone, a server has the machine to itself")
 
@@ -143,7 +150,10 @@ def resume_options(folder: Path, lock: Lock | None = None, given: Profile | None
     """How to resume the run in `folder`: as it was begun. `given` has the texts that a run with --no-text did not keep.
     Raises ResultError or NotResumable."""
     resume_state = load_resume_state(folder, given)
-    header = resume_state.header
+    header, info = resume_state.header, resume_state.resume_info
+    named = {name: info[name] for name in RESUMED_OPTIONS if name in info}
+    if named.get("cluster") is not None:  # as many of its machines as began it
+        named["nodes"] = len(header["nodes"])
     return Options(
         loop=header["instrument"]["loop"],
         stamps=header["instrument"]["stamps"],
@@ -153,7 +163,7 @@ def resume_options(folder: Path, lock: Lock | None = None, given: Profile | None
         no_text=header.get("no_text", False),
         lock=lock,
         resume_state=resume_state,
-        **{name: resume_state.resume_info[name] for name in RESUMED_OPTIONS if name in resume_state.resume_info},
+        **named,
     )
 
 

@@ -1,6 +1,7 @@
 """The event log of a run: decodes each request as it ends, and appends what happened, with the keys masked."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,9 @@ from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.session.jobs import JobMaker
 from lmx_loadgen.session.plan import Segment
-from lmx_loadgen.session.request_line import request_line
+from lmx_loadgen.session.request_line import RequestLook, redact_response, request_line
 from lmx_loadgen.session.token_counter import TokenCounter
 from lmx_loadgen.store.eventlog import EventLog
-from lmx_loadgen.system.api_keys import Keys
 from lmx_loadgen.system.clock import now_ns
 from lmx_loadgen.targets.base import Target, keys_of
 
@@ -57,7 +57,7 @@ class Recorder:
     def request(self, sent: FinishedRequest, segment: Segment) -> dict[str, Any]:
         """Store one request of a segment that has ended, and give its line."""
         assert sent.segment == segment.key.text
-        _redact_response(sent, self._keys)
+        redact_response(sent, self._keys)
         decoded = request_line(
             sent,
             segment,
@@ -74,6 +74,10 @@ class Recorder:
         self._next_id += 1
         self._log.append(line)
         return line
+
+    def look(self, segment: Segment) -> RequestLook:
+        """What tells how a request of a segment ended, where it is measured by another machine."""
+        return RequestLook(segment, self._profile.endpoint, self._rules[segment.target], self._keys)
 
     def _prompt_text(self, sent: FinishedRequest, segment: Segment) -> str:
         return self._jobs.prompt_text(segment.key, sent.phase, sent.template, sent.nonce)
@@ -97,6 +101,7 @@ class Recorder:
                     "peak_rss_bytes": end.peak_rss_bytes,
                     "lag_max_ns": end.lag_max_ns,
                 },
+                **({"nodes": [asdict(node) for node in end.nodes]} if end.nodes else {}),
             }
         )
         self._log.begin_sync()  # the next segment need not wait for the disk
@@ -130,12 +135,3 @@ class Recorder:
     def _store_samples(self) -> None:
         for line in self._samples():
             self._log.append(line)
-
-
-def _redact_response(sent: FinishedRequest, keys: Keys) -> None:
-    """Mask the keys in what came back, before anything of it is read or cut."""
-    if not keys:
-        return
-    timing = sent.timing
-    timing.body = bytearray(keys.redact_bytes(bytes(timing.body)))
-    timing.headers = [(name, keys.redact_bytes(value)) for name, value in timing.headers]

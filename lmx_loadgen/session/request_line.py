@@ -1,16 +1,18 @@
 """What a request left on the wire, decoded into the line the event log keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lmx_loadgen.analysis.metrics import decode_tok_s, ttft
 from lmx_loadgen.analysis.read_records import record
 from lmx_loadgen.analysis.tokens import choose_basis
 from lmx_loadgen.decode.chat import TEXT_KINDS, RawAnswer, StreamRules, read_answer
-from lmx_loadgen.load.messages import FinishedRequest
+from lmx_loadgen.load.messages import Ended, FinishedRequest
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.token_counter import TokenCounter
 from lmx_loadgen.store.segment_key import LOAD
+from lmx_loadgen.system.api_keys import Keys
 
 
 def request_line(
@@ -62,10 +64,44 @@ def request_line(
         "lag_ns": sent.lag_ns,
         "stalls": [[start - (timing.send_ns or 0), length] for start, length in sent.stalls],
         **({"notes": notes} if notes else {}),
+        **({"node": sent.node} if sent.node is not None else {}),
     }
 
 
-def quick_look(line: dict[str, Any], rules: StreamRules) -> tuple[bool, float | None, float | None, bool]:
+@dataclass(frozen=True)
+class RequestLook:
+    """What is to be known of a request of a segment where it was measured. It masks the keys in what came back."""
+
+    segment: Segment
+    endpoint: str
+    rules: StreamRules
+    keys: Keys
+
+    def __call__(self, sent: FinishedRequest) -> Ended:
+        redact_response(sent, self.keys)
+        about = {"id": 0, "prompt_id": "", "max_tokens": 0}
+        line = request_line(sent, self.segment, endpoint=self.endpoint, rules=self.rules, **about)  # type: ignore[arg-type]
+        return ended_of(line, self.rules)
+
+
+def ended_of(line: Mapping[str, Any], rules: StreamRules) -> Ended:
+    """What stop rules and the live display need of a request line."""
+    is_shown = line["phase"] == "measured" and line["outcome"] not in ("cancelled", "dropped")
+    _, ttft_s, rate, is_exact = quick_look(line, rules) if is_shown else (False, None, None, False)
+    whole = {name: line[name] for name in ("number", "phase", "intended_ns", "end_ns", "outcome", "reason")}
+    return Ended(**whole, ttft_s=ttft_s, decode_rate=rate, is_of_tokens=is_exact)
+
+
+def redact_response(sent: FinishedRequest, keys: Keys) -> None:
+    """Mask the keys in what came back, before anything of it is read or cut."""
+    if not keys:
+        return
+    timing = sent.timing
+    timing.body = bytearray(keys.redact_bytes(bytes(timing.body)))
+    timing.headers = [(name, keys.redact_bytes(value)) for name, value in timing.headers]
+
+
+def quick_look(line: Mapping[str, Any], rules: StreamRules) -> tuple[bool, float | None, float | None, bool]:
     """(went well, TTFT in s, decode rate, whether that is of tokens and not of text events) of a request line, by the
     definitions of the result, for the live display; nothing is judged by it."""
     one = record(line)

@@ -163,8 +163,13 @@ class ResumeState:
         )
         return log
 
-    def refuse_if_changed(self, targets: Sequence[Target], input_hashes: Mapping[str, str | None]) -> None:
-        """Raises NotResumable, naming the first thing that has changed."""
+    def refuse_if_changed(
+        self, targets: Sequence[Target], input_hashes: Mapping[str, str | None], machines: Sequence[str] = ()
+    ) -> None:
+        """Raises NotResumable, naming the first thing that has changed. `machines` are the nodes' of a cluster."""
+        former_machines = sorted(node["host"]["machine_id"] for node in self.header.get("nodes", ()))
+        if former_machines != sorted(machines):
+            raise self.changed("what measured", *(_machines_words(one) for one in (former_machines, machines)))
         known = {target["name"]: target for target in self.header["targets"]}
         for target in targets:
             former = known[target.name]
@@ -216,6 +221,10 @@ def _machines(host: Mapping[str, Any]) -> tuple[object, str]:
     if "machine_id" in host:
         return host["machine_id"], identity.machine_id()
     return host.get("name"), identity.former_id()
+
+
+def _machines_words(machines: Sequence[str]) -> str:
+    return f"a cluster of the machines {', '.join(sorted(machines))}" if machines else "this machine alone"
 
 
 def hash_inputs(

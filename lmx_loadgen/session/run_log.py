@@ -51,6 +51,7 @@ def _header(setup: RunSetup, ready: Ready, anchor: Anchor, other_run: Mapping[st
             "found_away": [target.name for target in targets if not target.is_loaded],
             "prints": dict(setup.input_hashes),
         },
+        **({"nodes": list(setup.nodes)} if setup.nodes else {}),
         **({"lengths": [one.model_dump() for one in setup.lengths]} if setup.lengths else {}),
         **({"prompts_in_file": setup.book.drawn_from} if setup.book.drawn_from is not None else {}),
         "prompt_preview": str(setup.book.measured[0].messages[-1]["content"])[:100],

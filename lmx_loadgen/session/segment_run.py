@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmx_loadgen.load.driver import Driver
-from lmx_loadgen.load.messages import FinishedRequest, Job
+from lmx_loadgen.load.handle import Look
+from lmx_loadgen.load.messages import Ended, FinishedRequest, Job, SegmentEnd
 from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.session.capacity import Deadline
 from lmx_loadgen.session.history import History
 from lmx_loadgen.session.plan import Segment
 from lmx_loadgen.session.recorder import Recorder
-from lmx_loadgen.session.request_line import quick_look
+from lmx_loadgen.session.request_line import ended_of
 from lmx_loadgen.session.stop_flag import StopFlag
 from lmx_loadgen.session.stop_rules import FallsBehind, LevelRules, StopRules
 from lmx_loadgen.session.view import View
@@ -75,6 +76,7 @@ class SegmentRun:
             return None
         if self._is_load and (due := _due_ns(jobs)):
             self._rules.falls_behind = FallsBehind(due)
+            self._rules.known_ns = dict.fromkeys(range(len(jobs)), 0) if self.parts.driver.keeps_requests else None
         before = self._record_host("before") if self._is_load else {}
         end = self.parts.driver.run(jobs, stagger_ns, self)
         self.parts.recorder.segment_end(self.segment, end)
@@ -100,17 +102,39 @@ class SegmentRun:
             block = one.block if self.shows_block else None
             self.parts.view.start_segment(one.target, one.load_point, one.requests, one.duration, block)
 
+    @property
+    def look(self) -> Look:
+        return self.parts.recorder.look(self.segment)
+
     def sent(self, sent: FinishedRequest) -> None:
+        self.ended(ended_of(self._stored(sent), self.target.dialect.rules))
+
+    def fetched(self, sent: FinishedRequest) -> None:
+        self._stored(sent)
+
+    def _stored(self, sent: FinishedRequest) -> Mapping[str, Any]:
         line = self.parts.recorder.request(sent, self.segment)
         self.parts.history.note_request(line)
-        self._rules.errors.note_outcome(line["outcome"], line["reason"])
-        if self._rules.falls_behind is not None and line["phase"] == "measured":
-            self._rules.falls_behind.note_ended(line)
-        if line["phase"] == "measured" and line["outcome"] not in ("cancelled", "dropped"):
-            self.parts.view.finished(*quick_look(line, self.target.dialect.rules))
+        return line
+
+    def ended(self, ended: Ended) -> None:
+        self._rules.errors.note_outcome(ended.outcome, ended.reason)
+        if ended.phase != "measured":
+            return
+        if self._rules.falls_behind is not None:
+            self._rules.falls_behind.note_ended(ended)
+        if ended.outcome not in ("cancelled", "dropped"):
+            self.parts.view.finished(ended.outcome == "ok", ended.ttft_s, ended.decode_rate, ended.is_of_tokens)
+
+    def cut_short(self, end: SegmentEnd) -> None:
+        self.parts.recorder.segment_end(self.segment, end)
 
     def quiet(self, worker: int, quiet_ns: int | None) -> None:
         self._rules.silence.note_quiet(worker, quiet_ns)
+
+    def known_until(self, worker: int, at_ns: int) -> None:
+        if self._rules.known_ns is not None:
+            self._rules.known_ns[worker] = at_ns
 
     def why_stop(self) -> Stop | None:
         deadline = self.parts.deadline

@@ -7,7 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,12 @@ import anyio
 import httpx
 
 from lmx_loadgen.errors import LoadgenError
-from lmx_loadgen.load.driver import WorkerProcess
+from lmx_loadgen.load.handle import WorkerHandle
 from lmx_loadgen.profile.models import Profile, TargetSpec
 from lmx_loadgen.profile.prompts import PromptBook
 from lmx_loadgen.profile.replay import asked_prompts
 from lmx_loadgen.session.checks.client import CheckClient
-from lmx_loadgen.session.instrument import instrument, tls
+from lmx_loadgen.session.instrument import tls
 from lmx_loadgen.session.isolation import obstacles
 from lmx_loadgen.session.jobs import JobMaker
 from lmx_loadgen.session.lengths.counters import Asker
@@ -31,15 +31,14 @@ from lmx_loadgen.session.plan_description import plan_description
 from lmx_loadgen.session.resume import hash_inputs
 from lmx_loadgen.session.stop_flag import StopFlag, unless_stopped
 from lmx_loadgen.session.token_counter import TokenCounter, token_counter
+from lmx_loadgen.session.workers import Workers, check_reachable, child_environment, node_lines, start_workers
 from lmx_loadgen.store.cards import DialectCard, card_in, find_card
 from lmx_loadgen.store.lengths import FittedLength, fitted_lengths
 from lmx_loadgen.store.result import Hypothesis
 from lmx_loadgen.system import folders, host, package_data
-from lmx_loadgen.system.api_keys import without_keys
 from lmx_loadgen.targets.address import dialect_of
 from lmx_loadgen.targets.base import Target, keys_of
 from lmx_loadgen.targets.carded import with_card
-from lmx_loadgen.targets.keys import key_variables
 from lmx_loadgen.targets.prepare import Access, prepare
 from lmx_loadgen.targets.probe import adapted
 
@@ -53,6 +52,7 @@ Calibrated = Callable[[str, str], Mapping[str, Any] | None]
 @dataclass(frozen=True)
 class RunSetup:
     """All that is decided and ready before anything is measured. `targets` and `hypotheses` are by target's name;
+    `nodes` is what the header says of a cluster's;
     `took_s` is how long it took to make it ready, but for a calibration, and `began` when that began (monotonic, s)."""
 
     options: Options
@@ -64,7 +64,8 @@ class RunSetup:
     jobs: JobMaker
     count: TokenCounter | None
     input_hashes: Mapping[str, str | None]
-    workers: Sequence[WorkerProcess]
+    workers: Sequence[WorkerHandle]
+    nodes: Sequence[Mapping[str, Any]]
     targets: Mapping[str, Target]
     hypotheses: Mapping[str, Hypothesis]
     calibration: Mapping[str, Any] | None
@@ -98,22 +99,22 @@ def set_up(
     *,
     stop: StopFlag,
     base_dir: Path,
+    say: Callable[[str], None] = lambda words: None,
 ) -> RunSetup:
-    """Make a run ready. Processes that are started for it end with `stack`. Raises LoadgenError, and Interrupted where
-    the run is to stop meanwhile."""
+    """Make a run ready. Processes that are started for it end with `stack`; `say` hears what takes long. Raises
+    LoadgenError, and Interrupted where the run is to stop meanwhile."""
     began = time.monotonic()
     resume_state = options.resume_state
     book, trace = asked_prompts(profile, base_dir)
     count = token_counter(profile.tokenizer, base_dir) if profile.tokenizer is not None else None
     input_hashes = hash_inputs(book, profile.tokenizer, base_dir, trace)
-    loop, stamps = instrument(options)
-    workers = [options.start_worker(loop, stamps, _child_environment(profile)) for _ in range(options.workers)]
-    for worker in workers:
-        stack.callback(worker.close)
+    workers = start_workers(profile, options, stack, stop)
+    options = replace(options, workers=len(workers.handles))
     targets = _prepare_targets(profile, options, stack, stop, has_system=book.has_system)
+    check_reachable(targets, workers.nodes)
     names = [target.name for target in targets]
     if resume_state is not None:
-        resume_state.refuse_if_changed(targets, input_hashes)
+        resume_state.refuse_if_changed(targets, input_hashes, [node.facts.machine_id for node in workers.nodes])
         hypotheses, plan, run_id = {}, resume_state.plan, str(resume_state.header["run_id"])
     else:
         hypotheses = _hypotheses(targets, options.reference)
@@ -121,7 +122,7 @@ def set_up(
     nonce_key = run_id if resume_state is None else resume_state.nonce_key
     lengths = _lengths(profile, options, targets, stop, count, nonce_key)
     took_s = time.monotonic() - began
-    calibration = calibrated(loop, stamps.value) if calibrated is not None else None
+    calibration, nodes = _calibration(workers, calibrated, stop, say)
     stop.check()
     return RunSetup(
         options=options,
@@ -141,13 +142,30 @@ def set_up(
         ),
         count=count,
         input_hashes=input_hashes,
-        workers=workers,
+        workers=workers.handles,
+        nodes=nodes,
         targets=dict(zip(names, targets, strict=True)),
         hypotheses=hypotheses,
         calibration=calibration,
         took_s=took_s,
         began=began,
     )
+
+
+def _calibration(
+    workers: Workers, calibrated: Calibrated | None, stop: StopFlag, say: Callable[[str], None]
+) -> tuple[Mapping[str, Any] | None, list[dict[str, Any]]]:
+    """The run's calibration, and the lines of a cluster's nodes with those of each. Raises LoadgenError."""
+    for words in workers.warnings:
+        say(words)
+    if not workers.nodes:
+        return calibrated(workers.loop, workers.stamps.value) if calibrated is not None else None, []
+    if calibrated is None:
+        return None, node_lines(workers, [None] * len(workers.nodes))
+    from lmx_loadgen.session.node_calibration import calibrations_of, of_cluster
+
+    found = calibrations_of(workers, stop, say)
+    return of_cluster(workers.nodes, found), node_lines(workers, found)
 
 
 def _lengths(
@@ -229,11 +247,7 @@ def _card_of(target: Target, options: Options) -> DialectCard | None:
 def _sim_url(profile: Profile, spec: TargetSpec, options: Options, stack: contextlib.ExitStack) -> str | None:
     if spec.url is not None or dialect_of(spec).name != "sim":
         return None
-    return stack.enter_context(options.start_sim(_child_environment(profile))).base_url
-
-
-def _child_environment(profile: Profile) -> dict[str, str]:
-    return without_keys(os.environ, key_variables(profile.targets))
+    return stack.enter_context(options.start_sim(child_environment(profile))).base_url
 
 
 def _hypotheses(targets: Sequence[Target], path: Path | None) -> dict[str, Hypothesis]:

@@ -5,11 +5,11 @@ import time
 from array import array
 from bisect import insort
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from lmx_loadgen.analysis.overload import first_responses, growth
+from lmx_loadgen.load.messages import Ended
 from lmx_loadgen.load.stop import Stop
 from lmx_loadgen.profile.models import Profile
 from lmx_loadgen.store.segment_key import LOAD, SegmentKey
@@ -99,13 +99,13 @@ class FallsBehind:
         self._seen = 0
         self.stop: Stop | None = None
 
-    def note_ended(self, line: Mapping[str, Any]) -> None:
-        """A measured request has ended; `line` is what is stored of it."""
-        due = self._due_ns[line["number"]]
-        self._start_ns = line["intended_ns"] - due
-        if line["outcome"] not in ("cancelled", "dropped"):
-            insort(self._ended_ns, line["end_ns"] - self._start_ns)
-            self._responses.append((due, line["end_ns"] - line["intended_ns"]))
+    def note_ended(self, ended: Ended) -> None:
+        """A measured request has ended."""
+        due = self._due_ns[ended.number]
+        self._start_ns = ended.intended_ns - due
+        if ended.outcome not in ("cancelled", "dropped"):
+            insort(self._ended_ns, ended.end_ns - self._start_ns)
+            self._responses.append((due, ended.end_ns - ended.intended_ns))
             if len(self._responses) > _RESPONSES_KEPT:  # only the first count
                 self._responses = sorted(self._responses)[: _RESPONSES_KEPT // 10]
 
@@ -126,16 +126,20 @@ class FallsBehind:
 
 @dataclass
 class LevelRules:
-    """The rules that end a level of a target, while one of its segments runs; `errors` go on from its earlier ones."""
+    """The rules that end a level of a target, while one of its segments runs; `errors` go on from its earlier ones.
+
+    `known_ns` says until when the ends of each worker's requests are known; None where they are known at once.
+    """
 
     errors: ErrorLimits
     silence: Silence
     falls_behind: FallsBehind | None = None
+    known_ns: dict[int, int] | None = None
 
     @property
     def stop(self) -> Stop | None:
         if self.falls_behind is not None:
-            self.falls_behind.look(now_ns())
+            self.falls_behind.look(now_ns() if self.known_ns is None else min(self.known_ns.values()))
         behind = self.falls_behind.stop if self.falls_behind is not None else None
         return self.errors.stop or self.silence.stop or behind
 

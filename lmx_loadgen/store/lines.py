@@ -117,6 +117,32 @@ class Measurer(OpenLine):
     started_at: Text | None
 
 
+class NodeLine(OpenLine):
+    """A machine of a cluster that measured, and what is known of its error."""
+
+    name: Text
+    host: HostLine
+    versions: dict[Text, Text]
+    tool_version: Text
+    most_connections: Annotated[Count, Field(description="how many it may have open")]
+    calibration: dict[Text, Any] | None
+    beside: NotRequired[Annotated[Measurer | None, Field(description="who was measuring on it already")]]
+
+
+class NodeMarksLine(OpenLine):
+    """A node's part of a segment, and its clock against that of the run. Its times are stored on the run's clock: all
+    those of a request were moved by the same offset."""
+
+    node: Text
+    requests: Count
+    offset_ns: Annotated[Offset, Field(description="by how much the node's clock was ahead when the segment began")]
+    bound_ns: Annotated[Ns, Field(description="how far the offset may be off: half of the quickest round trip")]
+    drift_ns: Annotated[Offset | None, Field(description="by how much more it was ahead when the segment had ended")]
+    drift_bound_ns: Ns | None
+    cpu_share: Figure | None
+    lag_max_ns: Ns | None
+
+
 class HeaderLine(OpenLine):
     """The first line: everything that was known before the first request."""
 
@@ -140,6 +166,7 @@ class HeaderLine(OpenLine):
     until_conclusive: NotRequired[Annotated[Flag, Field(description="whether results decided how long it went on")]]
     going_on: NotRequired[Annotated[dict[Text, Any], Field(description="what a resumed run needs beside all this")]]
     beside: NotRequired[Annotated[Measurer | None, Field(description="who was measuring already")]]
+    nodes: NotRequired[Annotated[list[NodeLine], Field(description="the machines of a cluster, where one measured")]]
 
 
 class TokenizerTokens(OpenLine):
@@ -222,6 +249,7 @@ class RequestLine(BlockPlace):
     notes: NotRequired[
         Annotated[list[Text], Field(description="codes of what is to be known of how its answer came, like held_open")]
     ]
+    node: NotRequired[Annotated[Text, Field(description="which node of a cluster measured it")]]
 
 
 class SegmentLine(SegmentPlace):
@@ -233,8 +261,9 @@ class SegmentLine(SegmentPlace):
     drain_start_ns: Annotated[Ns | None, Field(description="when the first slot found no more work")]
     end_ns: Ns
     stopped: Annotated[Text | None, Field(description="why it ended early; null where it did not")]
-    stop_kind: NotRequired[Annotated[Text | None, Field(description="interrupted, errors, silence or overload")]]
+    stop_kind: NotRequired[Annotated[Text | None, Field(description="interrupted, errors, silence, overload or node")]]
     client: dict[Text, Any]
+    nodes: NotRequired[list[NodeMarksLine]]
 
 
 class HostStateLine(SegmentPlace):

@@ -436,6 +436,27 @@ class TargetResult(_Model):
     benchmark: BenchmarkResult | None = None
 
 
+class NodeResult(_Model):
+    """A machine of a cluster that measured, and what was seen of it, in seconds.
+
+    `most_connections` is what its limit on open files allows. Its clock was known to `clock_bound_s` at worst, and
+    moved by `clock_drift_s` against that of the run within a segment; no latency is taken from two clocks. `requests`
+    counts what it sent, warm-ups and probes included, in segments that ended.
+    """
+
+    name: str
+    host: dict[str, Any]
+    versions: dict[str, str]
+    tool_version: str
+    most_connections: int
+    calibrated: bool
+    requests: int
+    clock_bound_s: float | None = None
+    clock_drift_s: float | None = None
+    lag_max_s: float | None = None
+    cpu_share: float | None = None
+
+
 class Tool(_Model):
     """`version` measured the run, `computed_by` is the version that computed this result from its event log."""
 
@@ -446,7 +467,7 @@ class Tool(_Model):
 
 class RunResult(_Model):
     """One run. `complete` is false when it was cut short, and `reason` says by what. `comparisons` are of every two
-    targets; where there are more than two of them, `rankings` sum them up."""
+    targets; where there are more than two of them, `rankings` sum them up. `nodes` are the machines of a cluster."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     metrics_version: int
@@ -465,6 +486,7 @@ class RunResult(_Model):
     rankings: list[Ranking] = []
     capacity_ratios: list[CapacityRatio] = []
     notes: list[str] = []
+    nodes: list[NodeResult] = Field(default=[], exclude_if=lambda value: not value)
 
     def as_dict(self) -> dict[str, Any]:
         """The result as plain JSON values, with the names of the file."""

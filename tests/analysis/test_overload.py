@@ -4,6 +4,7 @@ import pytest
 
 from lmx_loadgen.analysis.overload import Growth, growth
 from lmx_loadgen.load.arrivals import drawn
+from lmx_loadgen.load.messages import Ended
 from lmx_loadgen.session.stop_rules import FallsBehind
 from lmx_loadgen.system.clock import NS
 from tests.helpers.queues import Service, constant, exponential, starts_and_ends
@@ -22,7 +23,7 @@ def ended_early(rate: float, slots: int, service: Service, seed: int, arrivals: 
         now = tenth * NS // 10
         while told < len(order) and ends[order[told]][1] <= now:
             number = order[told]
-            rule.note_ended({"number": number, "intended_ns": due[number], "end_ns": ends[number][1], "outcome": "ok"})
+            rule.note_ended(Ended(number, "measured", due[number], ends[number][1], "ok", None))
             told += 1
         rule.look(now)
         if rule.stop is not None:

@@ -27,11 +27,13 @@ from tests.helpers.paths import ROOT
 _AT = {":1234": "lmx", ":8001": "vllm", ":8002": "llamacpp"}
 # Commands that go on until they are ended: their flags are read, and `tests/service` and `tests/recording` start them.
 _ENDLESS = ("serve", "record")
+# What needs a cluster is run by `tests/cluster`, which has one.
+_ON_A_CLUSTER = "--cluster"
 # Exit codes of `compare` and `doctor` that depend on what was found, and not on the command.
 _FINDINGS = {"compare": {0, 30, 31, 32}, "doctor": {0, 8, 9}}
 # What stands for the server that the tool is to start.
 _STARTED = f"{sys.executable} -P -m lmx_loadgen sim --port {{port}} --set ttft_ms=5 --set step_ms=0.2"
-_OTHER_PROGRAMS = {"pip", "python", "python3", "pytest", "ruff", "mypy", "uv", "curl"}
+_OTHER_PROGRAMS = {"pip", "python", "python3", "pytest", "ruff", "mypy", "uv", "curl", "ray"}
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def check(command: str, servers: Mapping[str, SimProcess]) -> int:
             assert program in _OTHER_PROGRAMS, f"nobody runs {command!r}"
             continue
         name, *rest = arguments(words[1:], servers)
-        if name in _ENDLESS:
+        if name in _ENDLESS or _ON_A_CLUSTER in rest:
             main.commands[name].make_context(name, rest)
             continue
         result = lmx_loadgen(name, *rest)

@@ -232,8 +232,10 @@ LINES_KEPT = {
         *("accepted", "beside.started_at", "going_on", "host.chip", "host.machine_id", "instrument", "plan.target"),
         *("run_id", "started_at", "tool_version", "versions", "lengths"),
         *(f"targets.{key}" for key in ("base_url", "card", "dialect", "hypothesis", "model", "name", "server")),
+        *(f"nodes.{key}" for key in ("name", "tool_version", "versions", "calibration", "beside.started_at")),
+        *("nodes.host.chip", "nodes.host.machine_id"),
     },
-    "request": {"finish_reason", "model", "nonce", "notes", "prompt_id", "response_id", "target"},
+    "request": {"finish_reason", "model", "node", "nonce", "notes", "prompt_id", "response_id", "target"},
     "check": {"target"},
 }
 

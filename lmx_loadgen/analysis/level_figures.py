@@ -52,9 +52,10 @@ def figures_of(
 def results_of(
     figures: Mapping[str, LevelFigure], of_level: Mapping[str, Description] | None = None
 ) -> dict[str, MetricResult]:
-    """The figures as a result has them, with those of the whole level, in the order in which metrics are shown."""
+    """The figures as a result has them, in their order; or with those of the whole level, in that of all metrics."""
     found = {name: one.found for name, one in figures.items()} | dict(of_level or {})
-    return {name: _metric_result(metric, found[name]) for name, metric in METRICS.items() if name in found}
+    names = METRICS if of_level is not None else figures
+    return {name: _metric_result(METRICS[name], found[name]) for name in names}
 
 
 def left_out_of(figures: Mapping[str, LevelFigure]) -> frozenset[int]:

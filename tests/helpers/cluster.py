@@ -6,6 +6,7 @@ on a machine of its own.
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -63,9 +64,9 @@ class LocalCluster:
         )
 
     def kill(self, place: int) -> None:
-        """A node is gone from one moment to the next, with all that runs on it: they end with their `ray start`."""
+        """A node is gone from one moment to the next, with all that Ray runs on it: they are one group of processes."""
         node = self.nodes.pop(place)
-        node.kill()
+        os.killpg(node.pid, signal.SIGKILL)
         node.wait()
 
     def close(self) -> None:

@@ -160,19 +160,23 @@ def _of_gaps(metric: Metric, blocks: Mapping[int, Sequence[Record]]) -> Sample:
                 undefined[metric.undefined] += 1
             lags = gap_lags(record) if record.stalls and gaps else []
             kept = [gap for gap, lag in zip(gaps, lags, strict=True) if lag <= MOST_DELAY_NS] if lags else gaps
-            off = [lag / NS for lag in lags if lag <= MOST_DELAY_NS] if lags else [0.0] * len(gaps)
+            if any(lags):
+                off = [lag / NS for lag in lags if lag <= MOST_DELAY_NS]
+                moved += sum(map(bool, off))
+                most_error = max([most_error, *off])
+                errors.extend([0.0] * (len(values) - len(errors)))  # those before it were not moved
+                errors.extend(off)
             if len(kept) < len(gaps):
                 left_out.add(record.id)
-            moved += sum(map(bool, off))
-            most_error = max([most_error, *off])
             values.extend(kept)
-            errors.extend(off)
             if not values.is_exact:
                 errors = array("d")
             if kept:
                 of_block.add(math.fsum(kept), len(kept))
         if len(of_block):
             answers.append(of_block)
+    if moved and values.is_exact:
+        errors.extend([0.0] * (len(values) - len(errors)))
     return Sample(
         values,
         errors if moved and values.is_exact else (),

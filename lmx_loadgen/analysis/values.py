@@ -63,9 +63,9 @@ class Values:
         assert self.is_exact
         return self._kept
 
-    def ordered(self) -> list[float]:
+    def ordered(self) -> Sequence[float]:
         """All of them, the lowest first, where they are exact."""
-        return sorted(self.kept)
+        return in_order(self.kept)
 
     def at(self, place: float) -> float:
         """The value at a place of the order, from 0 to n − 1, of a histogram."""
@@ -81,15 +81,27 @@ class Values:
     def _count(self) -> None:
         import numpy as np
 
-        kept = np.frombuffer(self._kept)
-        buckets = np.floor(np.log(np.maximum(kept, _LEAST) / _LEAST) / _STEP).astype(np.int64)
-        found, times = np.unique(buckets, return_counts=True)
-        self._counts.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
+        for start in range(0, len(self._kept), _AT_ONCE):
+            some = np.array(self._kept[start : start + _AT_ONCE])
+            buckets = np.floor(np.log(np.maximum(some, _LEAST) / _LEAST) / _STEP).astype(np.int64)
+            found, times = np.unique(buckets, return_counts=True)
+            self._counts.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
         self._sums.append(math.fsum(self._kept))
         self._counted += len(self._kept)
-        del kept
         self._kept = array("d")
 
 
 _STEP = math.log(_RATIO)
 _AT_ONCE = 100_000
+_FEW = 1_000
+
+
+def in_order(values: Sequence[float]) -> Sequence[float]:
+    """The values, the lowest first. Many are sorted without an object for each."""
+    if len(values) <= _FEW:
+        return sorted(values)
+    import numpy as np
+
+    found = array("d")
+    found.frombytes(np.sort(np.asarray(values, float)).tobytes())
+    return found

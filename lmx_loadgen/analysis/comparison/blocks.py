@@ -19,6 +19,7 @@ from lmx_loadgen.analysis.record_store import grouped, where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import is_supported, percentile
 from lmx_loadgen.analysis.tokens import Basis
+from lmx_loadgen.analysis.values import in_order
 from lmx_loadgen.analysis.window import Window, window_of, window_rates
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.log_reader import LogContents, LogLine
@@ -134,7 +135,10 @@ class Block:
 
     def values(self, compared: Compared) -> Sequence[float]:
         """Its answers' values of all classes, lowest first."""
-        return sorted(value for of_class in self.samples.get(compared.metric, {}).values() for value in of_class)
+        whole = array("d")
+        for of_class in self.samples.get(compared.metric, {}).values():
+            whole.extend(of_class)
+        return in_order(whole)
 
     def has(self, compared: Compared) -> bool:
         """Whether it has anything to compare in this figure."""

@@ -11,7 +11,6 @@ import math
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from statistics import fmean, median
 
 from lmx_loadgen.analysis.comparison.blocks import Block, Compared
@@ -73,7 +72,10 @@ def hodges_lehmann(a: Sequence[float], b: Sequence[float]) -> float:
         np.quantile(values, np.linspace(0, 1, _MOST_VALUES)) if len(values) > _MOST_VALUES else np.asarray(values)
         for values in (a, b)
     ]
-    return float(np.median(np.subtract.outer(thinned[1], thinned[0])))
+    differences = np.subtract.outer(thinned[1], thinned[0]).ravel()
+    middle = len(differences) // 2
+    differences.partition((middle - 1, middle))  # in place: np.median would copy all of them
+    return float(differences[middle] if len(differences) % 2 else differences[middle - 1 : middle + 1].mean())
 
 
 def log_value(block: Block, compared: Compared) -> float | None:
@@ -94,11 +96,17 @@ def quantum(blocks: Sequence[Block], compared: Compared) -> float:
     A clock of 15.6 ms shows as values that lie 15.6 ms apart or not at all. Stamps are whole nanoseconds, so that it is
     never below one.
     """
-    logs = sorted(log for block in blocks for of_class in block.logs(compared).values() for log in of_class)
-    steps = [late - early for early, late in pairwise(logs) if late - early > _SAME]
+    import numpy as np
+
+    logs = array("d")
+    for block in blocks:
+        for of_class in block.logs(compared).values():
+            logs.extend(of_class)
+    steps = np.diff(np.sort(np.array(logs)))
     values = [value for block in blocks if (value := block.value(compared)) is not None]
     seconds = [1 / value if compared.higher_is_better else value for value in values]
-    return max(min(steps, default=0.0), 1 / NS / min(seconds, default=1.0))
+    least = float(steps[steps > _SAME].min(initial=math.inf))
+    return max(least if math.isfinite(least) else 0.0, 1 / NS / min(seconds, default=1.0))
 
 
 def shares(shifts: Sequence[Shift]) -> dict[str, float]:

@@ -22,6 +22,7 @@ from lmx_loadgen.analysis.comparison.profile_curve import ProfileCurve
 from lmx_loadgen.analysis.comparison.shift import shifts_from_all
 from lmx_loadgen.analysis.shares import design_effect, order_statistics, widened
 from lmx_loadgen.analysis.stats import fewest_for, percentile, t_quantile
+from lmx_loadgen.analysis.values import in_order
 
 # Few rounds may be alike by chance: the scatter of a count is taken to be half that of independent requests at least.
 _LEAST_EFFECT = 0.25
@@ -43,8 +44,11 @@ class Tail:
     percent: int
 
     @cached_property
-    def ordered(self) -> "array[float]":
-        return array("d", sorted(log for of_round in self.rounds for log in of_round))
+    def ordered(self) -> Sequence[float]:
+        whole = array("d")
+        for of_round in self.rounds:
+            whole.extend(array("d", of_round))
+        return in_order(whole)
 
     @cached_property
     def log(self) -> float | None:

@@ -47,7 +47,7 @@ def with_workers(options: Options, profile: Profile, calibrated: Calibrated | No
     """
     slots = profile.load.likely_in_flight()
     sustained = _sustained(options)
-    if slots * _FAST_CHUNKS_PER_S <= (sustained or _SURE_CHUNKS_PER_S):
+    if slots * _FAST_CHUNKS_PER_S <= max(sustained or 0.0, _SURE_CHUNKS_PER_S):
         return replace(options, workers=1, workers_why=None)
     is_elsewhere = _are_elsewhere(profile.targets)
     most = max(1, host.fast_cores() - (0 if is_elsewhere else 1))

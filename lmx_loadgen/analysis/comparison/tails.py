@@ -38,17 +38,22 @@ Sides = tuple[Sequence[Block], Sequence[Block]]
 
 @dataclass(frozen=True)
 class Tail:
-    """One side's requests: logarithms by round, those that failed being infinite."""
+    """One side's requests: logarithms by round, each an array in order, those that failed being infinite."""
 
-    rounds: Sequence[Sequence[float]]
+    rounds: Sequence[Any]
     percent: int
 
-    @cached_property
+    @property
     def ordered(self) -> Sequence[float]:
+        """The logarithms of all rounds, the lowest first: not kept, since there may be many."""
         whole = array("d")
         for of_round in self.rounds:
-            whole.extend(array("d", of_round))
+            whole.extend(array("d", of_round.tobytes()))
         return in_order(whole)
+
+    @cached_property
+    def n(self) -> int:
+        return sum(map(len, self.rounds))
 
     @cached_property
     def log(self) -> float | None:
@@ -62,24 +67,22 @@ class Tail:
         return 1 - self.percent / 100
 
     @cached_property
-    def arrays(self) -> list[Any]:
-        """The rounds in order, lowest first."""
-        import numpy as np
-
-        return [np.sort(np.asarray(of_round, dtype=float)) for of_round in self.rounds]
+    def span(self) -> float:
+        """From the least to the greatest that did not fail."""
+        ordered = self.ordered
+        return max(filter(math.isfinite, ordered)) - ordered[0]
 
     def excess(self, logs: Any) -> Any:
         """By round and for each of these logarithms, by what share of all requests more lie beyond it than should; each
         as if all rounds were like it."""
         import numpy as np
 
-        n, rounds = len(self.ordered), len(self.rounds)
-        sizes = np.array([len(one) for one in self.arrays])[:, None]
-        counts = sizes - np.array([np.searchsorted(one, logs, side="right") for one in self.arrays])
-        return (counts - self.beyond * sizes) * rounds / n
+        sizes = np.array([len(one) for one in self.rounds])[:, None]
+        counts = sizes - np.array([np.searchsorted(one, logs, side="right") for one in self.rounds])
+        return (counts - self.beyond * sizes) * len(self.rounds) / self.n
 
     def least_variance(self) -> float:
-        return _LEAST_EFFECT * self.beyond * (1 - self.beyond) / len(self.ordered)
+        return _LEAST_EFFECT * self.beyond * (1 - self.beyond) / self.n
 
 
 def fewest(sides: Sides, compared: Compared) -> int:
@@ -95,12 +98,14 @@ def fewest_wanted(compared: Compared) -> int:
 
 def tail_of(blocks: Sequence[Block], compared: Compared, shifts: Sequence[float] | None = None) -> Tail:
     """A side's tail, with these logarithms taken off its rounds."""
+    import numpy as np
+
     assert compared.percent is not None
     rounds = []
     for block, shift in zip(blocks, shifts or [0.0] * len(blocks), strict=True):
         logs = array("d", (log - shift for of_class in block.logs(compared).values() for log in of_class))
         logs.extend([math.inf] * block.failed)
-        rounds.append(logs)
+        rounds.append(np.sort(np.array(logs)))
     return Tail(rounds, compared.percent)
 
 
@@ -110,17 +115,18 @@ def own_edges(blocks: Sequence[Block], compared: Compared, alpha: float) -> tupl
     Fewer requests are counted than there are where those of a block resemble each other.
     """
     tail = tail_of(blocks, compared)
-    n = len(tail.ordered)
+    ordered, n = tail.ordered, tail.n
     if tail.log is None or len(blocks) < 2:
         return None
     effects = [1.0]
     for part in _SHARES_BEYOND:
         share = part * tail.beyond
-        log = tail.ordered[min(n - 1, int((1 - share) * n))]
-        of_rounds = [sum(one > log for one in of_round) - share * len(of_round) for of_round in tail.rounds]
+        log = ordered[min(n - 1, int((1 - share) * n))]
+        beyond = [len(of_round) - int(of_round.searchsorted(log, side="right")) for of_round in tail.rounds]
+        of_rounds = [more - share * len(of_round) for more, of_round in zip(beyond, tail.rounds, strict=True)]
         effects.append(design_effect([one / n for one in of_rounds], share * (1 - share) / n))
     fewer = max(1.0, widened(max(effects), len(blocks), alpha))
-    low, high = order_statistics(tail.ordered, tail.percent / 100, alpha, fewer)
+    low, high = order_statistics(ordered, tail.percent / 100, alpha, fewer)
     return (math.exp(low), math.exp(high)) if math.isfinite(low) and math.isfinite(high) else None
 
 
@@ -132,7 +138,7 @@ def tail_estimate(sides: Sides, compared: Compared) -> IntervalEstimate | None:
         return None
     mean, rounds = b.log - a.log, len(common)
     # Beyond that all of the tail is one side's.
-    span = sum(max(filter(math.isfinite, one.ordered)) - one.ordered[0] for one in (a, b))
+    span = a.span + b.span
     curve = ProfileCurve(lambda away: _statistic(a, b, mean + away), span + abs(mean))
 
     def reach(alpha: float) -> tuple[float, float]:
@@ -167,7 +173,7 @@ def _times(a: Tail, b: Tail, log_ratio: float) -> Any:
     assert a.log is not None
     assert b.log is not None
     low, high = sorted((a.log, b.log - log_ratio))
-    pooled = np.sort(np.concatenate([*a.arrays, *(one - log_ratio for one in b.arrays)]))
+    pooled = np.sort(np.concatenate([*a.rounds, *(one - log_ratio for one in b.rounds)]))
     between = pooled[(pooled > low) & (pooled < high)]
     if len(between) > _MOST_TIMES:
         between = between[np.linspace(0, len(between) - 1, _MOST_TIMES).astype(int)]

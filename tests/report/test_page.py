@@ -107,7 +107,7 @@ def test_plotly_is_embedded_once_and_the_policy_names_each_script(load_run: Load
 @pytest.mark.slow
 def test_the_page_stays_small_however_much_was_measured(load_run: Loader) -> None:
     run = load_run("head-to-head")
-    many = [line for line in lines_of(run) for _ in range(60)]
+    many = [line for line in lines_of(run) for _ in range(20)]
 
     page = build_page([replace(with_lines(run, many), label=f"run {n}") for n in range(2)])
 

@@ -14,7 +14,7 @@ def test_a_fair_pair_is_refused_in_3_percent_of_sessions_at_most(name: str) -> N
 
 @pytest.mark.parametrize("name", [name for name in UNFAIR if "errors" in name])
 def test_a_real_gap_of_10_percent_failures_is_refused(name: str) -> None:
-    assert refused_share(UNFAIR[name], 60) >= (0.85 if "none" in name else 0.5)
+    assert refused_share(UNFAIR[name], 40) >= (0.85 if "none" in name else 0.5)
 
 
 @pytest.mark.parametrize("name", [name for name, world in UNFAIR.items() if world.requests < 96])
@@ -24,7 +24,7 @@ def test_a_pair_that_did_other_work_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("stamps", ["kernel", "loop"])
 def test_hiccups_once_a_minute_cost_no_figure(stamps: str) -> None:
-    lost, _ = lost_share(60, stamps)
+    lost, _ = lost_share(40, stamps)
 
     assert lost <= 0.02
 

@@ -8,7 +8,7 @@ import pytest
 from tests.helpers.cli_run import run_cli
 from tests.helpers.servers.server_process import RealServer
 
-pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
+pytestmark = [pytest.mark.real_server, pytest.mark.slow]
 
 ASKED = ["Name a color.", "Why that one?", "Another one?", "Which is older?", "And in nature?", "Where?", "Since when?"]
 TEN = [*ASKED, "Who says so?", "How do they know?", "Sum it up."]

@@ -12,7 +12,7 @@ from tests.helpers.servers.models import find_smollm2
 
 pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
 
-ONE_LEVEL = ("--concurrency", "1", "--requests", "16", "--blocks", "4", "--max-tokens", "16", "--pause", "0")
+ONE_LEVEL = ("--concurrency", "1", "--requests", "8", "--blocks", "4", "--max-tokens", "16", "--pause", "0")
 # The client may have to wait for a core, which taints a run; it is compared anyway.
 BUSY = ("--accept", "the servers share this machine with the client")
 PROMPT = "Explain in detail how a bicycle stays upright."

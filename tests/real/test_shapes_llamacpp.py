@@ -6,7 +6,7 @@ from tests.helpers.cli import lmx_loadgen
 from tests.helpers.cli_run import run_cli
 from tests.helpers.servers.server_process import RealServer
 
-pytestmark = [pytest.mark.real_server, pytest.mark.slow, pytest.mark.timing]
+pytestmark = [pytest.mark.real_server, pytest.mark.slow]
 
 
 def test_prompts_are_exact_by_its_own_usage(llama_server: RealServer, tmp_path_factory: pytest.TempPathFactory) -> None:

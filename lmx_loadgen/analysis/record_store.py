@@ -20,7 +20,7 @@ from lmx_loadgen.store.spool import Spool
 Key = TypeVar("Key", bound=Hashable)
 
 PAGE = 1024
-PAGES_KEPT = 12
+PAGES_KEPT = 4
 # The fields that are put aside as they are, in order; those behind them are made anew of plain tuples.
 _PLAIN = slice(Record._fields.index("key"))
 

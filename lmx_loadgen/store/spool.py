@@ -6,7 +6,7 @@ import weakref
 
 from lmx_loadgen.errors import StorageError
 
-_IN_MEMORY = 4 * 2**20
+_IN_MEMORY = 2**20
 
 
 class Spool:

@@ -13,7 +13,7 @@ from lmx_loadgen.analysis.record_store import by_time, grouped
 from lmx_loadgen.analysis.records import MOST_DELAY_NS, Record
 from lmx_loadgen.analysis.stats import Answers
 from lmx_loadgen.analysis.tokens import Basis, tokens_after_first
-from lmx_loadgen.analysis.values import Values
+from lmx_loadgen.analysis.values import Values, chained
 from lmx_loadgen.system.clock import NS
 
 # Where fewer are left than this share of the answers, those that were delayed are kept, and taint what is made of them.
@@ -114,9 +114,7 @@ class _Making:
         return kept < _LEAST_LEFT * (kept + len(self._left_out))
 
     def sample(self) -> Sample:
-        values = array("d")
-        for of_block in self.of_blocks:
-            values.extend(of_block)
+        values = chained(self.of_blocks)
         if self._errors:
             self._errors.extend([0.0] * (len(values) - len(self._errors)))
         return Sample(

@@ -8,7 +8,7 @@ thousandth wider than the one before it (an HDR histogram's idea, hdrhistogram.o
 import math
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 MOST_EXACT = 1_000_000
@@ -94,6 +94,14 @@ class Values:
 _STEP = math.log(_RATIO)
 _AT_ONCE = 100_000
 _FEW = 1_000
+
+
+def chained(parts: Iterable[Iterable[float]]) -> "array[float]":
+    """All values of the parts, one part after the other."""
+    whole = array("d")
+    for part in parts:
+        whole.extend(part)
+    return whole
 
 
 def in_order(values: Sequence[float]) -> Sequence[float]:

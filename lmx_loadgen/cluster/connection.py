@@ -1,7 +1,7 @@
 """The connection to a Ray cluster, and one worker on each of its nodes.
 
-Ray's own ways are kept out of what a user sees: its logs, its handler of SIGTERM, its errors of many lines. What the
-nodes are told goes as arguments of calls; a `runtime_env`, which Ray writes to files, is never used.
+Ray's own ways are kept out of what a user sees: its logs, its handler of SIGTERM, its errors of many lines. Messages
+to the nodes are arguments of calls; a `runtime_env`, which Ray writes to files, is never used.
 """
 
 import contextlib

@@ -301,7 +301,7 @@ class Driver:
             ended = [worker for worker in left if worker in ends]
             for sent in _in_order(ended):
                 listener.fetched(sent)
-        except WorkerDied:  # one more: the first one is told
+        except WorkerDied:  # one more: the first one is raised
             return
         if ended:
             listener.cut_short(replace(merge_ends([ends[worker] for worker in ended]), stopped=why))

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from operator import eq
 from pathlib import Path
 from typing import Any, overload
 
@@ -75,7 +76,7 @@ class RequestLines(Sequence[Line]):
         return self._read(range(len(self)))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and len(self) == len(other) and all(map(_same, self, other))
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -96,7 +97,3 @@ class RequestLines(Sequence[Line]):
                     yield line | {"superseded_by": self.voided_by[place]} if self.voided_by else line
         except (OSError, ValueError) as error:
             raise ResultError(f"{self._path} cannot be read any more: {error}") from None
-
-
-def _same(one: object, other: object) -> bool:
-    return one == other

@@ -19,7 +19,7 @@ from lmx_loadgen.analysis.record_store import grouped, where
 from lmx_loadgen.analysis.records import Record
 from lmx_loadgen.analysis.stats import is_supported, percentile
 from lmx_loadgen.analysis.tokens import Basis
-from lmx_loadgen.analysis.values import in_order
+from lmx_loadgen.analysis.values import chained, in_order
 from lmx_loadgen.analysis.window import Window, window_of, window_rates
 from lmx_loadgen.profile.load_point import LoadPoint
 from lmx_loadgen.store.log_reader import LogContents, LogLine
@@ -135,10 +135,7 @@ class Block:
 
     def values(self, compared: Compared) -> Sequence[float]:
         """Its answers' values of all classes, lowest first."""
-        whole = array("d")
-        for of_class in self.samples.get(compared.metric, {}).values():
-            whole.extend(of_class)
-        return in_order(whole)
+        return in_order(chained(self.samples.get(compared.metric, {}).values()))
 
     def has(self, compared: Compared) -> bool:
         """Whether it has anything to compare in this figure."""

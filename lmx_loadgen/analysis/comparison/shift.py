@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from lmx_loadgen.analysis.comparison.blocks import Block, Compared
+from lmx_loadgen.analysis.values import chained
 from lmx_loadgen.system.clock import NS
 
 _MOST_VALUES = 2000
@@ -98,10 +99,7 @@ def quantum(blocks: Sequence[Block], compared: Compared) -> float:
     """
     import numpy as np
 
-    logs = array("d")
-    for block in blocks:
-        for of_class in block.logs(compared).values():
-            logs.extend(of_class)
+    logs = chained(of_class for block in blocks for of_class in block.logs(compared).values())
     steps = np.diff(np.sort(np.array(logs)))
     values = [value for block in blocks if (value := block.value(compared)) is not None]
     seconds = [1 / value if compared.higher_is_better else value for value in values]

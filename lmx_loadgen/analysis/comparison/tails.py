@@ -22,7 +22,7 @@ from lmx_loadgen.analysis.comparison.profile_curve import ProfileCurve
 from lmx_loadgen.analysis.comparison.shift import shifts_from_all
 from lmx_loadgen.analysis.shares import design_effect, order_statistics, widened
 from lmx_loadgen.analysis.stats import fewest_for, percentile, t_quantile
-from lmx_loadgen.analysis.values import in_order
+from lmx_loadgen.analysis.values import chained, in_order
 
 # Few rounds may be alike by chance: the scatter of a count is taken to be half that of independent requests at least.
 _LEAST_EFFECT = 0.25
@@ -46,10 +46,7 @@ class Tail:
     @property
     def ordered(self) -> Sequence[float]:
         """The logarithms of all rounds, the lowest first: not kept, since there may be many."""
-        whole = array("d")
-        for of_round in self.rounds:
-            whole.extend(array("d", of_round.tobytes()))
-        return in_order(whole)
+        return in_order(chained(self.rounds))
 
     @cached_property
     def n(self) -> int:
